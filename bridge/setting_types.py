@@ -1,7 +1,5 @@
 """The kinds of values that settings have: how each is read from text and checked."""
 
-import base64
-import binascii
 import ipaddress
 import math
 import re
@@ -10,6 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
+
+from bridge.store.vault import parse_master_keys
 
 SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -79,13 +79,7 @@ def _check_bootstrap_key(key: SecretStr) -> SecretStr:
 
 
 def _check_master_keys(keys: SecretStr) -> SecretStr:
-    for part in keys.get_secret_value().split(","):
-        try:
-            raw = base64.b64decode(part.strip().replace("-", "+").replace("_", "/"), validate=True)
-        except binascii.Error:
-            raise ValueError("a key is not base64") from None
-        if len(raw) != 32:
-            raise ValueError("a key does not decode to 32 bytes")
+    parse_master_keys(keys.get_secret_value())
     return keys
 
 

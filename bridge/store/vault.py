@@ -1,0 +1,105 @@
+"""Secrets at rest: what Redis holds of a credential, a signing secret or a callback URL is sealed here."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+from collections.abc import Callable, Sequence
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_BYTES = 32
+KEY_ID_BYTES = 4
+NONCE_BYTES = 12
+TAG_BYTES = 16
+FINGERPRINT_BYTES = 16
+
+
+class VaultError(Exception):
+    """A sealed value cannot be opened."""
+
+
+class UnknownKeyError(VaultError):
+    """A sealed value names a master key that is not configured."""
+
+    def __init__(self, key_id: bytes) -> None:
+        """Name the missing key by its id, which is no secret."""
+        super().__init__(
+            f"sealed with master key {key_id.hex()}, which is not among REELBRIDGE_MASTER_KEYS: add that key again"
+            " (it need not be the first)"
+        )
+
+
+class TamperedError(VaultError):
+    """A sealed value was damaged, or belongs to another record."""
+
+
+class Vault:
+    """AES-256-GCM under the first key; a value opens under whichever of the keys sealed it.
+
+    Sealed form: key id (4 bytes), nonce (12), ciphertext, tag (16). The record's id is authenticated with it, so
+    that a sealed value moved to another record does not open.
+    """
+
+    def __init__(
+        self, keys: Sequence[bytes], *, pepper: bytes = b"", dice: Callable[[int], bytes] = os.urandom
+    ) -> None:
+        """Take 32-byte keys, the sealing one first; `pepper` keys the fingerprints and must never change."""
+        if not keys:
+            raise ValueError("a vault needs at least one master key")
+        if any(len(key) != KEY_BYTES for key in keys):
+            raise ValueError(f"a master key has {KEY_BYTES} bytes")
+        self._first = _key_id(keys[0])
+        self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
+        self._pepper = pepper
+        self._dice = dice
+
+    def seal(self, plaintext: bytes, *, record: str) -> bytes:
+        """Encrypt for one record; 32 bytes longer than the plaintext."""
+        nonce = self._dice(NONCE_BYTES)
+        return self._first + nonce + self._ciphers[self._first].encrypt(nonce, plaintext, record.encode())
+
+    def open(self, sealed: bytes, *, record: str) -> bytes:
+        """Decrypt what `seal` gave for the same record; raise `UnknownKeyError` or `TamperedError`."""
+        if len(sealed) < KEY_ID_BYTES + NONCE_BYTES + TAG_BYTES:
+            raise TamperedError("a sealed value is too short")
+        key_id, rest = sealed[:KEY_ID_BYTES], sealed[KEY_ID_BYTES:]
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            raise UnknownKeyError(key_id)
+        try:
+            return cipher.decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], record.encode())
+        except InvalidTag:
+            raise TamperedError("a sealed value was damaged or belongs to another record") from None
+
+    def needs_reseal(self, sealed: bytes) -> bool:
+        """Whether another key than today's first one sealed this."""
+        return sealed[:KEY_ID_BYTES] != self._first
+
+    def fingerprint(self, text: str) -> bytes:
+        """16 bytes that find a URL or credential again without storing it in clear."""
+        return hmac.digest(self._pepper, text.encode(), "sha256")[:FINGERPRINT_BYTES]
+
+
+def parse_master_keys(text: str) -> list[bytes]:
+    """Base64 keys (either alphabet) with commas between; raise `ValueError` without showing any of them."""
+    keys = [_parse_key(part.strip()) for part in text.split(",") if part.strip()]
+    if not keys:
+        raise ValueError("no master key given")
+    return keys
+
+
+def _parse_key(text: str) -> bytes:
+    try:
+        key = base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
+    except binascii.Error:
+        raise ValueError("a master key is not base64") from None
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"a master key does not decode to {KEY_BYTES} bytes")
+    return key
+
+
+def _key_id(key: bytes) -> bytes:
+    return hashlib.sha256(b"reelbridge master key\0" + key).digest()[:KEY_ID_BYTES]
