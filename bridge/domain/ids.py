@@ -1,0 +1,62 @@
+"""Ids that carry their rule: deterministic where a repeat must be harmless, and always telling their shard.
+
+The first character behind the prefix is the shard, so that any id alone says where its record lies. A job's key is a
+hash of (account, kind, upstream id); a callback's id starts with its job's key; an event's id is a hash of
+(project, job key, incarnation, run, fact); a delivery's id is a hash of (event, subscription).
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable
+
+SHARD_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+JOB_KEY_LENGTH = 17  # shard letter + 16 letters of hash (80 bits)
+
+
+def _hash(*parts: str, letters: int) -> str:
+    digest = hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).digest()
+    return base64.b32encode(digest).decode().lower()[:letters]
+
+
+def shard_of(account: str, shards: int) -> str:
+    """Give the shard letter of an account: hash(account) mod the number fixed at first start (1 to 32)."""
+    number = int.from_bytes(hashlib.sha256(account.encode()).digest()[:4], "big") % shards
+    return SHARD_LETTERS[number]
+
+
+def job_key(shard: str, account: str, kind: str, job_id: str) -> str:
+    """Give the key of one upstream resource in one account; the same resource always has the same key."""
+    return shard + _hash(account, kind, job_id, letters=JOB_KEY_LENGTH - 1)
+
+
+def callback_id(key: str, dice: Callable[[int], bytes]) -> str:
+    """Give a new callback's id; it starts with its job's key and ends in 40 random bits."""
+    return f"cb_{key}{base64.b32encode(dice(5)).decode().lower()}"
+
+
+def event_id(*, project: str, key: str, born_ms: int, run: int, fact: str) -> str:
+    """Give the id of a fact; whoever finds the same fact again, after any crash, gives the same id."""
+    return f"evt_{key[0]}{_hash(project, key, str(born_ms), str(run), fact, letters=25)}"
+
+
+def delivery_id(event: str, subscription: str) -> str:
+    """Give the id of one event on its way to one subscription."""
+    return f"dlv_{event[4]}{_hash(event, subscription, letters=25)}"
+
+
+def _tail(identifier: str, prefix: str, length: int) -> str | None:
+    rest = identifier.removeprefix(prefix)
+    whole = rest != identifier and len(rest) == length and set(rest) <= set(SHARD_LETTERS)
+    return rest if whole else None
+
+
+def read_callback_job(identifier: str) -> str | None:
+    """Give the job key inside a callback's id, None for what is no callback id."""
+    rest = _tail(identifier, "cb_", JOB_KEY_LENGTH + 8)
+    return rest[:JOB_KEY_LENGTH] if rest else None
+
+
+def read_shard(identifier: str, prefix: str) -> str | None:
+    """Give the shard letter of an `evt_` or `dlv_` id, None for what is none."""
+    rest = _tail(identifier, prefix, 26)
+    return rest[0] if rest else None

@@ -1,0 +1,166 @@
+"""The records of a watched job, and its states as one table.
+
+Times are Unix milliseconds; records are packed as arrays, so new fields go to the end and carry a default.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Struct
+
+
+class JobState(StrEnum):
+    """Where a job stands in its watch; the README draws the same chart."""
+
+    WATCHING = "watching"  # not ended as far as was seen; its clock runs
+    MISSING = "missing"  # 404: in its grace, or waiting for the confirming read
+    ENDED = "ended"  # this run's ending event is out
+    TAIL = "tail"  # timed out; read slowly for 24 h, an ending is late
+
+
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    JobState.WATCHING: frozenset({JobState.ENDED, JobState.MISSING, JobState.TAIL}),
+    JobState.MISSING: frozenset({JobState.WATCHING, JobState.ENDED, JobState.TAIL}),
+    JobState.TAIL: frozenset({JobState.ENDED, JobState.MISSING, JobState.WATCHING}),
+    JobState.ENDED: frozenset({JobState.WATCHING, JobState.MISSING}),  # regenerated: run n + 1; or gone
+}
+
+
+class CallbackState(StrEnum):
+    """A callback's life; `paused` is `watching` while the account's key is refused, and is never stored."""
+
+    WATCHING = "watching"
+    PAUSED = "paused"
+    ENDED = "ended"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+
+
+class Callback(Struct, frozen=True, array_like=True, kw_only=True):
+    """A client's registration. `url`, `secret` and `headers` are sealed by the vault with the callback's id."""
+
+    id: str
+    state: CallbackState
+    created_ms: int
+    url: bytes  # sealed
+    origin: str  # "https://host:port", or "inbox:"
+    masked: str  # what lists and logs may show, empty when it equals the origin and "/…"
+    fingerprint: bytes  # of the URL: identity and look-ups without opening it
+    once: bool = True
+    events: tuple[str, ...] = ()  # patterns of event types; empty: the ending ones
+    metadata: Any = None  # object or string, echoed
+    secret: bytes | None = None  # sealed own whsec_, None: the project's
+    headers: bytes | None = None  # sealed JSON object
+    payload: str = "full"
+    expect: str = "any"
+    from_run: int = 0  # `expect: new_run`: endings of earlier runs do not count
+    timeout_s: float | None = None
+    expires_ms: int = 0
+    closed_ms: int = 0
+    timed_out_run: int = 0  # the run whose own timeout_seconds was told
+
+
+class Job(Struct, frozen=True, array_like=True, kw_only=True):
+    """One upstream resource that ends, with its callbacks; written only by compare-and-set on its whole value."""
+
+    project: str
+    account: str
+    kind: str
+    id: str  # the upstream's
+    born_ms: int  # the incarnation: part of every event id
+    state: JobState
+    run: int
+    run_ms: int  # when this run was first known
+    clock_ms: int  # from when the watch timeout counts; 0: it has not started (drafts)
+    callbacks: tuple[Callback, ...] = ()
+    schema: int = 1
+    status: str = ""  # the upstream's last word
+    ending: str = ""  # this run's ending word, while state is ENDED (or TAIL: "timed_out")
+    ending_event: str = ""  # the id of the event that says so
+    told: tuple[str, ...] = ()  # names of this run's facts that already have events
+    parts: tuple[tuple[str, str], ...] = ()  # (id, ending word or "") of items or deliveries last seen
+    superseded: tuple[str, ...] = ()  # items that a later run replaced
+    persona: str = ""
+    sequence: int = 0
+    seen: bool = False
+    missing_ms: int = 0  # first 404 of this absence
+    missing_reads: int = 0
+    tail_ms: int = 0  # when the slow tail stops
+    outage: str = ""  # the outage last told to subscriptions
+    parent: str = ""  # related id: the outgoing post of a delivery, the post of an item
+
+
+class Mark(Struct, frozen=True, array_like=True, kw_only=True):
+    """One poll in the timeline: when, what came, in a few words."""
+
+    at_ms: int
+    word: str  # the status seen, or the reading: "404", "429", "outage"
+    note: str = ""
+    ms: int = 0  # how long the upstream took
+
+
+class PollLog(Struct, frozen=True, array_like=True, kw_only=True):
+    """What each poll writes: owned by the lease holder, so no other writer races for it."""
+
+    polls: int = 0
+    streak: int = 0  # readings in a row that were no state (outage, 503)
+    last_ms: int = 0
+    digest: bytes = b""  # of the last object, to write it only when it changed
+    marks: tuple[Mark, ...] = ()  # the last 20
+    interval_s: float = 0.0  # the pace in force, unscaled
+    timeout_s: float = 0.0  # the watch timeout in force, unscaled
+    due_ms: int = 0
+
+
+class Attempt(Struct, frozen=True, array_like=True, kw_only=True):
+    """One HTTP try of a delivery, as the API shows it."""
+
+    at_ms: int
+    status: int | None
+    failure: str | None
+    reason: str
+    duration_ms: int
+    excerpt: str = ""
+
+
+class DeliveryState(StrEnum):
+    """`in_flight` is `pending` while an attempt holds its lease, and is never stored."""
+
+    PENDING = "pending"
+    IN_FLIGHT = "in_flight"
+    SUCCEEDED = "succeeded"
+    PARKED = "parked"
+    CANCELLED = "cancelled"
+
+
+class Delivery(Struct, frozen=True, array_like=True, kw_only=True):
+    """One event to one subscription."""
+
+    id: str
+    event: str
+    job: str  # job key
+    callback: str
+    project: str
+    lane: str
+    state: DeliveryState
+    created_ms: int
+    schema: int = 1
+    attempts: tuple[Attempt, ...] = ()  # the last 20
+    tries: int = 0  # attempts ever
+    step: int = 0  # attempts in the schedule now running
+    refusals: int = 0
+    resend: bool = False  # asked for by a person: marked webhook-resend
+    reason: str = ""  # why it is parked or cancelled
+    done_ms: int = 0
+
+
+class EventRecord(Struct, frozen=True, array_like=True, kw_only=True):
+    """An immutable fact about a job, as stored: `body` is the event's JSON without any subscription's fields."""
+
+    id: str
+    type: str
+    project: str
+    job: str  # job key
+    at_ms: int
+    body: bytes
+    schema: int = 1
