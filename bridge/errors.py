@@ -1,0 +1,120 @@
+"""What can go wrong with a request, by whose fault: each class knows its code, its HTTP status and its details.
+
+Codes and body shape are those that ReelMirror's clients already parse (ReelMirror API reference, Introduction).
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class BridgeError(Exception):
+    """A refusal that a client may read: the message names the field and the fix, and never a secret."""
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+    status: ClassVar[int] = 500
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        details: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take the sentence for the client, facts for its program, and headers that the answer must carry."""
+        super().__init__(message)
+        self.message = message
+        self.details: dict[str, Any] = dict(details or {})
+        self.headers: dict[str, str] = dict(headers or {})
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The answer's JSON."""
+        return {"error": {"code": self.code, "message": self.message, "details": self.details}}
+
+
+class ValidationFailed(BridgeError):  # noqa: N818 -- what happened, not an accident: the client's field is wrong
+    """The client sent something that cannot be accepted; the message starts with the field's name."""
+
+    code = "VALIDATION_ERROR"
+    status = 400
+
+    def __init__(self, field: str, message: str, *, details: Mapping[str, Any] | None = None) -> None:
+        """Name the field ("" for the whole request) and say what to write instead."""
+        named = {"field": field} if field else {}
+        super().__init__(f"{field}: {message}" if field else message, details={**named, **(details or {})})
+        self.field = field
+
+
+class Unauthorized(BridgeError):  # noqa: N818 -- named like its HTTP status
+    """The key is missing or not known, or the upstream refused the credential."""
+
+    code = "UNAUTHORIZED"
+    status = 401
+
+
+class Forbidden(BridgeError):  # noqa: N818 -- named like its HTTP status
+    """The key is good, but may not do this."""
+
+    code = "FORBIDDEN"
+    status = 403
+
+
+class NotFound(BridgeError):  # noqa: N818 -- named like its HTTP status
+    """There is no such object in this project; another project's objects look the same."""
+
+    code = "NOT_FOUND"
+    status = 404
+
+
+class MethodNotAllowed(BridgeError):  # noqa: N818 -- named like its HTTP status
+    """The path exists, with other methods."""
+
+    code = "METHOD_NOT_ALLOWED"
+    status = 405
+
+
+class Conflict(BridgeError):  # noqa: N818 -- named like its HTTP status
+    """The request contradicts what is already there."""
+
+    code = "CONFLICT"
+    status = 409
+
+
+class PayloadTooLarge(BridgeError):  # noqa: N818 -- named like its HTTP status
+    """The request is larger than is ever needed."""
+
+    code = "PAYLOAD_TOO_LARGE"
+    status = 413
+
+
+class RateLimited(BridgeError):  # noqa: N818 -- what happened, not an accident
+    """Too many requests; may be repeated after `retry_after_s` seconds."""
+
+    code = "RATE_LIMITED"
+    status = 429
+
+    def __init__(
+        self, retry_after_s: float, message: str = "too many requests: wait and repeat this one"
+    ) -> None:
+        """Round the wait up to whole seconds, at least one."""
+        seconds = whole_seconds(retry_after_s)
+        super().__init__(message, details={"retry_after": seconds}, headers={"Retry-After": str(seconds)})
+        self.retry_after_s = retry_after_s
+
+
+class Unavailable(BridgeError):  # noqa: N818 -- named like its HTTP status
+    """Something that this needs (store, upstream) cannot be reached now; nothing was changed."""
+
+    code = "SERVICE_UNAVAILABLE"
+    status = 503
+
+    def __init__(self, message: str, *, retry_after_s: float = 5.0) -> None:
+        """Say what is missing, and after how many seconds a repeat makes sense."""
+        seconds = whole_seconds(retry_after_s)
+        super().__init__(message, details={"retry_after": seconds}, headers={"Retry-After": str(seconds)})
+        self.retry_after_s = retry_after_s
+
+
+def whole_seconds(seconds: float) -> int:
+    """Seconds for a Retry-After header: whole, rounded up, at least one."""
+    return max(1, -int(-seconds // 1))
