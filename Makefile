@@ -1,0 +1,91 @@
+# What a person does with a checkout. Everything lives in .venv, installed from hash-pinned locks.
+
+VENV := .venv
+BIN := $(VENV)/bin
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate
+PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist worksteal
+
+# The state that a finished set-up had; the same again means that nothing is to be done.
+RUNTIME_STATE := $(shell cat requirements.lock requirements-build.lock pyproject.toml | cksum | tr -c '[:alnum:]' -)
+DEV_STATE := $(shell cat requirements-dev.lock requirements-build.lock pyproject.toml | cksum | tr -c '[:alnum:]' -)
+RUNTIME_STAMP := $(VENV)/.runtime-$(RUNTIME_STATE)
+DEV_STAMP := $(VENV)/.dev-$(DEV_STATE)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format lock clean
+
+help:
+	@echo 'make run     set up and start reelbridge (Ctrl-C ends it)'
+	@echo 'make setup   set up only; leaves $(BIN)/reelbridge'
+	@echo 'make test    set up and pass all checks and tests'
+	@echo 'make lint    the checks alone'
+	@echo 'make format  lay the code out'
+	@echo 'make lock    pin the dependencies anew'
+	@echo 'make clean   remove $(VENV)'
+
+setup: $(RUNTIME_STAMP)
+
+run: setup
+	@exec $(BIN)/reelbridge up
+
+test: lint
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: $(DEV_STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(DEV_STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: setup
+	@$(BIN)/uv --version
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml --extra dev -o requirements-dev.lock
+	printf 'hatchling==1.27.0\neditables==0.5\n' | $(COMPILE) - -o requirements-build.lock
+	printf 'uv\n' | $(COMPILE) - -o requirements-uv.lock
+
+clean:
+	rm -rf $(VENV)
+
+# uv installs several times faster than pip; where it cannot be had, pip does.
+define install
+	@if $(BIN)/uv --version >/dev/null 2>&1; then \
+		VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r $(1) -r requirements-build.lock && \
+		VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e . && exit 0; \
+		echo 'uv could not install; trying pip'; \
+	fi; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1) -r requirements-build.lock && \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+endef
+
+$(RUNTIME_STAMP): | $(VENV)/.made
+	@echo 'installing what reelbridge needs'
+	$(call install,requirements.lock)
+	@rm -f $(VENV)/.runtime-* && touch $@
+
+$(DEV_STAMP): $(RUNTIME_STAMP)
+	@echo 'installing what the tests need'
+	$(call install,requirements-dev.lock)
+	@rm -f $(VENV)/.dev-* && touch $@
+
+# The first Python on PATH that is new enough and can make a virtual environment.
+$(VENV)/.made:
+	@for python in python3.13 python3.12 python3.11 python3; do \
+		if $$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+			found=$$python; break; \
+		fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo 'reelbridge needs Python 3.11 or later with venv, and none was found.' >&2; \
+		echo 'Debian, Ubuntu: apt install python3 python3-venv   Fedora: dnf install python3.12   macOS: brew install python' >&2; \
+		exit 1; \
+	fi; \
+	echo "making $(VENV) with $$($$found --version)"; \
+	$$found -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock >/dev/null 2>&1 || \
+		echo 'uv cannot be had here; pip will install'
+	@touch $@
