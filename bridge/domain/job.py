@@ -22,7 +22,7 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.WATCHING: frozenset({JobState.ENDED, JobState.MISSING, JobState.TAIL}),
     JobState.MISSING: frozenset({JobState.WATCHING, JobState.ENDED, JobState.TAIL}),
     JobState.TAIL: frozenset({JobState.ENDED, JobState.MISSING, JobState.WATCHING}),
-    JobState.ENDED: frozenset({JobState.WATCHING, JobState.MISSING}),  # regenerated: run n + 1; or gone
+    JobState.ENDED: frozenset({JobState.WATCHING, JobState.MISSING, JobState.TAIL}),  # run n + 1; or gone
 }
 
 
@@ -57,7 +57,8 @@ class Callback(Struct, frozen=True, array_like=True, kw_only=True):
     timeout_s: float | None = None
     expires_ms: int = 0
     closed_ms: int = 0
-    timed_out_run: int = 0  # the run whose own timeout_seconds was told
+    timed_out_run: int = 0  # the last run whose `.timed_out` was told to it
+    run_told: int = 0  # the last run whose ending was told to it, or kept from it by its filter
 
 
 class Job(Struct, frozen=True, array_like=True, kw_only=True):
@@ -77,7 +78,7 @@ class Job(Struct, frozen=True, array_like=True, kw_only=True):
     status: str = ""  # the upstream's last word
     ending: str = ""  # this run's ending word, while state is ENDED (or TAIL: "timed_out")
     ending_event: str = ""  # the id of the event that says so
-    told: tuple[str, ...] = ()  # names of this run's facts that already have events
+    told: tuple[str, ...] = ()  # "run:name" of facts that already have events
     parts: tuple[tuple[str, str], ...] = ()  # (id, ending word or "") of items or deliveries last seen
     superseded: tuple[str, ...] = ()  # items that a later run replaced
     persona: str = ""
@@ -87,7 +88,7 @@ class Job(Struct, frozen=True, array_like=True, kw_only=True):
     missing_reads: int = 0
     tail_ms: int = 0  # when the slow tail stops
     outage: str = ""  # the outage last told to subscriptions
-    parent: str = ""  # related id: the outgoing post of a delivery, the post of an item
+    awaited: tuple[str, ...] = ()  # items that must be seen before this run can end
 
 
 class Mark(Struct, frozen=True, array_like=True, kw_only=True):
@@ -152,6 +153,7 @@ class Delivery(Struct, frozen=True, array_like=True, kw_only=True):
     resend: bool = False  # asked for by a person: marked webhook-resend
     reason: str = ""  # why it is parked or cancelled
     done_ms: int = 0
+    resume_ms: int = 0  # when the schedule goes on after an extra attempt, 0: the next attempt is no extra one
 
 
 class EventRecord(Struct, frozen=True, array_like=True, kw_only=True):

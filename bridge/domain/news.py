@@ -1,0 +1,83 @@
+"""What a reading leads to: news about a job, and letters that carry it to callbacks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.domain.events import Fact
+from bridge.domain.job import Job, PollLog
+from bridge.domain.reading import Timing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What `advance` needs to know of a kind: its pace before anything was seen, and what starts its clock."""
+
+    kind: str
+    timing: Timing
+    clock: str  # "registration", "parts", "first_part"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When a read was made: `begun_ms` and `now_ms` by the store's clock, `took_ms` at the upstream.
+
+    `digest` is a hash of the answer's bytes. `outage` names the account's confirmed refusal, empty without one.
+    `vanishing` says that many jobs of the account are gone at once.
+    """
+
+    begun_ms: int
+    now_ms: int
+    took_ms: int = 0
+    digest: bytes = b""
+    outage: str = ""
+    vanishing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """One fact with its name (unique in its run) and type; `closes` ends the callbacks that take one call.
+
+    `only` limits it to some callbacks (their own time-outs), None means all.
+    """
+
+    name: str
+    type: str
+    fact: Fact
+    closes: bool = False
+    only: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """One event on its way to one callback."""
+
+    event: str
+    type: str
+    callback: str
+    closes: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fresh:
+    """News that has no event yet, with the id and the place in the job's sequence it gets."""
+
+    event: str
+    sequence: int
+    news: News
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """A job moved on: its new records, what to tell whom, and when to read again (None: not any more).
+
+    `data` is the object to keep, None when it did not change. `replaced` are items a new run did away with.
+    """
+
+    job: Job
+    log: PollLog
+    fresh: tuple[Fresh, ...]
+    letters: tuple[Letter, ...]
+    delay_ms: int | None
+    data: Mapping[str, Any] | None = None
+    replaced: tuple[str, ...] = ()

@@ -1,0 +1,293 @@
+"""Callbacks after their registration: read, change, cancel."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
+
+from bridge.domain.deadlines import is_live
+from bridge.domain.ids import job_key, read_callback_job
+from bridge.domain.job import Callback, CallbackState, Delivery, DeliveryState, EventRecord, Job, PollLog
+from bridge.domain.next_read import is_done
+from bridge.domain.url_policy import CheckedUrl
+from bridge.errors import Conflict, NotFound
+from bridge.providers.registry import KINDS
+from bridge.services.context import Services
+from bridge.services.destinations import lane_of, proven_origins
+from bridge.services.drafts import Draft
+from bridge.services.moves import cancel_delivery, load_deliveries, move_delivery
+from bridge.store.health import AccountHealth
+from bridge.store.records import Loaded
+
+TRIES: Final = 20
+PAGE: Final = 100
+SCAN_PAGES: Final = 50  # a filtered list looks at so many pages before it gives a cursor to go on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A callback with what its view needs; `due_ms` is negative while the job is being read."""
+
+    job: Job
+    callback: Callback
+    log: PollLog | None
+    due_ms: int | None
+    health: AccountHealth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """A callback with the events of its job and its own deliveries, oldest first."""
+
+    found: Found
+    events: Sequence[EventRecord]
+    deliveries: Sequence[Delivery]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """Fields to change; UNSET leaves one alone, None removes it where it may be removed."""
+
+    url: CheckedUrl | UnsetType = UNSET
+    headers: Mapping[str, str] | UnsetType | None = UNSET
+    metadata: Any = UNSET
+    events: tuple[str, ...] | UnsetType = UNSET
+    timeout_s: float | UnsetType | None = UNSET
+
+
+def _no_callback(callback_id: str) -> NotFound:
+    return NotFound(f"there is no callback {callback_id[:80]} in this project")
+
+
+async def load(services: Services, project: str, callback_id: str) -> tuple[str, Loaded[Job], Callback]:
+    """Load a callback with its job's key and record; NotFound when this project has none such."""
+    key = read_callback_job(callback_id)
+    loaded = await services.store.load_job(key) if key and services.store.has_shard(key[0]) else None
+    if key and loaded and loaded.record.project == project:
+        for callback in loaded.record.callbacks:
+            if callback.id == callback_id:
+                return key, loaded, callback
+    raise _no_callback(callback_id)
+
+
+async def get(services: Services, project: str, callback_id: str) -> Found:
+    """Give one callback; NotFound when this project has none such."""
+    key, loaded, callback = await load(services, project, callback_id)
+    return await _find(services, key, loaded.record, callback)
+
+
+async def _find(services: Services, key: str, job: Job, callback: Callback) -> Found:
+    return Found(
+        job=job,
+        callback=callback,
+        log=await services.store.load_log(key),
+        due_ms=await services.store.poll.due_of(key[0], job.account, key),
+        health=await services.store.health.load(job.account),
+    )
+
+
+async def history(services: Services, project: str, callback_id: str) -> History:
+    """Give a callback with all that happened to it."""
+    key, loaded, callback = await load(services, project, callback_id)
+    events = await services.store.load_events(await services.store.job_events(key))
+    deliveries = [
+        each.record
+        for each in await load_deliveries(services.store, key)
+        if each.record.callback == callback_id
+    ]
+    found = await _find(services, key, loaded.record, callback)
+    return History(found=found, events=events, deliveries=deliveries)
+
+
+async def list_callbacks(
+    services: Services,
+    project: str,
+    *,
+    kind: str | None = None,
+    job_id: str | None = None,
+    url: str | None = None,
+    state: str | None = None,
+    cursor: str | None = None,
+    limit: int = PAGE,
+) -> tuple[list[Found], str | None]:
+    """List callbacks, newest first; a filtered page may be short and still have a cursor."""
+    if job_id is not None or url is not None:
+        ids = await _matching_ids(services, project, kind=kind, job_id=job_id, url=url)
+        found = [each for each in await _find_all(services, project, ids) if _fits(each, kind, state)]
+        return _cut(found, cursor, limit)
+    found = []
+    for _ in range(SCAN_PAGES):
+        ids, cursor = await services.store.indexes.callbacks(project, cursor=cursor, limit=limit)
+        for each in await _find_all(services, project, ids):
+            if _fits(each, kind, state):
+                found.append(each)
+        if cursor is None or len(found) >= limit:
+            break
+    return found, cursor
+
+
+def _cut(found: list[Found], cursor: str | None, limit: int) -> tuple[list[Found], str | None]:
+    """Page through a short list by the id of the last one shown."""
+    found.sort(key=lambda each: (-each.callback.created_ms, each.callback.id))
+    start = next((i + 1 for i, each in enumerate(found) if each.callback.id == cursor), 0)
+    page = found[start : start + limit]
+    return page, page[-1].callback.id if start + limit < len(found) else None
+
+
+def view_state(found: Found) -> CallbackState:
+    """Give a callback's state as clients see it: `paused` while its account's key is refused."""
+    health = found.health
+    refused = health.outage_ms or found.job.kind in health.forbidden
+    return CallbackState.PAUSED if is_live(found.callback) and refused else found.callback.state
+
+
+def _fits(found: Found, kind: str | None, state: str | None) -> bool:
+    return kind in (None, found.job.kind) and state in (None, str(view_state(found)))
+
+
+async def _find_all(services: Services, project: str, ids: Sequence[str]) -> list[Found]:
+    by_key = {identifier: read_callback_job(identifier) for identifier in ids}
+    page = await services.store.load_jobs(sorted({key for key in by_key.values() if key}))
+    health: dict[str, AccountHealth] = {}
+    found = []
+    for identifier, key in by_key.items():
+        loaded = page.get(key) if key else None
+        if key is None or loaded is None or loaded.record.project != project:
+            continue
+        job = loaded.record
+        callback = next((each for each in job.callbacks if each.id == identifier), None)
+        if callback is None:
+            continue
+        if job.account not in health:
+            health[job.account] = await services.store.health.load(job.account)
+        due = await services.store.poll.due_of(key[0], job.account, key) if is_live(callback) else None
+        found.append(Found(job=job, callback=callback, log=None, due_ms=due, health=health[job.account]))
+    return found
+
+
+async def _matching_ids(
+    services: Services, project: str, *, kind: str | None, job_id: str | None, url: str | None
+) -> list[str]:
+    by_url = by_job = None
+    if url is not None:
+        by_url = await services.store.indexes.by_url(project, services.store.vault.fingerprint(url))
+    if job_id is not None:
+        by_job = await _ids_of_job(services, project, kind, job_id)
+    if by_url is None or by_job is None:
+        return list(by_url if by_job is None else by_job) if (by_url or by_job) else []
+    return [identifier for identifier in by_url if identifier in set(by_job)]
+
+
+async def _ids_of_job(services: Services, project: str, kind: str | None, job_id: str) -> list[str]:
+    kinds = [kind] if kind else [name for name, spec in KINDS.items() if spec.registrable]
+    ids: list[str] = []
+    for account in await services.store.accounts.list(project):
+        shard = services.store.shard_of(account.id)
+        wanted = [job_key(shard, account.id, each, job_id) for each in kinds if each in KINDS]
+        for loaded in (await services.store.load_jobs(wanted)).values():
+            ids += [callback.id for callback in loaded.record.callbacks]
+    return ids
+
+
+async def patch(services: Services, project: str, callback_id: str, change: Patch) -> Found:
+    """Change a callback; its waiting and parked deliveries go again, to the new URL."""
+    for _ in range(TRIES):
+        key, loaded, callback = await load(services, project, callback_id)
+        changed = _apply(services, callback, change)
+        job = _with_callback(loaded.record, changed)
+        draft = Draft(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+        draft.put_job(key, job, loaded)
+        if changed.fingerprint != callback.fingerprint:
+            draft.unindex_url(job, callback)
+            draft.index_callback(job, changed)
+        proven = await proven_origins(services.store, key[0], {changed.origin})
+        lane = lane_of(project, changed.origin, proven=changed.origin in proven)
+        for delivery in await load_deliveries(services.store, key):
+            if delivery.record.callback == callback_id:
+                move_delivery(draft, delivery, lane)
+        if await services.store.committer.commit(draft.change()) == "done":
+            return await _find(services, key, job, changed)
+    raise Conflict("this callback is being changed by others: repeat the request")
+
+
+def _apply(services: Services, callback: Callback, change: Patch) -> Callback:
+    vault = services.store.vault
+    if not isinstance(change.url, UnsetType):
+        sealed = vault.seal(change.url.text.encode(), record=callback.id)
+        callback = replace(
+            callback,
+            url=sealed,
+            origin=change.url.origin,
+            masked=change.url.masked,
+            fingerprint=vault.fingerprint(change.url.text),
+        )
+    if not isinstance(change.headers, UnsetType):
+        text = json.dumps(dict(change.headers)) if change.headers else None
+        callback = replace(callback, headers=vault.seal(text.encode(), record=callback.id) if text else None)
+    if change.metadata is not UNSET:
+        callback = replace(callback, metadata=change.metadata)
+    if not isinstance(change.events, UnsetType):
+        callback = replace(callback, events=change.events)
+    if not isinstance(change.timeout_s, UnsetType):
+        callback = replace(callback, timeout_s=change.timeout_s)
+    return callback
+
+
+def _with_callback(job: Job, changed: Callback) -> Job:
+    return replace(job, callbacks=tuple(changed if each.id == changed.id else each for each in job.callbacks))
+
+
+async def cancel(services: Services, project: str, callback_id: str) -> bool:
+    """Cancel a callback and its waiting deliveries; False when there is nothing to cancel."""
+    for _ in range(TRIES):
+        try:
+            key, loaded, callback = await load(services, project, callback_id)
+        except NotFound:
+            return False
+        if callback.state is CallbackState.CANCELLED:
+            return False
+        draft = Draft(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+        await draft_cancel(services, draft, key, loaded, callback, reason="the callback was deleted")
+        if await services.store.committer.commit(draft.change()) == "done":
+            return True
+    raise Conflict("this callback is being changed by others: repeat the request")
+
+
+async def draft_cancel(
+    services: Services,
+    draft: Draft,
+    key: str,
+    loaded: Loaded[Job],
+    callback: Callback,
+    *,
+    reason: str,
+    attempted: Delivery | None = None,
+) -> None:
+    """Write a callback's cancelling into a draft; a job that nobody waits for any more leaves the queue.
+
+    `attempted` is the delivery whose answer cancelled the callback, with that attempt in it.
+    """
+    closed = replace(callback, state=CallbackState.CANCELLED, closed_ms=draft.now_ms)
+    job = _with_callback(loaded.record, closed)
+    draft.put_job(key, job, loaded)
+    for delivery in await load_deliveries(services.store, key):
+        if attempted is not None and delivery.record.id == attempted.id:
+            cancel_delivery(draft, delivery.with_record(attempted), reason)
+        elif delivery.record.callback == callback.id and delivery.record.state in (
+            DeliveryState.PENDING,
+            DeliveryState.PARKED,
+        ):
+            cancel_delivery(draft, delivery, reason)
+    if is_done(job, now_ms=draft.now_ms):
+        draft.retire(key, job)
+
+
+async def cancel_matching(
+    services: Services, project: str, *, job_id: str | None = None, url: str | None = None
+) -> int:
+    """Cancel all callbacks of a job or a URL; give how many there were."""
+    ids = await _matching_ids(services, project, kind=None, job_id=job_id, url=url)
+    return sum([await cancel(services, project, identifier) for identifier in ids])

@@ -1,0 +1,52 @@
+"""What every use case needs, handed in once by a composition root."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bridge.domain.cadence import Pace
+from bridge.domain.news import Traits
+from bridge.domain.url_policy import UrlPolicy
+from bridge.outbound.sender import Sender
+from bridge.providers.registry import KINDS, PROVIDERS
+from bridge.settings import Settings
+from bridge.store.accounts import Account
+from bridge.store.store import Store
+from bridge.upstream import Login, Upstream
+
+Dice = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """One process's tools: the store, the outside world, the clock (Unix ms, the store's) and dice."""
+
+    store: Store
+    settings: Settings
+    policy: UrlPolicy
+    sender: Sender
+    upstream: Upstream
+    clock_ms: Callable[[], int]
+    dice: Dice
+
+    @property
+    def pace(self) -> Pace:
+        """The scale of all documented times."""
+        return Pace(scale=self.settings.poll_scale)
+
+    def base_url(self, account: Account) -> str:
+        """Give the upstream's address for an account: the settings' for its provider."""
+        return {
+            "reelmirror": self.settings.reelmirror_base_url,
+            "reelbot": self.settings.reelbot_base_url,
+        }.get(account.provider, PROVIDERS[account.provider].base_url)
+
+    async def login(self, account: Account) -> Login:
+        """Open an account's credential for a request."""
+        credential = await self.store.accounts.credential(account.id)
+        return Login(provider=account.provider, base_url=self.base_url(account), credential=credential)
+
+
+def traits_of(kind: str) -> Traits:
+    """Give what the state machine needs to know of a kind."""
+    spec = KINDS[kind]
+    return Traits(kind=kind, timing=spec.timing, clock=str(spec.clock))

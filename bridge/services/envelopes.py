@@ -1,0 +1,77 @@
+"""From a delivery to the request that carries it: the body for this subscription, its headers and signatures."""
+
+import json
+from dataclasses import dataclass
+
+from bridge.domain.events import build_body
+from bridge.domain.job import Callback, Delivery, EventRecord
+from bridge.domain.signing import sign
+from bridge.domain.times import iso_ms
+from bridge.services.context import Services
+
+SECRETS_KEPT_MS = 1_000  # a rotated secret signs for 24 h more, so a second's delay is nobody's loss
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """One request in clear; never logged."""
+
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+    def as_inbox_entry(self, now_ms: int) -> bytes:
+        """Give what the built-in inbox keeps: a receiver's view of the request."""
+        entry = {
+            "id": self.headers["webhook-id"],
+            "received_at": iso_ms(now_ms),
+            "headers": {"content-type": "application/json", **self.headers},
+            "body": json.loads(self.body),
+        }
+        return json.dumps(entry, separators=(",", ":")).encode()
+
+
+class Envelopes:
+    """Seals deliveries; a project's secrets are kept for a second."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._secrets: dict[str, tuple[int, list[str]]] = {}
+
+    async def seal(
+        self, delivery: Delivery, event: EventRecord, callback: Callback, *, now_ms: int
+    ) -> Envelope:
+        """Make the request of one attempt, signed at `now_ms`."""
+        vault = self._services.store.vault
+        url = vault.open(callback.url, record=callback.id).decode()
+        body = build_body(
+            event.body,
+            payload=callback.payload,
+            callback_id=callback.id,
+            metadata=callback.metadata,
+            resend=delivery.resend,
+            base_url=self._services.settings.base_url,
+        )
+        timestamp_s = now_ms // 1000
+        secrets = await self._secrets_of(delivery.project, callback, now_ms)
+        signature = sign(secrets, event_id=event.id, timestamp_s=timestamp_s, body=body)
+        own = json.loads(vault.open(callback.headers, record=callback.id)) if callback.headers else {}
+        headers = {
+            **own,
+            "webhook-id": event.id,
+            "webhook-timestamp": str(timestamp_s),
+            "webhook-signature": signature,
+        }
+        if delivery.resend:
+            headers["webhook-resend"] = "true"
+        return Envelope(url=url, headers=headers, body=body)
+
+    async def _secrets_of(self, project: str, callback: Callback, now_ms: int) -> list[str]:
+        if callback.secret is not None:
+            return [self._services.store.vault.open(callback.secret, record=callback.id).decode()]
+        known = self._secrets.get(project)
+        if known is not None and now_ms - known[0] < SECRETS_KEPT_MS:
+            return known[1]
+        secrets = (await self._services.store.projects.default_secret(project)).valid_at(now_ms)
+        self._secrets[project] = (now_ms, secrets)
+        return secrets

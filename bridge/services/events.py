@@ -1,0 +1,85 @@
+"""Events of a project: read them, and send one again because a person asked for it."""
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from bridge.domain.events import read_event_job
+from bridge.domain.ids import read_shard
+from bridge.domain.job import Delivery, DeliveryState, EventRecord
+from bridge.errors import Conflict, NotFound
+from bridge.services.context import Services
+from bridge.services.deliveries import current_lane
+from bridge.services.drafts import Draft
+from bridge.services.moves import load_deliveries, start_again
+from bridge.store.records import Loaded
+
+SCAN_PAGES: Final = 50
+TRIES: Final = 20
+
+
+async def get_event(services: Services, project: str, event_id: str) -> EventRecord:
+    """Give one event; NotFound when this project has none such."""
+    shard = read_shard(event_id, "evt_")
+    events = await services.store.load_events([event_id]) if shard and services.store.has_shard(shard) else []
+    if not events or events[0].project != project:
+        raise NotFound(f"there is no event {event_id[:80]} in this project")
+    return events[0]
+
+
+async def list_events(
+    services: Services,
+    project: str,
+    *,
+    type_: str | None = None,
+    kind: str | None = None,
+    job_id: str | None = None,
+    before: int | None = None,
+    after: int | None = None,
+    limit: int = 100,
+) -> tuple[list[tuple[EventRecord, int]], int | None]:
+    """List events with their positions: newest first, or from `after` on oldest first.
+
+    Gives the position to go on from, None when there is no more; a filtered page may be short.
+    """
+    found: list[tuple[EventRecord, int]] = []
+    for _ in range(SCAN_PAGES):
+        page = await services.store.feed.read(project, after=after, before=before, limit=limit)
+        events = {event.id: event for event in await services.store.load_events([i for i, _ in page])}
+        for identifier, position in page:
+            event = events.get(identifier)
+            if event is not None and _fits(event, type_, kind, job_id):
+                found.append((event, position))
+                if len(found) == limit:
+                    return found, position
+        if len(page) < limit:
+            return found, None
+        before, after = (page[-1][1], None) if after is None else (None, page[-1][1])
+    return found, page[-1][1]
+
+
+def _fits(event: EventRecord, type_: str | None, kind: str | None, job_id: str | None) -> bool:
+    if type_ not in (None, event.type) or kind not in (None, event.type.partition(".")[0]):
+        return False
+    return job_id is None or read_event_job(event.body) == job_id
+
+
+async def resend(services: Services, project: str, event_id: str) -> list[Delivery]:
+    """Send an event again to every callback that it went to, also after a 2xx; marked `webhook-resend: true`."""
+    event = await get_event(services, project, event_id)
+    deliveries = await load_deliveries(services.store, event.job)
+    return [await _resend(services, each) for each in deliveries if each.record.event == event_id]
+
+
+async def _resend(services: Services, loaded: Loaded[Delivery]) -> Delivery:
+    for _ in range(TRIES):
+        marked = replace(loaded.record, resend=True, state=DeliveryState.PENDING)
+        draft = Draft(
+            loaded.record.job[0], now_ms=services.clock_ms(), retention_s=services.settings.retention
+        )
+        lane = await current_lane(services, loaded.record)
+        delivery = start_again(draft, loaded.with_record(marked), lane=lane)
+        if await services.store.committer.commit(draft.change()) == "done":
+            return delivery
+        loaded = (await services.store.load_deliveries([loaded.record.id]))[0]
+    raise Conflict("this delivery is being changed by others: repeat the request")

@@ -1,0 +1,171 @@
+"""One door for each change that an upstream's answer makes: load, decide in the domain, save in one step."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import msgpack
+
+from bridge.domain.events import build_event
+from bridge.domain.ids import delivery_id, job_key
+from bridge.domain.job import Delivery, DeliveryState, EventRecord, Job, PollLog
+from bridge.domain.news import Advance, Fresh, Letter, Moment
+from bridge.domain.progress import advance, replace_item
+from bridge.domain.reading import Reading
+from bridge.services.context import Services, traits_of
+from bridge.services.destinations import lane_of, load_proven
+from bridge.services.drafts import Draft
+from bridge.store import keys
+from bridge.store.commit import Lease
+from bridge.store.lanes import Settled
+from bridge.store.records import Loaded
+
+TRIES = 8  # a record that others write all the time is read again this often before the lease brings it back
+ITEM = "generated_media_item"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A job that this worker holds: its records as loaded, and the lease that proves it."""
+
+    key: str
+    token: bytes
+    job: Loaded[Job]
+    log: PollLog
+
+
+async def observe(services: Services, held: Held, reading: Reading, at: Moment) -> Settled | None:
+    """Take one reading of a held job to its end: what changed is written at once, else the queue's entry is settled.
+
+    Gives what the pump shall settle, None when a commit has settled it or somebody else holds the job by now.
+    """
+    for _ in range(TRIES):
+        moved = _advance(services, held, reading, at)
+        if not _is_news(held, moved):
+            return _settle(held, moved)
+        match await _save(services, held, moved, at):
+            case "done":
+                await _publish(services, moved.job, moved.fresh)
+                return None
+            case "fenced":
+                return None
+            case _:
+                job = await services.store.load_job(held.key)
+        if job is None:
+            return None
+        held = Held(key=held.key, token=held.token, job=job, log=held.log)
+    return None
+
+
+def _advance(services: Services, held: Held, reading: Reading, at: Moment) -> Advance:
+    job = held.job.record
+    traits = traits_of(job.kind)
+    return advance(job, held.log, reading, key=held.key, at=at, traits=traits, pace=services.pace)
+
+
+def _is_news(held: Held, moved: Advance) -> bool:
+    changed_object = moved.data is not None and moved.log.digest != held.log.digest
+    first = held.log.polls == 0  # a settle writes only over a record that is there
+    return first or changed_object or moved.delay_ms is None or moved.job != held.job.record
+
+
+def _settle(held: Held, moved: Advance) -> Settled:
+    return Settled(
+        lane=moved.job.account,
+        member=held.key,
+        token=held.token,
+        delay_ms=moved.delay_ms,
+        key=keys.poll_log(held.key),
+        value=msgpack.encode(moved.log),
+    )
+
+
+async def _save(services: Services, held: Held, moved: Advance, at: Moment) -> str:
+    job = held.job.record
+    draft = Draft(held.key[0], now_ms=at.now_ms, retention_s=services.settings.retention)
+    await write_advance(services, draft, held.key, held.job, moved=moved, at=at)
+    if moved.delay_ms is None:
+        draft.retire(held.key, moved.job)
+    else:
+        draft.poll_at(held.key, moved.job, moved.delay_ms, how="set")
+    await _replace_items(services, draft, job, moved.replaced, at)
+    lease = Lease("poll", job.account, held.key, held.token)
+    return await services.store.committer.commit(draft.change(lease))
+
+
+async def write_advance(
+    services: Services, draft: Draft, key: str, loaded: Loaded[Job], *, moved: Advance, at: Moment
+) -> None:
+    """Put a job that moved on into a draft: its records, new events, and a delivery for each letter."""
+    draft.put_job(key, moved.job, loaded)
+    draft.put_log(key, moved.log)
+    if moved.data is not None:
+        draft.put_object(key, pack_object(moved.data))
+    for fresh in moved.fresh:
+        draft.put_event(_event(loaded.record, key, moved, fresh, at))
+    proven = await load_proven(services.store, key[0], moved.job, moved.letters)
+    for letter in moved.letters:
+        delivery = _delivery(moved.job, key, letter, proven, at.now_ms)
+        draft.add_delivery(delivery, 0)
+
+
+def pack_object(data: Mapping[str, Any]) -> bytes:
+    """Pack an upstream's object for the store: JSON, every character as it came."""
+    return json.dumps(data, separators=(",", ":")).encode()
+
+
+def _event(before: Job, key: str, moved: Advance, fresh: Fresh, at: Moment) -> EventRecord:
+    previous = moved.log.marks[-2].at_ms if len(moved.log.marks) > 1 else before.born_ms
+    body = build_event(
+        fresh.news.fact,
+        event_id=fresh.event,
+        at_ms=at.now_ms,
+        sequence=fresh.sequence,
+        observed_ms=at.now_ms,
+        polls=moved.log.polls,
+        lag_max_ms=max(0, at.now_ms - previous),
+    )
+    return EventRecord(
+        id=fresh.event, type=fresh.news.type, project=before.project, job=key, at_ms=at.now_ms, body=body
+    )
+
+
+def _delivery(job: Job, key: str, letter: Letter, proven: frozenset[str], now_ms: int) -> Delivery:
+    callback = next(each for each in job.callbacks if each.id == letter.callback)
+    return Delivery(
+        id=delivery_id(letter.event, callback.id),
+        event=letter.event,
+        job=key,
+        callback=callback.id,
+        project=job.project,
+        lane=lane_of(job.project, callback.origin, proven=callback.origin in proven),
+        state=DeliveryState.PENDING,
+        created_ms=now_ms,
+    )
+
+
+async def _replace_items(
+    services: Services, draft: Draft, post: Job, items: Sequence[str], at: Moment
+) -> None:
+    """End the watch of items that a new run of their post did away with, in the same step."""
+    for item in items:
+        key = job_key(draft.shard, post.account, ITEM, item)
+        loaded = await services.store.load_job(key)
+        if loaded is None or not loaded.record.callbacks:
+            continue
+        log = await services.store.load_log(key)
+        moved = replace_item(
+            loaded.record, log, key=key, at=at, related={"generated_post_id": post.id}, pace=services.pace
+        )
+        if moved is None:
+            continue
+        await write_advance(services, draft, key, loaded, moved=moved, at=at)
+        if moved.delay_ms is None:
+            draft.retire(key, moved.job)
+
+
+async def _publish(services: Services, job: Job, fresh: Sequence[Fresh]) -> None:
+    """Give new events their place in the project's feed; the sweep does it for a process that died here."""
+    if fresh:
+        await services.store.feed.publish(job.project, [each.event for each in fresh])

@@ -1,0 +1,228 @@
+"""Registering: a job, its callback and its first read are written in one step, and on disk before the answer."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bridge.domain.cadence import IDLE_LASTS_S, TAIL_LASTS_S
+from bridge.domain.enrol import CALLBACKS_PER_JOB, Enrolled, TooManyCallbacks, enrol, new_job
+from bridge.domain.ids import callback_id, job_key
+from bridge.domain.job import Callback, CallbackState, Job
+from bridge.domain.reading import Broken, Forbidden, Missing, Refused, Seen
+from bridge.domain.url_policy import CheckedUrl
+from bridge.errors import (
+    Conflict,
+    NotFound,
+    RateLimited,
+    Unauthorized,
+    Unavailable,
+    ValidationFailed,
+)
+from bridge.errors import (
+    Forbidden as NotAllowed,
+)
+from bridge.providers.registry import KINDS
+from bridge.services.context import Services
+from bridge.services.drafts import Draft
+from bridge.store import keys
+from bridge.store.accounts import Account
+from bridge.store.commit import StoreFull, StoreNotDurable
+from bridge.store.records import Loaded
+
+TRIES = 20
+HOLD_MS = 15_000  # longer than a slow disk may delay the answer
+ANSWERED_MS = 1_000  # first deliveries go out this long after the answer
+JOBS_PER_ACCOUNT = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One job of one request, checked. `retried` are (original item, new item) of a `failed_only` regeneration."""
+
+    kind: str
+    job_id: str
+    url: CheckedUrl
+    events: tuple[str, ...] = ()
+    once: bool = True
+    metadata: Any = None
+    headers: Mapping[str, str] | None = None
+    secret: str | None = None
+    persona_id: str = ""
+    timeout_s: float | None = None
+    expect: str = "any"
+    payload: str = "full"
+    retried: tuple[tuple[str, str], ...] = ()
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """A registration that is on disk; `updated` says that the callback was there before."""
+
+    job: Job
+    callback: Callback
+    updated: bool
+    next_poll_ms: int | None = field(default=None)
+
+
+async def register(services: Services, project: str, orders: Sequence[Order]) -> list[Registered]:
+    """Register all orders or none; durable when it returns.
+
+    Raises ValidationFailed, Conflict, RateLimited (too many jobs or callbacks), Unavailable (store full or slow).
+    """
+    account = await find_account(services, project, orders[0])
+    shard = services.store.shard_of(account.id)
+    for _ in range(TRIES):
+        draft = Draft(shard, now_ms=services.clock_ms(), retention_s=services.settings.retention)
+        registered = [await _draft(services, draft, project, account, order) for order in orders]
+        try:
+            result = await services.store.committer.commit(draft.change(), new_work=True, durable=True)
+        except StoreFull:
+            raise Unavailable("the store is full: nothing was registered, try again later") from None
+        except StoreNotDurable:
+            raise Unavailable(
+                "the disk is too slow to confirm the registration: repeat it, it is not doubled"
+            ) from None
+        if result == "done":
+            return registered
+    raise Conflict("many registrations for the same job at once: repeat this one")
+
+
+async def find_account(services: Services, project: str, order: Order) -> Account:
+    """Find the project's account at the provider of an order's kind."""
+    provider = KINDS[order.kind].provider
+    accounts = [a for a in await services.store.accounts.list(project) if a.provider == provider]
+    chosen = [a for a in accounts if order.account in (None, a.id)]
+    if order.account and not chosen:
+        raise ValidationFailed(
+            "account_id", "no such account of this provider in this project; GET /v1/accounts lists them"
+        )
+    if not chosen:
+        variable = f"{provider.upper()}_API_KEY"
+        raise ValidationFailed(
+            "kind",
+            f"this project has no {provider} account: set {variable} or add one with POST /v1/accounts",
+        )
+    return min(chosen, key=lambda account: account.created_ms)
+
+
+async def _draft(
+    services: Services, draft: Draft, project: str, account: Account, order: Order
+) -> Registered:
+    key = job_key(draft.shard, account.id, order.kind, order.job_id)
+    loaded = await services.store.load_job(key)
+    clock = str(KINDS[order.kind].clock)
+    if loaded is None:
+        await _check_quota(services, draft.shard, account)
+    job = (
+        loaded.record
+        if loaded
+        else new_job(
+            project=project,
+            account=account.id,
+            kind=order.kind,
+            job_id=order.job_id,
+            now_ms=draft.now_ms,
+            clock=clock,
+            persona=order.persona_id,
+        )
+    )
+    callback = _callback(services, key, order, now_ms=draft.now_ms)
+    try:
+        enrolled = enrol(job, callback, now_ms=draft.now_ms, clock=clock, retried=dict(order.retried))
+    except TooManyCallbacks:
+        raise RateLimited(60, f"this job has {CALLBACKS_PER_JOB} live callbacks: delete some first") from None
+    _write(draft, key, enrolled, loaded)
+    due = await services.store.poll.due_of(draft.shard, account.id, key) if enrolled.updated else draft.now_ms
+    return Registered(
+        job=enrolled.job,
+        callback=enrolled.callback,
+        updated=enrolled.updated,
+        next_poll_ms=abs(due) if due else None,
+    )
+
+
+def _write(draft: Draft, key: str, enrolled: Enrolled, loaded: Loaded[Job] | None) -> None:
+    draft.put_job(key, enrolled.job, loaded)
+    draft.poll_at(key, enrolled.job, 0, how="sooner" if enrolled.hasten or loaded is None else "absent")
+    if not enrolled.updated:
+        draft.index_callback(enrolled.job, enrolled.callback)
+        draft.hold(enrolled.callback, HOLD_MS)
+
+
+async def _check_quota(services: Services, shard: str, account: Account) -> None:
+    if await services.store.poll.size(shard, account.id) >= JOBS_PER_ACCOUNT:
+        raise RateLimited(60, f"this account has {JOBS_PER_ACCOUNT:,} jobs watched: wait for some to end")
+
+
+def _callback(services: Services, key: str, order: Order, *, now_ms: int) -> Callback:
+    identifier = callback_id(key, services.dice)
+    vault = services.store.vault
+
+    def seal(text: str | None) -> bytes | None:
+        return None if text is None else vault.seal(text.encode(), record=identifier)
+
+    return Callback(
+        id=identifier,
+        state=CallbackState.WATCHING,
+        created_ms=now_ms,
+        url=vault.seal(order.url.text.encode(), record=identifier),
+        origin=order.url.origin,
+        masked=order.url.masked,
+        fingerprint=vault.fingerprint(order.url.text),
+        once=order.once,
+        events=order.events,
+        metadata=order.metadata,
+        secret=seal(order.secret),
+        headers=seal(json.dumps(dict(order.headers))) if order.headers else None,
+        payload=order.payload,
+        expect=order.expect,
+        timeout_s=order.timeout_s,
+        expires_ms=now_ms + round(_lasts_s(services, order) * 1000),
+    )
+
+
+def _lasts_s(services: Services, order: Order) -> float:
+    spec = KINDS[order.kind]
+    if str(spec.clock) == "first_part":
+        return IDLE_LASTS_S
+    timeout_s = order.timeout_s or spec.timing.timeout_s * services.settings.poll_scale
+    return timeout_s if order.once else timeout_s + TAIL_LASTS_S
+
+
+async def verify(services: Services, project: str, order: Order) -> None:
+    """Read the job once before it is registered: NotFound, Unauthorized, Forbidden or Unavailable say what is wrong."""
+    account = await find_account(services, project, order)
+    answer = await services.upstream.read(
+        await services.login(account), KINDS[order.kind], order.job_id, now_ms=services.clock_ms()
+    )
+    match answer.reading:
+        case Seen():
+            return
+        case Missing():
+            raise NotFound(f"{KINDS[order.kind].provider} knows no {order.kind} {order.job_id}: check the id")
+        case Refused():
+            raise Unauthorized(
+                f"{KINDS[order.kind].provider} refuses the account's key: replace it with PUT /v1/accounts/{account.id}/credential"
+            )
+        case Forbidden():
+            raise NotAllowed(
+                f"the account's key may not read a {order.kind}: give it the scope that reads them"
+            )
+        case Broken(reason=reason):
+            raise Unavailable(
+                f"verify: {KINDS[order.kind].provider} could not be read ({reason}); try again, or register without verify"
+            )
+        case _:
+            raise Unavailable(
+                "verify: the provider gave no usable answer; try again, or register without verify"
+            )
+
+
+async def answered(services: Services, callback_ids: Sequence[str]) -> None:
+    """Let first deliveries go, one second after the registering answer was flushed."""
+    pipeline = services.store.redis.pipeline(transaction=False)
+    for identifier in callback_ids:
+        pipeline.pexpire(keys.hold(identifier), ANSWERED_MS)
+    await pipeline.execute()

@@ -1,0 +1,158 @@
+"""Reads of an upstream: one GET, bounded in time and size, turned into a Reading.
+
+The operator names the upstream's address, so it is not judged as a callback URL is. Redirects are not followed: a
+credential must not travel to another host.
+"""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import aiohttp
+
+from bridge.domain.reading import Broken, RateSeen, Reading
+from bridge.providers.read import read_answer, read_credential, read_network_failure, read_rate
+from bridge.providers.registry import PROVIDERS
+from bridge.providers.spec import ExtraWords, KindSpec, Standing
+
+READ_TIMEOUT_S = 15.0
+BODY_LIMIT = 2 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """An account as a request needs it: its provider, its address, its credential in clear."""
+
+    provider: str
+    base_url: str
+    credential: str
+
+    def __repr__(self) -> str:
+        """Keep the credential out of logs and errors."""
+        return f"Login(provider={self.provider!r})"
+
+
+NO_RATE = RateSeen()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one read gave: its meaning, the rate headers, how long it took, and a hash of its bytes."""
+
+    reading: Reading
+    rate: RateSeen = NO_RATE
+    took_ms: int = 0
+    digest: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Raw:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Upstream:
+    """A client of all providers over one connection pool; `start` before use, `close` after."""
+
+    def __init__(self, *, user_agent: str, words: ExtraWords, timeout_s: float = READ_TIMEOUT_S) -> None:
+        self._user_agent = user_agent
+        self._words = words
+        self._timeout_s = timeout_s
+        self._open: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Open the connection pool."""
+        self._open = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60),
+            timeout=aiohttp.ClientTimeout(total=self._timeout_s, connect=min(10.0, self._timeout_s)),
+            headers={"user-agent": self._user_agent, "accept": "application/json"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        """Close the connection pool."""
+        if self._open is not None:
+            await self._open.close()
+            self._open = None
+
+    async def __aenter__(self) -> Self:
+        """Open the pool for a block."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the pool after a block."""
+        await self.close()
+
+    async def read(
+        self,
+        login: Login,
+        kind: KindSpec,
+        job_id: str,
+        *,
+        now_ms: int,
+        superseded: frozenset[str] = frozenset(),
+    ) -> Answer:
+        """Read one job; whatever the network does is a reading, never an exception."""
+        began = time.perf_counter()
+        raw = await self._get(login, kind.path_for(job_id))
+        took_ms = round((time.perf_counter() - began) * 1000)
+        if isinstance(raw, Broken):
+            return Answer(reading=raw, took_ms=took_ms)
+        now_ms += took_ms
+        reading = read_answer(
+            kind,
+            job_id=job_id,
+            http_status=raw.status,
+            headers=raw.headers,
+            body=raw.body,
+            now_ms=now_ms,
+            words=self._words,
+            superseded=superseded,
+        )
+        rate = read_rate(headers=raw.headers, body=raw.body, http_status=raw.status, now_ms=now_ms)
+        digest = hashlib.blake2b(raw.body, digest_size=8).digest()
+        return Answer(reading=reading, rate=rate, took_ms=took_ms, digest=digest)
+
+    async def check(self, login: Login, *, now_ms: int) -> Standing:
+        """Ask the upstream whether it accepts a credential, at the price of one request."""
+        provider = PROVIDERS[login.provider]
+        raw = await self._get(login, provider.check_path)
+        if isinstance(raw, Broken):
+            return Standing.UNCLEAR
+        return read_credential(
+            provider, http_status=raw.status, headers=raw.headers, body=raw.body, now_ms=now_ms
+        )
+
+    async def _get(self, login: Login, path: str) -> _Raw | Broken:
+        assert self._open is not None, "start() comes first"
+        headers = PROVIDERS[login.provider].auth_headers(login.credential)
+        try:
+            async with self._open.get(
+                login.base_url + path, headers=headers, allow_redirects=False
+            ) as response:
+                body = await _read_capped(response)
+                if body is None:
+                    return read_network_failure("the answer was larger than 2 MB")
+                return _Raw(status=response.status, headers=response.headers, body=body)
+        except TimeoutError:
+            return read_network_failure(f"no answer within {self._timeout_s:g} s")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # The message may hold the URL; its class says enough.
+            return read_network_failure(type(error).__name__)
+
+
+async def _read_capped(response: aiohttp.ClientResponse) -> bytes | None:
+    """Read at most BODY_LIMIT decompressed bytes; None for more."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > BODY_LIMIT:
+            return None
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,174 @@
+"""Delivering: signs due events and posts them, and lets the answer decide what comes next."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from bridge.domain.attempts import Answer, judge
+from bridge.domain.job import Callback, CallbackState, Delivery, DeliveryState, EventRecord, Job
+from bridge.services.attempts import after_attempt, finish_late
+from bridge.services.context import Services
+from bridge.services.destinations import UNPROVEN, cap_of
+from bridge.services.envelopes import Envelopes
+from bridge.services.receivers import Receivers
+from bridge.store.lanes import Claim, Settled
+from bridge.store.records import Loaded
+
+log = structlog.get_logger()
+
+HOLD_STEP_MS = 200  # how often a held first delivery is looked at again
+HOLD_LOOKED_AT_MS = 20_000  # younger callbacks may still be held
+GRACE_MS = 10_000  # an attempt's token outlives its timeout by this
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendTask:
+    """A held delivery with what it needs to be sent."""
+
+    delivery: Loaded[Delivery]
+    token: bytes
+    event: EventRecord
+    job: Loaded[Job]
+    callback: Callback
+
+
+class Delivering:
+    """The pump's handler for the delivery queue: a lane is a destination, a member a delivery's id."""
+
+    def __init__(self, services: Services, *, suspects_at_most: int) -> None:
+        """Let destinations that do not answer take up at most so many of the pump's slots."""
+        self._services = services
+        self._envelopes = Envelopes(services)
+        self._receivers = Receivers(services.store)
+        self._suspects_at_most = suspects_at_most
+        self._suspects = 0
+        self.lease_ms = round(services.settings.attempt_timeout * 1000) + GRACE_MS
+
+    async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
+        """Give each destination its room: little for a stranger, less for one that fails."""
+        known = await self._receivers.load(shard, lanes)
+        capped = []
+        for lane in lanes:
+            proven, failures = known[lane]
+            suspect = failures > 0 or (lane.startswith(UNPROVEN) and not proven)
+            if not suspect or self._suspects < self._suspects_at_most:
+                capped.append((lane, cap_of(lane, proven=proven, failures=failures)))
+        return capped
+
+    async def load(self, shard: str, claim: Claim) -> tuple[list[SendTask], list[Settled]]:
+        """Load a page's deliveries with their events, jobs and callbacks; what needs no attempt is settled."""
+        del shard
+        store = self._services.store
+        ids = [item.member for item in claim.items]
+        deliveries = {each.record.id: each for each in await store.load_deliveries(ids)}
+        wanted = list(deliveries.values())
+        events = {e.id: e for e in await store.load_events([d.record.event for d in wanted])}
+        jobs = await store.load_jobs(sorted({d.record.job for d in wanted}))
+        held = await self._load_holds(wanted, jobs, claim.now_ms)
+        tasks: list[SendTask] = []
+        settled: list[Settled] = []
+        for item in claim.items:
+            delivery = deliveries.get(item.member)
+            task = _prepare(delivery, claim.token, events, jobs) if delivery else None
+            if task is None:
+                settled.append(Settled(item.lane, item.member, claim.token, None))
+            elif task.callback.id in held:
+                settled.append(Settled(item.lane, item.member, claim.token, HOLD_STEP_MS))
+            else:
+                tasks.append(task)
+                self._suspects += self._is_suspect(task)
+        return tasks, settled
+
+    async def _load_holds(
+        self, deliveries: Sequence[Loaded[Delivery]], jobs: dict[str, Loaded[Job]], now_ms: int
+    ) -> frozenset[str]:
+        young = set()
+        for each in deliveries:
+            job = jobs.get(each.record.job)
+            callback = find_callback(job.record, each.record.callback) if job else None
+            if callback and each.record.tries == 0 and now_ms - callback.created_ms < HOLD_LOOKED_AT_MS:
+                young.add(callback.id)
+        return await self._services.store.held(sorted(young))
+
+    def give_back(self, task: SendTask) -> Settled:
+        """Let another worker send it now."""
+        self._suspects -= self._is_suspect(task)
+        return Settled(task.delivery.record.lane, task.delivery.record.id, task.token, 0)
+
+    def _is_suspect(self, task: SendTask) -> bool:
+        return task.delivery.record.lane.startswith(UNPROVEN) or task.delivery.record.tries > 0
+
+    async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
+        """A 2xx that came after its lease still counts: the receiver has the event."""
+        del shard
+        for settled in fenced:
+            await finish_late(self._services, settled)
+
+    async def work(self, task: SendTask) -> Settled | None:
+        """Make one attempt and settle it."""
+        try:
+            began_ms = self._services.clock_ms()
+            answer = await self._send(task, began_ms)
+        finally:
+            self._suspects -= self._is_suspect(task)
+        delivery = task.delivery.record
+        verdict = judge(answer)
+        log.info(
+            "delivery.attempted",
+            delivery=delivery.id,
+            event_id=delivery.event,
+            type=task.event.type,
+            callback=delivery.callback,
+            attempt=delivery.tries + 1,
+            status=answer.status,
+            failure=answer.failure,
+            verdict=verdict.name.lower(),
+            ms=answer.duration_ms,
+        )
+        await self._receivers.note(delivery.id[4], delivery.lane, verdict, now_ms=began_ms)
+        return await after_attempt(self._services, task.delivery, task.token, answer, verdict, at_ms=began_ms)
+
+    async def _send(self, task: SendTask, now_ms: int) -> Answer:
+        envelope = await self._envelopes.seal(task.delivery.record, task.event, task.callback, now_ms=now_ms)
+        if task.callback.origin == "inbox:":
+            await self._services.store.inbox.add(task.job.record.project, envelope.as_inbox_entry(now_ms))
+            return Answer(
+                status=200,
+                failure=None,
+                reason="kept in the inbox",
+                duration_ms=0,
+                retry_after_s=None,
+                content_type="application/json",
+                excerpt="",
+            )
+        return await self._services.sender.post(
+            envelope.url,
+            headers=envelope.headers,
+            body=envelope.body,
+            timeout_s=self._services.settings.attempt_timeout,
+        )
+
+
+def _prepare(
+    delivery: Loaded[Delivery],
+    token: bytes,
+    events: dict[str, EventRecord],
+    jobs: dict[str, Loaded[Job]],
+) -> SendTask | None:
+    """Put a delivery's parts together; None when it needs no attempt any more."""
+    record = delivery.record
+    event, job = events.get(record.event), jobs.get(record.job)
+    callback = find_callback(job.record, record.callback) if job else None
+    if record.state in (DeliveryState.SUCCEEDED, DeliveryState.CANCELLED):
+        return None
+    if event is None or job is None or callback is None:
+        return None
+    if callback.state is CallbackState.CANCELLED and not record.resend:
+        return None
+    return SendTask(delivery=delivery, token=token, event=event, job=job, callback=callback)
+
+
+def find_callback(job: Job, callback_id: str) -> Callback | None:
+    """Find a callback in its job's record."""
+    return next((each for each in job.callbacks if each.id == callback_id), None)

@@ -1,0 +1,126 @@
+"""The worker: arq keeps the process and its rare jobs, two pumps do the work.
+
+`arq workers.main.WorkerSettings` runs it, so does `reelbridge worker`.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Any, ClassVar
+
+import structlog
+from arq import cron
+from arq.connections import RedisSettings
+
+from bridge.compose import bootstrap, open_services
+from bridge.log import configure_logging
+from bridge.services.context import Services
+from bridge.settings import Settings, load_settings
+from bridge.store.connect import arq_settings
+from workers.codec import pack, unpack
+from workers.delivering import Delivering
+from workers.polling import Polling
+from workers.pump import Pump, StoreClock
+from workers.sweep import sweep
+
+POLL_SLOTS = 64
+SEND_SLOTS = 512
+SUSPECT_SLOTS = 384
+RESTART_S = 1.0
+CLOCK_EVERY_S = 30.0
+STOP_GRACE_S = 32.0
+
+log = structlog.get_logger()
+
+
+async def start(context: dict[str, Any]) -> None:
+    """Open the tools, then start the pumps; arq calls it once its own connection stands."""
+    settings: Settings = context["settings"] if "settings" in context else load_settings()
+    configure_logging(settings)
+    stack = context["stack"] = AsyncExitStack()
+    clock = StoreClock()
+    services = await stack.enter_async_context(open_services(settings, clock_ms=clock.now_ms))
+    context["services"] = services
+    await bootstrap(services)
+    await read_clock(services, clock)
+    pumps = context["pumps"] = [
+        Pump(services.store.poll, Polling(services), slots=POLL_SLOTS, clock=clock, shard_of=_poll_shard),
+        Pump(
+            services.store.dlv,
+            Delivering(services, suspects_at_most=SUSPECT_SLOTS),
+            slots=SEND_SLOTS,
+            clock=clock,
+            shard_of=_send_shard,
+        ),
+    ]
+    context["tasks"] = [
+        *(asyncio.create_task(supervise(pump.run)) for pump in pumps),
+        asyncio.create_task(supervise(lambda: keep_clock(services, clock))),
+    ]
+    log.info("worker.ready")
+
+
+def _poll_shard(task: Any) -> str:
+    return str(task.held.key[0])
+
+
+def _send_shard(task: Any) -> str:
+    return str(task.delivery.record.id[4])
+
+
+async def read_clock(services: Services, clock: StoreClock) -> None:
+    """Take over the store's time."""
+    seconds, micros = await services.store.redis.time()
+    clock.set(seconds * 1000 + micros // 1000)
+
+
+async def keep_clock(services: Services, clock: StoreClock) -> None:
+    """Take over the store's time again and again: a suspended machine's monotonic clock may have stood still."""
+    while True:
+        await asyncio.sleep(CLOCK_EVERY_S)
+        await read_clock(services, clock)
+
+
+async def supervise(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a loop for ever; one that ends by an error is started again."""
+    while True:
+        try:
+            await run()
+        except Exception:
+            log.exception("worker.loop_restarted")
+        await asyncio.sleep(RESTART_S)
+
+
+async def stop(context: dict[str, Any]) -> None:
+    """Drain: claim nothing more, let attempts in flight end, give back what was not begun."""
+    await asyncio.gather(*(pump.stop(grace_s=STOP_GRACE_S) for pump in context.get("pumps", [])))
+    for task in context.get("tasks", []):
+        task.cancel()
+    await asyncio.gather(*context.get("tasks", []), return_exceptions=True)
+    if "stack" in context:
+        await context["stack"].aclose()
+    log.info("worker.stopped")
+
+
+async def sweep_tick(context: dict[str, Any]) -> dict[str, int]:
+    """Prove that everything alive is scheduled; arq runs one tick for the whole fleet."""
+    return await sweep(context["services"])
+
+
+def _redis_settings() -> RedisSettings:
+    return arq_settings(load_settings())
+
+
+class WorkerSettings:
+    """What arq runs; its queue carries only rare work, never a poll or a delivery."""
+
+    functions: ClassVar[list[Any]] = []
+    cron_jobs: ClassVar[list[Any]] = [cron(sweep_tick, second={7, 37}, timeout=600, max_tries=3, unique=True)]
+    on_startup = start
+    on_shutdown = stop
+    job_serializer = pack
+    job_deserializer = unpack
+    keep_result = 0
+    job_completion_wait = 5
+    health_check_interval = 30
+    redis_settings = _redis_settings()

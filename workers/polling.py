@@ -1,0 +1,166 @@
+"""Polling: reads due jobs from their upstream, one request each, and lets the use case decide what it means."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+from bridge.store.health import AccountHealth
+
+from bridge.domain.cadence import OUTAGE_RETRY_S
+from bridge.domain.news import Moment
+from bridge.domain.reading import Forbidden, Limited, Missing, Odd, Reading, Refused, Seen
+from bridge.providers.registry import KINDS
+from bridge.services.context import Services
+from bridge.services.logins import Logins
+from bridge.services.progress import Held, observe
+from bridge.store.lanes import Claim, Item, Settled
+from bridge.upstream import READ_TIMEOUT_S, Answer
+
+log = structlog.get_logger()
+
+CAP = 16  # requests of one account in flight
+PROBE_AGE = 0.9  # of the time between two tries of a refused key: younger ones speak for every job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollTask:
+    """A held job, its account's health as loaded, and the jobs of the account that wait for its answer.
+
+    Followers exist while the account's key is refused: one read then speaks for all of them.
+    """
+
+    held: Held
+    account: str
+    health: AccountHealth
+    followers: tuple[Held, ...] = ()
+
+
+class Polling:
+    """The pump's handler for the poll queue: a lane is an account, a member a job's key."""
+
+    lease_ms = round((READ_TIMEOUT_S + 10) * 1000)
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._logins = Logins(services)
+
+    async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
+        """Give every account a few requests in flight."""
+        del shard
+        return [(lane, CAP) for lane in lanes]
+
+    async def load(self, shard: str, claim: Claim) -> tuple[list[PollTask], list[Settled]]:
+        """Load a page's jobs, logs and accounts; a job without a record leaves the queue."""
+        del shard
+        page = await self._services.store.load_polls([item.member for item in claim.items])
+        health = await self._services.store.health.load_many(sorted({item.lane for item in claim.items}))
+        tasks: list[PollTask] = []
+        gone: list[Settled] = []
+        for item, (job, poll_log) in zip(claim.items, page, strict=True):
+            if job is None:
+                gone.append(_settle(item, claim.token, None))
+                continue
+            held = Held(key=item.member, token=claim.token, job=job, log=poll_log)
+            tasks.append(PollTask(held=held, account=item.lane, health=health[item.lane]))
+        return _gather_refused(tasks), gone
+
+    def give_back(self, task: PollTask) -> Settled:
+        """Let another worker take the job now."""
+        return Settled(task.account, task.held.key, task.held.token, 0)
+
+    async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
+        """A read whose lease had ended changes nothing: the job was read again by its new holder."""
+
+    async def work(self, task: PollTask) -> Settled | None:
+        """Read one job, or let the last try of a refused key speak for it."""
+        begun_ms = self._services.clock_ms()
+        outage = _outage_of(task)
+        retry_ms = self._services.pace.ms(OUTAGE_RETRY_S)
+        if outage and begun_ms - task.health.probed_ms < retry_ms * PROBE_AGE:
+            answer = Answer(reading=Refused() if task.health.outage_ms else Forbidden())
+        else:
+            answer = await self._read(task)
+        at = Moment(
+            begun_ms=begun_ms,
+            now_ms=self._services.clock_ms(),
+            took_ms=answer.took_ms,
+            digest=answer.digest,
+            outage=outage,
+        )
+        at = await self._note(task, answer, at)
+        for follower in task.followers:
+            await self._follow(task, follower, answer.reading, at)
+        log.debug("poll.read", kind=task.held.job.record.kind, reading=type(answer.reading).__name__)
+        return await observe(self._services, task.held, answer.reading, at)
+
+    async def _read(self, task: PollTask) -> Answer:
+        job = task.held.job.record
+        login = await self._logins.get(task.account, task.health.version)
+        return await self._services.upstream.read(
+            login,
+            KINDS[job.kind],
+            job.id,
+            now_ms=self._services.clock_ms(),
+            superseded=frozenset(job.superseded),
+        )
+
+    async def _follow(self, task: PollTask, follower: Held, reading: Reading, at: Moment) -> None:
+        """Apply a refusal to a job that waited for the probe; anything else lets it be read now."""
+        if isinstance(reading, Refused | Forbidden):
+            settled = await observe(self._services, follower, reading, replace(at, took_ms=0, digest=b""))
+        else:
+            settled = Settled(task.account, follower.key, follower.token, 0)
+        if settled is not None:
+            await self._services.store.poll.settle(follower.key[0], [settled])
+
+    async def _note(self, task: PollTask, answer: Answer, at: Moment) -> Moment:
+        """Keep what an answer says of the whole account: refusals, recoveries, limits, a crowd vanishing."""
+        health, job = self._services.store.health, task.held.job.record
+        match answer.reading:
+            case Refused():
+                return replace(at, outage=await health.note_refused(task.account, at.begun_ms, at.now_ms))
+            case Forbidden():
+                outage = await health.note_forbidden(task.account, job.kind, at.begun_ms, at.now_ms)
+                return replace(at, outage=outage)
+            case Limited(until_ms=until_ms):
+                await self._quiet(task, until_ms - at.now_ms)
+            case Missing() if job.seen:
+                window_ms = self._services.pace.ms(OUTAGE_RETRY_S)
+                crowd = await health.note_vanished(task.account, task.held.key, at.now_ms, window_ms)
+                return replace(at, vanishing=crowd)
+            case Seen() | Missing() | Odd() if task.health.is_suspected(job.kind):
+                await health.note_ok(task.account, job.kind)
+                if _outage_of(task):
+                    await self._services.store.poll.unblock(task.held.key[0], task.account, due_all=True)
+        if answer.rate.remaining == 0 and answer.rate.reset_ms:
+            await self._quiet(task, answer.rate.reset_ms - at.now_ms)
+        return replace(at, outage="") if not isinstance(answer.reading, Refused | Forbidden) else at
+
+    async def _quiet(self, task: PollTask, for_ms: int) -> None:
+        """Let the whole account sleep until its limit's window ends."""
+        if for_ms > 0:
+            await self._services.store.poll.block(task.held.key[0], task.account, for_ms=for_ms)
+
+
+def _settle(item: Item, token: bytes, delay_ms: int | None) -> Settled:
+    return Settled(item.lane, item.member, token, delay_ms)
+
+
+def _outage_of(task: PollTask) -> str:
+    """Name the confirmed refusal that stops this job's reads, empty without one."""
+    return task.health.outage_for(task.held.job.record.kind)
+
+
+def _gather_refused(tasks: Sequence[PollTask]) -> list[PollTask]:
+    """Put the jobs that one refusal stops behind one of them, so that a page costs one try of the key."""
+    leaders: dict[tuple[str, str], PollTask] = {}
+    free: list[PollTask] = []
+    for task in tasks:
+        outage = _outage_of(task)
+        if not outage:
+            free.append(task)
+            continue
+        leader = leaders.get((task.account, outage))
+        place = (task.account, outage)
+        leaders[place] = replace(leader, followers=(*leader.followers, task.held)) if leader else task
+    return [*free, *leaders.values()]

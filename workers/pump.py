@@ -1,0 +1,201 @@
+"""The pump: claims what is due, keeps a fixed number of I/O tasks busy, and settles in small batches.
+
+Three loops without a barrier between them: the feeder claims pages of items from the lanes that are due, the slots
+work on one item each, the flusher writes what ended. A worker that dies leaves leases, and those come back.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+import structlog
+from redis.exceptions import RedisError
+
+from bridge.store.lanes import Claim, Lanes, Settled
+
+Task = TypeVar("Task")
+log = structlog.get_logger()
+
+PAGE = 200
+LOW_WATER = 2  # work is claimed while fewer than slots x LOW_WATER items are loaded
+IDLE_S = 0.02
+FLUSH_S = 0.02
+STORE_BACKOFF_S = 0.5
+
+
+class Handler(Protocol[Task]):
+    """What a pump pumps: how to load a claimed page, and how to work on one item of it."""
+
+    lease_ms: int
+
+    async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
+        """Give each lane with the number of its items that may be in flight; leave out lanes to skip."""
+
+    async def load(self, shard: str, claim: Claim) -> tuple[list[Task], list[Settled]]:
+        """Load the records of a page in one round trip; what needs no work is settled at once."""
+
+    async def work(self, task: Task) -> Settled | None:
+        """Work on one item; None when it has settled itself."""
+
+    def give_back(self, task: Task) -> Settled:
+        """Settle an item that was not begun, so that another worker may take it now."""
+
+    async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
+        """Look at what came too late: its lease had ended, and nothing of it was written."""
+
+
+class StoreClock:
+    """The store's time, from its last answer and the time since: no two hosts' clocks are compared."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def set(self, now_ms: int) -> None:
+        """Take over the store's time from one of its answers."""
+        self._offset = now_ms / 1000 - time.monotonic()
+
+    def now_ms(self) -> int:
+        """Give the store's time now, in Unix milliseconds."""
+        return round((self._offset + time.monotonic()) * 1000)
+
+
+class Pump(Generic[Task]):
+    """Runs one queue's items through a handler until it is stopped."""
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        handler: Handler[Task],
+        *,
+        slots: int,
+        clock: StoreClock,
+        shard_of: Callable[[Task], str],
+    ) -> None:
+        self._lanes = lanes
+        self._handler = handler
+        self._slots = slots
+        self._clock = clock
+        self._shard_of = shard_of
+        self._waiting: asyncio.Queue[Task] = asyncio.Queue()
+        self._room = asyncio.Event()
+        self._loaded = 0
+        self._ended: dict[str, list[Settled]] = defaultdict(list)
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Pump until cancelled; a store that does not answer is waited for."""
+        self._room.set()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._forever("feeder", self._feed))
+            group.create_task(self._forever("flusher", self._flush_soon))
+            for _ in range(self._slots):
+                group.create_task(self._slot())
+
+    async def stop(self, *, grace_s: float) -> None:
+        """Stop claiming, let what is in flight end for at most `grace_s`, give back what was not begun."""
+        self._stopping = True
+        while not self._waiting.empty():
+            task = self._waiting.get_nowait()
+            self._end(self._shard_of(task), self._handler.give_back(task))
+        deadline = time.monotonic() + grace_s
+        while self._loaded and time.monotonic() < deadline:
+            await self._flush()
+            await asyncio.sleep(FLUSH_S)
+        await self._flush()
+
+    async def _forever(self, name: str, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while True:
+            try:
+                await step()
+            except (RedisError, OSError, TimeoutError) as error:
+                log.warning("pump.store_unreachable", loop=name, error=type(error).__name__)
+                await asyncio.sleep(STORE_BACKOFF_S)
+            except Exception:
+                log.exception("pump.loop_failed", loop=name)
+                await asyncio.sleep(STORE_BACKOFF_S)
+
+    async def _feed(self) -> None:
+        await self._room.wait()
+        due = [] if self._stopping else await self._due_lanes()
+        if not due:
+            await asyncio.sleep(IDLE_S)
+            return
+        got = 0
+        by_shard: dict[str, list[str]] = defaultdict(list)
+        for shard, lane in due:
+            by_shard[shard].append(lane)
+        for shard, lanes in by_shard.items():
+            got += await self._claim(shard, lanes)
+        if not got:
+            await asyncio.sleep(IDLE_S)
+
+    async def _due_lanes(self) -> list[tuple[str, str]]:
+        now_ms = self._clock.now_ms()
+        return [(shard, lane) for shard, lane, wake_ms in await self._lanes.peek() if wake_ms <= now_ms]
+
+    async def _claim(self, shard: str, names: Sequence[str]) -> int:
+        capped = await self._handler.cap_lanes(shard, names)
+        if not capped:
+            return 0
+        most = max(1, min(PAGE, self._slots * LOW_WATER - self._loaded))
+        page = max(1, most // len(capped))
+        claim = await self._lanes.claim(shard, capped, most=most, page=page, lease_ms=self._handler.lease_ms)
+        self._clock.set(claim.now_ms)
+        if not claim.items:
+            return 0
+        tasks, settled = await self._handler.load(shard, claim)
+        for done in settled:
+            self._ended[shard].append(done)
+        self._loaded += len(tasks)
+        if self._loaded >= self._slots * LOW_WATER:
+            self._room.clear()
+        for task in tasks:
+            self._waiting.put_nowait(task)
+        return len(claim.items)
+
+    async def _slot(self) -> None:
+        while True:
+            task = await self._waiting.get()
+            try:
+                done = await self._handler.work(task)
+            except (RedisError, OSError, TimeoutError) as error:
+                # The lease ends by itself and brings the item back.
+                log.warning("pump.store_unreachable", loop="slot", error=type(error).__name__)
+                done = None
+            except Exception:
+                log.exception("pump.item_failed")
+                done = None
+            if done is None:
+                self._leave()
+            else:
+                self._end(self._shard_of(task), done)
+
+    def _end(self, shard: str, done: Settled) -> None:
+        self._ended[shard].append(done)
+        self._leave()
+
+    def _leave(self) -> None:
+        self._loaded -= 1
+        if self._loaded < self._slots * LOW_WATER:
+            self._room.set()
+
+    async def _flush_soon(self) -> None:
+        await asyncio.sleep(FLUSH_S)
+        await self._flush()
+
+    async def _flush(self) -> None:
+        for shard, ended in list(self._ended.items()):
+            batch, self._ended[shard] = ended[:PAGE], ended[PAGE:]
+            if not batch:
+                continue
+            try:
+                fenced = await self._lanes.settle(shard, batch)
+            except (RedisError, OSError, TimeoutError):
+                self._ended[shard] = batch + self._ended[shard]  # settled again later: the token still guards
+                raise
+            if fenced:
+                log.info("pump.fenced", count=len(fenced))
+                late = set(fenced)
+                await self._handler.take_fenced(shard, [each for each in batch if each.member in late])
