@@ -1,0 +1,174 @@
+"""Lanes: queues with limits of their own, one mechanism for polling and for delivering.
+
+Each shard has a ZSET of lanes by wake-up, each lane a ZSET of items by due time. A claimed item stays in its lane with
+its lease as score; who settles must show the lease's token, so that a late worker changes nothing. All times are
+Redis's.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+
+from bridge.store import keys
+from bridge.store.keys import Queue
+from bridge.store.scripts import SCRIPTS, Bytes, Call, run
+
+SETTLE_STEP = 1000  # items a call: Lua's unpack has a limit, and other scripts wait meanwhile
+UNBLOCK_STEP = 1000
+MOST_ITEMS = 2000  # unpack takes 4,000 arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A claimed item. `due_ms` tells how late it is; negative: it came back from a lease that ended then."""
+
+    lane: str
+    member: str
+    due_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim got: one token for all of its items, and Redis's time."""
+
+    token: bytes
+    now_ms: int
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An item whose work is done: back in `delay_ms` (None: it leaves the queue), with the record to write, if any.
+
+    The record is written only where one exists, and keeps its expiry.
+    """
+
+    lane: str
+    member: str
+    token: bytes
+    delay_ms: int | None
+    key: str | None = None
+    value: bytes | None = None
+
+
+class Lanes:
+    """The lanes of one queue in every shard: "poll" (lane = account) or "dlv" (lane = destination)."""
+
+    def __init__(self, redis: Redis, queue: Queue, shards: str) -> None:
+        """Take the letters of the shards in use."""
+        self.redis = redis
+        self.queue: Queue = queue
+        self.shards = shards
+
+    async def peek(self, *, limit: int = 200) -> list[tuple[str, str, int]]:
+        """Give (shard, lane, wake ms), earliest first; compare with the `now_ms` of a claim, not a clock of yours."""
+        pipe = self.redis.pipeline(transaction=False)
+        self.ask_peek(pipe, limit=limit)
+        return self.read_peek(await pipe.execute())
+
+    def ask_peek(self, pipe: Any, *, limit: int = 200) -> None:
+        """Put the commands of a peek into a pipeline that goes anyway, one for each shard."""
+        for shard in self.shards:
+            pipe.zrange(keys.lanes(shard, self.queue), 0, limit - 1, withscores=True)
+
+    def read_peek(self, answers: Iterable[Sequence[tuple[bytes, float]]]) -> list[tuple[str, str, int]]:
+        """Read what `ask_peek` asked."""
+        seen = [
+            (shard, lane.decode(), int(wake))
+            for shard, lanes in zip(self.shards, answers, strict=True)
+            for lane, wake in lanes
+        ]
+        return sorted(seen, key=lambda place: place[2])
+
+    async def claim(
+        self, shard: str, lanes: Sequence[tuple[str, int]], *, most: int, page: int, lease_ms: int
+    ) -> Claim:
+        """Lease at most `most` items, at most `page` of one lane, from (lane, cap); cap 0 is none.
+
+        A cap counts every live lease of its lane, whoever holds it. Visited lanes sleep until they must be seen again.
+        """
+        places = [keys.lane(shard, self.queue, lane) for lane, _ in lanes]
+        args: list[Bytes] = [lease_ms, min(most, MOST_ITEMS), page]
+        for lane, cap in lanes:
+            args += (lane, cap)
+        head = (keys.lanes(shard, self.queue), keys.gate(shard, self.queue), keys.claims(shard, self.queue))
+        token, now, *found = await run(self.redis, Call(SCRIPTS["claim_v1"], [*head, *places], args))
+        items = tuple(
+            Item(lanes[int(number) - 1][0], member.decode(), int(float(score)))
+            for number, scored in _pairs(found)
+            for member, score in _pairs(scored)
+        )
+        return Claim(token, int(now), items)
+
+    async def settle(self, shard: str, settled: Sequence[Settled]) -> list[str]:
+        """End leases; give the members that were fenced, of which nothing was written."""
+        fenced: list[str] = []
+        for start in range(0, len(settled), SETTLE_STEP):
+            call = self._settle_call(shard, settled[start : start + SETTLE_STEP])
+            fenced += [member.decode() for member in await run(self.redis, call)]
+        return fenced
+
+    def _settle_call(self, shard: str, settled: Sequence[Settled]) -> Call:
+        by_lane: dict[str, list[Settled]] = {}
+        for item in settled:
+            by_lane.setdefault(item.lane, []).append(item)
+        places = [keys.lane(shard, self.queue, lane) for lane in by_lane]
+        records: list[str] = []
+        args: list[Bytes] = [len(by_lane)]
+        for lane, items in by_lane.items():
+            args += (lane, len(items))
+            for item in items:
+                delay = "" if item.delay_ms is None else item.delay_ms
+                args += (item.member, item.token, delay, item.value or "")
+                if item.value:
+                    assert item.key is not None, "a record needs its key"
+                    records.append(item.key)
+        return Call(SCRIPTS["settle_v1"], [*self._head(shard), *places, *records], args)
+
+    def _head(self, shard: str) -> tuple[str, str, str]:
+        return (
+            keys.lanes(shard, self.queue),
+            keys.gate(shard, self.queue),
+            keys.nudge(shard, self.queue),
+        )
+
+    async def block(self, shard: str, lane: str, *, for_ms: int) -> int:
+        """Put a whole lane to sleep; give the ms until which it sleeps, later where it already slept for longer."""
+        head = self._head(shard)[:2]
+        return int(await run(self.redis, Call(SCRIPTS["block_v1"], head, (lane, for_ms))))
+
+    async def unblock(self, shard: str, lane: str, *, due_all: bool) -> int:
+        """Wake a lane; with `due_all` every waiting item is due now, in steps. Give how many were made due."""
+        place = [*self._head(shard)[:2], keys.lane(shard, self.queue, lane)]
+        step, total = UNBLOCK_STEP if due_all else 0, 0
+        while True:
+            moved = int(await run(self.redis, Call(SCRIPTS["unblock_v1"], place, (lane, step))))
+            total += moved
+            if moved < step or step == 0:
+                return total
+
+    async def sweep_gates(self, shard: str) -> int:
+        """Forget the gates whose time has passed; give how many."""
+        return int(await run(self.redis, Call(SCRIPTS["sweep_gates_v1"], self._head(shard)[1:2], ())))
+
+    async def size(self, shard: str, lane: str) -> int:
+        """Count a lane's items, in flight or waiting."""
+        return int(await self.redis.zcard(keys.lane(shard, self.queue, lane)))
+
+    async def blocked(self, shard: str, lanes: Sequence[str]) -> Mapping[str, int]:
+        """Give the ms until which each of these lanes sleeps, for those with a gate."""
+        if not lanes:
+            return {}
+        found = await self.redis.hmget(keys.gate(shard, self.queue), list(lanes))  # type: ignore[misc]  # redis-py types both clients at once
+        return {lane: int(until) for lane, until in zip(lanes, found, strict=True) if until}
+
+    async def due_of(self, shard: str, lane: str, member: str) -> int | None:
+        """Give when an item is due, negative: in flight until; None: it is not queued."""
+        score = await self.redis.zscore(keys.lane(shard, self.queue, lane), member)
+        return None if score is None else int(score)
+
+
+def _pairs(flat: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
+    return zip(flat[::2], flat[1::2], strict=True)

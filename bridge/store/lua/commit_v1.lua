@@ -1,0 +1,91 @@
+#!lua flags=allow-oom
+-- Changes state in one step, if nothing that the decision rested on has changed: the lease, then the guards.
+-- KEYS     [the leased item's queue,] the key of each guard, then the keys of each operation in order
+-- ARGV     'L' member token, or '-'; number of guards, per guard: value ('': absent), place in ARGV of the value that
+--          this change puts there (0: it leaves the key alone, -1: it deletes it); then operations:
+--            P value px('': none)   key         put              D                key                  delete
+--            R member score         key         rank             U member         key                  unrank
+--            S|N|A lane member delay  queue lanes gate nudge     due: set, sooner, absent
+--            X lane member            queue lanes gate nudge     drop
+-- Returns  'done', 'fenced' or 'conflict'; the latter two wrote nothing
+-- Why      A client may send a cut-off command twice: guards that fail because this very change is in place say
+--          'done'. A lane's wake-up follows its first waiting item, never before its gate or now, only ever earlier.
+--          The same body runs without allow-oom for new work, which a full store refuses whole (trap 12).
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local a, k = 1, 0
+if ARGV[1] == 'L' then
+  local score = redis.call('ZSCORE', KEYS[1], ARGV[2])
+  if not score or tonumber(score) ~= tonumber(ARGV[3]) then return 'fenced' end
+  a, k = 3, 1
+end
+local guards, fresh, repeated = tonumber(ARGV[a + 1]), true, true
+a = a + 1
+for _ = 1, guards do
+  k = k + 1
+  local value, wanted, place = redis.call('GET', KEYS[k]) or '', ARGV[a + 1], tonumber(ARGV[a + 2])
+  local left = place > 0 and ARGV[place] or place < 0 and '' or wanted
+  fresh = fresh and value == wanted
+  repeated = repeated and value == left
+  a = a + 2
+end
+if not fresh then return repeated and 'done' or 'conflict' end
+
+local touched = {}
+while a < #ARGV do
+  local op, key = ARGV[a + 1], KEYS[k + 1]
+  if op == 'P' then
+    if ARGV[a + 3] == '' then
+      redis.call('SET', key, ARGV[a + 2])
+    else
+      redis.call('SET', key, ARGV[a + 2], 'PX', ARGV[a + 3])
+    end
+    a, k = a + 3, k + 1
+  elseif op == 'D' then
+    redis.call('DEL', key)
+    a, k = a + 1, k + 1
+  elseif op == 'R' then
+    redis.call('ZADD', key, ARGV[a + 3], ARGV[a + 2])
+    a, k = a + 3, k + 1
+  elseif op == 'U' then
+    redis.call('ZREM', key, ARGV[a + 2])
+    a, k = a + 2, k + 1
+  else
+    local lane, member, nudge = ARGV[a + 2], ARGV[a + 3], KEYS[k + 4]
+    touched[key] = {lane, KEYS[k + 2], KEYS[k + 3]}
+    if op == 'X' then
+      redis.call('ZREM', key, member)
+      redis.call('HDEL', nudge, member)
+      a = a + 3
+    else
+      local due = now + tonumber(ARGV[a + 4])
+      if op == 'A' then
+        redis.call('ZADD', key, 'NX', due, member)
+      elseif op == 'S' then
+        local sooner = redis.call('HGET', nudge, member)
+        if sooner then
+          redis.call('HDEL', nudge, member)
+          due = math.min(due, tonumber(sooner))
+        end
+        redis.call('ZADD', key, due, member)
+      else
+        local score = tonumber(redis.call('ZSCORE', key, member) or 0)
+        if score >= 0 then
+          redis.call('ZADD', key, score > 0 and math.min(score, due) or due, member)
+        else
+          redis.call('HSET', nudge, member, math.min(due, tonumber(redis.call('HGET', nudge, member) or due)))
+        end
+      end
+      a = a + 4
+    end
+    k = k + 4
+  end
+end
+for queue, place in pairs(touched) do
+  local first = redis.call('ZRANGEBYSCORE', queue, 0, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  if first[2] then
+    local blocked = tonumber(redis.call('HGET', place[3], place[1]) or 0)
+    redis.call('ZADD', place[2], 'LT', math.max(tonumber(first[2]), now, blocked), place[1])
+  end
+end
+return 'done'

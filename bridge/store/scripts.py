@@ -1,0 +1,111 @@
+"""The Lua scripts beside this file: loaded once by name, run by their hash, sent whole when the server knows it not."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, OutOfMemoryError
+
+Bytes = bytes | str | int
+SHEBANG = b"#!lua flags=allow-oom\n"
+WAITAOF_MS = 8000  # a disk with 1.5 s an fsync still answers; a stalled one must not hold clients for ever
+
+
+class StoreFull(Exception):
+    """The store is at its memory limit and takes no new work; what is under way goes on."""
+
+
+class StoreNotDurable(Exception):
+    """The change is made, but the disk did not confirm it in time: a crash now could lose it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One script and the hash the server knows it by."""
+
+    source: bytes
+    sha: str
+
+    @classmethod
+    def read(cls, source: bytes) -> "Script":
+        """Take the text as it goes to the server."""
+        return cls(source, hashlib.sha1(source).hexdigest())  # noqa: S324 -- EVALSHA's hash is SHA-1
+
+    def refusing_when_full(self) -> "Script":
+        """The same script as new work: refused whole, before it starts, at `maxmemory`."""
+        return Script.read(self.source.replace(SHEBANG, b"#!lua\n", 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A script with its keys and arguments, ready to send."""
+
+    script: Script
+    keys: Sequence[str]
+    args: Sequence[Bytes]
+
+    def by_hash(self) -> tuple[Bytes, ...]:
+        """The command that expects the server to know the script."""
+        return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
+
+    def whole(self) -> tuple[Bytes, ...]:
+        """The command that brings the script along."""
+        return ("EVAL", self.script.source, len(self.keys), *self.keys, *self.args)
+
+
+def _load() -> Mapping[str, Script]:
+    folder = files(__package__) / "lua"
+    return {
+        entry.name.removesuffix(".lua"): Script.read(entry.read_bytes())
+        for entry in folder.iterdir()
+        if entry.name.endswith(".lua")
+    }
+
+
+SCRIPTS = _load()
+
+
+async def run(redis: Redis, call: Call) -> Any:
+    """Run one script; raise `StoreFull` where new work is refused."""
+    try:
+        try:
+            return await redis.execute_command(*call.by_hash())  # type: ignore[no-untyped-call]  # redis-py
+        except NoScriptError:
+            return await redis.execute_command(*call.whole())  # type: ignore[no-untyped-call]  # redis-py
+    except OutOfMemoryError:
+        raise StoreFull from None
+
+
+async def run_many(redis: Redis, calls: Sequence[Call], *, durable: bool = False) -> list[Any]:
+    """Run scripts in one round trip, on one connection, each for itself; give their answers in order.
+
+    With `durable` the same connection then waits for the disk (WAITAOF is per connection); raise `StoreNotDurable`
+    when it does not confirm, `StoreFull` when any was refused for want of memory (the others were still made).
+    """
+    answers = await _send(redis, [call.by_hash() for call in calls], durable=durable)
+    unknown = [at for at, answer in enumerate(answers[: len(calls)]) if isinstance(answer, NoScriptError)]
+    if unknown:
+        again = await _send(redis, [calls[at].whole() for at in unknown], durable=durable)
+        for at, answer in zip(unknown, again, strict=False):
+            answers[at] = answer
+        answers[len(calls) :] = again[len(unknown) :]
+    failed = next((answer for answer in answers if isinstance(answer, Exception)), None)
+    if isinstance(failed, OutOfMemoryError):
+        raise StoreFull from None
+    if durable and (failed is answers[-1] or (failed is None and int(answers[-1][0]) < 1)):
+        raise StoreNotDurable from failed
+    if failed is not None:
+        raise failed
+    return answers[: len(calls)]
+
+
+async def _send(redis: Redis, commands: Sequence[tuple[Bytes, ...]], *, durable: bool) -> list[Any]:
+    pipe = redis.pipeline(transaction=False)
+    for command in commands:
+        pipe.execute_command(*command)
+    if durable:
+        pipe.execute_command("WAITAOF", 1, 0, WAITAOF_MS)
+    return await pipe.execute(raise_on_error=False)
