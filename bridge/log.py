@@ -13,6 +13,8 @@ from bridge.settings import Settings
 
 MASK = "…"
 MAX_DEPTH = 6
+# For `arq --custom-log-dict`: arq must not add a handler of its own beside ours.
+ARQ_LOGGING = {"version": 1, "disable_existing_loggers": False}
 
 _SECRET_WORD = re.compile(r"(?<![A-Za-z0-9])(brk_|rm_|rb_live_|rb_test_|whsec_)[A-Za-z0-9+/=_.-]{4,}")
 _URL_LOGIN = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,20}://)[^\s/@\"'<>]+@")
@@ -71,7 +73,7 @@ def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     return event
 
 
-def setup_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
+def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
     """Send the bridge's events and every library's log records to one stream (standard error), masked."""
     stream = stream or sys.stderr
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not stream.isatty())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import structlog
 
-from bridge.log import get_logger, mask_text, setup_logging
+from bridge.log import configure_logging, get_logger, mask_text
 from bridge.settings import Settings
 
 SECRET = "Zq81hunter2SECRETvalue"
@@ -20,7 +20,7 @@ def lines() -> Any:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     stream = io.StringIO()
-    setup_logging(Settings(log_format="json", _env_file=None), stream=stream)
+    configure_logging(Settings(log_format="json", _env_file=None), stream=stream)
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -115,7 +115,7 @@ def test_people_get_a_readable_line() -> None:
     handlers, level = list(root.handlers), root.level
     stream = io.StringIO()
     try:
-        setup_logging(Settings(log_format="console", _env_file=None), stream=stream)
+        configure_logging(Settings(log_format="console", _env_file=None), stream=stream)
         get_logger("t").info("job_ended", job_id="j1")
     finally:
         root.handlers[:] = handlers

@@ -1,0 +1,206 @@
+"""The command line: `reelbridge COMMAND`."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+
+from rich.console import Console
+
+from bridge.cli.api_client import ApiClient, local_url
+from bridge.cli.errors import CommandError
+from bridge.cli.keyfiles import find_api_key
+from bridge.cli.keys import SCOPES, create_key, list_keys, revoke_key
+from bridge.cli.setting_help import describe_settings
+from bridge.cli.tether import tie_to_supervisor
+from bridge.settings import Settings, SettingsError, load_settings
+
+SECRET_VARIABLE = "REELBRIDGE_SIGNING_SECRET"  # noqa: S105 -- a variable's name
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its status; 2 for bad arguments or settings."""
+    tie_to_supervisor()
+    chosen = _parser().parse_args(arguments)
+    command: Command = chosen.command
+    try:
+        status = command(chosen)
+    except SettingsError as error:
+        print(f"reelbridge: these settings cannot be used:\n{_indent(str(error))}", file=sys.stderr)  # noqa: T201 -- the command line's voice
+        status = 2
+    except CommandError as error:
+        print(f"reelbridge: {error}", file=sys.stderr)  # noqa: T201 -- likewise
+        status = 1
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="reelbridge", description="Webhooks for ReelMirror and ReelBot.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add(commands, "up", "run the whole service: store, API and worker, supervised", _up, with_settings=True)
+    _add(commands, "api", "run one API process", _api, with_settings=True)
+    _add(commands, "worker", "run one worker process", _worker, with_settings=True)
+    _add_simulate(_add(commands, "simulate", "run the built-in emulator of both upstreams", _simulate))
+    _add(
+        commands,
+        "doctor",
+        "check settings, store, upstreams and the running bridge",
+        _doctor,
+        with_settings=True,
+    )
+    _add_verify(_add(commands, "verify", "say why a received signature is good or not", _verify))
+    _add_keys(_add(commands, "keys", "manage the API keys of a running bridge", _list_keys))
+    return parser
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    summary: str,
+    command: Command,
+    *,
+    with_settings: bool = False,
+) -> argparse.ArgumentParser:
+    added = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=describe_settings() if with_settings else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    added.set_defaults(command=command)
+    return added
+
+
+def _add_simulate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8090, help="port, 0 for any free one (default 8090)")
+    parser.add_argument(
+        "--speed", type=float, default=1.0, help="how many times faster than documented jobs run"
+    )
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-H",
+        dest="headers",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="a received webhook-… header; give all three",
+    )
+    parser.add_argument(
+        "--body", default="-", metavar="FILE", help="the raw body as received (default: standard input)"
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=int,
+        default=300,
+        metavar="S",
+        help="seconds that the timestamp may be off (default 300)",
+    )
+    parser.epilog = (
+        f"The signing secret is taken from {SECRET_VARIABLE}; unset, from the bridge that runs here."
+    )
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_list_keys)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    actions.add_parser("list", help="show all keys (the default)").set_defaults(command=_list_keys)
+    create = actions.add_parser("create", help="make a key")
+    create.add_argument("--name", required=True, help="what it is for")
+    create.add_argument(
+        "--scope",
+        dest="scopes",
+        action="append",
+        choices=SCOPES,
+        help="what it may do; repeatable (default: register and read)",
+    )
+    create.set_defaults(command=_create_key)
+    revoke = actions.add_parser("revoke", help="end a key at once")
+    revoke.add_argument("id", help="the key's id, as `list` shows it")
+    revoke.set_defaults(command=_revoke_key)
+
+
+def _up(_chosen: argparse.Namespace) -> int:
+    from bridge.cli.up import run_up  # noqa: PLC0415 -- a command loads what it needs
+
+    return run_up(load_settings())
+
+
+def _api(_chosen: argparse.Namespace) -> int:
+    from bridge.cli.processes import run_api  # noqa: PLC0415 -- likewise
+
+    return run_api(load_settings())
+
+
+def _worker(_chosen: argparse.Namespace) -> int:
+    from bridge.cli.processes import run_worker  # noqa: PLC0415 -- likewise
+
+    return run_worker(load_settings())
+
+
+def _simulate(chosen: argparse.Namespace) -> int:
+    from bridge.cli.processes import run_simulator  # noqa: PLC0415 -- likewise
+
+    return run_simulator(chosen.host, chosen.port, chosen.speed)
+
+
+def _doctor(_chosen: argparse.Namespace) -> int:
+    from bridge.cli.doctor import run_doctor  # noqa: PLC0415 -- likewise
+
+    return run_doctor(load_settings())
+
+
+def _verify(chosen: argparse.Namespace) -> int:
+    from bridge.cli.verify import run_verify  # noqa: PLC0415 -- likewise
+
+    secret = os.environ.get(SECRET_VARIABLE) or asyncio.run(_fetch_secret(load_settings()))
+    return run_verify(
+        secret=secret, headers=chosen.headers, body_file=chosen.body, tolerance_s=chosen.tolerance
+    )
+
+
+async def _fetch_secret(settings: Settings) -> str:
+    async with ApiClient(local_url(settings), find_api_key(settings)) as api:
+        answer = await api.call("GET", "/v1/secrets/default")
+    return str(answer["secret"])
+
+
+def _list_keys(_chosen: argparse.Namespace) -> int:
+    return _with_api(list_keys)
+
+
+def _create_key(chosen: argparse.Namespace) -> int:
+    scopes = chosen.scopes or ["register", "read"]
+    return _with_api(lambda api, console: create_key(api, console, name=chosen.name, scopes=scopes))
+
+
+def _revoke_key(chosen: argparse.Namespace) -> int:
+    return _with_api(lambda api, console: revoke_key(api, console, chosen.id))
+
+
+def _with_api(use: Callable[[ApiClient, Console], Awaitable[None]]) -> int:
+    async def run() -> None:
+        settings = load_settings()
+        async with ApiClient(local_url(settings), find_api_key(settings)) as api:
+            await use(api, Console())
+
+    asyncio.run(run())
+    return 0
+
+
+if __name__ == "__main__":
+    main()

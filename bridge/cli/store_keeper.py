@@ -1,0 +1,60 @@
+"""The embedded store's life under `up`: started first, started again when it dies, stopped last."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from bridge.cli.child import FIRST_PAUSE_S, LONGEST_PAUSE_S, LOOP_AFTER_DEATHS, Say
+from bridge.cli.errors import CommandError
+from bridge.settings import Settings
+from bridge.store.embedded import EmbeddedStore, EmbeddedStoreError
+from bridge.store.engines import NoEngineError
+from bridge.store.sockets import SocketPlaceError
+
+NOT_STARTED = (EmbeddedStoreError, NoEngineError, SocketPlaceError, OSError)
+
+
+@asynccontextmanager
+async def running_store(settings: Settings, *, say: Say) -> AsyncIterator[str]:
+    """The store's address: the operator's, or that of an embedded one which runs as long as the block."""
+    if settings.redis_url is not None:
+        yield settings.redis_url.get_secret_value()
+        return
+    store = EmbeddedStore(settings.data_dir)
+    try:
+        await store.start()
+    except NOT_STARTED as error:
+        raise CommandError(str(error)) from None
+    say(
+        "store",
+        f"{store.engine} in {settings.data_dir / 'store'}"
+        + (" (was still running)" if store.adopted else ""),
+    )
+    keeper = asyncio.create_task(_keep(store, say))
+    try:
+        yield store.url
+    finally:
+        keeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeper
+        await store.stop()
+
+
+async def _keep(store: EmbeddedStore, say: Say) -> None:
+    loop = asyncio.get_running_loop()
+    deaths = 0
+    began = loop.time()
+    while True:
+        await store.wait_gone()
+        deaths = 1 if loop.time() - began > LONGEST_PAUSE_S else deaths + 1
+        if deaths >= LOOP_AFTER_DEATHS:
+            say("store", f"has died {deaths} times in a row; its last lines:\n{store.log_tail()}")
+        if deaths > 1:
+            await asyncio.sleep(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**deaths))
+        began = loop.time()
+        try:
+            await store.start()
+        except NOT_STARTED as error:
+            say("store", f"has died and cannot be started again: {error}")
+        else:
+            say("store", "had died and runs again")
