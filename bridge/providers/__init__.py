@@ -1,0 +1,6 @@
+"""The upstream APIs, described as data and read without I/O."""
+
+from bridge.providers.registry import KINDS, PROVIDERS
+from bridge.providers.spec import Clock, ExtraWords, KindSpec, Lens, ProviderSpec, Standing
+
+__all__ = ["KINDS", "PROVIDERS", "Clock", "ExtraWords", "KindSpec", "Lens", "ProviderSpec", "Standing"]

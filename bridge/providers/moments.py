@@ -1,0 +1,48 @@
+"""Read the moments that upstreams write: ISO 8601, Unix seconds or milliseconds, HTTP dates."""
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+_NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,9})?", re.ASCII)
+# Unix milliseconds passed 10^11 in 1973, Unix seconds reach it in the year 5138.
+_FIRST_MS = 10**11
+
+
+def read_number(value: object) -> float | None:
+    """A non-negative finite number, given as JSON number or as decimal text; None for anything else."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int | float):
+        return float(value) if 0 <= value < 10**15 else None
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        return float(value)
+    return None
+
+
+def read_moment_ms(value: object) -> int | None:
+    """Unix milliseconds of an ISO 8601 text (UTC unless it says otherwise) or a Unix number; None when neither."""
+    number = read_number(value)
+    if number is not None:
+        return int(number) if number >= _FIRST_MS else int(number * 1000)
+    if not isinstance(value, str) or len(value) > 64:
+        return None
+    try:
+        return _to_ms(datetime.fromisoformat(value.strip()))
+    except (ValueError, OverflowError):
+        return None
+
+
+def read_http_date_ms(value: str) -> int | None:
+    """Unix milliseconds of an HTTP date (RFC 9110, 5.6.7); None when it is none."""
+    if len(value) > 64:
+        return None
+    try:
+        return _to_ms(parsedate_to_datetime(value))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _to_ms(moment: datetime) -> int:
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return round(aware.timestamp() * 1000)

@@ -1,0 +1,170 @@
+"""Turn one upstream answer into a Reading: the door between HTTP and the domain, without I/O or a clock."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from bridge.domain.reading import (
+    Broken,
+    Forbidden,
+    Missing,
+    Observation,
+    Odd,
+    Part,
+    Reading,
+    Refused,
+    Seen,
+)
+from bridge.providers.body import read_document
+from bridge.providers.rate import read_rate
+from bridge.providers.refusals import has_error_shape, read_refusal, say_error
+from bridge.providers.spec import NO_EXTRA_WORDS, ExtraWords, KindSpec, Lens, ProviderSpec, Standing
+from bridge.providers.text import name_type, show
+from bridge.providers.words import read_id
+
+__all__ = [
+    "ending_event_type",
+    "part_observation",
+    "read_answer",
+    "read_credential",
+    "read_network_failure",
+    "read_object",
+    "read_rate",
+]
+
+# `{"data": {"post": {...}}}` is the deepest wrapping that the two generations of the documents could add up to.
+_MOST_ENVELOPES = 3
+
+
+def read_answer(
+    kind: KindSpec,
+    *,
+    job_id: str,
+    http_status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    now_ms: int,
+    words: ExtraWords = NO_EXTRA_WORDS,
+    superseded: frozenset[str] = frozenset(),
+) -> Reading:
+    """Say what an answer to the read of one job means; never raises, never ends a job on an unknown word.
+
+    `body` is at most what the caller capped it to (2 MB). `superseded` are ids of items that a new run has replaced:
+    they stay in `data`, but count for nothing.
+    """
+    document = read_document(body)
+    if not 200 <= http_status < 300:
+        return read_refusal(
+            kind.errors, http_status=http_status, headers=headers, document=document, now_ms=now_ms
+        )
+    if document.trouble:
+        return Broken(reason=f"HTTP {http_status}: {document.trouble}")
+    lens = Lens(now_ms=now_ms, words=words, superseded=superseded)
+    return read_object(kind, job_id=job_id, value=document.value, lens=lens)
+
+
+def read_object(kind: KindSpec, *, job_id: str, value: Any, lens: Lens) -> Reading:
+    """Understand a parsed object as the state of this job, in any envelope: a read's body, a list's row."""
+    if not isinstance(value, dict):
+        return Odd(reason=f"answered {name_type(value)} where an object was expected")
+    data = _unwrap(kind, value, job_id)
+    given = next((data[name] for name in kind.id_fields if data.get(name) not in (None, "")), None)
+    if given is None and not _tells_state(kind, data):
+        said = say_error(kind.errors, value) if has_error_shape(kind.errors, value) else None
+        return Odd(
+            reason=show(f"answered no state: {said}" if said else "answered an object without a state")
+        )
+    if given is not None and not _is_same_id(given, job_id):
+        return Odd(reason=show(f"answered another object: {read_id(given) or name_type(given)}"))
+    return Seen(observation=kind.observe(kind, _with_id(data, job_id), lens))
+
+
+def read_network_failure(reason: str) -> Broken:
+    """An answer that never came whole; `reason` is the caller's word for it (`timed out`, `connection reset`)."""
+    return Broken(reason=show(f"network: {reason}"))
+
+
+def read_credential(
+    provider: ProviderSpec, *, http_status: int, headers: Mapping[str, str], body: bytes, now_ms: int
+) -> Standing:
+    """Judge a credential by the answer to `provider.check_path`.
+
+    Accepted: the object, the provider's own 404 (nothing has that id), 403 in JSON (a good key that may not read this
+    kind) and 402 in JSON (a good key without money). Refused: 401, not in HTML. Anything else, 429 too: unclear.
+    """
+    answer = read_answer(
+        provider.check_kind,
+        job_id=provider.check_id,
+        http_status=http_status,
+        headers=headers,
+        body=body,
+        now_ms=now_ms,
+    )
+    match answer:
+        case Seen() | Missing() | Forbidden():
+            return Standing.ACCEPTED
+        case Refused():
+            return Standing.REFUSED
+        case Odd() if http_status == 402 and has_error_shape(
+            provider.check_kind.errors, read_document(body).value
+        ):
+            return Standing.ACCEPTED
+        case _:
+            return Standing.UNCLEAR
+
+
+def ending_event_type(kind: KindSpec, word: str) -> str:
+    """The event type of an ending, `generated_post.completed`; ValueError for a word this kind cannot end with."""
+    if word not in kind.ending_words:
+        raise ValueError(f"a {kind.name} does not end with {word!r}")
+    return f"{kind.name}.{word}"
+
+
+def part_observation(
+    kind: KindSpec, part: Part, parent: Observation, *, lens: Lens | None = None
+) -> Observation | None:
+    """See a part of a post as a job of its own kind, related to its parent; None where the part does not tell.
+
+    A row of a list may lack an item's `voice_conversion_status`: that is no statement about a conversion.
+    """
+    if kind.parent_field is None or kind.status_field not in part.data:
+        return None
+    seen = kind.observe(kind, _with_id(part.data, part.id), lens or Lens(now_ms=0))
+    inherited = {k: v for k, v in parent.related.items() if k in kind.related_fields}
+    parent_id = read_id(parent.data.get("id"))
+    above = {kind.parent_field: parent_id} if parent_id else {}
+    return replace(seen, related={**inherited, **seen.related, **above})
+
+
+def _unwrap(kind: KindSpec, value: dict[str, Any], job_id: str) -> dict[str, Any]:
+    found = value
+    for _ in range(_MOST_ENVELOPES):
+        inner = _inside(kind, found)
+        # A bare object may hold a `post` or `data` of its own: an item its parent, a video its details.
+        bare = _is_same_id(found.get("id"), job_id) or (
+            _tells_state(kind, found) and not _tells_state(kind, inner)
+        )
+        if inner is None or bare:
+            return found
+        found = inner
+    return found
+
+
+def _inside(kind: KindSpec, value: dict[str, Any]) -> dict[str, Any] | None:
+    inside = [value[name] for name in kind.envelopes if isinstance(value.get(name), dict)]
+    return next((each for each in inside if _tells_state(kind, each)), inside[0] if inside else None)
+
+
+def _tells_state(kind: KindSpec, value: dict[str, Any] | None) -> bool:
+    return value is not None and any(
+        name in value for name in ("status", kind.status_field, kind.parts_field)
+    )
+
+
+def _is_same_id(given: object, job_id: str) -> bool:
+    known = read_id(given)
+    return known is not None and known.casefold() == job_id.casefold()
+
+
+def _with_id(data: Mapping[str, Any], job_id: str) -> Mapping[str, Any]:
+    return data if data.get("id") not in (None, "") else {**data, "id": job_id}

@@ -1,0 +1,52 @@
+"""Make upstream text fit to show: one line, short, and free of anything that looks like a secret."""
+
+import re
+
+REASON_CHARS = 200
+MESSAGE_CHARS = 500
+WORD_CHARS = 100
+
+_MASK = "…"
+_BEARER = re.compile(r"\b(bearer|basic)\s+[^\s\"',;]+", re.IGNORECASE)
+_NAMED = re.compile(
+    r"((?:api[\s_-]?key|token|secret|password|passwd|credential|authorization|signature)\b[\"']?\s*[:=]\s*)"
+    r"(?:bearer\s+|basic\s+)?[\"']?[^\s\"',;&]+",
+    re.IGNORECASE,
+)
+_KEY = re.compile(r"\b(?:rm|rb_live|rb|brk|sk|pk|whsec)_[A-Za-z0-9+/=_.~-]+")
+_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*")
+_URL_USER = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/@?#]+@", re.IGNORECASE)
+_URL_QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://[^\s?#]*)[?#]\S*", re.IGNORECASE)
+# Longer than a UUID's 36 characters, so that ids stay readable.
+_OPAQUE = re.compile(r"[A-Za-z0-9+/_=-]{40,}")
+# A mask may only look at so much, or a hostile megabyte would cost seconds.
+_LOOK_AT_CHARS = 2_000
+
+
+def show(text: str, *, limit: int = REASON_CHARS) -> str:
+    """One printable line of at most `limit` characters, with keys, tokens and URL queries masked."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[:_LOOK_AT_CHARS]).split())
+    line = _URL_USER.sub(rf"\1{_MASK}@", line)
+    line = _URL_QUERY.sub(rf"\1?{_MASK}", line)
+    line = _NAMED.sub(rf"\1{_MASK}", line)
+    line = _BEARER.sub(rf"\1 {_MASK}", line)
+    for pattern in (_JWT, _KEY, _OPAQUE):
+        line = pattern.sub(_MASK, line)
+    return line if len(line) <= limit else line[: limit - 1] + _MASK
+
+
+def name_type(value: object) -> str:
+    """A JSON value's type in a word, in brackets: what stands where a word was expected."""
+    match value:
+        case None:
+            return "(nothing)"
+        case bool():
+            return "(boolean)"
+        case int() | float():
+            return "(number)"
+        case str():
+            return "(text)"
+        case list():
+            return "(list)"
+        case _:
+            return "(object)"

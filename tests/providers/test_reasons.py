@@ -1,0 +1,61 @@
+"""What an upstream says is shown in one short line, without secrets."""
+
+import json
+
+import pytest
+
+from bridge.domain.reading import Broken, Odd, Seen
+from bridge.providers import KINDS
+from bridge.providers.read import read_answer, read_network_failure
+from bridge.providers.text import show
+
+SECRETS = [
+    ("Invalid key rm_abcdefghijklmnopqrstuvwxyz012345", "rm_"),
+    ("Invalid key rb_live_51Hxyz.abc", "rb_live_"),
+    ("got Authorization: Bearer opaque-thing-9", "opaque-thing-9"),
+    ("sent Bearer opaque-thing-9 twice", "opaque-thing-9"),
+    ("token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln expired", "eyJ"),
+    ('{"api_key": "hunter22", "x": 1}', "hunter22"),
+    ("X-API-Key=hunter22", "hunter22"),
+    ("failed to fetch https://cdn.example.test/v.mp4?X-Amz-Signature=abcd", "abcd"),
+    ("redis://user:hunter22@cache.example.test/0 refused", "hunter22"),
+    ("signed whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "MfKQ"),
+    ("digest 0123456789abcdef0123456789abcdef0123456789abcdef", "0123456789abcdef"),
+]
+
+
+@pytest.mark.parametrize(("said", "secret"), SECRETS)
+def test_secrets_are_masked_wherever_text_is_shown(said: str, secret: str) -> None:
+    """A secret in an upstream's error, in a job's failure or in a network error does not reach a reader."""
+    error = json.dumps({"error": {"code": "VALIDATION_ERROR", "message": said}}).encode()
+    odd = read_answer(KINDS["sync_job"], job_id="j", http_status=400, headers={}, body=error, now_ms=0)
+    assert isinstance(odd, Odd)
+    assert secret not in odd.reason
+    failed = json.dumps({"data": {"id": "j", "status": "failed", "error_message": said}}).encode()
+    seen = read_answer(KINDS["sync_job"], job_id="j", http_status=200, headers={}, body=failed, now_ms=0)
+    assert isinstance(seen, Seen)
+    assert seen.observation.ending is not None
+    assert secret not in str(seen.observation.ending.message)
+    assert secret not in read_network_failure(said).reason
+
+
+def test_ids_and_plain_words_stay_readable() -> None:
+    """A mask hides secrets, not what happened."""
+    said = "post 77c1a2b4-0000-4000-8000-000000000010: token expired at https://cdn.example.test/a.jpg"
+    assert show(said) == said
+
+
+def test_reasons_are_one_short_line() -> None:
+    """Line breaks, control characters and length cannot disturb a timeline."""
+    reason = read_network_failure("first\r\nsecond\x00\x1b[31m\u2028" + "word " * 500).reason
+    assert reason.startswith("network: first second [31m word")
+    assert len(reason) == 200
+    assert reason.isprintable()
+
+
+def test_a_hostile_error_is_cheap_to_mask() -> None:
+    """A megabyte of near-matches is cut before it is searched."""
+    body = json.dumps({"error": {"code": "X", "message": "a://" * 250_000}}).encode()
+    reading = read_answer(KINDS["sync_job"], job_id="j", http_status=500, headers={}, body=body, now_ms=0)
+    assert isinstance(reading, Broken)
+    assert len(reading.reason) <= 200
