@@ -1,0 +1,44 @@
+"""How receivers fare: which origins have ever answered 2xx, and how often a destination has failed in a row."""
+
+from collections.abc import Sequence
+
+from redis.asyncio import Redis
+
+from bridge.store import keys
+from bridge.store.scripts import SCRIPTS, Call, run
+
+
+class Destinations:
+    """Facts that decide a destination's cap (unproven origins get few attempts at a time) and its breaker."""
+
+    def __init__(self, redis: Redis) -> None:
+        """Take the store's client."""
+        self._redis = redis
+
+    async def proven(self, shard: str, origins: Sequence[str]) -> set[str]:
+        """Give those of these origins that have answered 2xx."""
+        if not origins:
+            return set()
+        asked = self._redis.hmget(keys.proven(shard), list(origins))
+        found = await asked  # type: ignore[misc]  # redis-py types both clients at once
+        return {origin for origin, at_ms in zip(origins, found, strict=True) if at_ms}
+
+    async def note_success(self, shard: str, lane: str, origin: str, now_ms: int) -> None:
+        """Note a 2xx: the origin is proven, the destination's failures are forgotten."""
+        await self._note(shard, (lane, origin, now_ms))
+
+    async def note_failure(self, shard: str, lane: str) -> int:
+        """Count a failure; give how many there were in a row."""
+        return await self._note(shard, (lane, "", ""))
+
+    async def _note(self, shard: str, args: Sequence[str | int]) -> int:
+        names = (keys.proven(shard), keys.failing(shard))
+        return int(await run(self._redis, Call(SCRIPTS["fared_v1"], names, args)))
+
+    async def failures(self, shard: str, lanes: Sequence[str]) -> dict[str, int]:
+        """Give the failures in a row of these destinations, for those that have any."""
+        if not lanes:
+            return {}
+        asked = self._redis.hmget(keys.failing(shard), list(lanes))
+        found = await asked  # type: ignore[misc]  # redis-py types both clients at once
+        return {lane: int(count) for lane, count in zip(lanes, found, strict=True) if count}

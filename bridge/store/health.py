@@ -1,0 +1,135 @@
+"""How an upstream account fares: refused, forbidden, losing jobs; each fact noted once, by whoever sees it first.
+
+Fields of `{s}:acct:<acc>`: suspect_ms, outage_ms, outage_note; `suspect:<kind>` and `forbidden:<kind>` in ms;
+probed_ms; version (of the credential, as accounts.py last replaced it).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from redis.asyncio import Redis
+
+from bridge.store import keys
+from bridge.store.scripts import SCRIPTS, Call, run
+
+Verdict = Literal["suspect", "confirmed"]
+VERDICTS: dict[bytes, Verdict] = {b"suspect": "suspect", b"confirmed": "confirmed"}
+SUSPECT, FORBIDDEN = "suspect:", "forbidden:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountHealth:
+    """What is known of an account; times in ms, 0: never or not now. By kind where a 403 stops one kind only."""
+
+    outage_ms: int = 0
+    outage_note: str = ""
+    suspect_ms: int = 0
+    forbidden: Mapping[str, int] = field(default_factory=dict)
+    suspect_kinds: Mapping[str, int] = field(default_factory=dict)
+    probed_ms: int = 0
+    version: int = 0
+    vanished: int = 0  # distinct jobs found missing in the last window
+
+    @property
+    def well(self) -> bool:
+        """Nothing is noted against the account, so that an answer need not be noted either."""
+        return not (self.outage_ms or self.suspect_ms or self.forbidden or self.suspect_kinds)
+
+
+class Health:
+    """The health of accounts. `shard_of` gives an account's shard letter."""
+
+    def __init__(self, redis: Redis, shard_of: Callable[[str], str]) -> None:
+        """Take the store's client."""
+        self._redis = redis
+        self._shard_of = shard_of
+
+    async def load(self, account: str) -> AccountHealth:
+        """Read an account's health; an unknown one is well."""
+        return (await self.load_many((account,)))[account]
+
+    async def load_many(self, accounts: Sequence[str]) -> dict[str, AccountHealth]:
+        """Read the health of several accounts in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for account in accounts:
+            pipe.hgetall(self._place(account))
+            pipe.zcard(self._gone(account))
+        answers = await pipe.execute()
+        return {
+            account: _read_health(fields, gone)
+            for account, fields, gone in zip(accounts, answers[::2], answers[1::2], strict=True)
+        }
+
+    def _place(self, account: str) -> str:
+        return keys.account(self._shard_of(account), account)
+
+    def _gone(self, account: str) -> str:
+        return keys.gone(self._shard_of(account), account)
+
+    async def note_refused(
+        self, account: str, now_ms: int, *, begun_ms: int | None = None, note: str = ""
+    ) -> Verdict:
+        """Note a 401. Confirmed from the second read on that began after the first refusal (default: began now)."""
+        return await self._refuse(account, ("suspect_ms", "outage_ms"), now_ms, begun_ms, note)
+
+    async def note_forbidden(
+        self, account: str, kind: str, now_ms: int, *, begun_ms: int | None = None
+    ) -> Verdict:
+        """Note a 403 in JSON, which stops one kind's reads once confirmed, as `note_refused`."""
+        return await self._refuse(account, (SUSPECT + kind, FORBIDDEN + kind), now_ms, begun_ms, "")
+
+    async def _refuse(
+        self, account: str, fields: tuple[str, str], now_ms: int, begun_ms: int | None, note: str
+    ) -> Verdict:
+        begun = now_ms if begun_ms is None else begun_ms
+        args = (*fields, now_ms, begun, "outage_note", note)
+        return VERDICTS[await run(self._redis, Call(SCRIPTS["refused_v1"], (self._place(account),), args))]
+
+    async def note_ok(self, account: str, kind: str | None = None) -> bool:
+        """Note that the upstream let the account read (this kind): no suspicion, no outage. True: an outage is over."""
+        pipe = self._redis.pipeline(transaction=True)
+        place = self._place(account)
+        confirmed = ["outage_ms"] + ([FORBIDDEN + kind] if kind else [])
+        suspected = ["suspect_ms", "outage_note", "probed_ms"] + ([SUSPECT + kind] if kind else [])
+        pipe.hdel(place, *confirmed)
+        pipe.hdel(place, *suspected)
+        ended, _ = await pipe.execute()
+        return int(ended) > 0
+
+    async def take_probe(self, account: str, now_ms: int, *, every_ms: int) -> bool:
+        """Take the right to try a refused account again: True for one caller an interval."""
+        place = self._place(account)
+        return bool(await run(self._redis, Call(SCRIPTS["probe_v1"], (place,), (now_ms, every_ms))) == b"1")
+
+    async def note_vanished(self, account: str, job: str, now_ms: int, window_ms: int) -> int:
+        """Note a job that was there and is missing; give how many distinct ones vanished in the window."""
+        call = Call(SCRIPTS["vanished_v1"], (self._gone(account),), (job, now_ms, window_ms))
+        return int(await run(self._redis, call))
+
+    async def note_returned(self, account: str, job: str) -> None:
+        """Note that a missing job is there again."""
+        await self._redis.zrem(self._gone(account), job)
+
+    async def note_version(self, account: str, version: int) -> None:
+        """Tell workers, at their next claim, which version of the credential is in force."""
+        written = self._redis.hset(self._place(account), "version", str(version))
+        await written  # type: ignore[misc]  # redis-py types both clients at once
+
+
+def _read_health(fields: Mapping[bytes, bytes], gone: int) -> AccountHealth:
+    found = {name.decode(): value for name, value in fields.items()}
+    return AccountHealth(
+        outage_ms=int(found.get("outage_ms", 0)),
+        outage_note=found.get("outage_note", b"").decode(),
+        suspect_ms=int(found.get("suspect_ms", 0)),
+        forbidden=_by_kind(found, FORBIDDEN),
+        suspect_kinds=_by_kind(found, SUSPECT),
+        probed_ms=int(found.get("probed_ms", 0)),
+        version=int(found.get("version", 0)),
+        vanished=gone,
+    )
+
+
+def _by_kind(found: Mapping[str, bytes], prefix: str) -> dict[str, int]:
+    return {name.removeprefix(prefix): int(ms) for name, ms in found.items() if name.startswith(prefix)}

@@ -1,0 +1,18 @@
+#!lua flags=allow-oom
+-- Notes that the upstream refused an account (or one kind of its reads): suspected first, then confirmed.
+-- KEYS     account's health
+-- ARGV     field of the suspicion, field of the confirmation, now ms, ms at which the refused read began,
+--          field of the note, note ('' none)
+-- Returns  'suspect' or 'confirmed'
+-- Why      Only a read begun after the first refusal confirms it: reads that were in flight together, and a repeat of
+--          this very command, prove nothing new. The first confirmation's time stays: it names the outage.
+local suspected = redis.call('HGET', KEYS[1], ARGV[1])
+if redis.call('HEXISTS', KEYS[1], ARGV[2]) == 1 then return 'confirmed' end
+if not suspected then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+  return 'suspect'
+end
+if tonumber(ARGV[4]) <= tonumber(suspected) then return 'suspect' end
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
+if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], ARGV[5], ARGV[6]) end
+return 'confirmed'

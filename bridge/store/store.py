@@ -1,0 +1,127 @@
+"""The store: everything in Redis behind one object, opened once a process."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+
+from bridge.domain.ids import SHARD_LETTERS, shard_of
+from bridge.domain.job import Delivery, EventRecord, Job, PollLog
+from bridge.store import keys
+from bridge.store.accounts import Accounts
+from bridge.store.apikeys import ApiKeys
+from bridge.store.commit import Change, Committer, Guard, Put
+from bridge.store.destinations import Destinations
+from bridge.store.feed import Feed
+from bridge.store.health import Health
+from bridge.store.idempotency import Idempotency
+from bridge.store.inbox import Inbox
+from bridge.store.indexes import Indexes
+from bridge.store.lanes import Lanes
+from bridge.store.projects import Projects
+from bridge.store.records import Loaded, Page, Wanted, load_many, unpack_object
+from bridge.store.tables import Dice
+from bridge.store.vault import Vault
+
+PEPPER_BYTES = 32
+PEPPER_RECORD = "pepper"
+
+
+def wall_clock_ms() -> int:
+    """Unix time in ms."""
+    return time.time_ns() // 1_000_000
+
+
+class Store:
+    """Redis, noun by noun. `shards` are the letters in use, fixed at first start."""
+
+    def __init__(
+        self, redis: Redis, vault: Vault, shards: str, *, aof: bool, clock_ms: Callable[[], int], dice: Dice
+    ) -> None:
+        """Use `open`, which finds vault and shards."""
+        self.redis = redis
+        self.vault = vault
+        self.shards = shards
+        self.poll = Lanes(redis, "poll", shards)
+        self.dlv = Lanes(redis, "dlv", shards)
+        self.committer = Committer(redis, aof=aof)
+        self.projects = Projects(redis, vault, clock_ms=clock_ms, dice=dice)
+        self.health = Health(redis, self.shard_of)
+        self.accounts = Accounts(redis, vault, self.health, clock_ms=clock_ms, dice=dice)
+        self.apikeys = ApiKeys(redis, clock_ms=clock_ms, dice=dice)
+        self.destinations = Destinations(redis)
+        self.feed = Feed(redis, shards)
+        self.inbox = Inbox(redis)
+        self.idempotency = Idempotency(redis, dice=dice)
+        self.indexes = Indexes(redis, shards)
+
+    @classmethod
+    async def open(
+        cls,
+        redis: Redis,
+        *,
+        keys: Sequence[bytes],
+        shards: int = 1,
+        aof: bool,
+        clock_ms: Callable[[], int] = wall_clock_ms,
+        dice: Dice = os.urandom,
+    ) -> "Store":
+        """Open with the master keys, the sealing one first.
+
+        `shards` counts at the very first start only. Raise `VaultError` if none of the keys opens what is stored.
+        """
+        letters = SHARD_LETTERS[: await _fix_shards(redis, shards)]
+        vault = Vault(keys, pepper=await _fix_pepper(redis, Vault(keys, dice=dice), dice), dice=dice)
+        return cls(redis, vault, letters, aof=aof, clock_ms=clock_ms, dice=dice)
+
+    def shard_of(self, account: str) -> str:
+        """Give the shard letter in which everything of an account lies."""
+        return shard_of(account, len(self.shards))
+
+    async def load_job(self, key: str) -> Loaded[Job] | None:
+        """Read a job by its key."""
+        return (await self.load_many(Wanted(jobs=(key,)))).jobs.get(key)
+
+    async def load_log(self, key: str) -> Loaded[PollLog] | None:
+        """Read a job's poll log by the job's key."""
+        return (await self.load_many(Wanted(logs=(key,)))).logs.get(key)
+
+    async def load_delivery(self, identifier: str) -> Loaded[Delivery] | None:
+        """Read a delivery."""
+        return (await self.load_many(Wanted(deliveries=(identifier,)))).deliveries.get(identifier)
+
+    async def load_event(self, identifier: str) -> EventRecord | None:
+        """Read an event."""
+        found = (await self.load_many(Wanted(events=(identifier,)))).events.get(identifier)
+        return found.record if found else None
+
+    async def load_object(self, key: str) -> Any:
+        """Read the last observed object of a job by the job's key; None: nothing was observed."""
+        raw = await self.redis.get(keys.observed(key))
+        return None if raw is None else unpack_object(raw)
+
+    async def load_many(self, wanted: Wanted, *, peek: Lanes | None = None) -> Page:
+        """Read a page of records in one round trip; see `records.load_many`."""
+        return await load_many(self.redis, wanted, peek=peek)
+
+
+async def _fix_shards(redis: Redis, wanted: int) -> int:
+    if not 1 <= wanted <= len(SHARD_LETTERS):
+        raise ValueError(f"between 1 and {len(SHARD_LETTERS)} shards, not {wanted}")
+    await redis.set(keys.SHARDS, wanted, nx=True)
+    return int(await redis.get(keys.SHARDS))
+
+
+async def _fix_pepper(redis: Redis, vault: Vault, dice: Dice) -> bytes:
+    """Make or read the fingerprints' key; under a new master key seal it again."""
+    await redis.set(keys.PEPPER, vault.seal(dice(PEPPER_BYTES), record=PEPPER_RECORD), nx=True)
+    sealed = await redis.get(keys.PEPPER)
+    pepper = vault.open(sealed, record=PEPPER_RECORD)
+    if vault.needs_reseal(sealed):
+        fresh = vault.seal(pepper, record=PEPPER_RECORD)
+        # A conflict means that another process has just done the same.
+        change = Change("g", (Guard(keys.PEPPER, sealed),), (Put(keys.PEPPER, fresh),))
+        await Committer(redis, aof=False).commit(change)
+    return pepper

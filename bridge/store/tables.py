@@ -1,0 +1,54 @@
+"""Small tables of records in hashes of the whole installation: read whole, written by compare-and-set."""
+
+import base64
+import os
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from bridge.store.records import Loaded, pack, unpack
+from bridge.store.scripts import SCRIPTS, Call, run
+
+R = TypeVar("R", bound=Struct)
+Dice = Callable[[int], bytes]
+
+
+class Table(Generic[R]):
+    """A hash from id to record."""
+
+    def __init__(self, redis: Redis, name: str, kind: type[R]) -> None:
+        """Take the hash's key and its records' type."""
+        self._redis: Any = redis  # redis-py types hash commands for both clients at once
+        self._name = name
+        self._kind = kind
+
+    async def get(self, field: str | bytes) -> R | None:
+        """Read a record."""
+        found = await self.load(field)
+        return found.record if found else None
+
+    async def load(self, field: str | bytes) -> Loaded[R] | None:
+        """Read a record to be changed."""
+        raw = await self._redis.hget(self._name, field)
+        return Loaded(unpack(self._kind, raw), raw) if raw is not None else None
+
+    async def all(self) -> dict[bytes, R]:
+        """Read every record."""
+        rows = await self._redis.hgetall(self._name)
+        return {field: unpack(self._kind, raw) for field, raw in rows.items()}
+
+    async def swap(self, field: str | bytes, former: bytes | None, record: R) -> bool:
+        """Write a record if it still reads as `former` (None: absent); raise `StoreFull` at the memory limit."""
+        args = (field, former or b"", pack(record))
+        return bool(await run(self._redis, Call(SCRIPTS["swap_v1"], (self._name,), args)) == b"done")
+
+    async def remove(self, field: str | bytes) -> bool:
+        """Remove a record; False: there was none."""
+        return bool(await self._redis.hdel(self._name, field))
+
+
+def draw_id(prefix: str, dice: Dice = os.urandom) -> str:
+    """Give a new id: the prefix and 80 random bits."""
+    return prefix + base64.b32encode(dice(10)).decode().lower()
