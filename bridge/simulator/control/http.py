@@ -1,0 +1,41 @@
+"""JSON in and out of the control calls."""
+
+import json
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from bridge.simulator.world import World
+
+Control = web.AppKey("world", World)
+Body = TypeVar("Body", bound=BaseModel)
+
+
+def json_answer(value: Any, *, status: int = 200) -> web.Response:
+    """Answer with JSON."""
+    return web.Response(status=status, body=msgspec.json.encode(value), content_type="application/json")
+
+
+def refuse(status: int, message: str) -> web.HTTPException:
+    """Make a refusal to raise."""
+    kinds: dict[int, type[web.HTTPException]] = {400: web.HTTPBadRequest, 404: web.HTTPNotFound}
+    return kinds[status](text=json.dumps({"error": message}), content_type="application/json")
+
+
+async def given(request: web.Request) -> Any:
+    """Read the JSON body; 400."""
+    try:
+        return json.loads(await request.read() or b"{}")
+    except ValueError as failure:
+        raise refuse(400, f"the body is not JSON: {failure}") from failure
+
+
+def parsed(model: type[Body], value: Any) -> Body:
+    """Check a body; 400 names every wrong field."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as failure:
+        wrong = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in failure.errors(include_url=False)]
+        raise refuse(400, "; ".join(wrong)) from failure

@@ -1,0 +1,201 @@
+"""The control API under `/_sim`: no key, for tests and demos on a loopback address."""
+
+from typing import Any
+
+from aiohttp import web
+
+from bridge.simulator.control import jobs
+from bridge.simulator.control.bodies import (
+    AutomationBody,
+    FaultBody,
+    KeyBody,
+    KnownKeysBody,
+    PersonaBody,
+)
+from bridge.simulator.control.http import Control, given, json_answer, parsed, refuse
+from bridge.simulator.faults import Fault, Match
+from bridge.simulator.keys import masked
+from bridge.simulator.reelmirror.generation import begin_syncs
+from bridge.simulator.switches import Switches
+
+_FILTERS = ("method", "path", "query", "kind", "id", "key", "status")
+
+
+async def add_fault(request: web.Request) -> web.Response:
+    """`POST /_sim/faults`."""
+    world, body = request.app[Control], parsed(FaultBody, await given(request))
+    plain = body.model_dump(exclude={"match", "for_s", "headers"})
+    fault = Fault(
+        id=world.faults.next_id(),
+        match=Match(**body.match.model_dump()),
+        until=None if body.for_s is None else world.clock() + body.for_s,
+        headers=tuple(body.headers.items()),
+        **plain,
+    )
+    world.faults.add(fault)
+    return json_answer({"id": fault.id}, status=201)
+
+
+async def list_faults(request: web.Request) -> web.Response:
+    """`GET /_sim/faults`."""
+    return json_answer({"data": request.app[Control].faults.listed()})
+
+
+async def clear_faults(request: web.Request) -> web.Response:
+    """`DELETE /_sim/faults`."""
+    request.app[Control].faults.clear()
+    return json_answer({"deleted": True})
+
+
+async def remove_fault(request: web.Request) -> web.Response:
+    """`DELETE /_sim/faults/{id}`; one that has met its number of times is gone already."""
+    removed = request.app[Control].faults.remove(request.match_info["id"])
+    return json_answer({"id": request.match_info["id"], "deleted": removed})
+
+
+async def read_switches(request: web.Request) -> web.Response:
+    """`GET /_sim/switches`."""
+    return json_answer(request.app[Control].switches.model_dump())
+
+
+async def set_switches(request: web.Request) -> web.Response:
+    """`PUT /_sim/switches`: those named change; rate windows begin anew when a rate switch is named."""
+    world, body = request.app[Control], await given(request)
+    if not isinstance(body, dict):
+        raise refuse(400, "the body must be an object of switches")
+    current = world.switches.model_dump()
+    voice: Any = body.get("voice_words")
+    if isinstance(voice, dict):
+        body["voice_words"] = current["voice_words"] | voice
+    world.switches = parsed(Switches, current | body)
+    if any("rate" in name or "_per_" in name for name in body):
+        world.limiter.clear()
+    return json_answer(world.switches.model_dump())
+
+
+async def reset_switches(request: web.Request) -> web.Response:
+    """`DELETE /_sim/switches`: back to how the simulator was started."""
+    world = request.app[Control]
+    world.switches = world.first_switches
+    world.limiter.clear()
+    return json_answer(world.switches.model_dump())
+
+
+async def revoke_key(request: web.Request) -> web.Response:
+    """`POST /_sim/keys/{key}/revoke`."""
+    return _said(request, revoked=True)
+
+
+async def restore_key(request: web.Request) -> web.Response:
+    """`POST /_sim/keys/{key}/restore`."""
+    return _said(request, revoked=False)
+
+
+async def describe_key(request: web.Request) -> web.Response:
+    """`PUT /_sim/keys/{key}`: its account, its scopes, or scopes that it lacks."""
+    body = parsed(KeyBody, await given(request))
+    changes: dict[str, object] = {name: getattr(body, name) for name in body.model_fields_set}
+    for name in ("scopes", "missing_scopes"):
+        if changes.get(name) is not None:
+            changes[name] = frozenset(getattr(body, name))
+    return _said(request, **changes)
+
+
+def _said(request: web.Request, **changes: object) -> web.Response:
+    key = request.match_info["key"]
+    facts = request.app[Control].keys.say(key, **changes)
+    return json_answer({"key": masked(key), "revoked": facts.revoked})
+
+
+async def know_keys(request: web.Request) -> web.Response:
+    """`PUT /_sim/keys`."""
+    known = parsed(KnownKeysBody, await given(request)).known
+    request.app[Control].keys.only(None if known is None else frozenset(known))
+    return json_answer({"known": None if known is None else len(known)})
+
+
+async def read_requests(request: web.Request) -> web.Response:
+    """`GET /_sim/requests`: what was asked, filtered by any field; `path` is a prefix, `key` a whole key."""
+    wanted = {name: request.query[name] for name in _FILTERS if name in request.query}
+    if "key" in wanted:
+        wanted["key"] = masked(wanted["key"])
+    lines = [line.seen() for line in request.app[Control].journal.lines(**wanted)]
+    return json_answer({"data": lines, "count": len(lines)})
+
+
+async def clear_requests(request: web.Request) -> web.Response:
+    """`DELETE /_sim/requests`: forgets the counts too."""
+    request.app[Control].journal.clear()
+    return json_answer({"deleted": True})
+
+
+async def read_stats(request: web.Request) -> web.Response:
+    """`GET /_sim/stats`."""
+    return json_answer(request.app[Control].journal.stats())
+
+
+async def read_state(request: web.Request) -> web.Response:
+    """`GET /_sim/state`."""
+    world = request.app[Control]
+    state = {
+        "now": world.clock(),
+        "speed": world.speed,
+        "jobs": world.shelf.count(),
+        "personas": list(world.personas),
+        "faults": world.faults.listed(),
+        "switches": world.switches.model_dump(),
+    }
+    return json_answer(state)
+
+
+async def reset(request: web.Request) -> web.Response:
+    """`POST /_sim/reset`: as if just started."""
+    request.app[Control].reset()
+    return json_answer({"reset": True})
+
+
+async def add_persona(request: web.Request) -> web.Response:
+    """`POST /_sim/personas`."""
+    world, body = request.app[Control], parsed(PersonaBody, await given(request))
+    persona = world.add_persona(body.id or world.dice.uuid(), sources=body.sources, targets=body.targets)
+    for source in persona.sources.values():
+        source.mode = body.automation_mode
+    return json_answer({"id": persona.id, "source_ids": list(persona.sources)}, status=201)
+
+
+async def automate(request: web.Request) -> web.Response:
+    """`POST /_sim/automation`."""
+    world, body = request.app[Control], parsed(AutomationBody, await given(request))
+    persona = world.persona(body.persona_id)
+    if persona is None:
+        raise refuse(404, f"there is no persona {body.persona_id}")
+    jobs_begun = begin_syncs(world, persona, account=body.owner)
+    return json_answer({"id": persona.id, "job_ids": [job.id for job in jobs_begun]})
+
+
+CONTROL_ROUTES = (
+    web.post("/_sim/jobs", jobs.create),
+    web.delete("/_sim/jobs", jobs.clear),
+    web.get("/_sim/jobs/{kind}/{id}", jobs.peek),
+    web.patch("/_sim/jobs/{kind}/{id}", jobs.patch),
+    web.delete("/_sim/jobs/{kind}/{id}", jobs.delete),
+    web.post("/_sim/jobs/{kind}/{id}/steps", jobs.go_on),
+    web.post("/_sim/faults", add_fault),
+    web.get("/_sim/faults", list_faults),
+    web.delete("/_sim/faults", clear_faults),
+    web.delete("/_sim/faults/{id}", remove_fault),
+    web.get("/_sim/switches", read_switches),
+    web.put("/_sim/switches", set_switches),
+    web.delete("/_sim/switches", reset_switches),
+    web.put("/_sim/keys", know_keys),
+    web.put("/_sim/keys/{key}", describe_key),
+    web.post("/_sim/keys/{key}/revoke", revoke_key),
+    web.post("/_sim/keys/{key}/restore", restore_key),
+    web.get("/_sim/requests", read_requests),
+    web.delete("/_sim/requests", clear_requests),
+    web.get("/_sim/stats", read_stats),
+    web.get("/_sim/state", read_state),
+    web.post("/_sim/reset", reset),
+    web.post("/_sim/personas", add_persona),
+    web.post("/_sim/automation", automate),
+)

@@ -1,0 +1,103 @@
+"""Trouble on demand: which requests it meets, and what it does to them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """Which requests; every field that is set must fit."""
+
+    path_prefix: str | None = None
+    method: str | None = None
+    kind: str | None = None
+    id: str | None = None
+    key: str | None = None
+
+    def fits(self, *, path: str, method: str, kind: str | None, job_id: str | None, key: str) -> bool:
+        """Tell whether a request is meant."""
+        return (
+            (self.path_prefix is None or path.startswith(self.path_prefix))
+            and (self.method is None or self.method == method)
+            and (self.kind is None or self.kind == kind)
+            and (self.id is None or self.id == job_id)
+            and (self.key is None or self.key == key)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What happens instead of, or to, the answer; times here are wall-clock seconds.
+
+    `status` answers in the documented error shape unless `body` or `html` says otherwise; `delay_s`, `drip_s` (the body
+    comes slowly), `truncate` and `pad_bytes` (blanks after the body) also act on the ordinary answer.
+    """
+
+    id: str
+    match: Match
+    times: int | None = None
+    until: float | None = None  # Unix seconds
+    status: int | None = None
+    code: str | None = None
+    body: Any = None
+    headers: tuple[tuple[str, str], ...] = ()
+    html: bool = False
+    json_garbage: bool = False
+    reset: bool = False
+    truncate: bool = False
+    delay_s: float = 0.0
+    drip_s: float = 0.0
+    pad_bytes: int = 0
+
+    @property
+    def answers(self) -> bool:
+        """Tell whether the fault takes the place of the ordinary answer."""
+        return self.status is not None or self.body is not None or self.html or self.json_garbage
+
+
+class FaultBox:
+    """Holds the faults in force; the oldest that fits is met first."""
+
+    def __init__(self) -> None:
+        self._faults: dict[str, Fault] = {}
+        self._met: dict[str, int] = {}
+        self._made = 0
+
+    def next_id(self) -> str:
+        """Name the next fault."""
+        self._made += 1
+        return f"fault-{self._made}"
+
+    def add(self, fault: Fault) -> None:
+        """Put a fault in force."""
+        self._faults[fault.id] = fault
+        self._met[fault.id] = 0
+
+    def meet(
+        self, *, path: str, method: str, kind: str | None, job_id: str | None, key: str, now: float
+    ) -> Fault | None:
+        """Find the fault that a request runs into, and count it."""
+        if not self._faults:
+            return None
+        for fault in list(self._faults.values()):
+            if fault.until is not None and now >= fault.until:
+                del self._faults[fault.id]
+            elif fault.match.fits(path=path, method=method, kind=kind, job_id=job_id, key=key):
+                self._met[fault.id] += 1
+                if fault.times is not None and self._met[fault.id] >= fault.times:
+                    del self._faults[fault.id]
+                return fault
+        return None
+
+    def listed(self) -> list[dict[str, Any]]:
+        """List the faults in force, with how often each was met."""
+        return [{"id": fault_id, "met": self._met[fault_id]} for fault_id in self._faults]
+
+    def remove(self, fault_id: str) -> bool:
+        """Lift one fault."""
+        return self._faults.pop(fault_id, None) is not None
+
+    def clear(self) -> None:
+        """Lift all faults."""
+        self._faults.clear()
+        self._met.clear()

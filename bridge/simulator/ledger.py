@@ -1,0 +1,58 @@
+"""Money: balances and the transactions list ("List transactions")."""
+
+from bisect import insort
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.simulator.life import iso
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One transaction; `at` Unix seconds, which may lie ahead (a refund when a generation will fail)."""
+
+    id: str
+    at: float
+    amount_cents: int
+    operation: str
+    description: str
+    post_id: str | None = None
+    item_id: str | None = None
+    refund_of: str | None = None
+
+
+class Ledger:
+    """Keeps each account's transactions in the order of time."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, list[Entry]] = {}
+
+    def add(self, account: str, entry: Entry) -> None:
+        """Book a transaction."""
+        insort(self._entries.setdefault(account, []), entry, key=lambda kept: kept.at)
+
+    def booked(self, account: str, now: float) -> list[Entry]:
+        """List what has happened by now, oldest first."""
+        return [entry for entry in self._entries.get(account, ()) if entry.at <= now]
+
+    def balance_cents(self, account: str, start_cents: int, now: float) -> int:
+        """Tell what is left."""
+        return start_cents + sum(entry.amount_cents for entry in self.booked(account, now))
+
+    def clear(self) -> None:
+        """Forget all transactions."""
+        self._entries.clear()
+
+
+def transaction(entry: Entry, field: str) -> dict[str, Any]:
+    """Write a transaction as the reference shows it; `field` names its operation (two generations of text)."""
+    return {
+        "id": entry.id,
+        "amount_cents": entry.amount_cents,
+        field: entry.operation,
+        "description": entry.description,
+        "created_at": iso(entry.at),
+        "generated_post_id": entry.post_id,
+        "generated_media_item_id": entry.item_id,
+        "refund_of_id": entry.refund_of,
+    }

@@ -1,0 +1,56 @@
+"""How long upstream work takes, as the vendors' pages say."""
+
+import random
+import uuid
+from dataclasses import dataclass
+
+SYNC_COOLDOWN_S = 15 * 60  # "Sync jobs: skipped when one ran within the last 15 minutes" (G:webhooks)
+DEMO_S = 8.0  # ours: a pasted demo command should show its result while one watches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A documented range of seconds."""
+
+    low_s: float
+    high_s: float
+
+
+# ReelMirror, guide "Webhooks", expected times
+SYNC = Span(low_s=30, high_s=300)
+IMAGE = Span(low_s=20, high_s=90)
+VIDEO = Span(low_s=60, high_s=300)
+VOICE = Span(low_s=30, high_s=120)
+DELIVERY = Span(low_s=10, high_s=60)
+# ReelBot, page "Check Status", typical timeline
+REELBOT_QUEUED = Span(low_s=0, high_s=30)
+REELBOT_PROCESSING = Span(low_s=60, high_s=300)
+# ours: the pages give none for the wait before a generation begins
+QUEUE = Span(low_s=1, high_s=5)
+
+
+class Dice:
+    """Draws lifetimes and ids from one seed, so that a run can be repeated."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)  # noqa: S311  # a simulator's dice guard nothing
+
+    def seconds(self, span: Span) -> float:
+        """Draw a lifetime in simulated seconds."""
+        return self._random.uniform(span.low_s, span.high_s)
+
+    def media_seconds(self, media_type: str) -> float:
+        """Draw how long one media item takes."""
+        return self.seconds(VIDEO if media_type == "video" else IMAGE)
+
+    def between(self, low: int, high: int) -> int:
+        """Draw an integer, both ends included."""
+        return self._random.randint(low, high)
+
+    def uuid(self) -> str:
+        """Draw an id in ReelMirror's form."""
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+
+    def project_id(self) -> str:
+        """Draw an id in ReelBot's form: 12 lower-case letters and digits."""
+        return "".join(self._random.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=12))

@@ -1,0 +1,51 @@
+"""Pages of a list ("Introduction", Pagination): `limit` 20, at most 100, and `offset`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bridge.simulator.calls import Answer, Call
+from bridge.simulator.errors import Problem
+
+Row = TypeVar("Row")
+_DEFAULT, _MOST = 20, 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Which rows a client asks for."""
+
+    limit: int
+    offset: int
+
+
+def read_page(call: Call) -> Page:
+    """Read `limit` and `offset`; Problem 400 for anything but numbers in their range."""
+    limit = _number(call, "limit", _DEFAULT, least=1)
+    if limit > _MOST:
+        if call.world.switches.list_over_100 == "reject":
+            raise Problem(400, f"limit: at most {_MOST}", details={"field": "limit"})
+        limit = _MOST
+    return Page(limit=limit, offset=_number(call, "offset", 0, least=0))
+
+
+def answer_page(call: Call, rows: Sequence[Row], write: Callable[[Row], bytes | None]) -> Answer:
+    """Answer `{"data": [...], "count": n}`; `rows` come oldest first."""
+    page, switches = read_page(call), call.world.switches
+    start, stop = page.offset, min(page.offset + page.limit, len(rows))
+    if switches.list_order == "oldest":
+        wanted = rows[start:stop]
+    else:
+        wanted = rows[max(0, len(rows) - stop) : max(0, len(rows) - start)][::-1]
+    written = [body for row in wanted if (body := write(row)) is not None]
+    count = len(rows) if switches.list_count == "total" else len(written)
+    return Answer(200, b'{"data":[' + b",".join(written) + b'],"count":' + str(count).encode() + b"}")
+
+
+def _number(call: Call, name: str, default: int, *, least: int) -> int:
+    text = call.query.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < least:
+        raise Problem(400, f"{name}: must be a whole number of at least {least}", details={"field": name})
+    return int(text)

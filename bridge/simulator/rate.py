@@ -1,0 +1,77 @@
+"""Rate windows, without a clock: the caller says what time it is."""
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal
+
+Window = Literal["fixed", "aligned", "sliding"]
+_MANY_KEYS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the limiter says of one request; `resets_at` in Unix seconds, exact."""
+
+    allowed: bool
+    limit: int
+    remaining: int
+    resets_at: float
+
+
+@dataclass(slots=True, kw_only=True)
+class _Count:
+    starts_at: float
+    ends_at: float
+    used: int = 0
+    hits: deque[float] = field(default_factory=deque)
+
+
+class Limiter:
+    """Counts requests per bucket.
+
+    `fixed` windows begin with a key's first request, `aligned` ones at multiples of their length, `sliding` looks back
+    one length from each request. A refused request does not count. Which of them the vendors use is not documented.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[str, _Count] = {}
+
+    def take(self, bucket: str, *, limit: int, window_s: float, style: Window, now: float) -> Verdict:
+        """Count one request if it fits."""
+        count = self._counts.get(bucket)
+        if style == "sliding":
+            return self._slide(bucket, count, limit=limit, window_s=window_s, now=now)
+        if count is None or now >= count.ends_at:
+            starts_at = math.floor(now / window_s) * window_s if style == "aligned" else now
+            count = self._keep(bucket, _Count(starts_at=starts_at, ends_at=starts_at + window_s), now)
+        allowed = count.used < limit
+        count.used += allowed
+        return Verdict(
+            allowed=allowed, limit=limit, remaining=max(0, limit - count.used), resets_at=count.ends_at
+        )
+
+    def clear(self) -> None:
+        """Forget every window."""
+        self._counts.clear()
+
+    def _slide(
+        self, bucket: str, count: _Count | None, *, limit: int, window_s: float, now: float
+    ) -> Verdict:
+        if count is None:
+            count = self._keep(bucket, _Count(starts_at=now, ends_at=now + window_s), now)
+        hits = count.hits
+        while hits and hits[0] <= now - window_s:
+            hits.popleft()
+        allowed = len(hits) < limit
+        if allowed:
+            hits.append(now)
+        count.ends_at = now + window_s
+        resets_at = (hits[0] if hits else now) + window_s
+        return Verdict(allowed=allowed, limit=limit, remaining=max(0, limit - len(hits)), resets_at=resets_at)
+
+    def _keep(self, bucket: str, count: _Count, now: float) -> _Count:
+        if len(self._counts) >= _MANY_KEYS:
+            self._counts = {key: kept for key, kept in self._counts.items() if kept.ends_at > now}
+        self._counts[bucket] = count
+        return count

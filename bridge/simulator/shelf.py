@@ -1,0 +1,140 @@
+"""All jobs of the simulator, found by id, by the part they hold, and by persona."""
+
+from bisect import insort
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from bridge.simulator.life import Life, Step, object_after, steps_done
+
+encode = msgspec.json.Encoder().encode
+_UNREAD = -2  # no life has taken that many steps
+
+
+class Job:
+    """One upstream resource: its life, and what of it was last worked out."""
+
+    __slots__ = ("_body", "_count", "_seen", "born_at", "id", "kind", "life", "owner", "persona_id")
+
+    def __init__(
+        self, kind: str, job_id: str, life: Life, *, owner: str | None, persona_id: str | None, born_at: float
+    ) -> None:
+        self.kind = kind
+        self.id = job_id
+        self.life = life
+        self.owner = owner
+        self.persona_id = persona_id
+        self.born_at = born_at
+        self._count = _UNREAD
+        self._seen: Mapping[str, Any] | None = None
+        self._body: bytes | None = None
+
+    def read(self, now: float) -> Mapping[str, Any] | None:
+        """Tell the object as it is now, starting a life that waited for this; None: there is none."""
+        if self.life.started_at is None:
+            self.rewrite(self.life.started(now))
+        return self.peek(now)
+
+    def peek(self, now: float) -> Mapping[str, Any] | None:
+        """Tell the object as it is now and start nothing."""
+        count = steps_done(self.life, self.life.elapsed_s(now))
+        if count != self._count:
+            self._count, self._body = count, None
+            self._seen = object_after(self.life, count)
+        return self._seen
+
+    def body(self, now: float) -> bytes | None:
+        """Tell the object as JSON; as `read`."""
+        seen = self.read(now)
+        if seen is None:
+            return None
+        if self._body is None:
+            self._body = encode(seen)
+        return self._body
+
+    def rewrite(self, life: Life) -> None:
+        """Give the job another life."""
+        self.life = life
+        self._count, self._seen, self._body = _UNREAD, None, None
+
+    def change(self, now: float, steps: Iterable[Step]) -> None:
+        """Add steps, their times counted from now."""
+        life = self.life.started(now)
+        passed_s = life.elapsed_s(now)
+        self.rewrite(life.with_steps(step.later(passed_s) for step in steps))
+
+    def cut(self, now: float) -> None:
+        """Drop what the script still had in store."""
+        life = self.life.started(now)
+        self.rewrite(life.until(life.elapsed_s(now)))
+
+    def may_see(self, account: str | None) -> bool:
+        """Tell whether an account owns the job; None asks for nobody in particular."""
+        return account is None or self.owner is None or self.owner == account
+
+
+class Shelf:
+    """Holds the jobs."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[tuple[str, str], Job] = {}
+        self._holders: dict[str, Job] = {}
+        self._groups: dict[tuple[str, str | None], list[Job]] = {}
+        self._mortal: set[tuple[str, str | None]] = set()  # groups of which a job may be missing
+
+    def put(self, job: Job, now: float) -> Job:
+        """Keep a job, in the place of one with the same kind and id."""
+        old = self._jobs.get((job.kind, job.id))
+        if old is not None:
+            for group in _groups_of(old):
+                self._groups[group].remove(old)
+        self._jobs[job.kind, job.id] = job
+        for group in _groups_of(job):
+            insort(self._groups.setdefault(group, []), job, key=lambda kept: kept.born_at)
+        self.note(job, now)
+        return job
+
+    def note(self, job: Job, now: float) -> None:
+        """Learn the parts that a new script brings, and whether it lets the job vanish."""
+        life = job.life
+        if life.members is not None:
+            listed = [life.initial, *(step.set for step in life.steps)]
+            parts = [part for fields in listed for part in fields.get(life.members, ())]
+            parts += [part for step in life.steps for part in step.add]
+            for part in parts:
+                self._holders[part["id"]] = job
+        if life.can_be_missing(now):
+            self._mortal.update(_groups_of(job))
+
+    def find(self, kind: str, job_id: str) -> Job | None:
+        """Find a job that has an object of its own."""
+        return self._jobs.get((kind, job_id))
+
+    def holder(self, part_id: str) -> Job | None:
+        """Find the post of a media item, or the outgoing post of a delivery."""
+        return self._holders.get(part_id)
+
+    def listed(
+        self, kind: str, persona_id: str | None, now: float, *, account: str | None = None
+    ) -> Sequence[Job]:
+        """List what exists now, oldest first; `persona_id` None lists a whole kind."""
+        group = (kind, persona_id)
+        jobs = self._groups.get(group, [])
+        if account is None and group not in self._mortal:
+            return jobs
+        return [job for job in jobs if job.may_see(account) and job.peek(now) is not None]
+
+    def count(self) -> dict[str, int]:
+        """Count the jobs of each kind."""
+        return {kind: len(jobs) for (kind, persona), jobs in self._groups.items() if persona is None}
+
+    def clear(self) -> None:
+        """Forget all jobs."""
+        for kept in (self._jobs, self._holders, self._groups, self._mortal):
+            kept.clear()
+
+
+def _groups_of(job: Job) -> list[tuple[str, str | None]]:
+    whole: list[tuple[str, str | None]] = [(job.kind, None)]
+    return whole if job.persona_id is None else [*whole, (job.kind, job.persona_id)]

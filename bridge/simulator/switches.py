@@ -1,0 +1,94 @@
+"""Everything that the vendors' pages leave open, as switches; the defaults are what the pages print."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+
+from bridge.simulator.rate import Window
+
+Envelope = Literal["data", "post", "bare"]
+ResetUnit = Literal["s", "ms", "iso"]
+
+
+class VoiceWords(BaseModel):
+    """Values of `voice_conversion_status`; undocumented but for null."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    waiting: str = "pending"
+    working: str = "processing"
+    done: str = "completed"
+    failed: str = "failed"
+
+
+class Switches(BaseModel):
+    """How the emulated upstreams behave; what shapes a job's life acts on jobs and runs that start afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # envelopes of ReelMirror's answers: guides print starts bare and outgoing reads in `post`
+    envelope_sync_job: Envelope = "data"
+    envelope_generated_post: Envelope = "data"
+    envelope_generated_media_item: Envelope = "data"
+    envelope_outgoing_post: Envelope = "post"
+    envelope_create_outgoing_post: Envelope = "data"
+    envelope_start: Envelope = "bare"
+    envelope_other: Envelope = "data"
+
+    # lists
+    list_outgoing_posts: bool = False
+    list_sync_jobs: bool = False
+    list_personas: bool = True
+    list_sources: bool = True
+    absent_list_status: Literal[400, 403, 404, 405] = 404
+    list_order: Literal["newest", "oldest"] = "newest"
+    list_count: Literal["total", "page"] = "total"
+    list_rows: Literal["full", "short"] = "full"
+    list_over_100: Literal["clamp", "reject"] = "clamp"
+    transaction_field: Literal["operation_type", "type"] = "operation_type"
+
+    # lives
+    start_outcome: Literal["completed", "failed", "partial", "skipped"] = "completed"
+    extra_fields: bool = True  # persona_id, timestamps and the like, which no page shows on jobs
+    unknown_words: bool = False  # in-between states carry words that no page lists
+    items_appear: Literal["at_once", "later", "when_done"] = "later"
+    partial_status: Literal["failed", "completed", "generating"] = "completed"
+    post_ends: Literal["with_items", "before_items", "after_items"] = "with_items"
+    regenerated_item_id: Literal["same", "new"] = "same"
+    keep_failed_items: bool = False  # whether a failed_only run leaves the old items listed
+    clone_answer: Literal["generated_post_id", "id", "late"] = "generated_post_id"
+    voice_words: VoiceWords = VoiceWords()
+    delivery_words: tuple[str, ...] = ("publishing",)
+    deliveries_appear: Literal["at_once", "later"] = "at_once"
+    outgoing_words: dict[str, str] = Field(default_factory=dict)  # our word -> the word shown
+    approve_review_status: Literal["pending_review", "approved"] = "pending_review"
+    unknown_personas: Literal["404", "create"] = "404"
+
+    # keys and money
+    private_jobs: bool = False  # another account's job is a 404
+    default_scopes: Literal["all", "documented"] = "all"  # documented: no billing:*, no feedback:*
+    sync_job_scope: str = "content:read"
+    start_balance_cents: NonNegativeInt = 1_000_000
+
+    # rate limits
+    rate_limiter: bool = True
+    rate_window: Window = "fixed"
+    rate_headers: bool = True
+    rate_per: Literal["key", "account"] = "key"
+    rate_api_key_per_minute: PositiveInt = 60
+    rate_jwt_per_minute: PositiveInt = 120
+    rate_reset: ResetUnit = "s"
+    rate_retry_after: bool = False
+    reelbot_generate_per_hour: PositiveInt = 10
+    reelbot_status_per_minute: PositiveInt = 60
+    reelbot_download_per_hour: PositiveInt = 30
+    reelbot_rate_reset: ResetUnit = "iso"
+    reelbot_retry_after: bool = True
+
+    # ReelBot
+    reelbot_generate_status: Literal[200, 201, 202] = 200
+    reelbot_generate_envelope: Literal["top", "data"] = "top"
+    reelbot_updated_at: bool = True
+    reelbot_fails_from: Literal["processing", "queued"] = "processing"
+    reelbot_strict_ids: bool = False
+    reelbot_quota: NonNegativeInt = 500

@@ -1,0 +1,85 @@
+"""Sends answers the way a fault wants them: slow, cut off, padded, or not at all."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from bridge.simulator.calls import Answer
+from bridge.simulator.errors import Problem
+from bridge.simulator.faults import Fault
+from bridge.simulator.shelf import encode
+
+_PAGE = (
+    b"<!DOCTYPE html><html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>"
+)
+_GARBAGE = b'{"data": {"status": "comp'
+_DROPS = 20
+
+
+def instead(fault: Fault, write_error: Callable[[Problem], bytes]) -> Answer:
+    """Tell the answer that a fault gives in the place of the ordinary one."""
+    if fault.html:
+        return Answer(fault.status or 502, _PAGE)
+    if fault.json_garbage:
+        return Answer(fault.status or 200, _GARBAGE)
+    status = fault.status or 200
+    if fault.body is not None:
+        return Answer(status, _written(fault.body))
+    return Answer(status, write_error(Problem(status, "A fault was asked for", code=fault.code)))
+
+
+def _written(body: Any) -> bytes:
+    return body.encode() if isinstance(body, str) else encode(body)
+
+
+async def send(
+    request: web.Request, fault: Fault, given: Answer, headers: dict[str, str]
+) -> web.StreamResponse:
+    """Send an answer with what the fault does to the connection."""
+    if fault.delay_s:
+        await asyncio.sleep(fault.delay_s)
+    if fault.reset:
+        _reset(request)
+        return web.Response(status=given.status)
+    body = given.body + b" " * fault.pad_bytes
+    if fault.html:
+        headers = headers | {"Content-Type": "text/html"}
+    headers = headers | dict(fault.headers)
+    if fault.truncate or fault.drip_s:
+        return await _in_pieces(
+            request, fault, web.StreamResponse(status=given.status, headers=headers), body
+        )
+    return web.Response(status=given.status, body=body, headers=headers)
+
+
+def _reset(request: web.Request) -> None:
+    """Close so that the peer sees a reset, not an end: linger for no time."""
+    transport = request.transport
+    if transport is None:
+        return
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+async def _in_pieces(
+    request: web.Request, fault: Fault, response: web.StreamResponse, body: bytes
+) -> web.StreamResponse:
+    response.content_length = len(body)
+    await response.prepare(request)
+    if fault.truncate:
+        await response.write(body[: len(body) // 2])
+        if request.transport is not None:
+            request.transport.close()
+        return response
+    size = max(1, -(-len(body) // _DROPS))
+    for start in range(0, len(body), size):
+        await asyncio.sleep(fault.drip_s / _DROPS)
+        await response.write(body[start : start + size])
+    await response.write_eof()
+    return response
