@@ -13,12 +13,11 @@ from bridge.services.destinations import UNPROVEN, cap_of
 from bridge.services.envelopes import Envelopes
 from bridge.services.receivers import Receivers
 from bridge.store.lanes import Claim, Settled
-from bridge.store.records import Loaded
+from bridge.store.records import Loaded, Page, Wanted
 
 log = structlog.get_logger()
 
 HOLD_STEP_MS = 200  # how often a held first delivery is looked at again
-HOLD_LOOKED_AT_MS = 20_000  # younger callbacks may still be held
 GRACE_MS = 10_000  # an attempt's token outlives its timeout by this
 
 
@@ -61,35 +60,29 @@ class Delivering:
         del shard
         store = self._services.store
         ids = [item.member for item in claim.items]
-        deliveries = {each.record.id: each for each in await store.load_deliveries(ids)}
-        wanted = list(deliveries.values())
-        events = {e.id: e for e in await store.load_events([d.record.event for d in wanted])}
-        jobs = await store.load_jobs(sorted({d.record.job for d in wanted}))
-        held = await self._load_holds(wanted, jobs, claim.now_ms)
+        deliveries = (await store.load_many(Wanted(deliveries=ids))).deliveries
+        records = [each.record for each in deliveries.values()]
+        page = await store.load_many(
+            Wanted(
+                events=[each.event for each in records],
+                jobs=[each.job for each in records],
+                holds=[each.callback for each in records if each.tries == 0],
+            )
+        )
         tasks: list[SendTask] = []
         settled: list[Settled] = []
         for item in claim.items:
             delivery = deliveries.get(item.member)
-            task = _prepare(delivery, claim.token, events, jobs) if delivery else None
+            task = _prepare(delivery, claim.token, page) if delivery else None
             if task is None:
                 settled.append(Settled(item.lane, item.member, claim.token, None))
-            elif task.callback.id in held:
-                settled.append(Settled(item.lane, item.member, claim.token, HOLD_STEP_MS))
+            elif left_ms := page.holds.get(task.callback.id):
+                delay_ms = min(left_ms, HOLD_STEP_MS)
+                settled.append(Settled(item.lane, item.member, claim.token, delay_ms))
             else:
                 tasks.append(task)
                 self._suspects += self._is_suspect(task)
         return tasks, settled
-
-    async def _load_holds(
-        self, deliveries: Sequence[Loaded[Delivery]], jobs: dict[str, Loaded[Job]], now_ms: int
-    ) -> frozenset[str]:
-        young = set()
-        for each in deliveries:
-            job = jobs.get(each.record.job)
-            callback = find_callback(job.record, each.record.callback) if job else None
-            if callback and each.record.tries == 0 and now_ms - callback.created_ms < HOLD_LOOKED_AT_MS:
-                young.add(callback.id)
-        return await self._services.store.held(sorted(young))
 
     def give_back(self, task: SendTask) -> Settled:
         """Let another worker send it now."""
@@ -150,15 +143,10 @@ class Delivering:
         )
 
 
-def _prepare(
-    delivery: Loaded[Delivery],
-    token: bytes,
-    events: dict[str, EventRecord],
-    jobs: dict[str, Loaded[Job]],
-) -> SendTask | None:
+def _prepare(delivery: Loaded[Delivery], token: bytes, page: Page) -> SendTask | None:
     """Put a delivery's parts together; None when it needs no attempt any more."""
     record = delivery.record
-    event, job = events.get(record.event), jobs.get(record.job)
+    event, job = page.events.get(record.event), page.jobs.get(record.job)
     callback = find_callback(job.record, record.callback) if job else None
     if record.state in (DeliveryState.SUCCEEDED, DeliveryState.CANCELLED):
         return None
@@ -166,7 +154,7 @@ def _prepare(
         return None
     if callback.state is CallbackState.CANCELLED and not record.resend:
         return None
-    return SendTask(delivery=delivery, token=token, event=event, job=job, callback=callback)
+    return SendTask(delivery=delivery, token=token, event=event.record, job=job, callback=callback)
 
 
 def find_callback(job: Job, callback_id: str) -> Callback | None:

@@ -102,7 +102,7 @@ async def stop(context: dict[str, Any]) -> None:
     log.info("worker.stopped")
 
 
-async def sweep_tick(context: dict[str, Any]) -> dict[str, int]:
+async def sweep_tick(context: dict[Any, Any], *_: Any, **__: Any) -> dict[str, int]:
     """Prove that everything alive is scheduled; arq runs one tick for the whole fleet."""
     return await sweep(context["services"])
 

@@ -4,16 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import structlog
-from bridge.store.health import AccountHealth
 
-from bridge.domain.cadence import OUTAGE_RETRY_S
+from bridge.domain.cadence import MASS_VANISH, OUTAGE_RETRY_S
 from bridge.domain.news import Moment
 from bridge.domain.reading import Forbidden, Limited, Missing, Odd, Reading, Refused, Seen
 from bridge.providers.registry import KINDS
 from bridge.services.context import Services
 from bridge.services.logins import Logins
 from bridge.services.progress import Held, observe
+from bridge.services.reads import NO_LOG
+from bridge.store.health import AccountHealth
 from bridge.store.lanes import Claim, Item, Settled
+from bridge.store.records import Wanted
 from bridge.upstream import READ_TIMEOUT_S, Answer
 
 log = structlog.get_logger()
@@ -52,15 +54,19 @@ class Polling:
     async def load(self, shard: str, claim: Claim) -> tuple[list[PollTask], list[Settled]]:
         """Load a page's jobs, logs and accounts; a job without a record leaves the queue."""
         del shard
-        page = await self._services.store.load_polls([item.member for item in claim.items])
+        keys = [item.member for item in claim.items]
+        page = await self._services.store.load_many(Wanted(jobs=keys, logs=keys))
         health = await self._services.store.health.load_many(sorted({item.lane for item in claim.items}))
         tasks: list[PollTask] = []
         gone: list[Settled] = []
-        for item, (job, poll_log) in zip(claim.items, page, strict=True):
+        for item in claim.items:
+            job, poll_log = page.jobs.get(item.member), page.logs.get(item.member)
             if job is None:
                 gone.append(_settle(item, claim.token, None))
                 continue
-            held = Held(key=item.member, token=claim.token, job=job, log=poll_log)
+            held = Held(
+                key=item.member, token=claim.token, job=job, log=poll_log.record if poll_log else NO_LOG
+            )
             tasks.append(PollTask(held=held, account=item.lane, health=health[item.lane]))
         return _gather_refused(tasks), gone
 
@@ -75,8 +81,7 @@ class Polling:
         """Read one job, or let the last try of a refused key speak for it."""
         begun_ms = self._services.clock_ms()
         outage = _outage_of(task)
-        retry_ms = self._services.pace.ms(OUTAGE_RETRY_S)
-        if outage and begun_ms - task.health.probed_ms < retry_ms * PROBE_AGE:
+        if outage and not await self._may_try(task, begun_ms):
             answer = Answer(reading=Refused() if task.health.outage_ms else Forbidden())
         else:
             answer = await self._read(task)
@@ -92,6 +97,11 @@ class Polling:
             await self._follow(task, follower, answer.reading, at)
         log.debug("poll.read", kind=task.held.job.record.kind, reading=type(answer.reading).__name__)
         return await observe(self._services, task.held, answer.reading, at)
+
+    async def _may_try(self, task: PollTask, now_ms: int) -> bool:
+        """Say whether a refused key may be tried again: once an interval for the whole account."""
+        every_ms = round(self._services.pace.ms(OUTAGE_RETRY_S) * PROBE_AGE)
+        return await self._services.store.health.take_probe(task.account, now_ms, every_ms=every_ms)
 
     async def _read(self, task: PollTask) -> Answer:
         job = task.held.job.record
@@ -118,23 +128,28 @@ class Polling:
         health, job = self._services.store.health, task.held.job.record
         match answer.reading:
             case Refused():
-                return replace(at, outage=await health.note_refused(task.account, at.begun_ms, at.now_ms))
+                await health.note_refused(task.account, at.now_ms, begun_ms=at.begun_ms)
+                return await self._name_outage(task, at)
             case Forbidden():
-                outage = await health.note_forbidden(task.account, job.kind, at.begun_ms, at.now_ms)
-                return replace(at, outage=outage)
+                await health.note_forbidden(task.account, job.kind, at.now_ms, begun_ms=at.begun_ms)
+                return await self._name_outage(task, at)
             case Limited(until_ms=until_ms):
                 await self._quiet(task, until_ms - at.now_ms)
             case Missing() if job.seen:
                 window_ms = self._services.pace.ms(OUTAGE_RETRY_S)
-                crowd = await health.note_vanished(task.account, task.held.key, at.now_ms, window_ms)
-                return replace(at, vanishing=crowd)
-            case Seen() | Missing() | Odd() if task.health.is_suspected(job.kind):
-                await health.note_ok(task.account, job.kind)
-                if _outage_of(task):
+                gone = await health.note_vanished(task.account, task.held.key, at.now_ms, window_ms)
+                at = replace(at, vanishing=gone >= MASS_VANISH)
+            case Seen() | Missing() | Odd() if not task.health.well:
+                if await health.note_ok(task.account, job.kind):
                     await self._services.store.poll.unblock(task.held.key[0], task.account, due_all=True)
         if answer.rate.remaining == 0 and answer.rate.reset_ms:
             await self._quiet(task, answer.rate.reset_ms - at.now_ms)
-        return replace(at, outage="") if not isinstance(answer.reading, Refused | Forbidden) else at
+        return replace(at, outage="")
+
+    async def _name_outage(self, task: PollTask, at: Moment) -> Moment:
+        """Name the refusal as it stands after this answer, empty while it is only suspected."""
+        health = await self._services.store.health.load(task.account)
+        return replace(at, outage=outage_for(health, task.held.job.record.kind))
 
     async def _quiet(self, task: PollTask, for_ms: int) -> None:
         """Let the whole account sleep until its limit's window ends."""
@@ -147,8 +162,14 @@ def _settle(item: Item, token: bytes, delay_ms: int | None) -> Settled:
 
 
 def _outage_of(task: PollTask) -> str:
-    """Name the confirmed refusal that stops this job's reads, empty without one."""
-    return task.health.outage_for(task.held.job.record.kind)
+    return outage_for(task.health, task.held.job.record.kind)
+
+
+def outage_for(health: AccountHealth, kind: str) -> str:
+    """Name the confirmed refusal that stops reads of a kind, empty without one."""
+    if health.outage_ms:
+        return f"401:{health.outage_ms}"
+    return f"403:{health.forbidden[kind]}" if kind in health.forbidden else ""
 
 
 def _gather_refused(tasks: Sequence[PollTask]) -> list[PollTask]:

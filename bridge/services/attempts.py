@@ -2,7 +2,6 @@
 
 import random
 
-from msgspec import msgpack
 from msgspec.structs import replace
 
 from bridge.domain.attempts import Answer, Verdict, plan_retry
@@ -13,7 +12,7 @@ from bridge.services.drafts import Draft
 from bridge.services.receivers import SUCCESSES
 from bridge.store import keys
 from bridge.store.lanes import Settled
-from bridge.store.records import Loaded
+from bridge.store.records import Loaded, pack, unpack
 
 ATTEMPTS_KEPT = 20
 TRIES = 8
@@ -31,7 +30,7 @@ async def after_attempt(
     """Give what the pump shall settle; a 410 cancels the callback in a step of its own."""
     delivery = _record(loaded.record, answer, verdict, at_ms=at_ms)
     if verdict is Verdict.GONE:
-        await _cancel_callback(services, delivery.id, delivery)
+        await _cancel_callback(services, loaded, delivery)
         return None
     delivery, delay_ms = _plan(services, delivery, answer, verdict)
     return Settled(
@@ -40,7 +39,7 @@ async def after_attempt(
         token=token,
         delay_ms=delay_ms,
         key=keys.delivery(delivery.id),
-        value=msgpack.encode(delivery),
+        value=pack(delivery),
     )
 
 
@@ -91,11 +90,10 @@ def _plan(
     return replace(delivery, state=DeliveryState.PENDING, resume_ms=0), round(delay_s * 1000)
 
 
-async def _cancel_callback(services: Services, delivery_id: str, attempted: Delivery) -> None:
+async def _cancel_callback(services: Services, loaded: Loaded[Delivery], attempted: Delivery) -> None:
     """410: nothing more is sent to this callback; the attempt stays readable."""
     store = services.store
     for _ in range(TRIES):
-        loaded = (await store.load_deliveries([delivery_id]))[0]
         key = attempted.job
         job = await store.load_job(key)
         if job is None:
@@ -116,16 +114,16 @@ async def finish_late(services: Services, settled: Settled) -> None:
     """Take a 2xx whose lease had ended: the receiver has the event, so nothing more is sent."""
     if settled.value is None:
         return
-    late = msgpack.decode(settled.value, type=Delivery)
+    late = unpack(Delivery, settled.value)
     if late.state is not DeliveryState.SUCCEEDED:
         return
     for _ in range(TRIES):
-        found = await services.store.load_deliveries([late.id])
-        if not found or found[0].record.state is DeliveryState.SUCCEEDED:
+        found = await services.store.load_delivery(late.id)
+        if found is None or found.record.state is DeliveryState.SUCCEEDED:
             return
         draft = Draft(late.id[4], now_ms=services.clock_ms(), retention_s=services.settings.retention)
-        attempts = (*found[0].record.attempts[-(ATTEMPTS_KEPT - 1) :], late.attempts[-1])
-        draft.put_delivery(replace(late, attempts=attempts, tries=found[0].record.tries + 1), found[0])
+        attempts = (*found.record.attempts[-(ATTEMPTS_KEPT - 1) :], late.attempts[-1])
+        draft.put_delivery(replace(late, attempts=attempts, tries=found.record.tries + 1), found)
         draft.drop_attempt(late)
         if await services.store.committer.commit(draft.change()) == "done":
             return

@@ -18,7 +18,8 @@ from bridge.providers.registry import KINDS
 from bridge.services.context import Services
 from bridge.services.destinations import lane_of, proven_origins
 from bridge.services.drafts import Draft
-from bridge.services.moves import cancel_delivery, load_deliveries, move_delivery
+from bridge.services.moves import cancel_delivery, move_delivery
+from bridge.services.reads import NO_LOG, load_events, load_job_deliveries, load_jobs, load_log, parse_cursor
 from bridge.store.health import AccountHealth
 from bridge.store.records import Loaded
 
@@ -33,7 +34,7 @@ class Found:
 
     job: Job
     callback: Callback
-    log: PollLog | None
+    log: PollLog
     due_ms: int | None
     health: AccountHealth
 
@@ -65,7 +66,7 @@ def _no_callback(callback_id: str) -> NotFound:
 async def load(services: Services, project: str, callback_id: str) -> tuple[str, Loaded[Job], Callback]:
     """Load a callback with its job's key and record; NotFound when this project has none such."""
     key = read_callback_job(callback_id)
-    loaded = await services.store.load_job(key) if key and services.store.has_shard(key[0]) else None
+    loaded = await services.store.load_job(key) if key and key[0] in services.store.shards else None
     if key and loaded and loaded.record.project == project:
         for callback in loaded.record.callbacks:
             if callback.id == callback_id:
@@ -83,7 +84,7 @@ async def _find(services: Services, key: str, job: Job, callback: Callback) -> F
     return Found(
         job=job,
         callback=callback,
-        log=await services.store.load_log(key),
+        log=await load_log(services.store, key),
         due_ms=await services.store.poll.due_of(key[0], job.account, key),
         health=await services.store.health.load(job.account),
     )
@@ -92,10 +93,10 @@ async def _find(services: Services, key: str, job: Job, callback: Callback) -> F
 async def history(services: Services, project: str, callback_id: str) -> History:
     """Give a callback with all that happened to it."""
     key, loaded, callback = await load(services, project, callback_id)
-    events = await services.store.load_events(await services.store.job_events(key))
+    events = await load_events(services.store, await services.store.indexes.job_events(key))
     deliveries = [
         each.record
-        for each in await load_deliveries(services.store, key)
+        for each in await load_job_deliveries(services.store, key)
         if each.record.callback == callback_id
     ]
     found = await _find(services, key, loaded.record, callback)
@@ -119,14 +120,16 @@ async def list_callbacks(
         found = [each for each in await _find_all(services, project, ids) if _fits(each, kind, state)]
         return _cut(found, cursor, limit)
     found = []
+    place = parse_cursor(cursor)
     for _ in range(SCAN_PAGES):
-        ids, cursor = await services.store.indexes.callbacks(project, cursor=cursor, limit=limit)
-        for each in await _find_all(services, project, ids):
+        page = await services.store.indexes.callbacks(project, cursor=place, limit=limit)
+        place = page[-1] if len(page) == limit else None
+        for each in await _find_all(services, project, [at.id for at in page]):
             if _fits(each, kind, state):
                 found.append(each)
-        if cursor is None or len(found) >= limit:
+        if place is None or len(found) >= limit:
             break
-    return found, cursor
+    return found, place.text() if place else None
 
 
 def _cut(found: list[Found], cursor: str | None, limit: int) -> tuple[list[Found], str | None]:
@@ -150,7 +153,7 @@ def _fits(found: Found, kind: str | None, state: str | None) -> bool:
 
 async def _find_all(services: Services, project: str, ids: Sequence[str]) -> list[Found]:
     by_key = {identifier: read_callback_job(identifier) for identifier in ids}
-    page = await services.store.load_jobs(sorted({key for key in by_key.values() if key}))
+    page = await load_jobs(services.store, sorted({key for key in by_key.values() if key}))
     health: dict[str, AccountHealth] = {}
     found = []
     for identifier, key in by_key.items():
@@ -164,21 +167,23 @@ async def _find_all(services: Services, project: str, ids: Sequence[str]) -> lis
         if job.account not in health:
             health[job.account] = await services.store.health.load(job.account)
         due = await services.store.poll.due_of(key[0], job.account, key) if is_live(callback) else None
-        found.append(Found(job=job, callback=callback, log=None, due_ms=due, health=health[job.account]))
+        found.append(Found(job=job, callback=callback, log=NO_LOG, due_ms=due, health=health[job.account]))
     return found
 
 
 async def _matching_ids(
     services: Services, project: str, *, kind: str | None, job_id: str | None, url: str | None
 ) -> list[str]:
-    by_url = by_job = None
+    by_url: list[str] | None = None
+    by_job: list[str] | None = None
     if url is not None:
-        by_url = await services.store.indexes.by_url(project, services.store.vault.fingerprint(url))
+        by_url = await services.store.indexes.callbacks_by_url(project, services.store.vault.fingerprint(url))
     if job_id is not None:
         by_job = await _ids_of_job(services, project, kind, job_id)
-    if by_url is None or by_job is None:
-        return list(by_url if by_job is None else by_job) if (by_url or by_job) else []
-    return [identifier for identifier in by_url if identifier in set(by_job)]
+    if by_url is None:
+        return by_job or []
+    wanted = set(by_url if by_job is None else by_job)
+    return [identifier for identifier in by_url if identifier in wanted]
 
 
 async def _ids_of_job(services: Services, project: str, kind: str | None, job_id: str) -> list[str]:
@@ -187,7 +192,7 @@ async def _ids_of_job(services: Services, project: str, kind: str | None, job_id
     for account in await services.store.accounts.list(project):
         shard = services.store.shard_of(account.id)
         wanted = [job_key(shard, account.id, each, job_id) for each in kinds if each in KINDS]
-        for loaded in (await services.store.load_jobs(wanted)).values():
+        for loaded in (await load_jobs(services.store, wanted)).values():
             ids += [callback.id for callback in loaded.record.callbacks]
     return ids
 
@@ -205,7 +210,7 @@ async def patch(services: Services, project: str, callback_id: str, change: Patc
             draft.index_callback(job, changed)
         proven = await proven_origins(services.store, key[0], {changed.origin})
         lane = lane_of(project, changed.origin, proven=changed.origin in proven)
-        for delivery in await load_deliveries(services.store, key):
+        for delivery in await load_job_deliveries(services.store, key):
             if delivery.record.callback == callback_id:
                 move_delivery(draft, delivery, lane)
         if await services.store.committer.commit(draft.change()) == "done":
@@ -273,9 +278,9 @@ async def draft_cancel(
     closed = replace(callback, state=CallbackState.CANCELLED, closed_ms=draft.now_ms)
     job = _with_callback(loaded.record, closed)
     draft.put_job(key, job, loaded)
-    for delivery in await load_deliveries(services.store, key):
+    for delivery in await load_job_deliveries(services.store, key):
         if attempted is not None and delivery.record.id == attempted.id:
-            cancel_delivery(draft, delivery.with_record(attempted), reason)
+            cancel_delivery(draft, Loaded(attempted, delivery.raw), reason)
         elif delivery.record.callback == callback.id and delivery.record.state in (
             DeliveryState.PENDING,
             DeliveryState.PARKED,

@@ -17,6 +17,8 @@ from bridge.services.context import Services
 from bridge.services.destinations import lane_of, origin_of, proven_origins
 from bridge.services.drafts import Draft
 from bridge.services.moves import start_again
+from bridge.services.reads import load_deliveries, parse_cursor
+from bridge.store.indexes import Cursor
 from bridge.store.records import Loaded
 
 TRIES: Final = 20
@@ -26,10 +28,11 @@ SCAN_PAGES: Final = 50
 
 async def _load(services: Services, project: str, delivery_id: str) -> Loaded[Delivery]:
     shard = read_shard(delivery_id, "dlv_")
-    if shard and services.store.has_shard(shard):
-        loaded = await services.store.load_deliveries([delivery_id])
-        if loaded and loaded[0].record.project == project:
-            return loaded[0]
+    loaded = (
+        await services.store.load_delivery(delivery_id) if shard and shard in services.store.shards else None
+    )
+    if loaded is not None and loaded.record.project == project:
+        return loaded
     raise NotFound(f"there is no delivery {delivery_id[:80]} in this project")
 
 
@@ -55,16 +58,18 @@ async def list_deliveries(
 ) -> tuple[list[Delivery], str | None]:
     """List deliveries, newest first; a filtered page may be short and still have a cursor."""
     found: list[Delivery] = []
+    place = parse_cursor(cursor)
     for _ in range(SCAN_PAGES):
-        ids, cursor = await services.store.indexes.deliveries(project, cursor=cursor, limit=limit)
-        for loaded in await services.store.load_deliveries(ids):
+        page = await services.store.indexes.deliveries(project, cursor=place, limit=limit)
+        place = page[-1] if len(page) == limit else None
+        for loaded in await load_deliveries(services.store, [at.id for at in page]):
             delivery = loaded.record
             wanted = callback_id in (None, delivery.callback) and event_id in (None, delivery.event)
             if wanted and await _has_state(services, delivery, state):
                 found.append(delivery)
-        if cursor is None or len(found) >= limit:
+        if place is None or len(found) >= limit:
             break
-    return found, cursor
+    return found, place.text() if place else None
 
 
 async def _has_state(services: Services, delivery: Delivery, state: str | None) -> bool:
@@ -120,16 +125,16 @@ async def recover(
     """Bring back every parked delivery (or those of `state`) made since a time, each exactly once."""
     wanted = DeliveryState(state or DeliveryState.PARKED)
     recovered = 0
-    cursor: str | None = None
+    place: Cursor | None = None
     while True:
-        ids, cursor = await services.store.indexes.deliveries(project, cursor=cursor, limit=PAGE)
-        page = await services.store.load_deliveries(ids)
-        for loaded in page:
+        page = await services.store.indexes.deliveries(project, cursor=place, limit=PAGE)
+        place = page[-1] if len(page) == PAGE else None
+        for loaded in await load_deliveries(services.store, [at.id for at in page]):
             made = loaded.record.created_ms
             fits = since_ms <= made and (until_ms is None or made <= until_ms)
             if fits and loaded.record.state is wanted and await _recover(services, loaded):
                 recovered += 1
-        if cursor is None or (page and page[-1].record.created_ms < since_ms):
+        if place is None or place.at_ms < since_ms:
             return recovered
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 
 from bridge.domain.job import Job
 from bridge.domain.news import Letter
-from bridge.store import keys
 from bridge.store.store import Store
 
 INBOX = "inbox:"
@@ -39,16 +38,12 @@ def cap_of(lane: str, *, proven: bool, failures: int) -> int:
     return CAP if failures < FAILING_AFTER else FAILING_CAP
 
 
-async def load_proven(store: Store, shard: str, job: Job, letters: Sequence[Letter]) -> frozenset[str]:
+async def load_proven(store: Store, shard: str, job: Job, letters: Sequence[Letter]) -> set[str]:
     """Load which of the origins that these letters go to have answered 2xx before."""
     wanted = {letter.callback for letter in letters}
     return await proven_origins(store, shard, {c.origin for c in job.callbacks if c.id in wanted})
 
 
-async def proven_origins(store: Store, shard: str, origins: Iterable[str]) -> frozenset[str]:
+async def proven_origins(store: Store, shard: str, origins: Iterable[str]) -> set[str]:
     """Load which of some origins have answered 2xx before."""
-    asked = sorted(set(origins) - {INBOX})
-    if not asked:
-        return frozenset()
-    found = await store.redis.hmget(keys.proven(shard), asked)
-    return frozenset(origin for origin, at in zip(asked, found, strict=True) if at is not None)
+    return await store.destinations.proven(shard, sorted(set(origins) - {INBOX}))

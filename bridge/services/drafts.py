@@ -1,11 +1,15 @@
 """A change to a shard in the making: what must still be true, and what is then written, in one step."""
 
-from msgspec import msgpack
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from bridge.domain.job import Callback, Delivery, EventRecord, Job, PollLog
 from bridge.store import keys
 from bridge.store.commit import Change, Drop, Due, Guard, Lease, Op, Put, Rank, Unrank
-from bridge.store.records import Loaded
+from bridge.store.indexes import rank_callback, url_member
+from bridge.store.records import Loaded, pack, pack_object
+
+How = Literal["set", "sooner", "absent"]
 
 
 class Draft:
@@ -25,19 +29,19 @@ class Draft:
     def put_job(self, key: str, job: Job, loaded: Loaded[Job] | None) -> None:
         """Write a job, if it still reads as when it was loaded (None: if there still is none)."""
         self._guards.append(Guard(keys.job(key), loaded.raw if loaded else None))
-        packed = msgpack.encode(job)
+        packed = pack(job)
         if loaded is None or packed != loaded.raw:
             self._ops.append(Put(keys.job(key), packed))
 
     def put_log(self, key: str, log: PollLog) -> None:
         """Write what a poll learnt."""
-        self._ops.append(Put(keys.poll_log(key), msgpack.encode(log)))
+        self._ops.append(Put(keys.poll_log(key), pack(log)))
 
-    def put_object(self, key: str, data: bytes) -> None:
+    def put_object(self, key: str, data: Mapping[str, Any]) -> None:
         """Keep the last observed object."""
-        self._ops.append(Put(keys.observed(key), data))
+        self._ops.append(Put(keys.observed(key), pack_object(data)))
 
-    def poll_at(self, key: str, job: Job, delay_ms: int, *, how: str) -> None:
+    def poll_at(self, key: str, job: Job, delay_ms: int, *, how: How) -> None:
         """Schedule a job's next read; a job that is read again is not retired."""
         self._ops.append(Due("poll", job.account, key, delay_ms, how))
         self._ops.append(Unrank(keys.ended(self.shard), key))
@@ -50,7 +54,7 @@ class Draft:
     def put_event(self, event: EventRecord) -> None:
         """Write an event, and remember that the project's feed does not have it yet."""
         self._ops += [
-            Put(keys.event(event.id), msgpack.encode(event)),
+            Put(keys.event(event.id), pack(event)),
             Rank(keys.job_events(event.job), event.id, event.at_ms),
             Rank(keys.outbox(self.shard), event.id, event.at_ms),
         ]
@@ -58,7 +62,7 @@ class Draft:
     def add_delivery(self, delivery: Delivery, delay_ms: int) -> None:
         """Write a new delivery and schedule its first attempt."""
         self._ops += [
-            Put(keys.delivery(delivery.id), msgpack.encode(delivery)),
+            Put(keys.delivery(delivery.id), pack(delivery)),
             Rank(keys.job_deliveries(delivery.job), delivery.id, delivery.created_ms),
             Rank(keys.deliveries(self.shard, delivery.project), delivery.id, delivery.created_ms),
             Due("dlv", delivery.lane, delivery.id, delay_ms, "absent"),
@@ -67,9 +71,9 @@ class Draft:
     def put_delivery(self, delivery: Delivery, loaded: Loaded[Delivery]) -> None:
         """Write a delivery, if it still reads as when it was loaded."""
         self._guards.append(Guard(keys.delivery(delivery.id), loaded.raw))
-        self._ops.append(Put(keys.delivery(delivery.id), msgpack.encode(delivery)))
+        self._ops.append(Put(keys.delivery(delivery.id), pack(delivery)))
 
-    def attempt_at(self, delivery: Delivery, delay_ms: int, *, how: str) -> None:
+    def attempt_at(self, delivery: Delivery, delay_ms: int, *, how: How) -> None:
         """Schedule a delivery's next attempt."""
         self._ops.append(Due("dlv", delivery.lane, delivery.id, delay_ms, how))
 
@@ -79,14 +83,11 @@ class Draft:
 
     def index_callback(self, job: Job, callback: Callback) -> None:
         """List a callback under its project and its URL."""
-        self._ops += [
-            Rank(keys.callbacks(self.shard, job.project), callback.id, callback.created_ms),
-            Rank(keys.urls(self.shard, job.project), keys.url_member(callback), 0),
-        ]
+        self._ops += rank_callback(job.project, callback)
 
     def unindex_url(self, job: Job, callback: Callback) -> None:
         """Take a callback off its URL's list."""
-        self._ops.append(Unrank(keys.urls(self.shard, job.project), keys.url_member(callback)))
+        self._ops.append(Unrank(keys.urls(self.shard, job.project), url_member(callback)))
 
     def hold(self, callback: Callback, hold_ms: int) -> None:
         """Keep first deliveries waiting until the registering answer is out."""

@@ -72,6 +72,7 @@ class Envelopes:
         known = self._secrets.get(project)
         if known is not None and now_ms - known[0] < SECRETS_KEPT_MS:
             return known[1]
-        secrets = (await self._services.store.projects.default_secret(project)).valid_at(now_ms)
+        valid = await self._services.store.projects.default_secret(project)
+        secrets = [valid.current, valid.previous] if valid.previous else [valid.current]
         self._secrets[project] = (now_ms, secrets)
         return secrets

@@ -11,7 +11,8 @@ from bridge.errors import Conflict, NotFound
 from bridge.services.context import Services
 from bridge.services.deliveries import current_lane
 from bridge.services.drafts import Draft
-from bridge.services.moves import load_deliveries, start_again
+from bridge.services.moves import start_again
+from bridge.services.reads import load_events, load_job_deliveries
 from bridge.store.records import Loaded
 
 SCAN_PAGES: Final = 50
@@ -21,10 +22,10 @@ TRIES: Final = 20
 async def get_event(services: Services, project: str, event_id: str) -> EventRecord:
     """Give one event; NotFound when this project has none such."""
     shard = read_shard(event_id, "evt_")
-    events = await services.store.load_events([event_id]) if shard and services.store.has_shard(shard) else []
-    if not events or events[0].project != project:
+    event = await services.store.load_event(event_id) if shard and shard in services.store.shards else None
+    if event is None or event.project != project:
         raise NotFound(f"there is no event {event_id[:80]} in this project")
-    return events[0]
+    return event
 
 
 async def list_events(
@@ -45,7 +46,7 @@ async def list_events(
     found: list[tuple[EventRecord, int]] = []
     for _ in range(SCAN_PAGES):
         page = await services.store.feed.read(project, after=after, before=before, limit=limit)
-        events = {event.id: event for event in await services.store.load_events([i for i, _ in page])}
+        events = {event.id: event for event in await load_events(services.store, [i for i, _ in page])}
         for identifier, position in page:
             event = events.get(identifier)
             if event is not None and _fits(event, type_, kind, job_id):
@@ -67,7 +68,7 @@ def _fits(event: EventRecord, type_: str | None, kind: str | None, job_id: str |
 async def resend(services: Services, project: str, event_id: str) -> list[Delivery]:
     """Send an event again to every callback that it went to, also after a 2xx; marked `webhook-resend: true`."""
     event = await get_event(services, project, event_id)
-    deliveries = await load_deliveries(services.store, event.job)
+    deliveries = await load_job_deliveries(services.store, event.job)
     return [await _resend(services, each) for each in deliveries if each.record.event == event_id]
 
 
@@ -78,8 +79,11 @@ async def _resend(services: Services, loaded: Loaded[Delivery]) -> Delivery:
             loaded.record.job[0], now_ms=services.clock_ms(), retention_s=services.settings.retention
         )
         lane = await current_lane(services, loaded.record)
-        delivery = start_again(draft, loaded.with_record(marked), lane=lane)
+        delivery = start_again(draft, Loaded(marked, loaded.raw), lane=lane)
         if await services.store.committer.commit(draft.change()) == "done":
             return delivery
-        loaded = (await services.store.load_deliveries([loaded.record.id]))[0]
+        again = await services.store.load_delivery(loaded.record.id)
+        if again is None:
+            break
+        loaded = again
     raise Conflict("this delivery is being changed by others: repeat the request")

@@ -7,11 +7,12 @@ from bridge.domain.job import Job, PollLog
 from bridge.errors import NotFound, ValidationFailed
 from bridge.providers.registry import KINDS
 from bridge.services.context import Services
+from bridge.services.reads import load_log
 
 
 async def get_job(
     services: Services, project: str, kind: str, job_id: str
-) -> tuple[Job, PollLog | None, dict[str, Any] | None]:
+) -> tuple[Job, PollLog, dict[str, Any] | None]:
     """Give a job, its poll log and its last observed object; NotFound for one that is not watched here."""
     spec = KINDS.get(kind)
     if spec is None:
@@ -22,6 +23,6 @@ async def get_job(
         key = job_key(services.store.shard_of(account.id), account.id, kind, job_id)
         loaded = await services.store.load_job(key)
         if loaded is not None:
-            log = await services.store.load_log(key)
+            log = await load_log(services.store, key)
             return loaded.record, log, await services.store.load_object(key)
     raise NotFound(f"no {kind} {job_id[:80]} is watched in this project: register a callback for it first")

@@ -5,12 +5,6 @@ from msgspec.structs import replace
 from bridge.domain.job import Delivery, DeliveryState
 from bridge.services.drafts import Draft
 from bridge.store.records import Loaded
-from bridge.store.store import Store
-
-
-async def load_deliveries(store: Store, key: str) -> list[Loaded[Delivery]]:
-    """Load all deliveries of a job, oldest first."""
-    return await store.load_deliveries(await store.job_deliveries(key))
 
 
 def cancel_delivery(draft: Draft, loaded: Loaded[Delivery], reason: str) -> None:

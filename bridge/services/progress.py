@@ -1,11 +1,7 @@
 """One door for each change that an upstream's answer makes: load, decide in the domain, save in one step."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from msgspec import msgpack
 
 from bridge.domain.events import build_event
 from bridge.domain.ids import delivery_id, job_key
@@ -16,10 +12,11 @@ from bridge.domain.reading import Reading
 from bridge.services.context import Services, traits_of
 from bridge.services.destinations import lane_of, load_proven
 from bridge.services.drafts import Draft
+from bridge.services.reads import load_log
 from bridge.store import keys
 from bridge.store.commit import Lease
 from bridge.store.lanes import Settled
-from bridge.store.records import Loaded
+from bridge.store.records import Loaded, pack
 
 TRIES = 8  # a record that others write all the time is read again this often before the lease brings it back
 ITEM = "generated_media_item"
@@ -77,7 +74,7 @@ def _settle(held: Held, moved: Advance) -> Settled:
         token=held.token,
         delay_ms=moved.delay_ms,
         key=keys.poll_log(held.key),
-        value=msgpack.encode(moved.log),
+        value=pack(moved.log),
     )
 
 
@@ -101,18 +98,13 @@ async def write_advance(
     draft.put_job(key, moved.job, loaded)
     draft.put_log(key, moved.log)
     if moved.data is not None:
-        draft.put_object(key, pack_object(moved.data))
+        draft.put_object(key, moved.data)
     for fresh in moved.fresh:
         draft.put_event(_event(loaded.record, key, moved, fresh, at))
     proven = await load_proven(services.store, key[0], moved.job, moved.letters)
     for letter in moved.letters:
         delivery = _delivery(moved.job, key, letter, proven, at.now_ms)
         draft.add_delivery(delivery, 0)
-
-
-def pack_object(data: Mapping[str, Any]) -> bytes:
-    """Pack an upstream's object for the store: JSON, every character as it came."""
-    return json.dumps(data, separators=(",", ":")).encode()
 
 
 def _event(before: Job, key: str, moved: Advance, fresh: Fresh, at: Moment) -> EventRecord:
@@ -131,7 +123,7 @@ def _event(before: Job, key: str, moved: Advance, fresh: Fresh, at: Moment) -> E
     )
 
 
-def _delivery(job: Job, key: str, letter: Letter, proven: frozenset[str], now_ms: int) -> Delivery:
+def _delivery(job: Job, key: str, letter: Letter, proven: set[str], now_ms: int) -> Delivery:
     callback = next(each for each in job.callbacks if each.id == letter.callback)
     return Delivery(
         id=delivery_id(letter.event, callback.id),
@@ -154,7 +146,7 @@ async def _replace_items(
         loaded = await services.store.load_job(key)
         if loaded is None or not loaded.record.callbacks:
             continue
-        log = await services.store.load_log(key)
+        log = await load_log(services.store, key)
         moved = replace_item(
             loaded.record, log, key=key, at=at, related={"generated_post_id": post.id}, pace=services.pace
         )

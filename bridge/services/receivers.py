@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from bridge.domain.attempts import Verdict
-from bridge.services.destinations import INBOX, origin_of
-from bridge.store import keys
+from bridge.services.destinations import INBOX, origin_of, proven_origins
 from bridge.store.store import Store
 
 SUCCESSES = frozenset({Verdict.SUCCEEDED, Verdict.SUCCEEDED_WITH_WARNING})
@@ -21,13 +20,11 @@ class Receivers:
 
     async def load(self, shard: str, lanes: Sequence[str]) -> dict[str, tuple[bool, int]]:
         """Give for each lane whether its origin is proven, and its failures in a row."""
-        pipe = self._store.redis.pipeline(transaction=False)
-        pipe.hmget(keys.proven(shard), [origin_of(lane) for lane in lanes])
-        pipe.hmget(keys.failing(shard), list(lanes))
-        proven, failures = await pipe.execute()
+        proven = await proven_origins(self._store, shard, [origin_of(lane) for lane in lanes])
+        failures = await self._store.destinations.failures(shard, lanes)
         known = {
-            lane: (at is not None or origin_of(lane) == INBOX, int(count or 0))
-            for lane, at, count in zip(lanes, proven, failures, strict=True)
+            lane: (origin_of(lane) == INBOX or origin_of(lane) in proven, failures.get(lane, 0))
+            for lane in lanes
         }
         for lane, (_, count) in known.items():
             (self._failing.add if count else self._failing.discard)((shard, lane))
@@ -37,12 +34,11 @@ class Receivers:
         """Note how an attempt ended; costs nothing for a destination in good health."""
         if verdict not in SUCCESSES:
             self._failing.add((shard, lane))
-            await self._store.redis.hincrby(keys.failing(shard), lane, 1)
+            await self._store.destinations.note_failure(shard, lane)
             return
         origin = origin_of(lane)
-        if now_ms - self._proven.get((shard, origin), 0) > PROVEN_AGAIN_MS:
+        written_ms = self._proven.get((shard, origin), 0)
+        if now_ms - written_ms > PROVEN_AGAIN_MS or (shard, lane) in self._failing:
             self._proven[(shard, origin)] = now_ms
-            await self._store.redis.hset(keys.proven(shard), origin, now_ms)
-        if (shard, lane) in self._failing:
             self._failing.discard((shard, lane))
-            await self._store.redis.hdel(keys.failing(shard), lane)
+            await self._store.destinations.note_success(shard, lane, origin, now_ms)

@@ -5,9 +5,10 @@ from typing import Final
 from bridge.domain.deadlines import is_live
 from bridge.domain.job import Delivery, DeliveryState, Job
 from bridge.services.context import Services
-from bridge.services.moves import load_deliveries
+from bridge.services.reads import load_job_deliveries
 from bridge.store import keys
 from bridge.store.commit import Change, Delete, Guard, Op, Rank, Unrank
+from bridge.store.indexes import unrank_callback
 
 PAGE: Final = 200
 LATER_MS: Final = 3_600_000
@@ -18,8 +19,7 @@ async def end_retention(services: Services, shard: str) -> int:
     """Remove the ended jobs of a shard whose time has come; give how many."""
     removed = 0
     now_ms = services.clock_ms()
-    due = await services.store.redis.zrangebyscore(keys.ended(shard), "-inf", now_ms, start=0, num=PAGE)
-    for key in (each.decode() for each in due):
+    for key in await services.store.indexes.over(shard, now_ms, limit=PAGE):
         removed += await _remove(services, shard, key, now_ms)
     return removed
 
@@ -30,14 +30,14 @@ async def _remove(services: Services, shard: str, key: str, now_ms: int) -> bool
     if job is None:
         await store.redis.zrem(keys.ended(shard), key)
         return False
-    deliveries = await load_deliveries(store, key)
+    deliveries = await load_job_deliveries(store, key)
     wait_ms = _keep_for_ms(job.record, [each.record for each in deliveries], now_ms)
     guards = [Guard(keys.job(key), job.raw)]
     if wait_ms:
         later: list[Op] = [Rank(keys.ended(shard), key, now_ms + wait_ms)]
         await store.committer.commit(Change(shard, guards, later))
         return False
-    events = await store.job_events(key)
+    events = await store.indexes.job_events(key)
     ops = _deletions(shard, key, job.record, [each.record for each in deliveries], events)
     guards += [Guard(keys.delivery(each.record.id), each.raw) for each in deliveries]
     if await store.committer.commit(Change(shard, guards, ops)) != "done":
@@ -64,6 +64,5 @@ def _deletions(shard: str, key: str, job: Job, deliveries: list[Delivery], event
         ops.append(Delete(keys.delivery(delivery.id)))
         ops.append(Unrank(keys.deliveries(shard, job.project), delivery.id))
     for callback in job.callbacks:
-        ops.append(Unrank(keys.callbacks(shard, job.project), callback.id))
-        ops.append(Unrank(keys.urls(shard, job.project), keys.url_member(callback)))
+        ops += unrank_callback(job.project, callback)
     return ops

@@ -1,0 +1,36 @@
+"""One simulator and one bridge for all tests of a run; a receiver for each."""
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from processes import (  # a folder without a package
+    Bridge,
+    Receiver,
+    Simulator,
+    running_bridge,
+    running_receiver,
+    running_simulator,
+)
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[Simulator]:
+    with running_simulator() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def bridge(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bridge]:
+    with running_bridge(simulator, tmp_path_factory.mktemp("bridge")) as running:
+        yield running
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with running_receiver() as running:
+        yield running
