@@ -111,14 +111,17 @@ class Child:
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 self._hear(line)
-            while len(rest) > LINE_BYTES:
-                self._hear(rest[:LINE_BYTES])
-                rest = rest[LINE_BYTES:]
+            if len(rest) > LINE_BYTES:
+                self._hear(rest)
+                rest = b""
         if rest:
             self._hear(rest)
 
     def _hear(self, raw: bytes) -> None:
-        line = raw[:LINE_BYTES].decode("utf-8", "replace").rstrip()
+        for start in range(0, max(1, len(raw)), LINE_BYTES):
+            self._hear_line(raw[start : start + LINE_BYTES].decode("utf-8", "replace").rstrip())
+
+    def _hear_line(self, line: str) -> None:
         self.tail.append(line)
         self._say(self.name, line)
         if self._on_line is not None:
@@ -126,13 +129,12 @@ class Child:
 
     def _tell_death(self, code: int, pause_s: float) -> None:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
-        if self.deaths_in_a_row < LOOP_AFTER_DEATHS:
-            self._say("up", f"{self.name} {how}; starting it again in {pause_s:g} s")
-            return
-        self._say("up", f"{self.name} {how}, {self.deaths_in_a_row} times in a row; its last lines:")
-        for line in self.tail:
-            self._say("up", f"    {line}")
-        self._say("up", f"trying {self.name} again in {pause_s:g} s")
+        row = f", {self.deaths_in_a_row} times in a row" if self.deaths_in_a_row > 1 else ""
+        self._say("up", f"{self.name} {how}{row}; starting it again in {pause_s:g} s")
+        if self.deaths_in_a_row == LOOP_AFTER_DEATHS:
+            self._say("up", f"{self.name} does not stay alive; its last lines:")
+            for line in self.tail:
+                self._say("up", f"    {line}")
 
 
 def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
