@@ -16,6 +16,7 @@ Key                       Type    Content                                       
 {s}:<q>:lanes             zset    lane -> wake ms                                         lanes        with its last item
 {s}:<q>:gate              hash    lane -> blocked until ms                                lanes        at its time, by claim or sweep
 {s}:<q>:nudge             hash    member in flight -> due ms it is wanted at              commit       with the settle
+{s}:<q>:full              set     lanes that their cap kept from more at the last claim   lanes        by the next claim with room
 {s}:<q>:seq               string  counter of claims                                       lanes        never
 {s}:<q>:q:<lane>          zset    member -> due ms, or -(lease end) while in flight       lanes,commit with its last item
                                   (q = poll: lane = account, member = job key;
@@ -113,6 +114,11 @@ def gate(letter: str, queue: Queue) -> str:
 def nudge(letter: str, queue: Queue) -> str:
     """What is wanted sooner than its worker knows."""
     return f"{{{letter}}}:{queue}:nudge"
+
+
+def full(letter: str, queue: Queue) -> str:
+    """The lanes at their cap."""
+    return f"{{{letter}}}:{queue}:full"
 
 
 def claims(letter: str, queue: Queue) -> str:

@@ -93,7 +93,8 @@ class Lanes:
         args: list[Bytes] = [lease_ms, min(most, MOST_ITEMS), page]
         for lane, cap in lanes:
             args += (lane, cap)
-        head = (keys.lanes(shard, self.queue), keys.gate(shard, self.queue), keys.claims(shard, self.queue))
+        lanes_key, gate, _, full = self._head(shard)
+        head = (lanes_key, gate, keys.claims(shard, self.queue), full)
         token, now, *found = await run(self.redis, Call(SCRIPTS["claim_v1"], [*head, *places], args))
         items = tuple(
             Item(lanes[int(number) - 1][0], member.decode(), int(float(score)))
@@ -127,11 +128,12 @@ class Lanes:
                     records.append(item.key)
         return Call(SCRIPTS["settle_v1"], [*self._head(shard), *places, *records], args)
 
-    def _head(self, shard: str) -> tuple[str, str, str]:
+    def _head(self, shard: str) -> tuple[str, str, str, str]:
         return (
             keys.lanes(shard, self.queue),
             keys.gate(shard, self.queue),
             keys.nudge(shard, self.queue),
+            keys.full(shard, self.queue),
         )
 
     async def block(self, shard: str, lane: str, *, for_ms: int) -> int:
@@ -168,6 +170,13 @@ class Lanes:
         """Give when an item is due, negative: in flight until; None: it is not queued."""
         score = await self.redis.zscore(keys.lane(shard, self.queue, lane), member)
         return None if score is None else int(score)
+
+    async def due_many(self, shard: str, items: Sequence[tuple[str, str]]) -> list[int | None]:
+        """Give when each of these (lane, member) is due, in order; see `due_of`."""
+        pipe = self.redis.pipeline(transaction=False)
+        for lane, member in items:
+            pipe.zscore(keys.lane(shard, self.queue, lane), member)
+        return [None if score is None else int(score) for score in await pipe.execute()] if items else []
 
 
 def _pairs(flat: Sequence[Any]) -> Iterable[tuple[Any, Any]]:

@@ -1,21 +1,22 @@
 #!lua flags=allow-oom
 -- Leases the items of lanes that are due, and puts each visited lane to sleep exactly as long as it may.
--- KEYS     lanes, gate, seq, then the queue of each lane
+-- KEYS     lanes, gate, seq, full, then the queue of each lane
 -- ARGV     lease ms, most items, most items of one lane, then per lane: name, cap (0: none)
 -- Returns  token, now ms, then per lane with items: its number (from 1), {member, old score, ...}; numbers as text
 -- Why      The lease is the item's score: -(lease end), with the claim's number as fraction, so that it is unequal to
 --          every due time and every other lease (trap 2). Expired leases sort before what is due. A full lane sleeps
---          until a lease ends, settle wakes it sooner (trap 6); a lane with more overdue items gets `now`, not their
+--          until a lease ends, settle wakes it sooner and knows it by `full` (trap 6); a lane with more overdue items gets `now`, not their
 --          due time, so that overdue lanes take turns (trap 7). Too early costs a visit, too late would lose an item.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local lease, left, page = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local token = string.format('-%.3f', now + lease + redis.call('INCR', KEYS[3]) % 1000 / 1000)
 local gated = redis.call('HLEN', KEYS[2]) > 0
-local out = {token, tostring(now)}
-for k = 4, #KEYS do
+local crowded = redis.call('SCARD', KEYS[4]) > 0
+local out, wakes, empty, full, free = {token, tostring(now)}, {}, {}, {}, {}
+for k = 5, #KEYS do
   if left <= 0 then break end
-  local queue, lane, cap = KEYS[k], ARGV[2 * k - 4], tonumber(ARGV[2 * k - 3])
+  local queue, lane, cap = KEYS[k], ARGV[2 * k - 6], tonumber(ARGV[2 * k - 5])
   local blocked = gated and tonumber(redis.call('HGET', KEYS[2], lane) or 0) or 0
   if blocked > 0 and blocked <= now then
     redis.call('HDEL', KEYS[2], lane)
@@ -33,14 +34,19 @@ for k = 4, #KEYS do
       redis.call('ZADD', queue, unpack(leased))
       got = #found / 2
       left = left - got
-      out[#out + 1] = tostring(k - 3)
+      out[#out + 1] = tostring(k - 4)
       out[#out + 1] = found
     end
+  end
+  if room <= got then
+    full[#full + 1] = lane
+  elseif crowded then
+    free[#free + 1] = lane
   end
   local wake = math.huge
   local size = redis.call('ZCARD', queue)
   if size == 0 then
-    redis.call('ZREM', KEYS[1], lane)
+    empty[#empty + 1] = lane
   elseif size == got then
     wake = now + lease
   else
@@ -52,7 +58,12 @@ for k = 4, #KEYS do
     end
   end
   if wake < math.huge then
-    redis.call('ZADD', KEYS[1], math.floor(math.max(wake, now, blocked)), lane)
+    wakes[#wakes + 1] = math.floor(math.max(wake, now, blocked))
+    wakes[#wakes + 1] = lane
   end
 end
+if wakes[1] then redis.call('ZADD', KEYS[1], unpack(wakes)) end
+if empty[1] then redis.call('ZREM', KEYS[1], unpack(empty)) end
+if free[1] then redis.call('SREM', KEYS[4], unpack(free)) end
+if full[1] then redis.call('SADD', KEYS[4], unpack(full)) end
 return out

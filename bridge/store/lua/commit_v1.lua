@@ -9,7 +9,8 @@
 --            X lane member            queue lanes gate nudge     drop
 -- Returns  'done', 'fenced' or 'conflict'; the latter two wrote nothing
 -- Why      A client may send a cut-off command twice: guards that fail because this very change is in place say
---          'done'. A lane's wake-up follows its first waiting item, never before its gate or now, only ever earlier.
+--          'done'. A lane's wake-up only ever moves earlier, never before its gate or now. Where a slot may have been freed
+--          the lane's first waiting item counts.
 --          The same body runs without allow-oom for new work, which a full store refuses whole (trap 12).
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -52,16 +53,17 @@ while a < #ARGV do
     a, k = a + 2, k + 1
   else
     local lane, member, nudge = ARGV[a + 2], ARGV[a + 3], KEYS[k + 4]
-    touched[key] = {lane, KEYS[k + 2], KEYS[k + 3]}
+    local place = touched[key] or {lane = lane, lanes = KEYS[k + 2], gate = KEYS[k + 3], wake = math.huge}
+    touched[key] = place
     if op == 'X' then
+      place.freed = true
       redis.call('ZREM', key, member)
       redis.call('HDEL', nudge, member)
       a = a + 3
     else
       local due = now + tonumber(ARGV[a + 4])
-      if op == 'A' then
-        redis.call('ZADD', key, 'NX', due, member)
-      elseif op == 'S' then
+      if op == 'S' then
+        place.freed = true
         local sooner = redis.call('HGET', nudge, member)
         if sooner then
           redis.call('HDEL', nudge, member)
@@ -70,22 +72,31 @@ while a < #ARGV do
         redis.call('ZADD', key, due, member)
       else
         local score = tonumber(redis.call('ZSCORE', key, member) or 0)
-        if score >= 0 then
-          redis.call('ZADD', key, score > 0 and math.min(score, due) or due, member)
+        if score < 0 then
+          if op == 'N' then
+            redis.call('HSET', nudge, member, math.min(due, tonumber(redis.call('HGET', nudge, member) or due)))
+          end
+          due = math.huge
+        elseif score == 0 or (op == 'N' and due < score) then
+          redis.call('ZADD', key, due, member)
         else
-          redis.call('HSET', nudge, member, math.min(due, tonumber(redis.call('HGET', nudge, member) or due)))
+          due = math.huge
         end
       end
+      place.wake = math.min(place.wake, due)
       a = a + 4
     end
     k = k + 4
   end
 end
 for queue, place in pairs(touched) do
-  local first = redis.call('ZRANGEBYSCORE', queue, 0, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-  if first[2] then
-    local blocked = tonumber(redis.call('HGET', place[3], place[1]) or 0)
-    redis.call('ZADD', place[2], 'LT', math.max(tonumber(first[2]), now, blocked), place[1])
+  if place.freed then
+    local first = redis.call('ZRANGEBYSCORE', queue, 0, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+    if first[2] then place.wake = tonumber(first[2]) end
+  end
+  if place.wake < math.huge then
+    local blocked = tonumber(redis.call('HGET', place.gate, place.lane) or 0)
+    redis.call('ZADD', place.lanes, 'LT', math.max(place.wake, now, blocked), place.lane)
   end
 end
 return 'done'

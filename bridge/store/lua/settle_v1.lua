@@ -1,23 +1,24 @@
 #!lua flags=allow-oom
 -- Ends leases: each item leaves its queue or waits until its next due time, and its record is written.
--- KEYS     lanes, gate, nudge, then the queue of each lane, then the record of each item that has one
+-- KEYS     lanes, gate, nudge, full, then the queue of each lane, then the record of each item that has one
 -- ARGV     number of lanes, then per lane: name, number of items, then per item: member, token, delay ms ('' leaves
 --          the queue), record ('' keeps it)
 -- Returns  the members whose lease is another's by now: nothing of theirs was written
 -- Why      A nudge written while the item was in flight wins over a later due time, and over leaving. The lane's
 --          wake-up only ever moves earlier here (claim computes it exactly), but never before its gate, or an
---          exhausted lane would be visited for nothing (trap 5). The lane's first waiting item counts too: the lane
---          may have been full (trap 6).
+--          exhausted lane would be visited for nothing (trap 5). Of a lane that was full the first waiting item counts
+--          too: it has room now (trap 6).
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local nudged = redis.call('HLEN', KEYS[3]) > 0
 local gated = redis.call('HLEN', KEYS[2]) > 0
+local crowded = redis.call('SCARD', KEYS[4]) > 0
 local lanes = tonumber(ARGV[1])
-local a, record, fenced = 2, 3 + lanes, {}
+local a, record, fenced, wakes = 2, 4 + lanes, {}, {}
 for l = 1, lanes do
-  local lane, count, queue = ARGV[a], tonumber(ARGV[a + 1]), KEYS[3 + l]
+  local lane, count, queue = ARGV[a], tonumber(ARGV[a + 1]), KEYS[4 + l]
   a = a + 2
-  local members, waiting, leaving = {}, {}, {}
+  local members, waiting, leaving, wake = {}, {}, {}, math.huge
   for i = 1, count do
     members[i] = ARGV[a + 4 * (i - 1)]
   end
@@ -35,6 +36,7 @@ for l = 1, lanes do
         due = math.min(due, tonumber(sooner))
       end
       if due < math.huge then
+        wake = math.min(wake, due)
         waiting[#waiting + 1] = due
         waiting[#waiting + 1] = member
       else
@@ -46,12 +48,15 @@ for l = 1, lanes do
   end
   if waiting[1] then redis.call('ZADD', queue, unpack(waiting)) end
   if leaving[1] then redis.call('ZREM', queue, unpack(leaving)) end
-  if waiting[1] or leaving[1] then
+  if crowded and (waiting[1] or leaving[1]) and redis.call('SISMEMBER', KEYS[4], lane) == 1 then
     local first = redis.call('ZRANGEBYSCORE', queue, 0, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-    if first[2] then
-      local blocked = gated and tonumber(redis.call('HGET', KEYS[2], lane) or 0) or 0
-      redis.call('ZADD', KEYS[1], 'LT', math.max(tonumber(first[2]), now, blocked), lane)
-    end
+    if first[2] then wake = math.min(wake, tonumber(first[2])) end
+  end
+  if wake < math.huge then
+    local blocked = gated and tonumber(redis.call('HGET', KEYS[2], lane) or 0) or 0
+    wakes[#wakes + 1] = math.max(wake, now, blocked)
+    wakes[#wakes + 1] = lane
   end
 end
+if wakes[1] then redis.call('ZADD', KEYS[1], 'LT', unpack(wakes)) end
 return fenced
