@@ -167,6 +167,15 @@ def find_children(parent: int, part: str) -> list[int]:
     return found
 
 
+async def until(true: Callable[[], Awaitable[Any]], *, within_s: float = 30.0, every_s: float = 0.05) -> Any:
+    """Ask until an answer is truthy, and give it."""
+    deadline = time.monotonic() + within_s
+    while not (answer := await true()):
+        assert time.monotonic() < deadline, f"not within {within_s} s: {true}"
+        await asyncio.sleep(every_s)
+    return answer
+
+
 @contextlib.contextmanager
 def running_simulator(*, speed: float = SPEED) -> Iterator[Simulator]:
     """Run the simulator for a while."""
