@@ -5,7 +5,8 @@ object. What is nested comes as JSON text, besides the first entry of each known
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -18,11 +19,22 @@ _EMPTY: Mapping[Shape, Any] = {Shape.NUMBER: 0, Shape.FLAG: False, Shape.LIST: "
 _LINKS = ("event", "job", "callback", "download")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Name:
+    """A documented field under its flat names, worked out once."""
+
+    name: str
+    flat: str
+    count: str
+    shape: Shape
+    parts: tuple["_Name", ...]
+
+
 def flatten(event: Mapping[str, Any], *, links: Mapping[str, str]) -> dict[str, Any]:
     """Lay a full event out in one level: `error_code`, `data_url`, `data_first_item_url`, `metadata_order`."""
     error = event["error"] or {}
     summary = event["summary"] or {}
-    bridge = event["bridge"]
+    bridge, related = event["bridge"], event["related"]
     flat: dict[str, Any] = {
         "id": event["id"],
         "type": event["type"],
@@ -38,18 +50,18 @@ def flatten(event: Mapping[str, Any], *, links: Mapping[str, str]) -> dict[str, 
         "summary_total": summary.get("total", 0),
         "summary_completed": summary.get("completed", 0),
         "summary_failed": summary.get("failed", 0),
-        **{f"related_{name}": event["related"].get(name, "") for name in RELATED},
+        **{flat_name: related.get(name, "") for name, flat_name in _RELATED},
         "run": event["run"],
         "sequence": event["sequence"],
         "metadata": _as_text(event["metadata"]),
     }
-    _put_all(flat, "related", event["related"], known=RELATED)
+    _put_all(flat, "related", related, known=RELATED)
     if isinstance(event["metadata"], dict):
         _put_all(flat, "metadata", event["metadata"], known=())
-    fields = DATA_FIELDS[event["object"]]
-    for field in fields:
-        _put_known(flat, "data", field, event["data"])
-    _put_all(flat, "data", event["data"], known=[field.name for field in fields])
+    names, known = _NAMES[event["object"]]
+    for field in names:
+        _put_known(flat, field, event["data"])
+    _put_all(flat, "data", event["data"], known=known)
     return {
         **flat,
         **{f"link_{name}": links[name] for name in _LINKS},
@@ -65,30 +77,29 @@ def flatten(event: Mapping[str, Any], *, links: Mapping[str, str]) -> dict[str, 
     }
 
 
-def _put_known(flat: dict[str, Any], prefix: str, field: Field, source: Mapping[str, Any]) -> None:
+def _put_known(flat: dict[str, Any], field: _Name, source: Mapping[str, Any]) -> None:
     """Put one documented field, in its documented type whatever the event holds."""
-    name = f"{prefix}_{_snake(field.name)}"
     value = source.get(field.name)
-    flat[name] = _settle(field.shape, value)
-    if not field.part:
+    flat[field.flat] = _settle(field.shape, value)
+    if not field.parts:
         return
     entries = value if isinstance(value, list) else []
     first = entries[0] if entries and isinstance(entries[0], dict) else {}
-    flat[f"{name}_count"] = len(entries)
+    flat[field.count] = len(entries)
     for part in field.parts:
-        _put_known(flat, f"{prefix}_first_{field.part}", part, first)
+        _put_known(flat, part, first)
 
 
-def _put_all(flat: dict[str, Any], prefix: str, source: Mapping[str, Any], *, known: Sequence[str]) -> None:
+def _put_all(flat: dict[str, Any], prefix: str, source: Mapping[str, Any], *, known: Collection[str]) -> None:
     """Put what no table knows; names that become one are told apart by a number."""
+    numbers: dict[str, int] = {}
     for key, value in source.items():
         if key in known:
             continue
         name = plain = f"{prefix}_{_snake(key)}"
-        number = 1
         while name in flat:
-            number += 1
-            name = f"{plain}_{number}"
+            numbers[plain] = numbers.get(plain, 1) + 1
+            name = f"{plain}_{numbers[plain]}"
         flat[name] = value if isinstance(value, bool | int | float) else _as_text(value)
 
 
@@ -111,3 +122,16 @@ def _as_text(value: Any) -> str:
 @lru_cache(maxsize=4096)
 def _snake(name: str) -> str:
     return _OTHER.sub("_", _HUMP.sub("_", name).lower()).strip("_") or "field"
+
+
+def _name(prefix: str, field: Field) -> _Name:
+    flat = f"{prefix}_{_snake(field.name)}"
+    parts = tuple(_name(f"{prefix}_first_{field.part}", part) for part in field.parts)
+    return _Name(name=field.name, flat=flat, count=f"{flat}_count", shape=field.shape, parts=parts)
+
+
+_RELATED = tuple((name, f"related_{name}") for name in RELATED)
+_NAMES: Mapping[str, tuple[tuple[_Name, ...], frozenset[str]]] = {
+    kind: (tuple(_name("data", field) for field in fields), frozenset(field.name for field in fields))
+    for kind, fields in DATA_FIELDS.items()
+}
