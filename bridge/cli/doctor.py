@@ -14,6 +14,7 @@ from bridge.cli.api_client import ApiClient, local_url
 from bridge.cli.errors import CommandError
 from bridge.cli.ground import hold_directory
 from bridge.cli.keyfiles import MASTER_KEYS_FILE, find_api_key
+from bridge.cli.remote import SECRET_VARIABLE
 from bridge.cli.tether import SUPERVISOR_VARIABLE
 from bridge.providers.spec import ExtraWords, Standing
 from bridge.settings import PREFIX, Settings, variable_name
@@ -51,7 +52,7 @@ async def _collect(settings: Settings) -> list[Finding]:
 
 
 async def _look_at_settings(settings: Settings) -> AsyncIterator[Finding]:
-    known = {variable_name(name) for name in Settings.model_fields} | {SUPERVISOR_VARIABLE}
+    known = {variable_name(name) for name in Settings.model_fields} | {SUPERVISOR_VARIABLE, SECRET_VARIABLE}
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     for name in unknown:
         near = get_close_matches(name, known, n=1)

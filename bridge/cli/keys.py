@@ -10,8 +10,6 @@ from rich.table import Table
 from bridge.cli.api_client import ApiClient
 from bridge.cli.errors import CommandError
 
-SCOPES = ("register", "read", "manage", "proxy", "admin")
-
 
 async def list_keys(api: ApiClient, console: Console) -> None:
     """A table of the keys; their secrets are not kept and cannot be shown."""

@@ -1,22 +1,15 @@
 """The command line: `reelbridge COMMAND`."""
 
 import argparse
-import asyncio
-import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
-from rich.console import Console
-
-from bridge.cli.api_client import ApiClient, local_url
 from bridge.cli.errors import CommandError
-from bridge.cli.keyfiles import find_api_key
-from bridge.cli.keys import SCOPES, create_key, list_keys, revoke_key
 from bridge.cli.setting_help import describe_settings
 from bridge.cli.tether import tie_to_supervisor
-from bridge.settings import Settings, SettingsError, load_settings
+from bridge.settings import SettingsError, load_settings
 
-SECRET_VARIABLE = "REELBRIDGE_SIGNING_SECRET"  # noqa: S105 -- a variable's name
+SCOPES = ("register", "read", "manage", "proxy", "admin")
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -111,7 +104,7 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
         help="seconds that the timestamp may be off (default 300)",
     )
     parser.epilog = (
-        f"The signing secret is taken from {SECRET_VARIABLE}; unset, from the bridge that runs here."
+        "The signing secret is taken from REELBRIDGE_SIGNING_SECRET; unset, from the bridge that runs here."
     )
 
 
@@ -165,41 +158,33 @@ def _doctor(_chosen: argparse.Namespace) -> int:
 
 
 def _verify(chosen: argparse.Namespace) -> int:
+    from bridge.cli.remote import find_signing_secret  # noqa: PLC0415 -- likewise
     from bridge.cli.verify import run_verify  # noqa: PLC0415 -- likewise
 
-    secret = os.environ.get(SECRET_VARIABLE) or asyncio.run(_fetch_secret(load_settings()))
     return run_verify(
-        secret=secret, headers=chosen.headers, body_file=chosen.body, tolerance_s=chosen.tolerance
+        secret=find_signing_secret(),
+        headers=chosen.headers,
+        body_file=chosen.body,
+        tolerance_s=chosen.tolerance,
     )
 
 
-async def _fetch_secret(settings: Settings) -> str:
-    async with ApiClient(local_url(settings), find_api_key(settings)) as api:
-        answer = await api.call("GET", "/v1/secrets/default")
-    return str(answer["secret"])
-
-
 def _list_keys(_chosen: argparse.Namespace) -> int:
-    return _with_api(list_keys)
+    from bridge.cli.remote import list_keys  # noqa: PLC0415 -- likewise
+
+    return list_keys()
 
 
 def _create_key(chosen: argparse.Namespace) -> int:
-    scopes = chosen.scopes or ["register", "read"]
-    return _with_api(lambda api, console: create_key(api, console, name=chosen.name, scopes=scopes))
+    from bridge.cli.remote import create_key  # noqa: PLC0415 -- likewise
+
+    return create_key(chosen.name, chosen.scopes or ["register", "read"])
 
 
 def _revoke_key(chosen: argparse.Namespace) -> int:
-    return _with_api(lambda api, console: revoke_key(api, console, chosen.id))
+    from bridge.cli.remote import revoke_key  # noqa: PLC0415 -- likewise
 
-
-def _with_api(use: Callable[[ApiClient, Console], Awaitable[None]]) -> int:
-    async def run() -> None:
-        settings = load_settings()
-        async with ApiClient(local_url(settings), find_api_key(settings)) as api:
-            await use(api, Console())
-
-    asyncio.run(run())
-    return 0
+    return revoke_key(chosen.id)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import sys
 
 from bridge.cli.errors import CommandError
 from bridge.settings import Settings, SettingsError
+from bridge.store.connect import UnfitStoreError
 
 WORKER = "workers.main.WorkerSettings"
 ARQ = ["arq", WORKER, "--custom-log-dict", "bridge.log.ARQ_LOGGING"]
@@ -16,7 +17,11 @@ def run_api(settings: Settings) -> int:
     """Serve the HTTP API until told to stop."""
     require_shared(settings)
     # Loaded late: the other commands do without the web application.
-    importlib.import_module("bridge.api.app").main(settings)
+    app = importlib.import_module("bridge.api.app")
+    try:
+        app.main(settings)
+    except UnfitStoreError as error:
+        raise CommandError(str(error)) from None
     return 0
 
 

@@ -4,20 +4,25 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from redis.exceptions import RedisError
+
 from bridge.cli.child import FIRST_PAUSE_S, LONGEST_PAUSE_S, LOOP_AFTER_DEATHS, Say
 from bridge.cli.errors import CommandError
 from bridge.settings import Settings
+from bridge.store.connect import UnfitStoreError, check_store, connect
 from bridge.store.embedded import EmbeddedStore, EmbeddedStoreError
 from bridge.store.engines import NoEngineError
 from bridge.store.sockets import SocketPlaceError
 
+SERVER_PATIENCE_S = 20.0
 NOT_STARTED = (EmbeddedStoreError, NoEngineError, SocketPlaceError, OSError)
 
 
 @asynccontextmanager
-async def running_store(settings: Settings, *, say: Say) -> AsyncIterator[str]:
+async def running_store(settings: Settings, *, say: Say, stop: asyncio.Event) -> AsyncIterator[str]:
     """The store's address: the operator's, or that of an embedded one which runs as long as the block."""
     if settings.redis_url is not None:
+        await _wait_for_server(settings, say, stop)
         yield settings.redis_url.get_secret_value()
         return
     store = EmbeddedStore(settings.data_dir)
@@ -38,6 +43,32 @@ async def running_store(settings: Settings, *, say: Say) -> AsyncIterator[str]:
         with suppress(asyncio.CancelledError):
             await keeper
         await store.stop()
+
+
+async def _wait_for_server(settings: Settings, say: Say, stop: asyncio.Event) -> None:
+    """Give a server that is just starting some time; refuse one that cannot be trusted with callbacks."""
+    deadline = asyncio.get_running_loop().time() + SERVER_PATIENCE_S
+    waited = False
+    while True:
+        try:
+            async with asyncio.timeout(SERVER_PATIENCE_S), connect(settings) as redis:
+                facts = await check_store(redis)
+        except UnfitStoreError as error:
+            raise CommandError(str(error)) from None
+        except (RedisError, OSError) as error:  # TimeoutError is an OSError
+            if stop.is_set() or asyncio.get_running_loop().time() > deadline:
+                raise CommandError(
+                    f"REELBRIDGE_REDIS_URL: no use of the server there ({type(error).__name__}): check the address, the"
+                    " password and that it runs; or unset it for an embedded store"
+                ) from None
+        else:
+            say("store", f"{facts.engine} {facts.version} at REELBRIDGE_REDIS_URL")
+            return
+        if not waited:
+            say("store", "REELBRIDGE_REDIS_URL does not answer yet; waiting")
+            waited = True
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 0.5)
 
 
 async def _keep(store: EmbeddedStore, say: Say) -> None:

@@ -48,7 +48,7 @@ async def _up(settings: Settings, terminal: Terminal) -> int:
         settings = settings.model_copy(update={"port": port})
         keys = find_keys(settings)
         demo = plan_demo(settings)
-        async with running_store(settings, say=terminal.say) as redis_url:
+        async with running_store(settings, say=terminal.say, stop=wishes.stop) as redis_url:
             environment = child_environment(settings, keys, demo, redis_url=redis_url)
             async with _running_demo(demo, environment, terminal, wishes):
                 children = [
