@@ -59,7 +59,7 @@ def build_body(
         case "cloudevents":
             return _wrap(fields, base_url)
         case "flat":
-            whole = {name: json.loads(raw) for name, raw in fields.items()}
+            whole = _read(_join(fields, tuple(fields)))
             return to_js_json(flatten(whole, links=_links(fields, callback_id, base_url)))
         case _:
             raise ValueError(f"payload is one of {', '.join(PAYLOADS)}")
@@ -78,6 +78,13 @@ def _split(event: bytes) -> dict[str, bytes]:
         return {name: bytes(raw) for name, raw in _raw_decoder.decode(event).items()}
     except msgspec.DecodeError:  # a lone surrogate somewhere, which msgspec does not read
         return {name: to_js_json(value) for name, value in json.loads(event).items()}
+
+
+def _read(text: bytes) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:  # a lone surrogate somewhere, which msgspec does not read
+        return json.loads(text)
 
 
 def _add_subscription(bridge: bytes, callback_id: str, *, resend: bool) -> bytes:
@@ -107,7 +114,7 @@ def _wrap(fields: dict[str, bytes], base_url: str) -> bytes:
 
 
 def _text(fields: Mapping[str, bytes], name: str) -> str:
-    return str(json.loads(fields[name]))
+    return str(_read(fields[name]))
 
 
 def _links(fields: Mapping[str, bytes], callback_id: str, base_url: str) -> dict[str, str]:
@@ -115,7 +122,7 @@ def _links(fields: Mapping[str, bytes], callback_id: str, base_url: str) -> dict
     event, kind, job = (_text(fields, name) for name in ("id", "object", "job_id"))
     # A delivery is no job of its own: it is read inside its outgoing post.
     if kind == "publishing_delivery":
-        kind, job = "outgoing_post", json.loads(fields["related"]).get("outgoing_post_id", job)
+        kind, job = "outgoing_post", _read(fields["related"]).get("outgoing_post_id", job)
     where = f"{base_url}/v1/jobs/{kind}/{quote(job, safe='', errors='surrogatepass')}"
     done = fields["type"] == b'"reelbot_video.completed"'
     stored = "test" not in fields
