@@ -42,12 +42,12 @@ async def test_a_new_run_is_told_and_the_old_ending_is_not_told_again(
     await set_items(simulator, post, "completed", item(f"run{n}b", "completed"))
 
     (new,) = await receiver.wait("/new")
-    assert ("generated_post.completed", 2) == (new.event["type"], new.event["run"])
+    assert (new.event["type"], new.event["run"]) == ("generated_post.completed", 2)
     assert [f"run{n}b"] == [each["id"] for each in new.event["data"]["media_items"]]
     runs = [each.event["run"] for each in await receiver.wait("/all", count=2)]
-    assert [1, 2] == runs
+    assert runs == [1, 2]
     replaced = (await receiver.wait("/item", count=2))[1]
-    assert "generated_media_item.replaced" == replaced.event["type"]
+    assert replaced.event["type"] == "generated_media_item.replaced"
 
 
 async def post_has_run(bridge: Bridge, post: str, run: int) -> bool:
@@ -64,7 +64,7 @@ async def test_retried_items_mean_the_run_that_they_start(
     post = await ended_post(simulator, item(kept, "completed"), item(old, "failed"))
     await bridge.register(generated_post_id=post, callback_url=f"{receiver.url}/first")
     (first,) = await receiver.wait("/first")
-    assert "generated_post.partial" == first.event["type"]
+    assert first.event["type"] == "generated_post.partial"
 
     await bridge.register(
         status="started",
@@ -81,11 +81,11 @@ async def test_retried_items_mean_the_run_that_they_start(
     await set_items(simulator, post, "completed", *items, item(new, "completed"))
 
     (second,) = await receiver.wait("/second")
-    assert ("generated_post.completed", 2, "succeeded") == (
+    assert (
         second.event["type"],
         second.event["run"],
         second.event["outcome"],
-    )
+    ) == ("generated_post.completed", 2, "succeeded")
 
 
 async def test_each_delivery_of_an_outgoing_post_is_told(
@@ -111,7 +111,7 @@ async def test_each_delivery_of_an_outgoing_post_is_told(
     await simulator.control("PATCH", f"/jobs/outgoing_post/{post}", {"deliveries": both})
 
     events = [each.event for each in await receiver.wait("/x", count=4)]
-    assert ["outgoing_post.publishing", "publishing_delivery.published"] == [e["type"] for e in events[:2]]
+    assert [e["type"] for e in events[:2]] == ["outgoing_post.publishing", "publishing_delivery.published"]
     assert {"publishing_delivery.failed", "outgoing_post.partial"} == {e["type"] for e in events[2:]}
     delivered = events[1]
     assert (f"dlv{n}a", post) == (delivered["job_id"], delivered["related"]["outgoing_post_id"])
