@@ -6,11 +6,12 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import structlog
 from arq import cron
 from arq.connections import RedisSettings
+from arq.typing import WorkerCoroutine
 
 from bridge.compose import bootstrap, open_services
 from bridge.log import configure_logging
@@ -102,7 +103,7 @@ async def stop(context: dict[str, Any]) -> None:
     log.info("worker.stopped")
 
 
-async def sweep_tick(context: dict[Any, Any], *_: Any, **__: Any) -> dict[str, int]:
+async def sweep_tick(context: dict[str, Any]) -> dict[str, int]:
     """Prove that everything alive is scheduled; arq runs one tick for the whole fleet."""
     return await sweep(context["services"])
 
@@ -115,7 +116,9 @@ class WorkerSettings:
     """What arq runs; its queue carries only rare work, never a poll or a delivery."""
 
     functions: ClassVar[list[Any]] = []
-    cron_jobs: ClassVar[list[Any]] = [cron(sweep_tick, second={7, 37}, timeout=600, max_tries=3, unique=True)]
+    cron_jobs: ClassVar[list[Any]] = [
+        cron(cast("WorkerCoroutine", sweep_tick), second={7, 37}, timeout=600, max_tries=3, unique=True)
+    ]
     on_startup = start
     on_shutdown = stop
     job_serializer = pack

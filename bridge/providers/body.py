@@ -1,5 +1,6 @@
 """Parse an upstream's body, whatever it is: JSON, HTML, nothing, or an attack."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,14 +34,26 @@ def read_document(body: bytes) -> Document:
     if content.startswith(b"<"):
         return Document(trouble="HTML instead of JSON", html=True)
     try:
-        value = msgspec.json.decode(content)
-    except (msgspec.MsgspecError, ValueError):
+        value = _decode(content)
+    except ValueError:
         return Document(trouble="unreadable JSON")
     except RecursionError:
         return Document(trouble="JSON nested too deep")
     if _is_deep(content, value):
         return Document(trouble="JSON nested too deep")
     return Document(value=value)
+
+
+def _decode(content: bytes) -> Any:
+    """Decode JSON; lone surrogates, which a JavaScript upstream can write, only json takes."""
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.MsgspecError, ValueError):
+        return json.loads(content, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
 
 
 def look_up(document: Any, path: tuple[str, ...]) -> Any:

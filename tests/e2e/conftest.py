@@ -1,14 +1,10 @@
 """One simulator and one bridge for all tests of a run; a receiver for each."""
 
-import sys
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from processes import (  # a folder without a package
+from tests.e2e.processes import (  # a folder without a package
     Bridge,
     Receiver,
     Simulator,

@@ -6,7 +6,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from processes import Bridge, Simulator, running_bridge, running_simulator, until
+
+from tests.e2e.processes import Bridge, Simulator, running_bridge, running_simulator, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cadence")]
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import standardwebhooks
 import svix
-from processes import Bridge, Received, Receiver, Simulator
+
+from tests.e2e.processes import Bridge, Received, Receiver, Simulator
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
 numbers = itertools.count()
@@ -22,7 +23,7 @@ class Case:
     event: str
     outcome: str
     make: dict[str, Any]
-    field: str
+    named: str
     error: str | None = None
     register: dict[str, Any] = field(default_factory=dict)
     part: str | None = None  # which list of the made job holds the watched id
@@ -44,15 +45,15 @@ def item_set(name: str, **fields: Any) -> dict[str, Any]:
     return {"id": name, **fields}
 
 
-DONE = {"status": "completed", "url": "https://cdn.example/x.jpg"}
-FAILED = {"status": "failed", "url": None, "error_message": "generation failed"}
+DONE: dict[str, Any] = {"status": "completed", "url": "https://cdn.example/x.jpg"}
+FAILED: dict[str, Any] = {"status": "failed", "url": None, "error_message": "generation failed"}
 
 CASES = [
     Case(
         kind="sync_job",
         event="sync_job.completed",
         outcome="succeeded",
-        field="job_id",
+        named="job_id",
         make={
             "kind": "sync_job",
             "script": [
@@ -65,7 +66,7 @@ CASES = [
         kind="sync_job",
         event="sync_job.failed",
         outcome="failed",
-        field="job_id",
+        named="job_id",
         error="upstream_failed",
         make={
             "kind": "sync_job",
@@ -78,21 +79,21 @@ CASES = [
         kind="sync_job",
         event="sync_job.skipped",
         outcome="skipped",
-        field="job_id",
+        named="job_id",
         make={"kind": "sync_job", "set": {"status": "skipped"}},
     ),
     Case(
         kind="sync_job",
         event="sync_job.completed",
         outcome="succeeded",
-        field="job_id",
+        named="job_id",
         make={"kind": "sync_job", "set": {"status": "completed"}},
     ),
     Case(
         kind="generated_post",
         event="generated_post.completed",
         outcome="succeeded",
-        field="generated_post_id",
+        named="generated_post_id",
         make={
             "kind": "generated_post",
             "items": [item("{n}a"), item("{n}b", "video")],
@@ -112,7 +113,7 @@ CASES = [
         kind="generated_post",
         event="generated_post.partial",
         outcome="partial",
-        field="generated_post_id",
+        named="generated_post_id",
         error="items_failed",
         make={
             "kind": "generated_post",
@@ -132,7 +133,7 @@ CASES = [
         kind="generated_post",
         event="generated_post.failed",
         outcome="failed",
-        field="generated_post_id",
+        named="generated_post_id",
         error="items_failed",
         make={
             "kind": "generated_post",
@@ -144,7 +145,7 @@ CASES = [
         kind="generated_media_item",
         event="generated_media_item.completed",
         outcome="succeeded",
-        field="generated_media_item_id",
+        named="generated_media_item_id",
         make={
             "kind": "generated_media_item",
             "script": [{"after_s": 5, "set": {"status": "generating"}}, {"after_s": 30, "set": DONE}],
@@ -154,7 +155,7 @@ CASES = [
         kind="generated_media_item",
         event="generated_media_item.failed",
         outcome="failed",
-        field="generated_media_item_id",
+        named="generated_media_item_id",
         error="upstream_failed",
         make={"kind": "generated_media_item", "script": [{"after_s": 30, "set": FAILED}]},
     ),
@@ -162,7 +163,7 @@ CASES = [
         kind="voice_conversion",
         event="voice_conversion.completed",
         outcome="succeeded",
-        field="generated_media_item_id",
+        named="generated_media_item_id",
         register={"kind": "voice_conversion"},
         make={
             "kind": "generated_media_item",
@@ -174,7 +175,7 @@ CASES = [
         kind="voice_conversion",
         event="voice_conversion.failed",
         outcome="failed",
-        field="generated_media_item_id",
+        named="generated_media_item_id",
         error="upstream_failed",
         register={"kind": "voice_conversion"},
         make={
@@ -187,7 +188,7 @@ CASES = [
         kind="outgoing_post",
         event="outgoing_post.published",
         outcome="succeeded",
-        field="outgoing_post_id",
+        named="outgoing_post_id",
         make={
             "kind": "outgoing_post",
             "deliveries": [delivery("{n}a")],
@@ -198,7 +199,7 @@ CASES = [
         kind="outgoing_post",
         event="outgoing_post.partial",
         outcome="partial",
-        field="outgoing_post_id",
+        named="outgoing_post_id",
         error="items_failed",
         make={
             "kind": "outgoing_post",
@@ -220,7 +221,7 @@ CASES = [
         kind="outgoing_post",
         event="outgoing_post.failed",
         outcome="failed",
-        field="outgoing_post_id",
+        named="outgoing_post_id",
         error="items_failed",
         make={
             "kind": "outgoing_post",
@@ -241,7 +242,7 @@ CASES = [
         kind="reelbot_video",
         event="reelbot_video.completed",
         outcome="succeeded",
-        field="projectId",
+        named="projectId",
         make={
             "kind": "reelbot_video",
             "script": [
@@ -254,7 +255,7 @@ CASES = [
         kind="reelbot_video",
         event="reelbot_video.failed",
         outcome="failed",
-        field="projectId",
+        named="projectId",
         error="upstream_failed",
         make={
             "kind": "reelbot_video",
@@ -294,7 +295,7 @@ async def test_every_ending_reaches_the_receiver_signed(
     job_id = await simulator.make(**numbered(case.make, number))
 
     registered = await bridge.register(
-        **{case.field: job_id, "callback_url": f"{receiver.url}/done?x=%2F1", "metadata": {"order": "42"}},
+        **{case.named: job_id, "callback_url": f"{receiver.url}/done?x=%2F1", "metadata": {"order": "42"}},
         **case.register,
     )
     (received,) = await receiver.wait("/done?x=%2F1")

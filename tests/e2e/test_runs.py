@@ -4,7 +4,8 @@ import itertools
 from typing import Any
 
 import pytest
-from processes import Bridge, Receiver, Simulator, until
+
+from tests.e2e.processes import Bridge, Receiver, Simulator, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
 numbers = itertools.count(1)

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from processes import RM_KEY, SCALE, Bridge, Receiver, Simulator, until
+
+from tests.e2e.processes import RM_KEY, SCALE, Bridge, Receiver, Simulator, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
 numbers = itertools.count(1)

@@ -1,0 +1,25 @@
+"""A simulator behind a real socket, with a clock that tests move."""
+
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from tests.simulator.simulated import Sim, SimMaker  # a folder without a package
+
+
+@pytest.fixture
+async def make_sim() -> AsyncIterator[SimMaker]:
+    """Start simulators with any configuration; all are stopped at the end."""
+    maker = SimMaker()
+    yield maker
+    await maker.close()
+
+
+@pytest.fixture
+async def sim(make_sim: SimMaker) -> Sim:
+    """Start one simulator at speed 1."""
+    return await make_sim()
