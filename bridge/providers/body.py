@@ -49,7 +49,7 @@ def _decode(content: bytes) -> Any:
     try:
         return msgspec.json.decode(content)
     except (msgspec.MsgspecError, ValueError):
-        return json.loads(content, parse_constant=_refuse_constant)
+        return json.loads(content.decode(), parse_constant=_refuse_constant)
 
 
 def _refuse_constant(name: str) -> Any:
