@@ -1,5 +1,6 @@
 """A job's whole life as a value: what it is at any time is a function of its script and that time."""
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -68,8 +69,14 @@ class Life:
 
     def until(self, at_s: float) -> "Life":
         """Forget the steps after a moment."""
-        kept = self.steps[: steps_done(self, at_s)]
+        kept = self.steps[: max(0, steps_done(self, at_s))]
         return replace(self, steps=kept, times=self.times[: len(kept)])
+
+    def next_change_at(self, count: int) -> float:
+        """Tell a Unix time until which nothing changes after `count` steps (-1: not born), early rather than late."""
+        if count >= len(self.times):
+            return math.inf
+        return self.wall_time(0.0 if count < 0 else self.times[count]) - 2 * _EARLY_S
 
     def can_be_missing(self, now: float) -> bool:
         """Tell whether a read may find nothing: not born yet, or deleted at some time."""

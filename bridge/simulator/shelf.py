@@ -1,5 +1,6 @@
 """All jobs of the simulator, found by id, by the part they hold, and by persona."""
 
+import math
 from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -9,13 +10,12 @@ import msgspec
 from bridge.simulator.life import Life, Step, object_after, steps_done
 
 encode = msgspec.json.Encoder().encode
-_UNREAD = -2  # no life has taken that many steps
 
 
 class Job:
     """One upstream resource: its life, and what of it was last worked out."""
 
-    __slots__ = ("_body", "_count", "_seen", "born_at", "id", "kind", "life", "owner", "persona_id")
+    __slots__ = ("_body", "_seen", "_since", "_until", "born_at", "id", "kind", "life", "owner", "persona_id")
 
     def __init__(
         self, kind: str, job_id: str, life: Life, *, owner: str | None, persona_id: str | None, born_at: float
@@ -26,7 +26,7 @@ class Job:
         self.owner = owner
         self.persona_id = persona_id
         self.born_at = born_at
-        self._count = _UNREAD
+        self._since, self._until = math.inf, -math.inf
         self._seen: Mapping[str, Any] | None = None
         self._body: bytes | None = None
 
@@ -38,25 +38,23 @@ class Job:
 
     def peek(self, now: float) -> Mapping[str, Any] | None:
         """Tell the object as it is now and start nothing."""
-        count = steps_done(self.life, self.life.elapsed_s(now))
-        if count != self._count:
-            self._count, self._body = count, None
-            self._seen = object_after(self.life, count)
+        if not self._since <= now < self._until:
+            self._work_out(now)
         return self._seen
 
     def body(self, now: float) -> bytes | None:
         """Tell the object as JSON; as `read`."""
+        if self._body is not None and self._since <= now < self._until:
+            return self._body
         seen = self.read(now)
-        if seen is None:
-            return None
-        if self._body is None:
-            self._body = encode(seen)
+        self._body = None if seen is None else encode(seen)
         return self._body
 
     def rewrite(self, life: Life) -> None:
         """Give the job another life."""
         self.life = life
-        self._count, self._seen, self._body = _UNREAD, None, None
+        self._since, self._until = math.inf, -math.inf
+        self._seen = self._body = None
 
     def change(self, now: float, steps: Iterable[Step]) -> None:
         """Add steps, their times counted from now."""
@@ -72,6 +70,15 @@ class Job:
     def may_see(self, account: str | None) -> bool:
         """Tell whether an account owns the job; None asks for nobody in particular."""
         return account is None or self.owner is None or self.owner == account
+
+    def _work_out(self, now: float) -> None:
+        """Remember the object together with the span of time in which it stays the same."""
+        count = steps_done(self.life, self.life.elapsed_s(now))
+        self._seen, self._body, self._since = object_after(self.life, count), None, now
+        if self.life.started_at is None:
+            self._until = now
+        else:
+            self._until = self.life.next_change_at(count)
 
 
 class Shelf:

@@ -95,7 +95,7 @@ async def test_a_patch_acts_at_once(sim: Sim) -> None:
     ],
 )
 async def test_a_patch_reaches_parts(
-    sim: Sim, kind: str, part: str, fields: dict[str, str], path: str, name: str
+    sim: Sim, *, kind: str, part: str, fields: dict[str, str], path: str, name: str
 ) -> None:
     """Items and deliveries are patched where they live."""
     await sim.job("generated_post", id="g", items=[{"id": "i"}])
@@ -150,7 +150,7 @@ async def test_a_life_goes_on(sim: Sim) -> None:
     ],
 )
 async def test_mistakes_are_named(
-    sim: Sim, method: str, path: str, body: object, status: int, word: str
+    sim: Sim, *, method: str, path: str, body: object, status: int, word: str
 ) -> None:
     """A typo in a test does not pass for a working one."""
     assert word in (await sim.control(method, path, body, expect=status))["error"]

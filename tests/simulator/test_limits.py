@@ -69,7 +69,7 @@ async def test_milliseconds_by_configuration(make_sim: SimMaker) -> None:
     ],
 )
 async def test_each_reelbot_call_has_its_own_limit(
-    sim: Sim, method: str, path: str, body: object, limit: int, window_s: int
+    sim: Sim, *, method: str, path: str, body: object, limit: int, window_s: int
 ) -> None:
     """Limits are per call, ended by an ISO time; `Retry-After` and `details.resetAt` come with the 429 only."""
     for _ in range(limit):

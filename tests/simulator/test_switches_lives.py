@@ -60,7 +60,7 @@ async def test_switch_unknown_words(sim: Sim) -> None:
 
 async def test_switch_items_appear(sim: Sim) -> None:
     """Items are listed at once, after a while, or only when all is done."""
-    counts = {}
+    counts: dict[str, list[int]] = {}
     for when in ("at_once", "later", "when_done"):
         await sim.switch(items_appear=when)
         counts[when] = []

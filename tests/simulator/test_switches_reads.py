@@ -4,7 +4,6 @@ import pytest
 
 from tests.simulator.simulated import KEY, OTHER_KEY, START, Sim
 
-Shapes = list[tuple[str, str]]
 SHAPES = [("data", "data"), ("post", "post"), ("bare", "id")]
 
 
