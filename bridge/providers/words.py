@@ -88,11 +88,11 @@ def read_message(kind: KindSpec, data: Mapping[str, Any]) -> str | None:
 
 
 def read_id(value: object) -> str | None:
-    """An id as text: a non-empty string or a whole number of sane length."""
+    """An id as text: a non-empty printable string or a whole number of sane length."""
     if isinstance(value, int) and not isinstance(value, bool):
         # Wider than any id, and Python refuses to write integers of thousands of digits.
         return str(value) if abs(value) < 10**40 else None
-    return value if isinstance(value, str) and 0 < len(value) <= 200 else None
+    return value if isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable() else None
 
 
 def read_related(kind: KindSpec, data: Mapping[str, Any]) -> dict[str, str]:
