@@ -1,0 +1,83 @@
+"""The composition root of the HTTP API."""
+
+import asyncio
+import signal
+
+import uvloop
+from aiohttp import web
+
+from bridge.api import accounts, administration, callbacks, catalogue, events, registering
+from bridge.api.auth import Gate
+from bridge.api.door import listening
+from bridge.api.forwarded import Forwarding
+from bridge.api.guard import BODY_LIMIT, add_headers, bind, shape_errors
+from bridge.api.routing import API, Api, Route
+from bridge.api.service import DOCS_FILES, describe, open_routes, serve_file
+from bridge.compose import bootstrap, open_services
+from bridge.log import configure_logging, get_logger
+from bridge.services.context import Services
+from bridge.settings import Settings
+
+SHUTDOWN_S = 10.0
+log = get_logger("bridge.api")
+
+KEYED_ROUTES: tuple[Route, ...] = tuple(
+    route
+    for routes in (
+        registering.ROUTES,
+        callbacks.ROUTES,
+        events.ROUTES,
+        catalogue.ROUTES,
+        administration.ROUTES,
+        accounts.ROUTES,
+    )
+    for route in routes.all
+)
+
+
+def build_app(services: Services) -> web.Application:
+    """Put the API together over opened services; opening, bootstrapping and closing them is the caller's."""
+    settings = services.settings
+    app = web.Application(middlewares=[shape_errors], client_max_size=BODY_LIMIT)
+    api = app[API] = Api(
+        services=services,
+        gate=Gate(services.store.apikeys),
+        forwarding=Forwarding(
+            settings.trusted_proxies, public_url=settings.public_url, fallback_url=settings.base_url
+        ),
+    )
+    app.on_response_prepare.append(add_headers)
+    for route in KEYED_ROUTES:
+        app.router.add_route(route.method, route.path, bind(route, api))
+    for route in open_routes():
+        app.router.add_get(route.path, route.handler)
+    app.router.add_get("/openapi.json", describe([*KEYED_ROUTES, *open_routes()]))
+    for path, (name, content_type) in DOCS_FILES.items():
+        app.router.add_get(path, serve_file(name, content_type))
+    return app
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Serve until told to stop, then let requests under way end."""
+    async with open_services(settings) as services:
+        await bootstrap(services)
+        runner = web.AppRunner(build_app(services), access_log=None, shutdown_timeout=SHUTDOWN_S)
+        await runner.setup()
+        try:
+            async with listening(runner, settings):
+                await stop.wait()
+        finally:
+            await runner.cleanup()
+
+
+def main(settings: Settings) -> None:
+    """Run the API as a process of its own until SIGINT or SIGTERM."""
+    configure_logging(settings)
+    uvloop.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(settings, stop)

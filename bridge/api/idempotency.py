@@ -1,0 +1,82 @@
+"""`Idempotency-Key`: the same request twice is done once, and answered twice."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from bridge.api.replies import to_json
+from bridge.api.routing import Call
+from bridge.errors import Conflict, ValidationFailed
+from bridge.store.idempotency import New, Other, Same
+
+HEADER = "Idempotency-Key"
+LONGEST = 255
+LOOK_EVERY_S = 0.05
+PATIENCE_S = 20.0
+
+
+class Answered(msgspec.Struct, frozen=True, array_like=True):
+    """An answer as it is kept: status, body, and the path of what was made."""
+
+    status: int
+    body: bytes
+    location: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An answer, and whether it was given before."""
+
+    answer: Answered
+    repeated: bool = False
+
+
+def read_key(call: Call) -> str | None:
+    """The request's key, None without one."""
+    key = call.request.headers.get(HEADER, "").strip()
+    if len(key) > LONGEST:
+        raise ValidationFailed(HEADER, f"at most {LONGEST} characters: use a UUID")
+    return key or None
+
+
+async def answer_once(call: Call, work: Callable[[], Awaitable[Answered]]) -> Outcome:
+    """Do the work, unless its key has an answer; Conflict for another request under the same key."""
+    key = read_key(call)
+    if key is None:
+        return Outcome(await work())
+    idempotency = call.services.store.idempotency
+    fingerprint = await _fingerprint(call)
+    waited_s = 0.0
+    while True:
+        found = await idempotency.begin(call.project, key, fingerprint)
+        match found:
+            case New():
+                break
+            case Other():
+                raise Conflict(
+                    f"{HEADER} was used for another request: choose a new key, or repeat that request"
+                )
+            case Same(answer=bytes() as answer):
+                return Outcome(msgspec.msgpack.decode(answer, type=Answered), repeated=True)
+        if waited_s >= PATIENCE_S:
+            raise Conflict(
+                f"the first request with this {HEADER} is still being answered: repeat in a moment"
+            )
+        await asyncio.sleep(LOOK_EVERY_S)  # another process may hold it: only the store knows
+        waited_s += LOOK_EVERY_S
+    try:
+        answered = await work()
+    except BaseException:
+        await idempotency.abandon(call.project, key)
+        raise
+    await idempotency.finish(call.project, key, msgspec.msgpack.encode(answered))
+    return Outcome(answered)
+
+
+async def _fingerprint(call: Call) -> bytes:
+    request = call.request
+    head = to_json([request.method, request.path, sorted(call.query_pairs())])
+    return hashlib.sha256(head + b"\0" + await request.read()).digest()

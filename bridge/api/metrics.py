@@ -1,0 +1,48 @@
+"""Counters of the API in Prometheus' text format; labels are path templates, never ids."""
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Metrics:
+    """One process's counters."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        """Make a registry of its own, so that several apps can live in one test."""
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "reelbridge_http_requests_total",
+            "Answered requests.",
+            ["path", "method", "status"],
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "reelbridge_http_request_seconds", "Time to answer.", ["path", "method"], registry=self._registry
+        )
+        self._registrations = Counter(
+            "reelbridge_registrations_total",
+            "Callbacks registered or updated.",
+            ["kind"],
+            registry=self._registry,
+        )
+
+    def count(self, path: str, method: str, status: int, seconds: float) -> None:
+        """Count an answer."""
+        method = method if method in METHODS else "other"
+        self._requests.labels(path, method, str(status)).inc()
+        self._seconds.labels(path, method).observe(seconds)
+
+    def count_registrations(self, kind: str, number: int) -> None:
+        """Count registered callbacks."""
+        self._registrations.labels(kind).inc(number)
+
+    def render(self) -> bytes:
+        """The exposition."""
+        return generate_latest(self._registry)
+
+
+METRICS = Metrics()

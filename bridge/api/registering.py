@@ -1,0 +1,96 @@
+"""`POST /v1/callbacks`: durable when it answers; first deliveries wait until the answer is on its way."""
+
+import asyncio
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from bridge.api.fields import CallbackBody
+from bridge.api.idempotency import Answered, answer_once
+from bridge.api.intake import CallbackRequest, read_callback_request
+from bridge.api.metrics import METRICS
+from bridge.api.orders import plan_orders
+from bridge.api.replies import to_json
+from bridge.api.routing import Call, Routes
+from bridge.api.shapes import CallbackGroup, CallbackShape
+from bridge.api.views import view_callback
+from bridge.services import registration
+from bridge.services.registration import Order, Registered
+
+VERIFIED_AT_ONCE = 10
+ROUTES = Routes("Callbacks")
+
+
+@ROUTES.add(
+    "POST",
+    "/v1/callbacks",
+    scope="register",
+    by_query=True,
+    body=CallbackBody,
+    lenient=True,
+    answers={201: CallbackShape | CallbackGroup, 200: CallbackShape | CallbackGroup},
+    errors=(404, 409, 503),
+)
+async def create_callback(call: Call) -> web.StreamResponse:
+    """Register a callback: this URL, for this job; an id that is registered already is updated (200)."""
+    request = read_callback_request(
+        await call.request.read(), call.request.headers.get("Content-Type", ""), call.query_pairs()
+    )
+    orders = plan_orders(request, call.services.policy)
+    registered: list[Registered] = []
+
+    async def work() -> Answered:
+        if request.verify:
+            await _verify(call, orders)
+        registered.extend(await registration.register(call.services, call.project, orders))
+        METRICS.count_registrations(request.jobs.kind, len(registered))
+        return _answer(request, registered)
+
+    outcome = await answer_once(call, work)
+    answer = outcome.answer
+    response = web.Response(
+        body=answer.body, status=answer.status, content_type="application/json", charset="utf-8"
+    )
+    if answer.location:
+        response.headers["Location"] = call.link(answer.location)
+    if outcome.repeated:
+        response.headers["Idempotent-Replayed"] = "true"
+    await _send(call, response, [each.callback.id for each in registered if not each.updated])
+    return response
+
+
+async def _send(call: Call, response: web.Response, fresh: Sequence[str]) -> None:
+    """Flush the answer, then let first deliveries go, also when the client hung up or the process is told to stop."""
+    try:
+        await response.prepare(call.request)
+        await response.write_eof()
+    except (ConnectionError, asyncio.CancelledError):
+        call.request.protocol.force_close()
+        raise
+    finally:
+        if fresh:
+            await asyncio.shield(registration.answered(call.services, fresh))
+
+
+async def _verify(call: Call, orders: Sequence[Order]) -> None:
+    for start in range(0, len(orders), VERIFIED_AT_ONCE):
+        page = orders[start : start + VERIFIED_AT_ONCE]
+        await asyncio.gather(*(registration.verify(call.services, call.project, order) for order in page))
+
+
+def _answer(request: CallbackRequest, registered: Sequence[Registered]) -> Answered:
+    views = [_view(each, request.callback_url) for each in registered]
+    updated = all(each.updated for each in registered)
+    first = views[0]
+    body = to_json({"id": first["id"], "data": views} if request.jobs.many else first)
+    location = "" if updated else f"/v1/callbacks/{first['id']}"
+    return Answered(status=200 if updated else 201, body=body, location=location)
+
+
+def _view(registered: Registered, url: str) -> CallbackShape:
+    """The client has just sent the URL, so that it may see it whole."""
+    callback = registered.callback
+    view = view_callback(
+        registered.job, callback, state=callback.state, due_ms=registered.next_poll_ms, url=url
+    )
+    return {**view, "updated": True} if registered.updated else view

@@ -1,0 +1,98 @@
+"""What is open to all: health, metrics, the API's description."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from importlib.resources import files
+
+from aiohttp import web
+
+from bridge.api.metrics import METRICS, Metrics
+from bridge.api.openapi import build_document
+from bridge.api.replies import reply, to_json
+from bridge.api.routing import API, Route
+from bridge.api.shapes import HealthShape
+from bridge.errors import Unavailable
+
+PATIENCE_S = 3.0
+TAG = "Service"
+# The page may load its own two files and read the document: nothing else, from nowhere else.
+DOCS_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+DOCS_FILES = {
+    "/docs": ("docs.html", "text/html"),
+    "/docs/docs.js": ("docs.js", "text/javascript"),
+    "/docs/docs.css": ("docs.css", "text/css"),
+}
+
+Open = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def show_health(_: web.Request) -> web.StreamResponse:
+    """Say that the process answers"""
+    answer: HealthShape = {"status": "ok"}
+    return reply(answer)
+
+
+async def show_readiness(request: web.Request) -> web.StreamResponse:
+    """Say that the store answers too"""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await request.app[API].services.store.redis.ping()
+    except TimeoutError:
+        raise Unavailable("the store does not answer: try again in a moment") from None
+    answer: HealthShape = {"status": "ok"}
+    return reply(answer)
+
+
+async def show_metrics(_: web.Request) -> web.StreamResponse:
+    """Give this process's counters in Prometheus' text format"""
+    return web.Response(body=METRICS.render(), headers={"Content-Type": Metrics.content_type})
+
+
+def describe(routes: Sequence[Route]) -> Open:
+    """Make the handler of `/openapi.json`; the document differs only in the server's address."""
+    known: dict[str, bytes] = {}
+
+    async def show_document(request: web.Request) -> web.StreamResponse:
+        """Give this description"""
+        server = request.app[API].forwarding.base_url(request)
+        if server not in known:
+            if len(known) >= 10:  # a client may invent Host headers
+                known.clear()
+            known[server] = to_json(build_document(routes, server=server))
+        return web.Response(body=known[server], content_type="application/json", charset="utf-8")
+
+    return show_document
+
+
+def serve_file(name: str, content_type: str) -> Open:
+    """Make the handler of one file of the documentation page."""
+    content = files("bridge.api").joinpath("pages", name).read_bytes()
+    headers = {"Content-Security-Policy": DOCS_POLICY, "Cache-Control": "max-age=300"}
+
+    async def show_file(_: web.Request) -> web.StreamResponse:
+        """Give a file of the documentation page"""
+        return web.Response(body=content, content_type=content_type, charset="utf-8", headers=headers)
+
+    return show_file
+
+
+def open_routes() -> list[Route]:
+    """The routes that need no key, as OpenAPI tells of them."""
+    return [
+        _open("/healthz", show_health, HealthShape),
+        _open("/readyz", show_readiness, HealthShape),
+        _open("/metrics", show_metrics, "text/plain"),
+    ]
+
+
+def _open(path: str, handler: Open, shape: object) -> Route:
+    return Route(
+        method="GET",
+        path=path,
+        handler=handler,
+        name=getattr(handler, "__name__", path),
+        summary=handler.__doc__ or "",
+        tag=TAG,
+        scope=None,
+        answers={200: shape},
+    )

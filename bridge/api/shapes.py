@@ -1,0 +1,339 @@
+"""The shapes of answers: views fill them, the OpenAPI document is made of them."""
+
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict  # pydantic reads no other TypedDict before Python 3.12
+
+Kind = Literal[
+    "sync_job",
+    "generated_post",
+    "generated_media_item",
+    "voice_conversion",
+    "outgoing_post",
+    "publishing_delivery",
+    "reelbot_video",
+]
+CallbackWord = Literal["watching", "paused", "ended", "timed_out", "cancelled"]
+DeliveryWord = Literal["pending", "in_flight", "succeeded", "parked", "cancelled"]
+Scope = Literal["register", "read", "manage", "proxy", "admin"]
+
+
+class ErrorDetail(TypedDict):
+    """Why a request was refused: a word for programs, a sentence for people."""
+
+    code: str
+    message: str
+    details: dict[str, Any]
+
+
+class ErrorAnswer(TypedDict):
+    """Every answer that is no 2xx."""
+
+    error: ErrorDetail
+
+
+class CallbackShape(TypedDict):
+    """A registration: this URL, for this job."""
+
+    id: str
+    object: Literal["callback"]
+    kind: str
+    job_id: str
+    account_id: str
+    state: CallbackWord
+    status: str | None
+    callback_url: str
+    events: list[str]
+    once: bool
+    metadata: dict[str, Any] | str | None
+    payload: str
+    expect: str
+    timeout_seconds: float | None
+    run: int
+    created_at: str
+    expires_at: str | None
+    next_poll_at: str | None
+    closed_at: str | None
+    updated: NotRequired[bool]
+
+
+class CallbackGroup(TypedDict):
+    """What `job_ids` registered: `id` is the first callback's."""
+
+    id: str
+    data: list[CallbackShape]
+
+
+class CallbackPage(TypedDict):
+    """Callbacks, newest first."""
+
+    data: list[CallbackShape]
+    next_cursor: str | None
+
+
+class Deleted(TypedDict):
+    """What was deleted; `count` where several could match."""
+
+    id: str
+    deleted: Literal[True]
+    count: NotRequired[int]
+
+
+class TimelineEntry(TypedDict):
+    """One thing that happened, or that comes next."""
+
+    at: str
+    what: Literal["registered", "poll", "event", "attempt", "closed", "next"]
+    text: str
+    id: NotRequired[str]
+
+
+class TimelineShape(TypedDict):
+    """A callback's history in words, oldest first; `earlier_polls` are folded into a number."""
+
+    id: str
+    object: Literal["timeline"]
+    state: CallbackWord
+    polls: int
+    earlier_polls: int
+    entries: list[TimelineEntry]
+    next: list[TimelineEntry]
+
+
+class JobShape(TypedDict):
+    """A job as it was last seen; `data` is the upstream's object."""
+
+    id: str
+    object: Literal["job"]
+    kind: str
+    account_id: str
+    state: str
+    status: str | None
+    run: int
+    ending: str | None
+    event_id: str | None
+    polls: int
+    last_poll_at: str | None
+    watched_since: str
+    data: dict[str, Any] | None
+
+
+class EventShape(TypedDict, total=False):
+    """An immutable fact about a job, as its receivers get it; GET /v1/event-types gives each type's schema."""
+
+    id: str
+    type: str
+    timestamp: str
+    object: str
+    job_id: str | None
+    status: str | None
+    outcome: str | None
+    error: dict[str, Any] | None
+    summary: dict[str, Any] | None
+    related: dict[str, Any]
+    run: int
+    sequence: int
+    data: Any
+    bridge: dict[str, Any]
+
+
+class EventPage(TypedDict):
+    """Events, newest first; with `after` oldest first, and `next_cursor` is then always there to go on with."""
+
+    data: list[EventShape]
+    next_cursor: str | None
+
+
+class AttemptShape(TypedDict):
+    """One HTTP try."""
+
+    at: str
+    status: int | None
+    failure: str | None
+    reason: str
+    duration_ms: int
+    response_excerpt: str
+
+
+class DeliveryShape(TypedDict):
+    """One event to one subscription."""
+
+    id: str
+    object: Literal["delivery"]
+    event_id: str
+    event_type: NotRequired[str]
+    callback_id: str
+    state: DeliveryWord
+    destination: str
+    created_at: str
+    finished_at: str | None
+    next_attempt_at: str | None
+    attempt_count: int
+    attempts: list[AttemptShape]
+    reason: str | None
+
+
+class DeliveryPage(TypedDict):
+    """Deliveries, newest first."""
+
+    data: list[DeliveryShape]
+    next_cursor: str | None
+
+
+class ResentShape(TypedDict):
+    """An event that goes out again."""
+
+    id: str
+    object: Literal["event"]
+    data: list[DeliveryShape]
+
+
+class RecoveredShape(TypedDict):
+    """How many deliveries go again."""
+
+    id: str
+    object: Literal["recovery"]
+    count: int
+
+
+class TestShape(TypedDict):
+    """What a receiver answered to a sample."""
+
+    id: str
+    object: Literal["test"]
+    verdict: str
+    delivered: bool
+    status: int | None
+    failure: str | None
+    reason: str
+    duration_ms: int
+    response_excerpt: str
+
+
+class InboxEntry(TypedDict):
+    """A callback as the built-in inbox got it."""
+
+    id: str
+    received_at: str
+    headers: dict[str, str]
+    body: Any
+
+
+class InboxPage(TypedDict):
+    """The newest hundred deliveries to `inbox:`."""
+
+    data: list[InboxEntry]
+    next_cursor: None
+
+
+class EventTypeShape(TypedDict):
+    """A type of event, with its JSON Schema and a sample."""
+
+    id: str
+    object: Literal["event_type"]
+    type: str
+    kind: str
+    ending: bool
+    outcome: str | None
+    description: str
+    schema: dict[str, Any]
+    sample: dict[str, Any]
+
+
+class EventTypePage(TypedDict):
+    """The catalogue."""
+
+    data: list[EventTypeShape]
+    next_cursor: None
+
+
+class SecretShape(TypedDict):
+    """The secret that signs deliveries; after a rotation the former one signs too until `previous_expires_at`."""
+
+    id: Literal["default"]
+    object: Literal["secret"]
+    secret: str
+    previous_expires_at: str | None
+
+
+class MeShape(TypedDict):
+    """Who the key is."""
+
+    id: str
+    object: Literal["me"]
+    project: "ProjectShape"
+    key: "KeyShape"
+
+
+class ProjectShape(TypedDict):
+    """A tenant; `key` is its first key, shown once."""
+
+    id: str
+    object: Literal["project"]
+    name: str
+    created_at: str
+    key: NotRequired[str]
+
+
+class ProjectPage(TypedDict):
+    """All projects, newest first."""
+
+    data: list[ProjectShape]
+    next_cursor: str | None
+
+
+class KeyShape(TypedDict):
+    """An API key; `key` itself is shown once, when it is made."""
+
+    id: str
+    object: Literal["key"]
+    name: str
+    scopes: list[str]
+    project_id: str
+    hint: str
+    created_at: str
+    key: NotRequired[str]
+
+
+class KeyPage(TypedDict):
+    """Keys, newest first."""
+
+    data: list[KeyShape]
+    next_cursor: str | None
+
+
+class BudgetShape(TypedDict):
+    """An account's rate limit as far as the bridge knows it; null: not known here."""
+
+    limit: int | None
+    share: float
+    watched_jobs: int
+
+
+class AccountShape(TypedDict):
+    """One upstream login."""
+
+    id: str
+    object: Literal["account"]
+    provider: str
+    name: str
+    state: Literal["ok", "unauthorized"]
+    unauthorized_since: str | None
+    note: str | None
+    forbidden_kinds: list[str]
+    credential_version: int
+    created_at: str
+    budget: BudgetShape
+
+
+class AccountPage(TypedDict):
+    """Accounts, newest first."""
+
+    data: list[AccountShape]
+    next_cursor: str | None
+
+
+class HealthShape(TypedDict):
+    """The process answers (`/healthz`), and the store too (`/readyz`)."""
+
+    status: Literal["ok"]

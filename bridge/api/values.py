@@ -1,0 +1,103 @@
+"""Loosen what no-code tools send into what a field means; each reader raises ValueError with the fix."""
+
+import json
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+LONGEST_METADATA = 4096
+MOST_EVENTS = 50
+_FLAGS = {
+    "true": True,
+    "1": True,
+    "yes": True,
+    "on": True,
+    "false": False,
+    "0": False,
+    "no": False,
+    "off": False,
+}
+
+
+def _read_flag(value: Any) -> Any:
+    if isinstance(value, str):
+        value = _FLAGS.get(value.strip().casefold(), value)
+    if isinstance(value, int | float) and value in (0, 1):
+        value = bool(value)
+    if not isinstance(value, bool):
+        raise ValueError("use true or false")  # noqa: TRY004 -- pydantic turns ValueError into the field's error
+    return value
+
+
+def _read_seconds(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("use a number of seconds, such as 600")  # noqa: TRY004 -- as above
+    if isinstance(value, str):
+        value = value.strip()
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError("use a number of seconds, such as 600") from None
+
+
+def _read_words(value: Any) -> Any:
+    """A list of words; text with commas is one too."""
+    if isinstance(value, str):
+        value = _open_json(value) if value.lstrip().startswith("[") else value.split(",")
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ValueError('use a list of texts, such as ["completed", "failed"], or text with commas between')
+    words = [word for each in value for word in (part.strip() for part in each.split(",")) if word]
+    if len(words) > MOST_EVENTS:
+        raise ValueError(f"at most {MOST_EVENTS} entries")
+    return words
+
+
+def _read_object(value: Any) -> Any:
+    if isinstance(value, str):
+        value = _open_json(value)
+    if not isinstance(value, dict):
+        raise ValueError('use an object, such as {"X-Key": "value"}')  # noqa: TRY004 -- as above
+    return {name: _read_plain(each) for name, each in value.items() if each is not None}
+
+
+def _read_plain(value: Any) -> Any:
+    """Header values that tools sent as numbers are text."""
+    return (
+        str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else value
+    )
+
+
+def _open_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("not readable as JSON: send an object, or its JSON text") from None
+
+
+def _read_metadata(value: Any) -> Any:
+    if not isinstance(value, dict | str):
+        raise ValueError("use an object or text")  # noqa: TRY004 -- as above
+    try:
+        size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode())
+    except UnicodeEncodeError:
+        raise ValueError("holds half of a character (a lone surrogate): remove it") from None
+    if size > LONGEST_METADATA:
+        raise ValueError(
+            f"at most {LONGEST_METADATA} bytes as JSON, this has {size}: keep a reference instead"
+        )
+    _check_numbers(value)
+    return value
+
+
+def _check_numbers(value: Any) -> None:
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise ValueError("a number has more than 64 bits: send it as text")
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_numbers(inner)
+
+
+Flag = Annotated[bool, BeforeValidator(_read_flag)]
+Seconds = Annotated[float, BeforeValidator(_read_seconds)]
+WordList = Annotated[tuple[str, ...], BeforeValidator(_read_words)]
+Headers = Annotated[dict[str, str], BeforeValidator(_read_object)]
+Metadata = Annotated[dict[str, Any] | str, BeforeValidator(_read_metadata)]
