@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
+from bridge.domain.url_policy import plan_policy
 from bridge.store.vault import parse_master_keys
 
 SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -48,8 +49,7 @@ def _check_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _check_network_list(text: str | None) -> str | None:
-    if text is not None:
-        _check_networks(tuple(part.strip() for part in text.split(",") if part.strip()))
+    plan_policy(host="", allow_http=None, allow_networks=text, own_origins=frozenset())
     return text
 
 

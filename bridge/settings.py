@@ -26,7 +26,6 @@ PREFIX = "REELBRIDGE_"
 DEFAULT_RETRY_SCHEDULE = (2.0, 5.0, 30.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
 # For these two, "set but empty" differs from "unset" (it means: nothing extra is allowed).
 EMPTY_COUNTS = frozenset({"allow_http", "allow_networks"})
-LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
 
 
 class SettingsError(ValueError):
@@ -224,18 +223,6 @@ class Settings(BaseSettings):
             host = f"[{host}]"
         return f"http://{host}:{self.port}"
 
-    @property
-    def allows_http(self) -> bool:
-        """Whether callback URLs may be plain http, the laptop's rule applied."""
-        return self.is_loopback if self.allow_http is None else self.allow_http
-
-    @property
-    def extra_networks(self) -> tuple[str, ...]:
-        """Networks beyond the public ones that callback URLs may point to, the laptop's rule applied."""
-        if self.allow_networks is None:
-            return LOOPBACK_NETWORKS if self.is_loopback else ()
-        return tuple(part.strip() for part in self.allow_networks.split(",") if part.strip())
-
 
 def variable_name(attribute: str) -> str:
     """The environment's name of an attribute of `Settings`."""
@@ -262,6 +249,7 @@ def _explain(error: ValidationError) -> str:
             lines.append(reason)
             continue
         name = variable_name(str(problem["loc"][0]))
+        reason = reason.removeprefix(f"{name}: ")
         lines.append(f"{name}: {reason}; {fixes.get(name, 'see reelbridge up --help')}")
     return "\n".join(dict.fromkeys(lines))
 

@@ -10,6 +10,9 @@ from bridge.cli.tether import tie_to_supervisor
 from bridge.settings import SettingsError, load_settings
 
 SCOPES = ("register", "read", "manage", "proxy", "admin")
+SIGNED_HOW = (
+    "The signing secret is taken from REELBRIDGE_SIGNING_SECRET; unset, from the bridge that runs here."
+)
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -52,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         with_settings=True,
     )
     _add_verify(_add(commands, "verify", "say why a received signature is good or not", _verify))
+    _add_trigger(_add(commands, "trigger", "post a signed sample event to a URL", _trigger))
     _add_keys(_add(commands, "keys", "manage the API keys of a running bridge", _list_keys))
     return parser
 
@@ -103,9 +107,19 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds that the timestamp may be off (default 300)",
     )
-    parser.epilog = (
-        "The signing secret is taken from REELBRIDGE_SIGNING_SECRET; unset, from the bridge that runs here."
+    parser.epilog = SIGNED_HOW
+
+
+def _add_trigger(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("type", metavar="TYPE", help="an event type, such as sync_job.completed")
+    parser.add_argument("--to", required=True, metavar="URL", help="where to post it")
+    parser.add_argument(
+        "--payload",
+        choices=("full", "thin", "flat", "cloudevents"),
+        default="full",
+        help="shape of the body (default full)",
     )
+    parser.epilog = SIGNED_HOW
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:
@@ -166,6 +180,17 @@ def _verify(chosen: argparse.Namespace) -> int:
         headers=chosen.headers,
         body_file=chosen.body,
         tolerance_s=chosen.tolerance,
+    )
+
+
+def _trigger(chosen: argparse.Namespace) -> int:
+    from bridge.cli.remote import find_signing_secret  # noqa: PLC0415 -- likewise
+    from bridge.cli.trigger import check_type, run_trigger  # noqa: PLC0415 -- likewise
+
+    settings = load_settings()
+    check_type(chosen.type)
+    return run_trigger(
+        settings, type_=chosen.type, url=chosen.to, secret=find_signing_secret(), payload=chosen.payload
     )
 
 

@@ -1,15 +1,20 @@
 """The single commands, run as a person runs them."""
 
 import asyncio
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
+from standardwebhooks import Webhook
 
 from bridge.domain.signing import sign
 
@@ -150,6 +155,65 @@ async def test_doctor_asks_the_upstream_whether_it_knows_the_key(tmp_path: Path)
     assert "✘ reelmirror refuses REELMIRROR_API_KEY" in bad.stdout.decode()
     assert bad.returncode == 1
     assert status == 0
+
+
+@asynccontextmanager
+async def receiving(status: int) -> AsyncIterator[tuple[str, list[tuple[dict[str, str], bytes]]]]:
+    """A receiver on loopback, and what it was sent."""
+    got: list[tuple[dict[str, str], bytes]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        got.append((dict(request.headers), await request.read()))
+        return web.Response(status=status, text="so be it")
+
+    app = web.Application()
+    app.router.add_post("/hook", take)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/hook?token=hunter2", got
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("payload", ["full", "thin", "flat", "cloudevents"])
+async def test_trigger_posts_a_sample_that_standard_webhooks_accepts(tmp_path: Path, payload: str) -> None:
+    """The published library is the judge; the URL's query is not shown."""
+    async with receiving(200) as (url, got):
+        done = await asyncio.to_thread(run, "trigger", "sync_job.completed", "--to", url, "--payload", payload, cwd=tmp_path, REELBRIDGE_SIGNING_SECRET=SECRET)  # fmt: skip
+    assert done.returncode == 0, done
+    ((headers, body),) = got
+    Webhook(SECRET).verify(body, {name.lower(): value for name, value in headers.items()})
+    assert json.loads(body)["id"].startswith("evt_test_")
+    assert json.loads(body)["test"] is True
+    assert b"hunter2" not in done.stdout + done.stderr
+
+
+async def test_trigger_tells_what_the_receiver_answered(tmp_path: Path) -> None:
+    """A refusal is status 1 with the receiver's own words."""
+    async with receiving(422) as (url, _):
+        done = await asyncio.to_thread(run, "trigger", "sync_job.failed", "--to", url, cwd=tmp_path, REELBRIDGE_SIGNING_SECRET=SECRET)  # fmt: skip
+    assert done.returncode == 1
+    assert b"422" in done.stdout
+    assert b"so be it" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["sync_job.complete", "--to", "http://127.0.0.1:1/"], b"there are sync_job.completed"),
+        (["sync_job.completed", "--to", "inbox:"], b"--to: `inbox:`"),
+        (["sync_job.completed", "--to", "127.0.0.1:1"], b"--to: "),
+        (["sync_job.completed", "--to", "https://169.254.169.254/"], b"--to: "),
+    ],
+)
+def test_trigger_refuses_what_it_cannot_send(tmp_path: Path, words: list[str], reason: bytes) -> None:
+    """The reason and the fix, no traceback."""
+    done = run("trigger", *words, cwd=tmp_path, REELBRIDGE_SIGNING_SECRET=SECRET)
+    assert done.returncode == 1
+    assert reason in done.stderr
+    assert b"Traceback" not in done.stderr
 
 
 def test_simulate_refuses_a_speed_that_is_none(tmp_path: Path) -> None:

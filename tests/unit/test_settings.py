@@ -111,6 +111,7 @@ def test_secrets_are_read_but_not_shown(monkeypatch: pytest.MonkeyPatch, variabl
         ("REELBRIDGE_PASSTHROUGH", "2", "true or false"),
         ("REELBRIDGE_ALLOW_HTTP", "maybe", "true or false"),
         ("REELBRIDGE_ALLOW_NETWORKS", "all", "10.0.0.0/8"),
+        ("REELBRIDGE_ALLOW_NETWORKS", "10.0.0.1/8", "write 10.0.0.0/8"),
         ("REELBRIDGE_POLL_SCALE", "0", "above 0"),
         ("REELBRIDGE_POLL_SCALE", "nan", "above 0"),
         ("REELBRIDGE_POLL_SCALE", "inf", "above 0"),
@@ -186,23 +187,13 @@ def test_links_begin_with_the_address_that_clients_use(chosen: dict[str, Any], b
 
 
 @pytest.mark.parametrize(
-    ("chosen", "http", "networks"),
-    [
-        ({}, True, ("127.0.0.0/8", "::1/128")),  # a laptop
-        ({"host": "localhost"}, True, ("127.0.0.0/8", "::1/128")),
-        ({"host": "0.0.0.0"}, False, ()),  # reachable from outside
-        ({"host": "bridge.internal"}, False, ()),  # a name says nothing: the careful answer
-        ({"allow_http": "", "allow_networks": ""}, False, ()),  # set to nothing, on a laptop
-        ({"allow_networks": "10.0.0.0/8"}, True, ("10.0.0.0/8",)),  # set: exactly that
-        ({"host": "0.0.0.0", "allow_http": True}, True, ()),
-    ],
-)
-def test_what_callback_urls_may_be_follows_the_laptops_rule(
-    *, chosen: dict[str, Any], http: bool, networks: tuple[str, ...]
-) -> None:
-    """Unset means loopback and http on a loopback bridge, and nothing elsewhere."""
-    settings = load_settings(**chosen)
-    assert (settings.allows_http, settings.extra_networks) == (http, networks)
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("[::1]", True), ("localhost", True),
+     ("0.0.0.0", False), ("::", False), ("192.0.2.1", False), ("bridge.internal", False)],
+)  # fmt: skip
+def test_only_a_loopback_address_counts_as_a_laptop(*, host: str, loopback: bool) -> None:
+    """What follows from it for callback URLs is the URL policy's; a name says nothing: the careful answer."""
+    assert load_settings(host=host).is_loopback == loopback
 
 
 def test_a_dotenv_file_is_read_and_the_environment_wins(
