@@ -1,7 +1,8 @@
 """Watch timeouts: when a callback may be told `.timed_out`.
 
 A documented timeout is per item and counts from the job's clock, which restarts when an item ends; a client's own
-`timeout_seconds` counts from its registration. An idle outgoing post has no clock and is watched for 30 days.
+`timeout_seconds` counts from its registration, and in a later run from that run's start. An outgoing post that has not
+begun has no clock and is watched for 30 days.
 """
 
 from bridge.domain.cadence import IDLE_LASTS_S, Pace
@@ -11,7 +12,9 @@ from bridge.domain.job import Callback, CallbackState, Job
 def deadline_ms(job: Job, callback: Callback, *, timeout_s: float, pace: Pace) -> int:
     """Give the moment from which a read that shows no ending means `.timed_out` for this callback."""
     if callback.timeout_s is not None:
-        return callback.created_ms + round(callback.timeout_s * 1000)
+        heard = callback.run_told or callback.timed_out_run
+        start_ms = max(callback.created_ms, job.run_ms) if heard else callback.created_ms
+        return start_ms + round(callback.timeout_s * 1000)
     if job.clock_ms == 0:
         return callback.created_ms + round(IDLE_LASTS_S * 1000)
     return max(job.clock_ms, callback.created_ms) + pace.ms(timeout_s)
@@ -22,9 +25,15 @@ def is_live(callback: Callback) -> bool:
     return callback.state is CallbackState.WATCHING
 
 
+def awaited_run(job: Job, callback: Callback) -> int:
+    """Give the run whose ending a callback waits for, or had told."""
+    return max(job.run, callback.from_run)
+
+
 def has_deadline_ahead(job: Job, callback: Callback) -> bool:
-    """Say whether this run's `.timed_out` has not been told to this live callback."""
-    return is_live(callback) and callback.timed_out_run < max(job.run, callback.from_run)
+    """Say whether a live callback still has to be told how its run ended, or that no end was seen."""
+    run = awaited_run(job, callback)
+    return is_live(callback) and callback.run_told < run and callback.timed_out_run < run
 
 
 def is_overdue(job: Job, callback: Callback, *, begun_ms: int, timeout_s: float, pace: Pace) -> bool:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from bridge.domain.absence import GONE
 from bridge.domain.deadlines import is_live
 from bridge.domain.job import Callback, CallbackState, Job, JobState
-from bridge.domain.runs import NO_REAL_ENDING, start_run
+from bridge.domain.runs import GONE, has_ended, start_clock, start_run
 
 CALLBACKS_PER_JOB = 100
-CLOSED_KEPT = 20
+# A closed callback's deliveries may still be on their way, and need its URL: all that can close at once are kept.
+CLOSED_KEPT = 2 * CALLBACKS_PER_JOB
 
 
 class TooManyCallbacks(ValueError):
@@ -28,6 +28,14 @@ class Enrolled:
     hasten: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """What `retried_items` say: which items no longer count, and which must be seen before the run can end."""
+
+    superseded: tuple[str, ...] = ()
+    awaited: tuple[str, ...] = ()
+
+
 def new_job(
     *, project: str, account: str, kind: str, job_id: str, now_ms: int, clock: str, persona: str
 ) -> Job:
@@ -41,9 +49,18 @@ def new_job(
         state=JobState.WATCHING,
         run=1,
         run_ms=now_ms,
-        clock_ms=0 if clock == "first_part" else now_ms,
+        clock_ms=start_clock(now_ms, clock),
         persona=persona,
     )
+
+
+def find_live(job: Job, fingerprint: bytes) -> Callback | None:
+    """Find the live callback for a URL: a registration of the same URL repeats it, and keeps its id.
+
+    What is sealed for the repetition must be sealed with this callback's id.
+    """
+    found = (each for each in job.callbacks if is_live(each) and each.fingerprint == fingerprint)
+    return next(found, None)
 
 
 def enrol(job: Job, callback: Callback, *, now_ms: int, clock: str, retried: Mapping[str, str]) -> Enrolled:
@@ -51,54 +68,84 @@ def enrol(job: Job, callback: Callback, *, now_ms: int, clock: str, retried: Map
 
     `retried` maps items to their successors: the callback then means the run that those start.
     """
+    known = find_live(job, callback.fingerprint)
     idle = not any(is_live(each) for each in job.callbacks)
     settled = job.state is not JobState.WATCHING
-    job = _begin_retry(_reopen(job, now_ms=now_ms, clock=clock), retried, now_ms=now_ms, clock=clock)
-    if retried:
+    retry = read_retry(retried)
+    if known is None or retry.awaited:
+        job = _begin_retry(job, retry, now_ms=now_ms, clock=clock)
+        job = _reopen(job, now_ms=now_ms, clock=clock)
+    if retry.awaited:
         callback = replace(callback, from_run=job.run)
-    for place, known in enumerate(job.callbacks):
-        if is_live(known) and known.fingerprint == callback.fingerprint:
-            merged = _merge(known, callback)
-            callbacks = (*job.callbacks[:place], merged, *job.callbacks[place + 1 :])
-            return Enrolled(
-                job=replace(job, callbacks=callbacks), callback=merged, updated=True, hasten=bool(retried)
-            )
+    elif retried:  # the same ids again: no more is known than that another run is meant
+        callback = replace(callback, expect="new_run")
+    if known is not None:
+        return _repeat(job, known, callback, hasten=bool(retried))
     live = [each for each in job.callbacks if is_live(each)]
     if len(live) >= CALLBACKS_PER_JOB:
         raise TooManyCallbacks
     closed = [each for each in job.callbacks if not is_live(each)][-CLOSED_KEPT:]
     job = replace(job, callbacks=(*closed, *live, callback))
-    return Enrolled(job=job, callback=callback, updated=False, hasten=idle or settled)
+    return Enrolled(job=job, callback=callback, updated=False, hasten=idle or settled or bool(retried))
+
+
+def read_retry(retried: Mapping[str, str]) -> Retry:
+    """Understand (item, successor) pairs; an item that is its own successor goes on counting."""
+    awaited = tuple(dict.fromkeys(new for new in retried.values() if new not in retried))
+    if not awaited:
+        return Retry()
+    return Retry(superseded=tuple(old for old, new in retried.items() if old != new), awaited=awaited)
 
 
 def _reopen(job: Job, *, now_ms: int, clock: str) -> Job:
-    """Watch again what was given up: a timed-out job, or one that was gone and may be back."""
+    """Watch again what was given up: a timed-out job, or an id that was not found and gets another grace."""
+    job = replace(job, tail_ms=0) if job.tail_ms else job
     if job.state is JobState.TAIL:
         return replace(job, state=JobState.WATCHING, ending="")
-    if job.state is JobState.ENDED and job.ending in GONE:
-        return start_run(job, now_ms=now_ms, clock=clock)
+    if job.ending == "not_found":
+        return replace(
+            job,
+            state=JobState.WATCHING,
+            clock_ms=start_clock(now_ms, clock),
+            ending="",
+            ending_event="",
+            missing_ms=0,
+            missing_reads=0,
+        )
     return job
 
 
-def _begin_retry(job: Job, retried: Mapping[str, str], *, now_ms: int, clock: str) -> Job:
-    if not retried or set(retried.values()) <= set(job.awaited):
+def _begin_retry(job: Job, retry: Retry, *, now_ms: int, clock: str) -> Job:
+    """Begin the run that a retry starts, unless its items were seen or announced before."""
+    known = {part for part, _ in job.parts} | set(job.awaited) | set(job.superseded)
+    if known.issuperset(retry.awaited):
         return job
-    if job.state is JobState.ENDED and job.ending not in NO_REAL_ENDING:
+    if job.state is JobState.TAIL or (has_ended(job) and job.ending not in GONE):
         job = start_run(job, now_ms=now_ms, clock=clock)
-    superseded = tuple(dict.fromkeys((*job.superseded, *retried)))
-    return replace(job, superseded=superseded, awaited=tuple(retried.values()))
-
-
-def _merge(known: Callback, new: Callback) -> Callback:
-    """Keep a live callback's identity and what it was told; take everything else from the repetition."""
+    superseded = tuple(dict.fromkeys((*job.superseded, *retry.superseded)))
+    awaited = tuple(dict.fromkeys((*job.awaited, *retry.awaited)))
     return replace(
+        job,
+        superseded=superseded,
+        awaited=tuple(each for each in awaited if each not in superseded),
+        parts=tuple(each for each in job.parts if each[0] not in superseded),
+    )
+
+
+def _repeat(job: Job, known: Callback, new: Callback, *, hasten: bool) -> Enrolled:
+    """Keep a live callback's identity and what it was told; take everything else from the repetition."""
+    meant = max(known.from_run, new.from_run) if new.from_run or new.expect == known.expect else 0
+    merged = replace(
         new,
         id=known.id,
         created_ms=known.created_ms,
         url=known.url,
         state=CallbackState.WATCHING,
         expires_ms=max(known.expires_ms, new.expires_ms),
-        from_run=max(known.from_run, new.from_run),
+        from_run=meant,
         timed_out_run=known.timed_out_run,
         run_told=known.run_told,
+        outage=known.outage,
     )
+    callbacks = tuple(merged if each.id == known.id else each for each in job.callbacks)
+    return Enrolled(job=replace(job, callbacks=callbacks), callback=merged, updated=True, hasten=hasten)

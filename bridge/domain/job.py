@@ -18,10 +18,12 @@ class JobState(StrEnum):
     TAIL = "tail"  # timed out; read slowly for 24 h, an ending is late
 
 
+# One reading or one registration takes a job along one arrow. A 404 in the tail is counted there: the tail is slow, and
+# its end must not be forgotten. ENDED leads straight to TAIL when a run is seen whose `.timed_out` was told before.
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.WATCHING: frozenset({JobState.ENDED, JobState.MISSING, JobState.TAIL}),
     JobState.MISSING: frozenset({JobState.WATCHING, JobState.ENDED, JobState.TAIL}),
-    JobState.TAIL: frozenset({JobState.ENDED, JobState.MISSING, JobState.WATCHING}),
+    JobState.TAIL: frozenset({JobState.ENDED, JobState.WATCHING}),
     JobState.ENDED: frozenset({JobState.WATCHING, JobState.MISSING, JobState.TAIL}),  # run n + 1; or gone
 }
 
@@ -59,6 +61,7 @@ class Callback(Struct, frozen=True, array_like=True, kw_only=True):
     closed_ms: int = 0
     timed_out_run: int = 0  # the last run whose `.timed_out` was told to it
     run_told: int = 0  # the last run whose ending was told to it, or kept from it by its filter
+    outage: str = ""  # the outage last told to it
 
 
 class Job(Struct, frozen=True, array_like=True, kw_only=True):
@@ -78,7 +81,7 @@ class Job(Struct, frozen=True, array_like=True, kw_only=True):
     status: str = ""  # the upstream's last word
     ending: str = ""  # this run's ending word, while state is ENDED (or TAIL: "timed_out")
     ending_event: str = ""  # the id of the event that says so
-    told: tuple[str, ...] = ()  # "run:name" of facts that already have events
+    told: tuple[str, ...] = ()  # "run:name" of facts that already have events and could be found again
     parts: tuple[tuple[str, str], ...] = ()  # (id, ending word or "") of items or deliveries last seen
     superseded: tuple[str, ...] = ()  # items that a later run replaced
     persona: str = ""
@@ -86,8 +89,8 @@ class Job(Struct, frozen=True, array_like=True, kw_only=True):
     seen: bool = False
     missing_ms: int = 0  # first 404 of this absence
     missing_reads: int = 0
-    tail_ms: int = 0  # when the slow tail stops
-    outage: str = ""  # the outage last told to subscriptions
+    tail_ms: int = 0  # when the slow tail stops; 0 unless the last deadline was told as `.timed_out`
+    outage: str = ""  # the outage last told, while it lasts
     awaited: tuple[str, ...] = ()  # items that must be seen before this run can end
 
 
@@ -153,7 +156,9 @@ class Delivery(Struct, frozen=True, array_like=True, kw_only=True):
     resend: bool = False  # asked for by a person: marked webhook-resend
     reason: str = ""  # why it is parked or cancelled
     done_ms: int = 0
-    resume_ms: int = 0  # when the schedule goes on after an extra attempt, 0: the next attempt is no extra one
+    resume_ms: int = (
+        0  # when the schedule goes on after an extra attempt, 0: the next attempt is no extra one
+    )
 
 
 class EventRecord(Struct, frozen=True, array_like=True, kw_only=True):

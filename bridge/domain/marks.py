@@ -20,18 +20,22 @@ KEPT = 20
 
 
 def mark_poll(log: PollLog, reading: Reading, at: Moment) -> PollLog:
-    """Write one reading into the log: counts, streak of broken answers, pace in force, and its mark."""
+    """Write one reading into the log: counts, streak of broken answers, pace in force, and its mark.
+
+    A 429 says nothing of the upstream's health: it neither makes a streak nor ends one.
+    """
     word, note = _describe(reading)
     mark = Mark(at_ms=at.now_ms, word=word, note=note, ms=at.took_ms)
     marks = (*log.marks[-(KEPT - 1) :], mark)
     broken = isinstance(reading, Broken | Unavailable)
+    streak = log.streak + 1 if broken else log.streak if isinstance(reading, Limited) else 0
     if isinstance(reading, Seen):
         timing = reading.observation.timing
         log = replace(log, interval_s=timing.interval_s, timeout_s=timing.timeout_s, digest=at.digest)
     return replace(
         log,
         polls=log.polls + 1,
-        streak=log.streak + 1 if broken else 0,
+        streak=streak,
         last_ms=at.now_ms,
         marks=marks,
     )

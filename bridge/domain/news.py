@@ -38,7 +38,8 @@ class Moment:
 class News:
     """One fact with its name (unique in its run) and type; `closes` ends the callbacks that take one call.
 
-    `only` limits it to some callbacks (their own time-outs), None means all.
+    `only` names the callbacks it is for, who hear it even where it has its event already (their own time-outs, an
+    outage they were not told of); None means all that are there when it is told for the first time.
     """
 
     name: str
@@ -46,6 +47,21 @@ class News:
     fact: Fact
     closes: bool = False
     only: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one reading alone does: the job moved on, and its news.
+
+    `confirms` says that the reading showed the very ending in which the job now stands: only then may an ending that
+    was told before be told to a callback that came after it.
+    """
+
+    job: Job
+    news: tuple[News, ...] = ()
+    confirms: bool = False
+    replaced: tuple[str, ...] = ()
+    data: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +87,7 @@ class Fresh:
 class Advance:
     """A job moved on: its new records, what to tell whom, and when to read again (None: not any more).
 
-    `data` is the object to keep, None when it did not change. `replaced` are items a new run did away with.
+    `data` is the object to keep, None when none was shown. `replaced` are items a new run did away with.
     """
 
     job: Job

@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from bridge.domain.absence import awaits_confirmation
 from bridge.domain.cadence import (
     CONFIRM_S,
     GRACE_S,
@@ -12,8 +13,8 @@ from bridge.domain.cadence import (
     backoff_s,
     interval_ms,
 )
-from bridge.domain.deadlines import is_live
-from bridge.domain.job import CallbackState, Job, JobState, PollLog
+from bridge.domain.deadlines import has_deadline_ahead, is_live
+from bridge.domain.job import Callback, CallbackState, Job, JobState, PollLog
 from bridge.domain.news import Moment, Traits
 from bridge.domain.reading import (
     Broken,
@@ -30,11 +31,13 @@ from bridge.domain.reading import (
 
 def expire(job: Job, *, now_ms: int) -> Job:
     """Close the callbacks that take everything once their `expires_at` has come; they have had their events."""
+    if not any(_has_expired(callback, now_ms) for callback in job.callbacks):
+        return job
     return replace(
         job,
         callbacks=tuple(
             replace(callback, state=CallbackState.ENDED, closed_ms=now_ms)
-            if is_live(callback) and not callback.once and now_ms >= callback.expires_ms
+            if _has_expired(callback, now_ms)
             else callback
             for callback in job.callbacks
         ),
@@ -42,10 +45,11 @@ def expire(job: Job, *, now_ms: int) -> Job:
 
 
 def is_done(job: Job, *, now_ms: int) -> bool:
-    """Say whether nobody waits for this job any more: no live callback, and no tail left."""
+    """Say whether nobody waits for this job any more: no live callback, and no tail for one that timed out."""
     if any(is_live(callback) for callback in job.callbacks):
         return False
-    return job.state is not JobState.TAIL or now_ms >= job.tail_ms
+    timed_out = any(callback.state is CallbackState.TIMED_OUT for callback in job.callbacks)
+    return not timed_out or now_ms >= job.tail_ms
 
 
 def plan_next(
@@ -60,14 +64,16 @@ def plan_next(
             return max(until - at.now_ms, 1000)
         case Refused() | Forbidden():
             return pace.ms(OUTAGE_RETRY_S if at.outage else CONFIRM_S)
+        case Missing() if awaits_confirmation(job):
+            return min(normal, pace.ms(CONFIRM_S))
         case _ if is_slow(job):
             return pace.ms(TAIL_INTERVAL_S)
         case Unavailable(wait_s=wait_s):
-            return pace.ms(wait_s)
+            return max(pace.ms(wait_s), normal)
         case Broken():
             return pace.ms(backoff_s(log.streak))
         case Missing():
-            return _after_missing(job, normal, at=at, pace=pace)
+            return normal if job.seen else _within_grace(job, normal, at=at, pace=pace)
         case Seen(observation=observation) if observation.idle:
             return _while_idle(observation, normal, at=at, pace=pace)
         case _:
@@ -75,16 +81,19 @@ def plan_next(
 
 
 def is_slow(job: Job) -> bool:
-    """Say whether only late news can come: timed out, or ended with nobody waiting for another run."""
-    waits = any(is_live(callback) and callback.from_run > job.run for callback in job.callbacks)
-    return job.state is JobState.TAIL or (job.state is JobState.ENDED and not waits)
+    """Say whether only late news can come: timed out or ended, and every callback was told so."""
+    waits = any(has_deadline_ahead(job, callback) for callback in job.callbacks)
+    return job.state in (JobState.TAIL, JobState.ENDED) and not waits
 
 
-def _after_missing(job: Job, normal: int, *, at: Moment, pace: Pace) -> int:
-    if job.seen:
-        return normal if job.missing_reads > 1 else min(normal, pace.ms(CONFIRM_S))
+def _has_expired(callback: Callback, now_ms: int) -> bool:
+    return is_live(callback) and not callback.once and now_ms >= callback.expires_ms
+
+
+def _within_grace(job: Job, normal: int, *, at: Moment, pace: Pace) -> int:
+    """An id never seen is read on its interval, and at the end of its grace."""
     left = job.missing_ms + pace.ms(GRACE_S) - at.now_ms
-    return min(normal, max(left, 1))
+    return min(normal, left) if left > 0 else min(normal, pace.ms(CONFIRM_S))
 
 
 def _while_idle(observation: Observation, normal: int, *, at: Moment, pace: Pace) -> int:

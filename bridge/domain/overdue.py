@@ -1,66 +1,65 @@
 """`.timed_out`: told to a callback after a read, begun past its deadline, that showed no ending."""
 
-from dataclasses import dataclass
-
 from msgspec.structs import replace
 
+from bridge.domain.absence import awaits_confirmation
 from bridge.domain.cadence import TAIL_LASTS_S, Pace
-from bridge.domain.deadlines import has_deadline_ahead, is_overdue
-from bridge.domain.event_types import event_type
-from bridge.domain.events import Fact, build_error
-from bridge.domain.job import Job, JobState, PollLog
+from bridge.domain.deadlines import awaited_run, deadline_ms, has_deadline_ahead, is_live, is_overdue
+from bridge.domain.facts import say_timed_out
+from bridge.domain.job import Callback, Job, JobState, PollLog
 from bridge.domain.news import Moment, News, Traits
-from bridge.domain.reading import Forbidden, Limited, Outcome, Reading, Refused, Seen
+from bridge.domain.reading import Forbidden, Limited, Missing, Reading, Refused, Seen
+from bridge.domain.runs import has_ended
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overdue:
-    """The job and the time-outs to tell."""
-
-    job: Job
-    news: tuple[News, ...] = ()
-
-
-def tell(job: Job, log: PollLog, reading: Reading, *, at: Moment, traits: Traits, pace: Pace) -> Overdue:
-    """Tell the callbacks whose deadline had passed when the read began; a 429 is no read."""
-    if isinstance(reading, Limited):
-        return Overdue(job=job)
+def list_overdue(
+    job: Job, log: PollLog, reading: Reading, *, at: Moment, traits: Traits, pace: Pace
+) -> tuple[News, ...]:
+    """List the time-outs that a reading makes true, for callbacks that it did not tell of an ending."""
+    if not _is_read(job, reading, at):
+        return ()
     timeout_s = log.timeout_s or traits.timing.timeout_s
-    late: dict[int, set[str]] = {}
+    late: dict[int, list[Callback]] = {}
     for callback in job.callbacks:
-        waits_for = max(job.run, callback.from_run)
-        ended = job.state is JobState.ENDED and waits_for == job.run
-        if not ended and is_overdue(job, callback, begun_ms=at.begun_ms, timeout_s=timeout_s, pace=pace):
-            late.setdefault(waits_for, set()).add(callback.id)
-    news = tuple(_timed_out(job, reading, run, frozenset(ids)) for run, ids in late.items())
-    return Overdue(job=job, news=news)
+        if is_overdue(job, callback, begun_ms=at.begun_ms, timeout_s=timeout_s, pace=pace):
+            late.setdefault(awaited_run(job, callback), []).append(callback)
+    return tuple(
+        say_timed_out(
+            job,
+            reading.observation if isinstance(reading, Seen) else None,
+            run=run,
+            due_ms=min(deadline_ms(job, each, timeout_s=timeout_s, pace=pace) for each in callbacks),
+            refused=isinstance(reading, Refused | Forbidden),
+            only=[each.id for each in callbacks],
+        )
+        for run, callbacks in late.items()
+    )
+
+
+def _is_read(job: Job, reading: Reading, at: Moment) -> bool:
+    """Say whether a reading may end a watch: a 429 is no read, a surprise is one only when it is confirmed."""
+    match reading:
+        case Limited():
+            return False
+        case Refused() | Forbidden():
+            return bool(at.outage)
+        case Missing():
+            return not awaits_confirmation(job)
+        case _:
+            return True
 
 
 def begin_tail(job: Job, *, at: Moment, told: bool) -> Job:
-    """Start the slow tail when the last deadline of a job that has not ended was told."""
-    ahead = any(has_deadline_ahead(job, callback) for callback in job.callbacks)
-    if not told or ahead or job.state in (JobState.ENDED, JobState.TAIL):
+    """Start the slow tail once no callback has a deadline ahead of it.
+
+    `told` says that this reading made the last one pass. A job that stands ended has its tail too, when it was the
+    next run that did not come.
+    """
+    if any(has_deadline_ahead(job, callback) for callback in job.callbacks):
         return job
-    return replace(
-        job, state=JobState.TAIL, ending="timed_out", tail_ms=at.now_ms + round(TAIL_LASTS_S * 1000)
-    )
-
-
-def _timed_out(job: Job, reading: Reading, run: int, callbacks: frozenset[str]) -> News:
-    seen = reading.observation if isinstance(reading, Seen) else None
-    refused = isinstance(reading, Refused | Forbidden)
-    fact = Fact(
-        word="timed_out",
-        kind=job.kind,
-        job_id=job.id,
-        status=job.status,
-        outcome=Outcome.UNKNOWN,
-        error=build_error("timed_out", None, unauthorized=refused),
-        summary=None,
-        related=seen.related if seen else {},
-        data=seen.data if seen else {"id": job.id},
-        run=run,
-        late=False,
-    )
-    kind = event_type(job.kind, "timed_out")
-    return News(name="timed_out", type=kind, fact=fact, closes=True, only=callbacks)
+    open_run = job.state in (JobState.WATCHING, JobState.MISSING) and not has_ended(job)
+    if told or (open_run and not job.tail_ms and any(is_live(callback) for callback in job.callbacks)):
+        job = replace(job, tail_ms=at.now_ms + round(TAIL_LASTS_S * 1000))
+    if not open_run or job.tail_ms <= at.now_ms:
+        return job
+    return replace(job, state=JobState.TAIL, ending="timed_out")
