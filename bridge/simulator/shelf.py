@@ -54,7 +54,6 @@ class Job:
         """Give the job another life."""
         self.life = life
         self._since, self._until = math.inf, -math.inf
-        self._seen = self._body = None
 
     def change(self, now: float, steps: Iterable[Step]) -> None:
         """Add steps, their times counted from now."""

@@ -1,14 +1,10 @@
 """A simulator behind a real socket, with a clock that tests move."""
 
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from tests.simulator.simulated import Sim, SimMaker  # a folder without a package
+from tests.simulator.simulated import Sim, SimMaker
 
 
 @pytest.fixture
