@@ -4,6 +4,8 @@
 """
 
 import asyncio
+import os
+import platform
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, ClassVar, cast
@@ -28,8 +30,9 @@ POLL_SLOTS = 64
 SEND_SLOTS = 512
 SUSPECT_SLOTS = 384
 RESTART_S = 1.0
-CLOCK_EVERY_S = 30.0
+BEAT_EVERY_S = 5.0
 STOP_GRACE_S = 32.0
+WORKER = f"{platform.node()}:{os.getpid()}"
 
 log = structlog.get_logger()
 
@@ -43,7 +46,7 @@ async def start(context: dict[str, Any]) -> None:
     services = await stack.enter_async_context(open_services(settings, clock_ms=clock.now_ms))
     context["services"] = services
     await bootstrap(services)
-    await read_clock(services, clock)
+    await beat(services, clock)
     pumps = context["pumps"] = [
         Pump(services.store.poll, Polling(services), slots=POLL_SLOTS, clock=clock, shard_of=_poll_shard),
         Pump(
@@ -56,7 +59,7 @@ async def start(context: dict[str, Any]) -> None:
     ]
     context["tasks"] = [
         *(asyncio.create_task(supervise(pump.run)) for pump in pumps),
-        asyncio.create_task(supervise(lambda: keep_clock(services, clock))),
+        asyncio.create_task(supervise(lambda: keep_beating(services, clock))),
     ]
     log.info("worker.ready")
 
@@ -69,17 +72,18 @@ def _send_shard(task: Any) -> str:
     return str(task.delivery.record.id[4])
 
 
-async def read_clock(services: Services, clock: StoreClock) -> None:
-    """Take over the store's time."""
+async def beat(services: Services, clock: StoreClock) -> None:
+    """Show that this worker lives, and take over the store's time: a suspended machine's clock may have stood still."""
     seconds, micros = await services.store.redis.time()
     clock.set(seconds * 1000 + micros // 1000)
+    await services.store.heartbeats.beat(WORKER, clock.now_ms())
 
 
-async def keep_clock(services: Services, clock: StoreClock) -> None:
-    """Take over the store's time again and again: a suspended machine's monotonic clock may have stood still."""
+async def keep_beating(services: Services, clock: StoreClock) -> None:
+    """Beat again and again."""
     while True:
-        await asyncio.sleep(CLOCK_EVERY_S)
-        await read_clock(services, clock)
+        await asyncio.sleep(BEAT_EVERY_S)
+        await beat(services, clock)
 
 
 async def supervise(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -98,6 +102,8 @@ async def stop(context: dict[str, Any]) -> None:
     for task in context.get("tasks", []):
         task.cancel()
     await asyncio.gather(*context.get("tasks", []), return_exceptions=True)
+    if "services" in context:
+        await context["services"].store.heartbeats.leave(WORKER)
     if "stack" in context:
         await context["stack"].aclose()
     log.info("worker.stopped")

@@ -6,11 +6,11 @@ from importlib.resources import files
 
 from aiohttp import web
 
-from bridge.api.metrics import METRICS, Metrics
+from bridge.api.metrics import Metrics
 from bridge.api.openapi import build_document
 from bridge.api.replies import reply, to_json
 from bridge.api.routing import API, Route
-from bridge.api.shapes import HealthShape
+from bridge.api.shapes import HealthShape, ReadinessShape
 from bridge.errors import Unavailable
 
 PATIENCE_S = 3.0
@@ -33,19 +33,22 @@ async def show_health(_: web.Request) -> web.StreamResponse:
 
 
 async def show_readiness(request: web.Request) -> web.StreamResponse:
-    """Say that the store answers too"""
+    """Say that the store answers too, and how many workers live"""
+    services = request.app[API].services
     try:
         async with asyncio.timeout(PATIENCE_S):
-            await request.app[API].services.store.redis.ping()
+            workers = await services.store.heartbeats.count(services.clock_ms())
     except TimeoutError:
         raise Unavailable("the store does not answer: try again in a moment") from None
-    answer: HealthShape = {"status": "ok"}
+    answer: ReadinessShape = {"status": "ok", "workers": workers}
     return reply(answer)
 
 
-async def show_metrics(_: web.Request) -> web.StreamResponse:
+async def show_metrics(request: web.Request) -> web.StreamResponse:
     """Give this process's counters in Prometheus' text format"""
-    return web.Response(body=METRICS.render(), headers={"Content-Type": Metrics.content_type})
+    return web.Response(
+        body=request.app[API].metrics.render(), headers={"Content-Type": Metrics.content_type}
+    )
 
 
 def describe(routes: Sequence[Route]) -> Open:
@@ -80,7 +83,7 @@ def open_routes() -> list[Route]:
     """The routes that need no key, as OpenAPI tells of them."""
     return [
         _open("/healthz", show_health, HealthShape),
-        _open("/readyz", show_readiness, HealthShape),
+        _open("/readyz", show_readiness, ReadinessShape),
         _open("/metrics", show_metrics, "text/plain"),
     ]
 

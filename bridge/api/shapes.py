@@ -334,6 +334,13 @@ class AccountPage(TypedDict):
 
 
 class HealthShape(TypedDict):
-    """The process answers (`/healthz`), and the store too (`/readyz`)."""
+    """The process answers (`/healthz`)."""
 
     status: Literal["ok"]
+
+
+class ReadinessShape(TypedDict):
+    """The store answers too, and so many workers have shown lately that they live (`/readyz`)."""
+
+    status: Literal["ok"]
+    workers: int

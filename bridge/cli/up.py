@@ -21,7 +21,6 @@ from bridge.cli.store_keeper import running_store
 from bridge.settings import Settings
 
 PORT_PATIENCE_S = 3.0  # an API whose `up` was killed may just be ending
-DEMO_TIMEOUT_S = 30.0
 HOPELESS_DEATHS = 5
 LOOK_EVERY_S = 0.1
 TELL_EVERY_S = 15.0
@@ -50,14 +49,16 @@ async def _up(settings: Settings, terminal: Terminal) -> int:
         demo = plan_demo(settings)
         async with running_store(settings, say=terminal.say, stop=wishes.stop) as redis_url:
             environment = child_environment(settings, keys, demo, redis_url=redis_url)
-            async with _running_demo(demo, environment, terminal, wishes):
-                children = [
-                    Child(name, own_command(name), environment, say=terminal.say)
-                    for name in ("api", "worker")
-                ]
-                async with _running(children, wishes):
-                    await _serve(settings, keys, children, terminal, wishes, demo=demo is not None)
-                    terminal.say("up", "stopping; attempts in flight get up to 35 s (again: at once)")
+            emulated = _plan_simulator(demo, environment, terminal)
+            workers = [
+                Child(name, own_command(name), environment, say=terminal.say) for name in ("api", "worker")
+            ]
+            # Left in the other order: what works ends first, then what it works with.
+            async with _running([child for child, _ in emulated], wishes), _running(workers, wishes):
+                await _serve(
+                    settings, keys, workers=workers, emulated=emulated, terminal=terminal, wishes=wishes
+                )
+                terminal.say("up", "stopping; attempts in flight get up to 35 s (again: at once)")
     finally:
         os.close(lock)
     terminal.say("up", "stopped")
@@ -101,46 +102,35 @@ async def _running(children: Sequence[Child], wishes: Wishes) -> AsyncIterator[N
         await asyncio.gather(*tasks)
 
 
-@asynccontextmanager
-async def _running_demo(
-    demo: Demo | None, environment: dict[str, str], terminal: Terminal, wishes: Wishes
-) -> AsyncIterator[None]:
+def _plan_simulator(
+    demo: Demo | None, environment: dict[str, str], terminal: Terminal
+) -> list[tuple[Child, asyncio.Event]]:
+    """The simulator, if one is wanted, and the event of its being ready."""
     if demo is None:
-        yield
-        return
+        return []
     ready = asyncio.Event()
 
     def hear(line: str) -> None:
         if line.startswith("simulator ready "):
             ready.set()
 
-    simulator = Child("simulator", demo.command, environment, say=terminal.say, on_line=hear)
-    async with _running([simulator], wishes):
-        if not await _first_of(ready, wishes.stop, timeout_s=DEMO_TIMEOUT_S):
-            raise CommandError("the simulator did not start; its last lines are above")
-        yield
-
-
-async def _first_of(*events: asyncio.Event, timeout_s: float) -> bool:
-    tasks = [asyncio.create_task(event.wait()) for event in events]
-    done, waiting = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
-    return bool(done)
+    return [(Child("simulator", demo.command, environment, say=terminal.say, on_line=hear), ready)]
 
 
 async def _serve(
     settings: Settings,
     keys: Keys,
-    children: Sequence[Child],
+    *,
+    workers: Sequence[Child],
+    emulated: Sequence[tuple[Child, asyncio.Event]],
     terminal: Terminal,
     wishes: Wishes,
-    *,
-    demo: bool,
 ) -> None:
     """Show the banner once all is ready, then the demo's inbox, until told to stop."""
+    demo = bool(emulated)
+    children = [*workers, *(child for child, _ in emulated)]
     async with ApiClient(local_url(settings), keys.api_key) as api:
-        if not await _wait_ready(api, children, terminal, wishes):
+        if not await _wait_ready(api, children, [ready for _, ready in emulated], terminal, wishes):
             return
         following = (
             asyncio.create_task(follow_inbox(api, lambda line: terminal.say("inbox", line))) if demo else None
@@ -153,15 +143,21 @@ async def _serve(
                 await following
 
 
-async def _wait_ready(api: ApiClient, children: Sequence[Child], terminal: Terminal, wishes: Wishes) -> bool:
-    """Wait for `/readyz`; False when told to stop, `CommandError` when a process cannot live."""
+async def _wait_ready(
+    api: ApiClient,
+    children: Sequence[Child],
+    events: Sequence[asyncio.Event],
+    terminal: Terminal,
+    wishes: Wishes,
+) -> bool:
+    """Wait for `/readyz` and all events; False when told to stop, `CommandError` when a process cannot live."""
     told = time.monotonic()
     while not wishes.stop.is_set():
         try:
             status, answer = await api.ask("GET", "/readyz")
         except CommandError:
             status, answer = 0, None
-        if status == 200:
+        if status == 200 and all(event.is_set() for event in events):
             return True
         for child in children:
             if child.deaths_in_a_row >= HOPELESS_DEATHS:
@@ -171,7 +167,8 @@ async def _wait_ready(api: ApiClient, children: Sequence[Child], terminal: Termi
         if time.monotonic() - told > TELL_EVERY_S:
             told = time.monotonic()
             terminal.say("up", f"still waiting: /readyz says {status or 'nothing'} {answer or ''}".rstrip())
-        await asyncio.sleep(LOOK_EVERY_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(wishes.stop.wait(), LOOK_EVERY_S)
     return False
 
 

@@ -97,6 +97,13 @@ class Health:
         ended, _ = await pipe.execute()
         return int(ended) > 0
 
+    async def forget(self, account: str) -> None:
+        """Forget every refusal and suspicion: the credential is another one."""
+        asked = self._redis.hkeys(self._place(account))
+        known = [name for name in await asked if name != b"version"]  # type: ignore[misc]  # redis-py types both clients at once
+        if known:
+            await self._redis.hdel(self._place(account), *known)  # type: ignore[misc]  # as above
+
     async def take_probe(self, account: str, now_ms: int, *, every_ms: int) -> bool:
         """Take the right to try a refused account again: True for one caller an interval."""
         place = self._place(account)

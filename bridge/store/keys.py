@@ -39,6 +39,7 @@ Key                       Type    Content                                       
 {g}:keys                  hash    sha256 of an API key -> ApiKey                          apikeys      when revoked
 {g}:accounts              hash    account id -> Account and its sealed credential         accounts     never
 {g}:credentials           hash    fingerprint of a credential -> account id               accounts     when replaced
+{g}:workers               zset    worker -> ms of its last sign of life                   heartbeats   when it is silent
 {g}:shards                string  number of shards, fixed at first start                  store        never
 {g}:pepper                string  sealed: the fingerprints' key                           store        never
 """
@@ -54,6 +55,7 @@ ACCOUNTS = "{g}:accounts"
 CREDENTIALS = "{g}:credentials"
 SHARDS = "{g}:shards"
 PEPPER = "{g}:pepper"
+WORKERS = "{g}:workers"
 
 
 def shard(identifier: str) -> str:

@@ -16,6 +16,7 @@ from bridge.store.commit import Change, Committer, Guard, Put
 from bridge.store.destinations import Destinations
 from bridge.store.feed import Feed
 from bridge.store.health import Health
+from bridge.store.heartbeats import Heartbeats
 from bridge.store.idempotency import Idempotency
 from bridge.store.inbox import Inbox
 from bridge.store.indexes import Indexes
@@ -53,6 +54,7 @@ class Store:
         self.apikeys = ApiKeys(redis, clock_ms=clock_ms, dice=dice)
         self.destinations = Destinations(redis)
         self.feed = Feed(redis, shards)
+        self.heartbeats = Heartbeats(redis)
         self.inbox = Inbox(redis)
         self.idempotency = Idempotency(redis, dice=dice)
         self.indexes = Indexes(redis, shards)
