@@ -1,7 +1,7 @@
 """A real server for the store's tests, and fakeredis where it can follow."""
 
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from redis.asyncio.client import Pipeline
 from redis.exceptions import ConnectionError as NotReadyError
 
 from bridge.store.engines import find_engine
+from bridge.store.store import Store
 
 
 class Server:
@@ -43,6 +44,7 @@ class Server:
         return Redis(unix_socket_path=str(self.socket))
 
     def stop(self) -> None:
+        """Kill -9."""
         self._process.kill()
         self._process.wait()
 
@@ -73,19 +75,51 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[[], Server]]:
+    """Starts servers on one directory, one after the other has been killed."""
+    started: list[Server] = []
+
+    def start() -> Server:
+        started.append(Server(tmp_path))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+async def emptied(redis: Redis) -> Redis:
+    await redis.flushall()
+    await redis.config_set("maxmemory", "0")
+    return redis
+
+
+@pytest.fixture
 async def real(server: Server) -> AsyncIterator[Redis]:
     """An empty real server."""
     async with server.client() as redis:
-        await redis.flushall(asynchronous=False)
-        await redis.config_set("maxmemory", "0")
-        yield redis
+        yield await emptied(redis)
 
 
 @pytest.fixture(params=["valkey", "fakeredis"])
 async def redis(request: pytest.FixtureRequest) -> AsyncIterator[Redis]:
     """An empty store, once real and once faked: the same tests for both."""
-    if request.param == "valkey":
-        yield request.getfixturevalue("real")
+    if request.param == "fakeredis":
+        async with HeaderlessRedis() as fake:
+            yield fake
         return
-    async with HeaderlessRedis(lua_modules={"cjson"}) as fake:
-        yield fake
+    server: Server = request.getfixturevalue("server")
+    async with server.client() as redis:
+        yield await emptied(redis)
+
+
+@pytest.fixture
+def clock() -> list[int]:
+    """A hand clock: its only item is now, in ms."""
+    return [1_795_000_000_000]
+
+
+@pytest.fixture
+async def store(redis: Redis, clock: list[int]) -> Store:
+    """A store of three shards."""
+    return await Store.open(redis, keys=[b"k" * 32], shards=3, aof=False, clock_ms=lambda: clock[0])

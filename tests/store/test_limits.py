@@ -1,0 +1,115 @@
+"""What a full store refuses and what it never does; and that durable means on disk. On a real server only."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from bridge.store.commit import Change, Committer, Due, Guard, Put, Rank, StoreFull, StoreNotDurable
+from bridge.store.destinations import Destinations
+from bridge.store.feed import Feed
+from bridge.store.health import Health
+from bridge.store.idempotency import Idempotency
+from bridge.store.inbox import Inbox
+from bridge.store.lanes import Lanes, Settled
+from bridge.store.scripts import SCRIPTS, Call, run_many
+
+J = "{a}:j:1"
+
+
+def new_job(number: int) -> Change:
+    key = f"{{a}}:j:{number}"
+    return Change("a", (Guard(key, None),), (Put(key, b"j"), Due("poll", "acc", str(number), 0, "sooner")))
+
+
+@pytest.fixture
+async def full(real: Redis) -> AsyncIterator[Redis]:
+    """A server at its memory limit, with one job due and one record that its worker will write."""
+    await Committer(real, aof=False).commit(new_job(1))
+    await real.config_set("maxmemory", "1")
+    yield real
+    await real.config_set("maxmemory", "0")
+
+
+async def test_a_full_store_refuses_new_work_whole(full: Redis) -> None:
+    """Nothing of a refused registration is written, be it alone or one of many."""
+    committer = Committer(full, aof=True)
+    with pytest.raises(StoreFull):
+        await committer.commit(new_job(2), new_work=True)
+    with pytest.raises(StoreFull):
+        await committer.commit_many([new_job(2), new_job(3)], new_work=True, durable=True)
+    with pytest.raises(StoreFull):
+        await Idempotency(full).begin("prj_1", "key", b"f")
+    with pytest.raises(StoreFull):
+        await Inbox(full).add("prj_1", b"{}")
+    assert sorted(await full.keys("*")) == [J.encode(), b"{a}:poll:lanes", b"{a}:poll:q:acc"]
+
+
+async def test_a_full_store_goes_on_with_what_it_has(full: Redis) -> None:
+    """Claiming, settling, observing, publishing and noting need memory too, and get it."""
+    lanes = Lanes(full, "poll", "a")
+    held = await lanes.claim("a", [("acc", 1)], most=9, page=9, lease_ms=60_000)
+    assert [item.member for item in held.items] == ["1"]
+    await Committer(full, aof=False).commit(Change("a", (), (Due("poll", "acc", "1", 0, "sooner"),)))
+    assert await lanes.settle("a", [Settled("acc", "1", held.token, 5, J, b"observed" * 50)]) == []
+    observed = Change(
+        "a", (Guard(J, b"observed" * 50),), (Put("{a}:e:1", b"e"), Rank("{a}:outbox", "evt_a", 1))
+    )
+    assert await Committer(full, aof=False).commit(observed) == "done"
+    await lanes.block("a", "acc", for_ms=9)
+    await lanes.unblock("a", "acc", due_all=True)
+    assert await Feed(full, "a").publish("prj_1", ["evt_a"]) == [1]
+    assert await Destinations(full).note_failure("a", "lane") == 1
+    health = Health(full, lambda _account: "a")
+    assert await health.note_refused("acc", 1) == "suspect"
+    assert await health.note_vanished("acc", "job", 1, 1000) == 1
+
+
+async def test_a_durable_commit_has_waited_for_the_disk(real: Redis) -> None:
+    """The script is followed by a WAITAOF, and its answer is waited for."""
+    assert await Committer(real, aof=True).commit(new_job(1), new_work=True, durable=True) == "done"
+    stats = await real.info("commandstats")
+    assert stats["cmdstat_waitaof"]["calls"] >= 1
+
+
+async def test_a_store_without_a_file_is_not_asked_to_wait(real: Redis) -> None:
+    """With `aof=False` a durable commit is a commit."""
+    await real.config_resetstat()
+    assert await Committer(real, aof=False).commit(new_job(1), durable=True) == "done"
+    assert "cmdstat_waitaof" not in await real.info("commandstats")
+
+
+async def test_what_the_disk_does_not_confirm_is_not_called_durable(real: Redis) -> None:
+    """A server that cannot confirm (here: its file was switched off) makes the change and says so."""
+    await real.config_set("appendonly", "no")
+    try:
+        with pytest.raises(StoreNotDurable):
+            await Committer(real, aof=True).commit(new_job(1), durable=True)
+        assert await real.get(J) == b"j"
+        retried = await Committer(real, aof=False).commit(new_job(1))
+        assert retried == "done"
+    finally:
+        await real.config_set("appendonly", "yes")
+
+
+async def test_a_script_that_fails_for_another_reason_raises_its_own_error(real: Redis) -> None:
+    """A wrong type under a key is neither "full" nor "not durable"."""
+    await real.set("{p:x}:feed", b"no zset")
+    call = Call(SCRIPTS["publish_v1"], ("{p:x}:feed", "{p:x}:pos"), ("evt_a",))
+    with pytest.raises(Exception, match="WRONGTYPE"):
+        await run_many(real, [call], durable=True)
+
+
+async def test_what_was_durable_outlives_kill_9(start_server: Callable[[], Any]) -> None:
+    """Killed right after the answer, the server comes back with the jobs and their places in the queue."""
+    server = start_server()
+    async with server.client() as redis:
+        committer = Committer(redis, aof=True)
+        outcomes = await committer.commit_many([new_job(number) for number in range(50)], durable=True)
+        server.stop()
+    assert outcomes == ["done"] * 50
+    async with start_server().client() as redis:
+        held = await Lanes(redis, "poll", "a").claim("a", [("acc", 0)], most=99, page=99, lease_ms=1000)
+        assert len(held.items) == 50
+        assert await redis.exists(*(f"{{a}}:j:{number}" for number in range(50))) == 50
