@@ -30,9 +30,7 @@ def advance(
     log = mark_poll(log, reading, at)
     step = _read(job, reading, at=at, traits=traits, pace=pace)
     told = tell(step.job, key, step.news, now_ms=at.now_ms)
-    late = (
-        catch_up(told.job, now_ms=at.now_ms) if step.confirms else tell(told.job, key, (), now_ms=at.now_ms)
-    )
+    late = catch_up(told.job, now_ms=at.now_ms) if step.confirms else Telling(job=told.job)
     due = overdue.list_overdue(late.job, log, reading, at=at, traits=traits, pace=pace)
     timed_out = tell(late.job, key, due, now_ms=at.now_ms)
     job = overdue.begin_tail(expire(timed_out.job, now_ms=at.now_ms), at=at, told=bool(due))

@@ -18,7 +18,6 @@ from bridge.domain.progress import advance
 from bridge.domain.reading import (
     Broken,
     Forbidden,
-    Limited,
     Missing,
     Odd,
     Reading,
