@@ -4,12 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from redis.exceptions import RedisError
-
 from bridge.cli.child import FIRST_PAUSE_S, LONGEST_PAUSE_S, LOOP_AFTER_DEATHS, Say
 from bridge.cli.errors import CommandError
 from bridge.settings import Settings
-from bridge.store.connect import UnfitStoreError, check_store, connect
 from bridge.store.embedded import EmbeddedStore, EmbeddedStoreError
 from bridge.store.engines import NoEngineError
 from bridge.store.sockets import SocketPlaceError
@@ -47,6 +44,10 @@ async def running_store(settings: Settings, *, say: Say, stop: asyncio.Event) ->
 
 async def _wait_for_server(settings: Settings, say: Say, stop: asyncio.Event) -> None:
     """Give a server that is just starting some time; refuse one that cannot be trusted with callbacks."""
+    from redis.exceptions import RedisError  # noqa: PLC0415 -- a start with an embedded store is quicker without
+
+    from bridge.store.connect import UnfitStoreError, check_store, connect  # noqa: PLC0415 -- likewise
+
     deadline = asyncio.get_running_loop().time() + SERVER_PATIENCE_S
     waited = False
     while True:

@@ -31,7 +31,7 @@ def run(
         input=stdin,
         env=clean_environment() | environment,
         capture_output=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
 
@@ -141,7 +141,7 @@ async def test_doctor_asks_the_upstream_whether_it_knows_the_key(tmp_path: Path)
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+        line = (await asyncio.wait_for(process.stdout.readline(), 90)).decode()
         (url,) = re.findall(r"^simulator ready (http://127\.0\.0\.1:\d+)$", line.strip())
         async with aiohttp.ClientSession() as session, session.get(url + "/reelmirror/api/v1/x") as answer:
             assert answer.status == 401
@@ -149,7 +149,7 @@ async def test_doctor_asks_the_upstream_whether_it_knows_the_key(tmp_path: Path)
         bad = await asyncio.to_thread(run, "doctor", cwd=tmp_path, REELMIRROR_API_KEY="rm_a", REELMIRROR_BASE_URL=f"{url}/reelmirror/api")  # fmt: skip
     finally:
         process.send_signal(signal.SIGTERM)
-        status = await asyncio.wait_for(process.wait(), 30)
+        status = await asyncio.wait_for(process.wait(), 90)
     assert "✔ reelmirror accepts REELMIRROR_API_KEY" in good.stdout.decode()
     assert good.returncode == 0
     assert "✘ reelmirror refuses REELMIRROR_API_KEY" in bad.stdout.decode()

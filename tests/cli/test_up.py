@@ -15,7 +15,17 @@ from typing import Any
 import aiohttp
 import pytest
 
-pytestmark = pytest.mark.slow
+# Three to six starts of Python a test, beside other tests on few cores: limits for a machine that is busy.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+PATIENCE_S = 90.0
+
+
+def clean_environment() -> dict[str, str]:
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("REELBRIDGE_", "REELMIRROR_", "REELBOT_"))
+    }
 
 
 class Up:
@@ -35,7 +45,7 @@ class Up:
     def text(self) -> str:
         return "\n".join(self.lines)
 
-    async def until(self, said: str, *, times: int = 1, seconds: float = 60) -> "re.Match[str]":
+    async def until(self, said: str, *, times: int = 1, seconds: float = PATIENCE_S) -> "re.Match[str]":
         """Wait until a pattern has been said so often; the last match."""
         async with asyncio.timeout(seconds):
             while len(found := list(re.finditer(said, self.text, re.MULTILINE))) < times:
@@ -46,7 +56,7 @@ class Up:
     async def end(self, number: int = signal.SIGTERM) -> int:
         if self.process.returncode is None:
             self.process.send_signal(number)
-        status = await asyncio.wait_for(self.process.wait(), 60)
+        status = await asyncio.wait_for(self.process.wait(), PATIENCE_S)
         await self._reading
         return status
 
@@ -60,15 +70,10 @@ def start(tmp_path: Path) -> Start:
 
     @asynccontextmanager
     async def run(**environment: str) -> AsyncIterator[Up]:
-        clean = {
-            n: v
-            for n, v in os.environ.items()
-            if not n.startswith(("REELBRIDGE_", "REELMIRROR_", "REELBOT_"))
-        }
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bridge.cli.main", "up",
             cwd=tmp_path,
-            env=clean | {"REELBRIDGE_PORT": "0", "REELBRIDGE_POLL_SCALE": "0.1"} | environment,
+            env=clean_environment() | {"REELBRIDGE_PORT": "0", "REELBRIDGE_POLL_SCALE": "0.1"} | environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
@@ -102,7 +107,7 @@ def arguments_of(pid: int) -> str:
 
 
 async def wait_ended(pids: list[int]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while any(is_alive(pid) for pid in pids):  # noqa: ASYNC110 -- other processes set no event here
             await asyncio.sleep(0.05)
 
@@ -133,7 +138,7 @@ async def test_the_first_screen_leads_to_a_signed_callback(start: Start, tmp_pat
         assert (await up.until(r"Signing secret +(whsec_\S+)"))[1]
         made = await paste(curl, tmp_path)
         assert made["id"].startswith("cb_"), made
-        await up.until(r"inbox .*✔ sync_job\.completed  job demo-", seconds=30)
+        await up.until(r"inbox .*✔ sync_job\.completed  job demo-")
         await up.until(r"inbox .*webhook-signature: v1,")
         assert len((await paste(look, tmp_path))["data"]) == 1
         key = (tmp_path / "data/api-key").read_text().strip()
@@ -155,7 +160,7 @@ async def test_every_child_that_is_killed_comes_back(start: Start) -> None:
         for name, pid in before.items():
             os.kill(pid, signal.SIGKILL)
             await up.until("store .* runs again" if name == "valkey" else f"{'simulator' if name == 'simulate' else name} was killed by signal 9")  # fmt: skip
-        async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(PATIENCE_S), aiohttp.ClientSession() as session:
             while True:
                 try:
                     async with session.get(f"{url}/readyz") as answer:
@@ -190,15 +195,39 @@ async def test_a_taken_port_is_told_before_anything_starts(start: Start, tmp_pat
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         async with start(REELBRIDGE_PORT=str(port)) as up:
-            assert await asyncio.wait_for(up.process.wait(), 30) == 1
+            assert await asyncio.wait_for(up.process.wait(), PATIENCE_S) == 1
     assert f"port {port} on 127.0.0.1 is taken" in up.text
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["up.lock"]
 
 
-async def test_secrets_are_in_no_childs_arguments(start: Start, tmp_path: Path) -> None:
-    """Whoever lists processes learns no key."""
+async def test_commands_beside_a_running_up(start: Start, tmp_path: Path) -> None:
+    """Keys are made, listed and revoked; verify finds the secret; doctor is content; no process shows a key."""
     async with start() as up:
-        await up.until(r"^reelbridge is up at")
+        port = (await up.until(r"^reelbridge is up at http://127\.0\.0\.1:(\d+)"))[1]
+
+        async def run(*words: str, status: int = 0) -> str:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "bridge.cli.main", *words,
+                cwd=tmp_path, env=clean_environment() | {"REELBRIDGE_PORT": port, "COLUMNS": "200"},
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            )  # fmt: skip
+            out, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+            assert process.returncode == status, out
+            return out.decode()
+
+        made = (await run("keys", "create", "--name", "zap", "--scope", "read")).split()
+        key_id, key = made[0], next(word for word in made if word.startswith("brk_"))
+        listed = await run("keys", "list")
+        assert "zap" in listed
+        assert key_id in listed
+        assert key not in listed
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
+            for status, words in ((200, ("keys", "revoke", key_id)), (401, ("keys", "list"))):
+                async with session.get(f"http://127.0.0.1:{port}/v1/me") as answer:
+                    assert answer.status == status
+                await run(*words)
+        assert "ok: the secret is well formed" in await run("verify", status=1)
+        assert "is ready and knows the API key" in await run("doctor")
         keys = [(tmp_path / "data" / name).read_text().strip() for name in ("api-key", "master-keys")]
         for pid in children_of(up.process.pid).values():
             assert not any(key in arguments_of(pid) for key in keys)
