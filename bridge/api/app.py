@@ -11,6 +11,7 @@ from bridge.api.auth import Gate
 from bridge.api.door import listening
 from bridge.api.forwarded import Forwarding
 from bridge.api.guard import BODY_LIMIT, add_headers, bind, shape_errors
+from bridge.api.metrics import Metrics
 from bridge.api.routing import API, Api, Route
 from bridge.api.service import DOCS_FILES, describe, open_routes, serve_file
 from bridge.compose import bootstrap, open_services
@@ -45,7 +46,10 @@ def build_app(services: Services) -> web.Application:
         forwarding=Forwarding(
             settings.trusted_proxies, public_url=settings.public_url, fallback_url=settings.base_url
         ),
+        metrics=Metrics(),
+        stopping=asyncio.Event(),
     )
+    app.on_shutdown.append(_end_waits)
     app.on_response_prepare.append(add_headers)
     for route in KEYED_ROUTES:
         app.router.add_route(route.method, route.path, bind(route, api))
@@ -55,6 +59,11 @@ def build_app(services: Services) -> web.Application:
     for path, (name, content_type) in DOCS_FILES.items():
         app.router.add_get(path, serve_file(name, content_type))
     return app
+
+
+async def _end_waits(app: web.Application) -> None:
+    """Answer long polls now: a shutdown waits for requests under way."""
+    app[API].stopping.set()
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:

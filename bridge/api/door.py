@@ -52,6 +52,8 @@ class Door(RequestHandler):
         message: str | None = None,  # noqa: ARG002 -- aiohttp's signature; it may quote the request
     ) -> web.StreamResponse:
         """Answer what never became a request (a broken line, a header too long) with JSON, and close."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # nobody is there to be answered
         if request.writer.output_size > 0:
             raise ConnectionError("the answer had begun")
         log.info("api.bad_request", status=status, error=type(exc).__name__)

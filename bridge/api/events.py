@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
@@ -99,10 +100,12 @@ async def _wait(
         loop = asyncio.get_running_loop()
         until_s = loop.time() + query.wait
         while True:
-            await asyncio.sleep(min(LOOK_EVERY_S, max(0.0, until_s - loop.time())))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(LOOK_EVERY_S, max(0.0, until_s - loop.time()))):
+                    await call.api.stopping.wait()
             page = await _read(call, query, before, after)
             gone = call.request.transport is None or call.request.transport.is_closing()
-            if page[0] or gone or loop.time() >= until_s:
+            if page[0] or gone or call.api.stopping.is_set() or loop.time() >= until_s:
                 return page
     finally:
         _waiting.discard(token)

@@ -9,7 +9,6 @@ from aiohttp import web
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from bridge.api.auth import check_scope, read_key
-from bridge.api.metrics import METRICS
 from bridge.api.replies import reply, reply_error
 from bridge.api.routing import ANY_SCOPE, API, Api, Call, Route
 from bridge.errors import (
@@ -67,10 +66,18 @@ async def shape_errors(request: web.Request, handler: Inner) -> web.StreamRespon
     begun_s = time.perf_counter()
     try:
         answer = await handler(request)
-    except Exception as error:  # noqa: BLE001 -- the last door: whatever it is, the client gets JSON
+    except Exception as error:
+        if isinstance(error, ConnectionError) and _is_gone(request):
+            raise
         answer = _answer_error(request, error)
-    METRICS.count(_template(request), request.method, answer.status, time.perf_counter() - begun_s)
+    request.app[API].metrics.count(
+        _template(request), request.method, answer.status, time.perf_counter() - begun_s
+    )
     return answer
+
+
+def _is_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 def _answer_error(request: web.Request, error: Exception) -> web.Response:
@@ -130,8 +137,3 @@ async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Server"] = "reelbridge"
-
-
-def get_api(request: web.Request) -> Api:
-    """What all handlers share, for the few that need no key."""
-    return request.app[API]

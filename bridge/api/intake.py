@@ -1,5 +1,6 @@
 """From a request's bytes to a checked `CallbackRequest`: what no-code tools really send is understood here. Pure."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
@@ -19,7 +20,9 @@ URL_FIELDS = ("callback_url", "webhook_url", "url")
 EVENT_FIELDS = ("events", "event_types", "webhook_events_filter")
 RERUNNABLE = frozenset({"generated_post", "generated_media_item"})
 MONTH_S = 30 * 86400
-OBJECT_FIELDS = frozenset({*ENVELOPES, "metadata", "headers", "retried_items", "media_items", "deliveries"})
+OBJECT_FIELDS = frozenset(
+    {*ENVELOPES, "metadata", "headers", "retried_items", "media_items", "deliveries", "job_ids"}
+)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -103,6 +106,7 @@ def first_of(values: Mapping[str, Any], names: Iterable[str]) -> Any:
 
 def read_model(model: type[Model], values: Mapping[str, Any]) -> Model:
     """Check fields against a model; raises ValidationFailed for the first bad one, without its value."""
+    _check_characters(model, values)
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
@@ -111,11 +115,18 @@ def read_model(model: type[Model], values: Mapping[str, Any]) -> Model:
     raise ValidationFailed(field, _explain(field, problem["type"], problem["msg"]))
 
 
+def _check_characters(model: type[BaseModel], values: Mapping[str, Any]) -> None:
+    """Refuse what UTF-8 cannot write: it could neither be stored nor sent."""
+    for name in values.keys() & model.model_fields.keys():
+        try:
+            json.dumps(values[name], ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValidationFailed(name, "holds half of a character (a lone surrogate): remove it") from None
+
+
 def _explain(field: str, kind: str, message: str) -> str:
     if kind == "missing":
         return "missing: add it"
-    if kind == "string_unicode":
-        return "holds half of a character (a lone surrogate): remove it"
     return message.removeprefix("Value error, ").removeprefix(f"{field}: ")
 
 
@@ -151,10 +162,18 @@ def _open_objects(fields: Fields) -> dict[str, Any]:
     values = dict(fields.values)
     for name in fields.textual & OBJECT_FIELDS & values.keys():
         text = values[name]
-        if not isinstance(text, str) or not text.lstrip().startswith(("{", "[")):
-            continue  # metadata may be plain text; for others their own reader says what is wrong
-        values[name] = parse_json(text, field=name)
+        if isinstance(text, str) and text.lstrip().startswith(("{", "[")):
+            values[name] = _open_text(name, text)
     return values
+
+
+def _open_text(name: str, text: str) -> Any:
+    try:
+        return parse_json(text, field=name)
+    except ValidationFailed:
+        if name == "metadata":  # plain text that happens to begin like an object
+            return text
+        raise
 
 
 def _is_envelope(value: Any) -> bool:

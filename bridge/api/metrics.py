@@ -43,6 +43,3 @@ class Metrics:
     def render(self) -> bytes:
         """The exposition."""
         return generate_latest(self._registry)
-
-
-METRICS = Metrics()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.api.bodies import parse_json
 from bridge.errors import ValidationFailed
 from bridge.providers.registry import KINDS
 
@@ -127,6 +128,8 @@ def _missing(values: Mapping[str, Any]) -> str:
 
 
 def _read_ids(value: Any, field: str) -> tuple[str, ...]:
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        value = parse_json(value, field=field)
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(value, int) and not isinstance(value, bool):

@@ -4,20 +4,22 @@ import asyncio
 from collections.abc import Sequence
 
 from aiohttp import web
+from redis.exceptions import RedisError
 
 from bridge.api.fields import CallbackBody
 from bridge.api.idempotency import Answered, answer_once
 from bridge.api.intake import CallbackRequest, read_callback_request
-from bridge.api.metrics import METRICS
 from bridge.api.orders import plan_orders
 from bridge.api.replies import to_json
 from bridge.api.routing import Call, Routes
 from bridge.api.shapes import CallbackGroup, CallbackShape
 from bridge.api.views import view_callback
+from bridge.log import get_logger
 from bridge.services import registration
 from bridge.services.registration import Order, Registered
 
 VERIFIED_AT_ONCE = 10
+log = get_logger("bridge.api")
 ROUTES = Routes("Callbacks")
 
 
@@ -43,7 +45,7 @@ async def create_callback(call: Call) -> web.StreamResponse:
         if request.verify:
             await _verify(call, orders)
         registered.extend(await registration.register(call.services, call.project, orders))
-        METRICS.count_registrations(request.jobs.kind, len(registered))
+        call.api.metrics.count_registrations(request.jobs.kind, len(registered))
         return _answer(request, registered)
 
     outcome = await answer_once(call, work)
@@ -64,12 +66,19 @@ async def _send(call: Call, response: web.Response, fresh: Sequence[str]) -> Non
     try:
         await response.prepare(call.request)
         await response.write_eof()
-    except (ConnectionError, asyncio.CancelledError):
-        call.request.protocol.force_close()
-        raise
+    except ConnectionError:
+        log.info("api.client_gone", callbacks=len(fresh))  # aiohttp notices by itself and closes
     finally:
         if fresh:
-            await asyncio.shield(registration.answered(call.services, fresh))
+            await asyncio.shield(_release(call, fresh))
+
+
+async def _release(call: Call, fresh: Sequence[str]) -> None:
+    try:
+        await registration.answered(call.services, fresh)
+    except (RedisError, OSError) as error:
+        # The answer is out, nothing can be told to the client; the hold ends by itself.
+        log.warning("api.release_failed", callbacks=len(fresh), error=type(error).__name__)
 
 
 async def _verify(call: Call, orders: Sequence[Order]) -> None:

@@ -1,5 +1,6 @@
 """Routes as data: a decorator keeps path, scope, fields and answers beside the handler, for the server and for OpenAPI."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from bridge.api.auth import QUERY_FIELD, Gate, Presented
 from bridge.api.bodies import Fields, read_fields
 from bridge.api.forwarded import Forwarding
 from bridge.api.intake import present, read_model
+from bridge.api.metrics import Metrics
 from bridge.services.context import Services
 from bridge.store.apikeys import ApiKey
 
@@ -27,6 +29,8 @@ class Api:
     services: Services
     gate: Gate
     forwarding: Forwarding
+    metrics: Metrics
+    stopping: asyncio.Event
 
 
 API: web.AppKey[Api] = web.AppKey("api", Api)

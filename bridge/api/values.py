@@ -1,6 +1,7 @@
 """Loosen what no-code tools send into what a field means; each reader raises ValueError with the fix."""
 
 import json
+import math
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
@@ -35,9 +36,12 @@ def _read_seconds(value: Any) -> Any:
     if isinstance(value, str):
         value = value.strip()
     try:
-        return float(value)
+        seconds = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError("use a number of seconds, such as 600") from None
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise ValueError("use a number of seconds, such as 600")
+    return seconds
 
 
 def _read_words(value: Any) -> Any:
@@ -57,14 +61,16 @@ def _read_object(value: Any) -> Any:
         value = _open_json(value)
     if not isinstance(value, dict):
         raise ValueError('use an object, such as {"X-Key": "value"}')  # noqa: TRY004 -- as above
-    return {name: _read_plain(each) for name, each in value.items() if each is not None}
+    return {name: _read_plain(name, each) for name, each in value.items() if each is not None}
 
 
-def _read_plain(value: Any) -> Any:
+def _read_plain(name: str, value: Any) -> str:
     """Header values that tools sent as numbers are text."""
-    return (
-        str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else value
-    )
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
+        return str(value)
+    if not isinstance(value, str):
+        raise ValueError(f"the value of {name[:40]!r} must be text: put it in quotes")  # noqa: TRY004 -- as above
+    return value
 
 
 def _open_json(text: str) -> Any:
@@ -77,10 +83,7 @@ def _open_json(text: str) -> Any:
 def _read_metadata(value: Any) -> Any:
     if not isinstance(value, dict | str):
         raise ValueError("use an object or text")  # noqa: TRY004 -- as above
-    try:
-        size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode())
-    except UnicodeEncodeError:
-        raise ValueError("holds half of a character (a lone surrogate): remove it") from None
+    size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode())
     if size > LONGEST_METADATA:
         raise ValueError(
             f"at most {LONGEST_METADATA} bytes as JSON, this has {size}: keep a reference instead"
