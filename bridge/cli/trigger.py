@@ -13,7 +13,8 @@ from bridge.domain.event_samples import samples
 from bridge.domain.event_types import EVENT_TYPES
 from bridge.domain.js_json import to_js_json
 from bridge.domain.signing import check_secret, sign
-from bridge.domain.url_policy import CheckedUrl, RefusedUrl, UrlPolicy, check_url, plan_policy
+from bridge.domain.url_host import RefusedUrl
+from bridge.domain.url_policy import CheckedUrl, UrlPolicy, check_url, plan_policy
 from bridge.outbound.sender import Sender
 from bridge.settings import Settings
 
