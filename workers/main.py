@@ -24,7 +24,7 @@ from workers.codec import pack, unpack
 from workers.delivering import Delivering
 from workers.polling import Polling
 from workers.pump import Pump, StoreClock
-from workers.sweep import sweep
+from workers.sweep import prove, tidy
 
 POLL_SLOTS = 64
 SEND_SLOTS = 512
@@ -109,9 +109,14 @@ async def stop(context: dict[str, Any]) -> None:
     log.info("worker.stopped")
 
 
-async def sweep_tick(context: dict[str, Any]) -> dict[str, int]:
-    """Prove that everything alive is scheduled; arq runs one tick for the whole fleet."""
-    return await sweep(context["services"])
+async def tidy_tick(context: dict[str, Any]) -> dict[str, int]:
+    """Finish what was left half done; arq runs one tick for the whole fleet."""
+    return await tidy(context["services"])
+
+
+async def prove_tick(context: dict[str, Any]) -> dict[str, int]:
+    """Prove that everything alive is scheduled, likewise."""
+    return await prove(context["services"])
 
 
 def _redis_settings() -> RedisSettings:
@@ -123,7 +128,8 @@ class WorkerSettings:
 
     functions: ClassVar[list[Any]] = []
     cron_jobs: ClassVar[list[Any]] = [
-        cron(cast("WorkerCoroutine", sweep_tick), second={7, 37}, timeout=600, max_tries=3, unique=True)
+        cron(cast("WorkerCoroutine", tidy_tick), second={7, 37}, timeout=25, max_tries=3),
+        cron(cast("WorkerCoroutine", prove_tick), minute=set(range(0, 60, 5)), timeout=280, max_tries=2),
     ]
     on_startup = start
     on_shutdown = stop

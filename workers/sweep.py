@@ -1,6 +1,6 @@
-"""The sweep: proves that whatever is alive is scheduled, repairs it, and counts what it had to repair.
+"""The sweeps: `tidy` finishes what a killed process left half done, `prove` shows that what is alive is scheduled.
 
-In normal life it repairs nothing; it also ends retention and completes what a killed process left half done.
+`prove` repairs what it must and counts it: 0 in normal life. It walks through everything, so it comes seldom.
 """
 
 from typing import Final
@@ -8,11 +8,12 @@ from typing import Final
 import structlog
 
 from bridge.domain.deadlines import is_live
-from bridge.domain.job import DeliveryState, Job
+from bridge.domain.job import Delivery, DeliveryState, Job
 from bridge.domain.next_read import is_done
 from bridge.services.context import Services
 from bridge.services.drafts import Draft
 from bridge.services.reads import load_deliveries, load_jobs
+from bridge.services.reseal import reseal_job
 from bridge.services.retention import end_retention
 from bridge.store.records import Loaded
 from bridge.store.scan import scan_deliveries, scan_jobs
@@ -23,41 +24,43 @@ SCAN_COUNT: Final = 500
 OUTBOX_AGE_MS: Final = 5_000  # younger events are being published by whoever made them
 
 
-async def sweep(services: Services) -> dict[str, int]:
-    """Run one sweep; give how many of each were repaired or removed."""
+async def tidy(services: Services) -> dict[str, int]:
+    """Publish events that a crash kept from the feed, end retention, forget gates that are over; give the counts."""
     store = services.store
-    counts = {
-        "published": await store.feed.drain_outbox(before_ms=services.clock_ms() - OUTBOX_AGE_MS),
-        "polls": 0,
-        "deliveries": 0,
-        "removed": 0,
-    }
+    published = await store.feed.drain_outbox(before_ms=services.clock_ms() - OUTBOX_AGE_MS)
+    removed = 0
     for shard in store.shards:
         await store.poll.sweep_gates(shard)
         await store.dlv.sweep_gates(shard)
-        counts["polls"] += await _repair_polls(services, shard)
-        counts["deliveries"] += await _repair_deliveries(services, shard)
-        counts["removed"] += await end_retention(services, shard)
-    if counts["polls"] or counts["deliveries"]:
-        log.warning("sweep.repaired", **counts)
-    else:
-        log.debug("sweep.done", **counts)
+        removed += await end_retention(services, shard)
+    counts = {"published": published, "removed": removed}
+    log.debug("sweep.tidied", **counts)
     return counts
 
 
-async def _repair_polls(services: Services, shard: str) -> int:
+async def prove(services: Services) -> dict[str, int]:
+    """Schedule what is alive and in no queue, and seal anew what an old master key sealed; give the counts."""
+    counts = {"polls": 0, "deliveries": 0, "resealed": 0}
+    for shard in services.store.shards:
+        async for keys in scan_jobs(services.store.redis, shard, count=SCAN_COUNT):
+            page = await load_jobs(services.store, keys)
+            counts["polls"] += await _repair_polls(services, shard, page)
+            counts["resealed"] += sum([await reseal_job(services, *each) for each in page.items()])
+        async for ids in scan_deliveries(services.store.redis, shard, count=SCAN_COUNT):
+            page_of = await load_deliveries(services.store, ids)
+            counts["deliveries"] += await _repair_deliveries(services, shard, page_of)
+    repaired = counts["polls"] or counts["deliveries"]
+    (log.warning if repaired else log.debug)("sweep.proved", **counts)
+    return counts
+
+
+async def _repair_polls(services: Services, shard: str, page: dict[str, Loaded[Job]]) -> int:
     """Schedule the jobs that somebody waits for and no queue holds."""
-    repaired = 0
-    async for keys in scan_jobs(services.store.redis, shard, count=SCAN_COUNT):
-        page = await load_jobs(services.store, keys)
-        waiting = {key: job for key, job in page.items() if _is_wanted(services, job.record)}
-        due = await services.store.poll.due_many(
-            shard, [(job.record.account, key) for key, job in waiting.items()]
-        )
-        for (key, job), at in zip(waiting.items(), due, strict=True):
-            if at is None:
-                repaired += await _schedule(services, shard, key, job)
-    return repaired
+    waiting = {key: job for key, job in page.items() if _is_wanted(services, job.record)}
+    places = [(job.record.account, key) for key, job in waiting.items()]
+    due = await services.store.poll.due_many(shard, places)
+    lost = [each for each, at in zip(waiting.items(), due, strict=True) if at is None]
+    return sum([await _schedule(services, shard, key, job) for key, job in lost])
 
 
 def _is_wanted(services: Services, job: Job) -> bool:
@@ -71,17 +74,16 @@ async def _schedule(services: Services, shard: str, key: str, job: Loaded[Job]) 
     return await services.store.committer.commit(draft.change()) == "done"
 
 
-async def _repair_deliveries(services: Services, shard: str) -> int:
+async def _repair_deliveries(services: Services, shard: str, page: list[Loaded[Delivery]]) -> int:
     """Schedule the deliveries that are pending and in no lane."""
-    repaired = 0
-    async for ids in scan_deliveries(services.store.redis, shard, count=SCAN_COUNT):
-        page = await load_deliveries(services.store, ids)
-        pending = [each for each in page if each.record.state is DeliveryState.PENDING]
-        due = await services.store.dlv.due_many(shard, [(d.record.lane, d.record.id) for d in pending])
-        for loaded, at in zip(pending, due, strict=True):
-            if at is None:
-                draft = Draft(shard, now_ms=services.clock_ms(), retention_s=services.settings.retention)
-                draft.put_delivery(loaded.record, loaded)
-                draft.attempt_at(loaded.record, 0, how="absent")
-                repaired += await services.store.committer.commit(draft.change()) == "done"
-    return repaired
+    pending = [each for each in page if each.record.state is DeliveryState.PENDING]
+    due = await services.store.dlv.due_many(shard, [(d.record.lane, d.record.id) for d in pending])
+    lost = [each for each, at in zip(pending, due, strict=True) if at is None]
+    return sum([await _send_again(services, shard, each) for each in lost])
+
+
+async def _send_again(services: Services, shard: str, loaded: Loaded[Delivery]) -> bool:
+    draft = Draft(shard, now_ms=services.clock_ms(), retention_s=services.settings.retention)
+    draft.put_delivery(loaded.record, loaded)
+    draft.attempt_at(loaded.record, 0, how="absent")
+    return await services.store.committer.commit(draft.change()) == "done"
