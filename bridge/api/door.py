@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -24,14 +25,18 @@ log = get_logger("bridge.api")
 class Door(RequestHandler):
     """aiohttp's connection with a deadline for the first request, and errors in the API's shape."""
 
-    __slots__ = ("_deadline",)
+    __slots__ = ("_deadline", "_head_timeout_s")
 
-    _deadline: asyncio.TimerHandle | None
+    def __init__(self, manager: web.Server, *, head_timeout_s: float, **options: Any) -> None:
+        """Take aiohttp's server, and the seconds for the first request's head."""
+        super().__init__(manager, **options)
+        self._head_timeout_s = head_timeout_s
+        self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock."""
         super().connection_made(transport)
-        self._deadline = self._loop.call_later(HEAD_TIMEOUT_S, self._give_up)
+        self._deadline = self._loop.call_later(self._head_timeout_s, self._give_up)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Stop the clock."""
@@ -68,7 +73,9 @@ class Door(RequestHandler):
 
 
 @asynccontextmanager
-async def listening(runner: web.AppRunner, settings: Settings) -> AsyncIterator[int]:
+async def listening(
+    runner: web.AppRunner, settings: Settings, *, head_timeout_s: float = HEAD_TIMEOUT_S
+) -> AsyncIterator[int]:
     """Accept connections for a set-up runner; gives the port."""
     loop = asyncio.get_running_loop()
     assert runner.server is not None, "runner.setup() comes first"
@@ -77,8 +84,9 @@ async def listening(runner: web.AppRunner, settings: Settings) -> AsyncIterator[
     def make() -> Door:
         return Door(
             manager,
+            head_timeout_s=head_timeout_s,
             loop=loop,
-            access_log=None,  # type: ignore[arg-type]  # None is how aiohttp spells "no access log"
+            access_log=None,
             keepalive_timeout=KEEPALIVE_S,
             max_line_size=LINE_BYTES,
             max_field_size=FIELD_BYTES,

@@ -15,6 +15,7 @@ from bridge.errors import Unavailable
 
 PATIENCE_S = 3.0
 TAG = "Service"
+SERVER = "https://{server}"  # stands for the address until it is known
 # The page may load its own two files and read the document: nothing else, from nowhere else.
 DOCS_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 DOCS_FILES = {
@@ -52,17 +53,16 @@ async def show_metrics(request: web.Request) -> web.StreamResponse:
 
 
 def describe(routes: Sequence[Route]) -> Open:
-    """Make the handler of `/openapi.json`; the document differs only in the server's address."""
-    known: dict[str, bytes] = {}
+    """Make the handler of `/openapi.json`: written once, as clients may invent Host headers; only the address differs."""
+    known: list[bytes] = []
 
     async def show_document(request: web.Request) -> web.StreamResponse:
         """Give this description"""
-        server = request.app[API].forwarding.base_url(request)
-        if server not in known:
-            if len(known) >= 10:  # a client may invent Host headers
-                known.clear()
-            known[server] = to_json(build_document(routes, server=server))
-        return web.Response(body=known[server], content_type="application/json", charset="utf-8")
+        if not known:
+            known.append(to_json(build_document(routes, server=SERVER)))
+        server = to_json(request.app[API].forwarding.base_url(request))
+        body = known[0].replace(to_json(SERVER), server, 1)
+        return web.Response(body=body, content_type="application/json", charset="utf-8")
 
     return show_document
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from bridge.api.app import build_app
 from bridge.api.door import listening
+from bridge.api.routing import API
 from bridge.compose import bootstrap, open_services
 from bridge.domain.event_samples import samples
 from bridge.domain.ids import delivery_id, event_id, read_callback_job
@@ -32,6 +33,11 @@ class Client:
         self.http = http
         self.url = url
         self.services = services
+
+    @staticmethod
+    def session() -> aiohttp.ClientSession:
+        """A session without cookies."""
+        return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
 
     async def call(
         self, method: str, path: str, *, headers: dict[str, str] | None = None, **options: Any
@@ -80,16 +86,20 @@ async def serving(settings: Settings) -> AsyncIterator[Client]:
         await services.store.redis.flushall()
     async with open_services(settings) as services:
         await bootstrap(services)
-        runner = web.AppRunner(build_app(services), access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        try:
-            async with (
-                listening(runner, settings) as port,
-                aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
-            ):
-                yield Client(http, f"http://127.0.0.1:{port}", services)
-        finally:
-            await runner.cleanup()
+        async with running(build_app(services)) as url, Client.session() as http:
+            yield Client(http, url, services)
+
+
+@asynccontextmanager
+async def running(app: web.Application, **options: Any) -> AsyncIterator[str]:
+    """Listen on a free port; gives the address."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        async with listening(runner, app[API].services.settings, **options) as port:
+            yield f"http://127.0.0.1:{port}"
+    finally:
+        await runner.cleanup()
 
 
 async def tell(
