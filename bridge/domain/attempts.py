@@ -1,0 +1,172 @@
+"""What an attempt's answer means for its delivery, and when the next attempt is due."""
+
+import enum
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+QUIET_S = 1800.0  # who refuses twice is asked again at this distance or a greater one
+PATIENT_S = 30.0  # who timed out is given at least this long, where the schedule has such a delay
+MAX_RETRY_AFTER_S = 36000.0
+JITTER = 0.2
+EXCERPT_CHARACTERS = 1024
+_REFUSALS = frozenset({401, 403, 405, 422})
+_SECONDS = re.compile(r"\d{1,12}(?:\.\d{0,6})?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One attempt's outcome: `status` when an HTTP status came, else `failure`; exactly one of the two is set.
+
+    `failure` is a class to count by: `timeout`, `dns`, `refused_address`, `refused_url`, `connect`, `reset`, `header`,
+    `tls`, `tls_self_signed`, `tls_expired`, `tls_wrong_host`, `tls_untrusted`, `internal`. `reason` is one sentence for a
+    person, without secrets or internal addresses. `excerpt` is decompressed text, at most 1,024 characters.
+    """
+
+    status: int | None
+    failure: str | None
+    reason: str
+    duration_ms: int
+    retry_after_s: float | None
+    content_type: str
+    excerpt: str
+
+
+class Verdict(enum.Enum):
+    """What follows from an answer (contract, section 5)."""
+
+    SUCCEEDED = "succeeded"
+    SUCCEEDED_WITH_WARNING = "succeeded_with_warning"  # 2xx of text/html: a proxy's page is no receiver
+    GONE = "gone"  # 410: cancel the callback, disable the endpoint
+    FINISHED = "finished"  # n8n: the execution that waited is over, nobody will ever take it
+    REFUSED = "refused"  # the receiver's configuration, not its load: quick tries are in vain
+    RETRY = "retry"
+
+
+def judge(answer: Answer) -> Verdict:
+    """Give the verdict. A status decides alone: a 2xx whose body broke off is final, a second POST would do harm."""
+    status = answer.status
+    if status is None:
+        return Verdict.RETRY
+    if 200 <= status < 300:
+        return Verdict.SUCCEEDED_WITH_WARNING if _is_page(answer.content_type) else Verdict.SUCCEEDED
+    if status == 410:
+        return Verdict.GONE
+    if status == 409 and "finished already" in answer.excerpt.lower():
+        return Verdict.FINISHED
+    return Verdict.REFUSED if status in _REFUSALS else Verdict.RETRY
+
+
+def plan_retry(
+    schedule_s: Sequence[float],
+    *,
+    attempts: int,
+    refusals: int,
+    verdict: Verdict,
+    retry_after_s: float | None,
+    roll: float,
+    timeouts: int = 0,
+) -> float | None:
+    """Give the seconds until the next attempt, or None: exhausted (park it), or nothing is to follow.
+
+    `attempts`, `refusals` and `timeouts` count what was made in this schedule, the attempt just ended included; pass
+    `timeouts` only when that one timed out. `roll` in [0, 1) spreads receivers' retries; it only ever delays, by up to
+    20 %. `retry_after_s` lifts the delay to what the receiver asked for, 10 h at most, and never shortens it.
+    """
+    if verdict is Verdict.REFUSED:
+        delay = _refused_delay(schedule_s, attempts, refusals)
+    elif verdict is not Verdict.RETRY:
+        return None
+    elif timeouts > 0:
+        delay = _timeout_delay(schedule_s, attempts, timeouts)
+    else:
+        delay = _entry(schedule_s, attempts - 1)
+    if delay is None:
+        return None
+    spread = 1 + JITTER * roll
+    asked = min((retry_after_s or 0.0) * spread, MAX_RETRY_AFTER_S)
+    return max(delay * spread, asked)
+
+
+def _entry(schedule_s: Sequence[float], index: int) -> float | None:
+    return schedule_s[index] if index < len(schedule_s) else None
+
+
+def _refused_delay(schedule_s: Sequence[float], attempts: int, refusals: int) -> float | None:
+    """One more quick try, then only the schedule's delays of half an hour or more, each once."""
+    if refusals <= 1:
+        return _entry(schedule_s, attempts - 1)
+    slow = [delay for delay in schedule_s if delay >= QUIET_S]
+    quick_used = attempts - 1 - (len(schedule_s) - len(slow))
+    return _entry(slow, max(refusals - 2, quick_used))
+
+
+def _timeout_delay(schedule_s: Sequence[float], attempts: int, timeouts: int) -> float | None:
+    """Fewer and later: each timeout skips an entry, and none waits less than `PATIENT_S`.
+
+    A flow that answers too late has run all the same, so every retry runs it once more; a receiver that merely hangs
+    still gets half of the schedule. The last entry is never skipped.
+    """
+    last = len(schedule_s) - 1
+    index = attempts - 1 + timeouts
+    if index > last:
+        if index - 2 >= last or attempts - 1 > last:
+            return None
+        index = last
+    patient = next((delay for delay in schedule_s if delay >= PATIENT_S), 0.0)
+    return max(schedule_s[index], patient)
+
+
+def read_retry_after(value: str | None, *, now_s: float) -> float | None:
+    """Read `Retry-After` (RFC 9110, 10.2.3): seconds or an HTTP-date; None for what says neither or lies behind us.
+
+    A doubled header ("5, 60") counts as its largest part. The caller's plan caps it.
+    """
+    if value is None or len(value) > 200:
+        return None
+    parts = [part.strip() for part in value.split(",")]
+    if all(_SECONDS.fullmatch(part) for part in parts):
+        return max(float(part) for part in parts)
+    try:
+        date = parsedate_to_datetime(value)
+        if date.tzinfo is None:  # HTTP knows only GMT, whatever zone this process runs in
+            date = date.replace(tzinfo=UTC)
+        wait_s = date.timestamp() - now_s
+    except (ValueError, TypeError, IndexError, OverflowError, AttributeError):
+        return None
+    return wait_s if wait_s > 0 else None
+
+
+def explain_status(status: int, content_type: str) -> str:
+    """Say in one sentence what a status means for the delivery and, where it failed, what to do."""
+    if 200 <= status < 300:
+        if _is_page(content_type):
+            return f"The receiver answered {status} with a web page: check that the URL is the webhook's, not a site's."
+        return f"The receiver answered {status}."
+    if 300 <= status < 400:
+        return f"The receiver answered {status}, a redirect; none is followed: register the URL it leads to."
+    if status == 410:
+        return "The receiver answered 410: it is gone for good, nothing more is sent."
+    if status in (401, 403):
+        return f"The receiver answered {status}: it wants other credentials; check the `headers` of the subscription."
+    if status == 404:
+        return (
+            "The receiver answered 404: nothing listens at this URL (a workflow not yet published, perhaps)."
+        )
+    if status in (405, 422):
+        return f"The receiver answered {status}: it does not take this POST; check URL, method and expected fields."
+    return f"The receiver answered {status}{_phrase(status)}."
+
+
+def _phrase(status: int) -> str:
+    try:
+        return f" ({HTTPStatus(status).phrase})"
+    except ValueError:
+        return ""
+
+
+def _is_page(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() == "text/html"

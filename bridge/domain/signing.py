@@ -1,0 +1,55 @@
+"""Sign deliveries as Standard Webhooks 1.0.0 asks: HMAC-SHA256 over `id.timestamp.body`, base64, behind `v1,`."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+PREFIX = "whsec_"
+MIN_KEY_BYTES = 24
+MAX_KEY_BYTES = 64
+# 64 letters, so that a random byte's low six bits choose one without bias; 32 of them carry 192 bits.
+_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def sign(secrets: Sequence[str], *, event_id: str, timestamp_s: int, body: bytes) -> str:
+    """Give the `webhook-signature` header: one `v1,…` a secret in the order given (newest first), one space between.
+
+    Exactly one space: a second one makes the published Python verifier fail.
+    """
+    content = b"%s.%d.%s" % (event_id.encode(), timestamp_s, body)
+    return " ".join([sign_content(read_key(secret), content) for secret in secrets])
+
+
+def sign_content(key: bytes, content: bytes) -> str:
+    """Give one signature, `v1,` and base64, of content that already holds id and timestamp."""
+    return "v1," + binascii.b2a_base64(hmac.digest(key, content, "sha256"), newline=False).decode()
+
+
+def make_secret(dice: Callable[[int], bytes]) -> str:
+    """Make a secret: `whsec_` and base64 of 32 printable ASCII bytes (some tools take an HMAC key only as text)."""
+    return PREFIX + base64.b64encode(bytes(_LETTERS[byte & 63] for byte in dice(32))).decode()
+
+
+def check_secret(text: str) -> None:
+    """Raise `ValueError` that names the fix, and never the secret, unless a signature can be made with it."""
+    if not text.startswith(PREFIX):
+        raise ValueError("the secret must begin with whsec_ and go on in base64")
+    try:
+        key = read_key(text)
+    except ValueError:
+        raise ValueError(
+            "the secret is not base64 behind whsec_: use A-Z, a-z, 0-9, + and /, padded with = to a multiple of four"
+        ) from None
+    if not MIN_KEY_BYTES <= len(key) <= MAX_KEY_BYTES:
+        raise ValueError(
+            f"the secret holds {len(key)} bytes: make it of {MIN_KEY_BYTES} to {MAX_KEY_BYTES} random bytes, "
+            "such as `openssl rand -base64 32` prints, behind whsec_"
+        )
+
+
+@lru_cache(maxsize=1024)
+def read_key(secret: str) -> bytes:
+    """Give the bytes that a secret stands for; the prefix may be missing, as in the standard's own example."""
+    return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
