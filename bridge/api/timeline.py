@@ -12,8 +12,8 @@ from bridge.domain.job import (
     DeliveryState,
     EventRecord,
     Job,
-    Mark,
 )
+from bridge.domain.marks import KEPT, Mark, read_marks
 from bridge.domain.times import iso_ms
 from bridge.services.callbacks import History
 
@@ -30,7 +30,7 @@ def view_timeline(history: History, *, state: CallbackState, dues: Mapping[str, 
     log = found.log
     entries = [
         _registered(found.job, found.callback),
-        *(_poll(mark) for mark in log.marks),
+        *(_poll(mark) for mark in read_marks(log)),
         *(_event(event) for event in history.events),
         *_attempts(history.deliveries),
         *_closed(found.callback),
@@ -41,7 +41,7 @@ def view_timeline(history: History, *, state: CallbackState, dues: Mapping[str, 
         "object": "timeline",
         "state": cast("Any", str(state)),
         "polls": log.polls,
-        "earlier_polls": max(0, log.polls - len(log.marks)),
+        "earlier_polls": max(0, log.polls - KEPT),
         "entries": entries,
         "next": _next(history, state, dues),
     }
@@ -59,7 +59,9 @@ def _registered(job: Job, callback: Callback) -> TimelineEntry:
 
 def _poll(mark: Mark) -> TimelineEntry:
     note = f" ({mark.note})" if mark.note else ""
-    return _entry(mark.at_ms, "poll", f"Read the job: {mark.word or 'no status'}{note}, in {mark.ms} ms.")
+    return _entry(
+        mark.at_ms, "poll", f"Read the job: {mark.word or 'no status'}{note}, in {mark.took_ms} ms."
+    )
 
 
 def _event(event: EventRecord) -> TimelineEntry:

@@ -94,23 +94,19 @@ class Job(Struct, frozen=True, array_like=True, kw_only=True):
     awaited: tuple[str, ...] = ()  # items that must be seen before this run can end
 
 
-class Mark(Struct, frozen=True, array_like=True, kw_only=True):
-    """One poll in the timeline: when, what came, in a few words."""
-
-    at_ms: int
-    word: str  # the status seen, or the reading: "404", "429", "outage"
-    note: str = ""
-    ms: int = 0  # how long the upstream took
-
-
 class PollLog(Struct, frozen=True, array_like=True, kw_only=True):
-    """What each poll writes: owned by the lease holder, so no other writer races for it."""
+    """What each poll writes: owned by the lease holder, so no other writer races for it.
+
+    `ticks` and `spans` are the last 20 polls, packed: a thousand watched jobs are to fit into a megabyte.
+    `marks.read_marks` unpacks them.
+    """
 
     polls: int = 0
     streak: int = 0  # readings in a row that were no state (outage, 503)
     last_ms: int = 0
     digest: bytes = b""  # of the last object, to write it only when it changed
-    marks: tuple[Mark, ...] = ()  # the last 20
+    ticks: bytes = b""  # for each poll: ms since the one before, ms that the upstream took
+    spans: tuple[tuple[int, str, str], ...] = ()  # how many polls in a row showed (word, note)
     interval_s: float = 0.0  # the pace in force, unscaled
     timeout_s: float = 0.0  # the watch timeout in force, unscaled
     due_ms: int = 0

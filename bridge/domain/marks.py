@@ -1,8 +1,11 @@
 """The timeline's memory: the last 20 polls of a job, in a few words each."""
 
+import struct
+from dataclasses import dataclass
+
 from msgspec.structs import replace
 
-from bridge.domain.job import Mark, PollLog
+from bridge.domain.job import PollLog
 from bridge.domain.news import Moment
 from bridge.domain.reading import (
     Broken,
@@ -17,6 +20,18 @@ from bridge.domain.reading import (
 )
 
 KEPT = 20
+_TICK = struct.Struct("<IH")
+_LONGEST_GAP, _LONGEST_READ = 2**32 - 1, 2**16 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """One poll in the timeline: when, what came (the status seen, or `404`, `429`, `outage` …), how long it took."""
+
+    at_ms: int
+    word: str
+    note: str
+    took_ms: int
 
 
 def mark_poll(log: PollLog, reading: Reading, at: Moment) -> PollLog:
@@ -25,8 +40,8 @@ def mark_poll(log: PollLog, reading: Reading, at: Moment) -> PollLog:
     A 429 says nothing of the upstream's health: it neither makes a streak nor ends one.
     """
     word, note = _describe(reading)
-    mark = Mark(at_ms=at.now_ms, word=word, note=note, ms=at.took_ms)
-    marks = (*log.marks[-(KEPT - 1) :], mark)
+    gap_ms = min(max(at.now_ms - log.last_ms, 0), _LONGEST_GAP) if log.polls else 0
+    ticks = log.ticks + _TICK.pack(gap_ms, min(at.took_ms, _LONGEST_READ))
     broken = isinstance(reading, Broken | Unavailable)
     streak = log.streak + 1 if broken else log.streak if isinstance(reading, Limited) else 0
     if isinstance(reading, Seen):
@@ -37,8 +52,44 @@ def mark_poll(log: PollLog, reading: Reading, at: Moment) -> PollLog:
         polls=log.polls + 1,
         streak=streak,
         last_ms=at.now_ms,
-        marks=marks,
+        ticks=ticks[-KEPT * _TICK.size :],
+        spans=_add_span(log.spans, word, note),
     )
+
+
+def _add_span(
+    spans: tuple[tuple[int, str, str], ...], word: str, note: str
+) -> tuple[tuple[int, str, str], ...]:
+    """Lengthen the last span or begin one, and forget what is older than the last 20 polls."""
+    if spans and spans[-1][1:] == (word, note):
+        spans = (*spans[:-1], (spans[-1][0] + 1, word, note))
+    else:
+        spans = (*spans, (1, word, note))
+    surplus = sum(count for count, _, _ in spans) - KEPT
+    while surplus > 0:
+        count, *described = spans[0]
+        left = max(count - surplus, 0)
+        surplus -= count - left
+        spans = ((left, described[0], described[1]), *spans[1:]) if left else spans[1:]
+    return spans
+
+
+def previous_poll_ms(log: PollLog) -> int | None:
+    """Give when the poll before the last one was, None when there was none."""
+    return log.last_ms - _TICK.unpack(log.ticks[-_TICK.size :])[0] if log.polls > 1 else None
+
+
+def read_marks(log: PollLog) -> tuple[Mark, ...]:
+    """Give the last polls of a job, at most 20, oldest first."""
+    words = [(word, note) for count, word, note in log.spans for _ in range(count)]
+    marks: list[Mark] = []
+    at_ms = log.last_ms
+    for (gap_ms, took_ms), (word, note) in zip(
+        reversed(list(_TICK.iter_unpack(log.ticks))), reversed(words), strict=True
+    ):
+        marks.append(Mark(at_ms=at_ms, word=word, note=note, took_ms=took_ms))
+        at_ms -= gap_ms
+    return tuple(reversed(marks))
 
 
 def _describe(reading: Reading) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bridge.domain.events import build_event
 from bridge.domain.ids import delivery_id, job_key
 from bridge.domain.job import Delivery, DeliveryState, EventRecord, Job, PollLog
+from bridge.domain.marks import previous_poll_ms
 from bridge.domain.news import Advance, Fresh, Letter, Moment
 from bridge.domain.progress import advance, replace_item
 from bridge.domain.reading import Reading
@@ -108,7 +109,7 @@ async def write_advance(
 
 
 def _event(before: Job, key: str, moved: Advance, fresh: Fresh, at: Moment) -> EventRecord:
-    previous = moved.log.marks[-2].at_ms if len(moved.log.marks) > 1 else before.born_ms
+    previous = previous_poll_ms(moved.log) or before.born_ms
     body = build_event(
         fresh.news.fact,
         event_id=fresh.event,

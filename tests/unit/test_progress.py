@@ -6,6 +6,7 @@ import pytest
 
 from bridge.domain.event_types import EVENT_TYPES
 from bridge.domain.job import CallbackState, JobState
+from bridge.domain.marks import read_marks
 from bridge.domain.reading import Limited
 from tests.unit.progress_watch import (
     BROKEN,
@@ -239,7 +240,7 @@ def test_an_unknown_state_never_ends_a_job(strange: Any) -> None:
     watch.read(simple(strange))
     assert watch.heard(callback) == []
     assert watch.record.state is JobState.WATCHING
-    assert "unknown to us" in watch.log.marks[-1].note
+    assert "unknown to us" in read_marks(watch.log)[-1].note
 
 
 def test_each_delivery_is_told_once_over_all_runs() -> None:
