@@ -76,7 +76,8 @@ def _read_name(text: str) -> str:
     if _NUMBER.fullmatch(labels[-1]):  # an address then, however it is spelled (WHATWG: "ends in a number")
         if text != bare or not isinstance(read_address(bare), IPv4Address):
             raise RefusedUrl(
-                "address_spelling", "the host is a number in an unusual spelling: write it like 192.0.2.1"
+                "address_spelling",
+                "the host is a number in an unusual spelling: write it as four plain decimal numbers with dots between",
             )
     elif not bare or len(bare) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise RefusedUrl("host", "the host is not a name that DNS can hold: check its spelling")
