@@ -9,7 +9,6 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 QUIET_S = 1800.0  # who refuses twice is asked again at this distance or a greater one
-PATIENT_S = 30.0  # who timed out is given at least this long, where the schedule has such a delay
 MAX_RETRY_AFTER_S = 36000.0
 JITTER = 0.2
 EXCERPT_CHARACTERS = 1024
@@ -68,20 +67,16 @@ def plan_retry(
     verdict: Verdict,
     retry_after_s: float | None,
     roll: float,
-    timeouts: int = 0,
 ) -> float | None:
     """Give the seconds until the next attempt, or None: exhausted (park it), or nothing is to follow.
 
-    `attempts`, `refusals` and `timeouts` count what was made in this schedule, the attempt just ended included; pass
-    `timeouts` only when that one timed out. `roll` in [0, 1) spreads receivers' retries; it only ever delays, by up to
+    `attempts` and `refusals` count what was made in this schedule, the attempt just ended included. `roll` in [0, 1) spreads receivers' retries; it only ever delays, by up to
     20 %. `retry_after_s` lifts the delay to what the receiver asked for, 10 h at most, and never shortens it.
     """
     if verdict is Verdict.REFUSED:
         delay = _refused_delay(schedule_s, attempts, refusals)
     elif verdict is not Verdict.RETRY:
         return None
-    elif timeouts > 0:
-        delay = _timeout_delay(schedule_s, attempts, timeouts)
     else:
         delay = _entry(schedule_s, attempts - 1)
     if delay is None:
@@ -102,22 +97,6 @@ def _refused_delay(schedule_s: Sequence[float], attempts: int, refusals: int) ->
     slow = [delay for delay in schedule_s if delay >= QUIET_S]
     quick_used = attempts - 1 - (len(schedule_s) - len(slow))
     return _entry(slow, max(refusals - 2, quick_used))
-
-
-def _timeout_delay(schedule_s: Sequence[float], attempts: int, timeouts: int) -> float | None:
-    """Fewer and later: each timeout skips an entry, and none waits less than `PATIENT_S`.
-
-    A flow that answers too late has run all the same, so every retry runs it once more; a receiver that merely hangs
-    still gets half of the schedule. The last entry is never skipped.
-    """
-    last = len(schedule_s) - 1
-    index = attempts - 1 + timeouts
-    if index > last:
-        if index - 2 >= last or attempts - 1 > last:
-            return None
-        index = last
-    patient = next((delay for delay in schedule_s if delay >= PATIENT_S), 0.0)
-    return max(schedule_s[index], patient)
 
 
 def read_retry_after(value: str | None, *, now_s: float) -> float | None:

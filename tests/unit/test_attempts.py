@@ -48,15 +48,13 @@ def test_each_answer_has_its_verdict(answer: Answer, verdict: Verdict) -> None:
     assert judge(answer) is verdict
 
 
-def _delays(
-    verdict: Verdict, schedule: tuple[float, ...] = SCHEDULE, *, timeouts: bool = False
-) -> list[float]:
+def _delays(verdict: Verdict, schedule: tuple[float, ...] = SCHEDULE) -> list[float]:
     """Give all delays when every attempt ends alike."""
     delays: list[float] = []
     for attempts in range(1, 50):
         delay = plan_retry(
             schedule, attempts=attempts, refusals=attempts if verdict is Verdict.REFUSED else 0, verdict=verdict,
-            retry_after_s=None, roll=0.0, timeouts=attempts if timeouts else 0,
+            retry_after_s=None, roll=0.0,
         )  # fmt: skip
         if delay is None:
             return delays
@@ -84,14 +82,6 @@ def test_refusals_after_other_failures_go_on_where_the_schedule_stands() -> None
     assert plan_retry(SCHEDULE, attempts=12, refusals=2, **late) is None  # type: ignore[arg-type] # as above
 
 
-def test_timeouts_are_repeated_less_often_and_later() -> None:
-    """A flow that answers too late has run all the same: seven runs instead of twelve, none within 30 s."""
-    assert _delays(Verdict.RETRY, timeouts=True) == [30.0, 300.0, 7200.0, 36000.0, 72000.0, 86400.0]
-    assert _delays(Verdict.RETRY, (0.2, 0.2, 0.2), timeouts=True) == [0.2, 0.2]
-    assert _delays(Verdict.RETRY, (0.2,), timeouts=True) == [0.2]
-    assert _delays(Verdict.RETRY, (), timeouts=True) == []
-
-
 @pytest.mark.parametrize(
     "verdict", [Verdict.SUCCEEDED, Verdict.SUCCEEDED_WITH_WARNING, Verdict.GONE, Verdict.FINISHED]
 )
@@ -104,10 +94,9 @@ def test_nothing_follows_a_final_verdict(verdict: Verdict) -> None:
     roll=st.floats(min_value=0, max_value=1, exclude_max=True),
     asked=st.one_of(st.none(), st.floats(min_value=0, max_value=1e12)),
     attempts=st.integers(min_value=1, max_value=11),
-    timeouts=st.integers(min_value=0, max_value=3),
 )
 def test_nothing_makes_a_retry_earlier_and_nothing_delays_it_beyond_the_cap(
-    roll: float, asked: float | None, attempts: int, timeouts: int
+    roll: float, asked: float | None, attempts: int
 ) -> None:
     """Jitter adds at most a fifth; a receiver's wish lifts the delay to ten hours at most."""
     plain = plan_retry(
@@ -117,7 +106,6 @@ def test_nothing_makes_a_retry_earlier_and_nothing_delays_it_beyond_the_cap(
         verdict=Verdict.RETRY,
         retry_after_s=None,
         roll=0.0,
-        timeouts=timeouts,
     )
     wished = plan_retry(
         SCHEDULE,
@@ -126,7 +114,6 @@ def test_nothing_makes_a_retry_earlier_and_nothing_delays_it_beyond_the_cap(
         verdict=Verdict.RETRY,
         retry_after_s=asked,
         roll=roll,
-        timeouts=timeouts,
     )
     if plain is None:
         assert wished is None
