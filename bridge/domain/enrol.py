@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from bridge.domain.deadlines import is_live
+from bridge.domain.deadlines import has_deadline_ahead, is_live
 from bridge.domain.job import Callback, CallbackState, Job, JobState
 from bridge.domain.runs import GONE, has_ended, start_clock, start_run
 
@@ -54,13 +54,16 @@ def new_job(
     )
 
 
-def find_live(job: Job, fingerprint: bytes) -> Callback | None:
-    """Find the live callback for a URL: a registration of the same URL repeats it, and keeps its id.
+def find_repeated(job: Job, fingerprint: bytes, *, once: bool) -> Callback | None:
+    """Find the live callback that a registration of the same URL repeats, and whose id it keeps.
 
-    What is sealed for the repetition must be sealed with this callback's id.
+    What is sealed for the repetition must be sealed with that id. None too for one that has heard its end, goes on
+    hearing everything and is now to take one call: the next one is for a callback of its own.
     """
-    found = (each for each in job.callbacks if is_live(each) and each.fingerprint == fingerprint)
-    return next(found, None)
+    for callback in job.callbacks:
+        if is_live(callback) and callback.fingerprint == fingerprint:
+            return callback if has_deadline_ahead(job, callback) or not once else None
+    return None
 
 
 def enrol(job: Job, callback: Callback, *, now_ms: int, clock: str, retried: Mapping[str, str]) -> Enrolled:
@@ -68,7 +71,7 @@ def enrol(job: Job, callback: Callback, *, now_ms: int, clock: str, retried: Map
 
     `retried` maps items to their successors: the callback then means the run that those start.
     """
-    known = find_live(job, callback.fingerprint)
+    known = find_repeated(job, callback.fingerprint, once=callback.once)
     idle = not any(is_live(each) for each in job.callbacks)
     settled = job.state is not JobState.WATCHING
     retry = read_retry(retried)
@@ -81,12 +84,23 @@ def enrol(job: Job, callback: Callback, *, now_ms: int, clock: str, retried: Map
         callback = replace(callback, expect="new_run")
     if known is not None:
         return _repeat(job, known, callback, hasten=bool(retried))
-    live = [each for each in job.callbacks if is_live(each)]
+    job = _add(job, callback, now_ms=now_ms)
+    return Enrolled(job=job, callback=callback, updated=False, hasten=idle or settled or bool(retried))
+
+
+def _add(job: Job, callback: Callback, *, now_ms: int) -> Job:
+    """Add a callback, as the only live one of its URL."""
+    known = tuple(
+        replace(each, state=CallbackState.ENDED, closed_ms=now_ms)
+        if is_live(each) and each.fingerprint == callback.fingerprint
+        else each
+        for each in job.callbacks
+    )
+    live = [each for each in known if is_live(each)]
     if len(live) >= CALLBACKS_PER_JOB:
         raise TooManyCallbacks
-    closed = [each for each in job.callbacks if not is_live(each)][-CLOSED_KEPT:]
-    job = replace(job, callbacks=(*closed, *live, callback))
-    return Enrolled(job=job, callback=callback, updated=False, hasten=idle or settled or bool(retried))
+    closed = [each for each in known if not is_live(each)][-CLOSED_KEPT:]
+    return replace(job, callbacks=(*closed, *live, callback))
 
 
 def read_retry(retried: Mapping[str, str]) -> Retry:

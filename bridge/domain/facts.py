@@ -1,6 +1,6 @@
 """What can be told of a job: its state as seen, its end, its absence, and what keeps it from being read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from bridge.domain.event_types import event_type
 from bridge.domain.events import Fact, build_error, build_summary
@@ -88,11 +88,11 @@ def say_unauthorized(job: Job, outage: str, *, only: Iterable[str]) -> News:
 
 
 def say_timed_out(
-    job: Job, seen: Observation | None, *, run: int, due_ms: int, refused: bool, only: Iterable[str]
+    job: Job, seen: Observation | None, *, run: int, refused: bool, only: Sequence[str]
 ) -> News:
-    """Tell some callbacks that no ending was seen until their deadline.
+    """Tell some callbacks, the first of which is in the name, that no ending was seen until their deadline.
 
-    Callbacks with other deadlines get an event of their own, with the object as it is by then: `due_ms` is in the name.
+    Others, with a later deadline, get an event of their own, with the object as it is by then.
     """
     fact = _unseen(
         job,
@@ -104,7 +104,7 @@ def say_timed_out(
         run=run,
     )
     kind = event_type(job.kind, "timed_out")
-    return News(name=f"timed_out:{due_ms}", type=kind, fact=fact, closes=True, only=frozenset(only))
+    return News(name=f"timed_out:{only[0]}", type=kind, fact=fact, closes=True, only=frozenset(only))
 
 
 def _unseen(

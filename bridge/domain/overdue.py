@@ -19,6 +19,10 @@ def list_overdue(
     if not _is_read(job, reading, at):
         return ()
     timeout_s = log.timeout_s or traits.timing.timeout_s
+
+    def due_ms(callback: Callback) -> tuple[int, str]:
+        return deadline_ms(job, callback, timeout_s=timeout_s, pace=pace), callback.id
+
     late: dict[int, list[Callback]] = {}
     for callback in job.callbacks:
         if is_overdue(job, callback, begun_ms=at.begun_ms, timeout_s=timeout_s, pace=pace):
@@ -28,9 +32,8 @@ def list_overdue(
             job,
             reading.observation if isinstance(reading, Seen) else None,
             run=run,
-            due_ms=min(deadline_ms(job, each, timeout_s=timeout_s, pace=pace) for each in callbacks),
             refused=isinstance(reading, Refused | Forbidden),
-            only=[each.id for each in callbacks],
+            only=[each.id for each in sorted(callbacks, key=due_ms)],
         )
         for run, callbacks in late.items()
     )

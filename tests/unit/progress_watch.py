@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from msgspec.structs import replace
+
 from bridge.domain.cadence import Pace
 from bridge.domain.deadlines import is_live
 from bridge.domain.enrol import Enrolled, enrol, new_job
@@ -129,6 +131,12 @@ class Watch:
             self.delay_ms = 0
         return enrolled
 
+    def cancel(self, identifier: str) -> None:
+        """Cancel a callback as the service does."""
+        closed = replace(self.callback(identifier), state=CallbackState.CANCELLED, closed_ms=self.now_ms)
+        callbacks = tuple(closed if each.id == identifier else each for each in self.record.callbacks)
+        self.job = replace(self.record, callbacks=callbacks)
+
     def callback(self, identifier: str) -> Callback:
         return next(each for each in self.record.callbacks if each.id == identifier)
 
@@ -215,7 +223,7 @@ class Watch:
         assert (moved.delay_ms is None) == is_done(moved.job, now_ms=self.now_ms)
         assert not (waited and moved.delay_ms is None), "whatever is alive is scheduled"
         assert moved.delay_ms is None or moved.delay_ms > 0
-        assert (moved.job.state is JobState.ENDED) == bool(moved.job.ending_event)
+        assert moved.job.state is not JobState.ENDED or moved.job.ending_event in self.events
         assert moved.job.state is not JobState.TAIL or moved.job.tail_ms > 0
         assert len(moved.job.told) < 60, "old facts do not pile up"
 
