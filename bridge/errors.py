@@ -32,7 +32,7 @@ class BridgeError(Exception):
         return {"error": {"code": self.code, "message": self.message, "details": self.details}}
 
 
-class ValidationFailed(BridgeError):  # noqa: N818 -- what happened, not an accident: the client's field is wrong
+class ValidationFailed(BridgeError):
     """The client sent something that cannot be accepted; the message starts with the field's name."""
 
     code = "VALIDATION_ERROR"
@@ -45,49 +45,49 @@ class ValidationFailed(BridgeError):  # noqa: N818 -- what happened, not an acci
         self.field = field
 
 
-class Unauthorized(BridgeError):  # noqa: N818 -- named like its HTTP status
+class Unauthorized(BridgeError):
     """The key is missing or not known, or the upstream refused the credential."""
 
     code = "UNAUTHORIZED"
     status = 401
 
 
-class Forbidden(BridgeError):  # noqa: N818 -- named like its HTTP status
+class Forbidden(BridgeError):
     """The key is good, but may not do this."""
 
     code = "FORBIDDEN"
     status = 403
 
 
-class NotFound(BridgeError):  # noqa: N818 -- named like its HTTP status
+class NotFound(BridgeError):
     """There is no such object in this project; another project's objects look the same."""
 
     code = "NOT_FOUND"
     status = 404
 
 
-class MethodNotAllowed(BridgeError):  # noqa: N818 -- named like its HTTP status
+class MethodNotAllowed(BridgeError):
     """The path exists, with other methods."""
 
     code = "METHOD_NOT_ALLOWED"
     status = 405
 
 
-class Conflict(BridgeError):  # noqa: N818 -- named like its HTTP status
+class Conflict(BridgeError):
     """The request contradicts what is already there."""
 
     code = "CONFLICT"
     status = 409
 
 
-class PayloadTooLarge(BridgeError):  # noqa: N818 -- named like its HTTP status
+class PayloadTooLarge(BridgeError):
     """The request is larger than is ever needed."""
 
     code = "PAYLOAD_TOO_LARGE"
     status = 413
 
 
-class RateLimited(BridgeError):  # noqa: N818 -- what happened, not an accident
+class RateLimited(BridgeError):
     """Too many requests; may be repeated after `retry_after_s` seconds."""
 
     code = "RATE_LIMITED"
@@ -102,7 +102,7 @@ class RateLimited(BridgeError):  # noqa: N818 -- what happened, not an accident
         self.retry_after_s = retry_after_s
 
 
-class Unavailable(BridgeError):  # noqa: N818 -- named like its HTTP status
+class Unavailable(BridgeError):
     """Something that this needs (store, upstream) cannot be reached now; nothing was changed."""
 
     code = "SERVICE_UNAVAILABLE"

@@ -6,10 +6,10 @@ from typing import Any
 
 from aiohttp import web
 
+from bridge.api.event_shapes import EventShape, EventTypePage, EventTypeShape
 from bridge.api.fields import SampleQuery
 from bridge.api.replies import reply
 from bridge.api.routing import Call, Routes
-from bridge.api.shapes import EventShape, EventTypePage, EventTypeShape
 from bridge.domain.event_samples import samples
 from bridge.domain.event_schema import event_schema
 from bridge.domain.event_types import EVENT_TYPES

@@ -8,10 +8,7 @@ from typing import Any
 from aiohttp import web
 from msgspec import Raw
 
-from bridge.api.fields import DeliveryQuery, EventQuery, RecoverBody, moment_ms
-from bridge.api.replies import reply
-from bridge.api.routing import Call, Routes
-from bridge.api.shapes import (
+from bridge.api.event_shapes import (
     DeliveryPage,
     DeliveryShape,
     EventPage,
@@ -20,6 +17,9 @@ from bridge.api.shapes import (
     RecoveredShape,
     ResentShape,
 )
+from bridge.api.fields import DeliveryQuery, EventQuery, RecoverBody, moment_ms
+from bridge.api.replies import reply
+from bridge.api.routing import Call, Routes
 from bridge.api.views import view_delivery
 from bridge.domain.event_types import EVENT_TYPES
 from bridge.domain.job import Delivery, EventRecord

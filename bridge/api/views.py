@@ -3,16 +3,8 @@
 from functools import lru_cache
 from typing import Any, cast
 
-from bridge.api.shapes import (
-    AccountShape,
-    AttemptShape,
-    CallbackShape,
-    DeliveryShape,
-    JobShape,
-    KeyShape,
-    ProjectShape,
-    SecretShape,
-)
+from bridge.api.event_shapes import AttemptShape, DeliveryShape
+from bridge.api.shapes import AccountShape, CallbackShape, JobShape, KeyShape, ProjectShape, SecretShape
 from bridge.domain.event_types import EVENT_TYPES
 from bridge.domain.job import Attempt, Callback, CallbackState, Delivery, DeliveryState, Job, PollLog
 from bridge.domain.times import iso_ms
