@@ -30,13 +30,17 @@ class Telling:
 
 def tell(job: Job, key: str, news: Sequence[News], *, now_ms: int) -> Telling:
     """Give each news its event id, new ones their place in the sequence, and write the letters."""
+    if not news:
+        return Telling(job=job)
     fresh: list[Fresh] = []
     letters: list[Letter] = []
-    known = list_told(job.told) if news else set()
+    known = list_told(job.told)
     for item in news:
         run = item.fact.run
-        event = event_id(project=job.project, key=key, born_ms=job.born_ms, run=run, fact=item.name)
         first = identify(run, item.name) not in known
+        if not (first or item.closes or item.only is not None):
+            continue  # nearly every read says again what all have heard
+        event = event_id(project=job.project, key=key, born_ms=job.born_ms, run=run, fact=item.name)
         if first:
             known.add(identify(run, item.name))
             job = replace(job, told=add_told(job.told, run=run, name=item.name), sequence=job.sequence + 1)
