@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
-PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist worksteal
+# Tests that share processes are one group, on one worker.
+PYTEST_ARGS ?= -n 2 --dist loadgroup
 
 # The state that a finished set-up had; the same again means that nothing is to be done.
 RUNTIME_STATE := $(shell cat requirements.lock requirements-build.lock pyproject.toml | cksum | tr -c '[:alnum:]' -)

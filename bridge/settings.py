@@ -114,7 +114,9 @@ class Settings(BaseSettings):
         "https://reelbot.space/api", "ReelBot's address", fix=URL_FIX, env="REELBOT_BASE_URL"
     )
     passthrough: bool = _setting(
-        default=False, meaning="callers' own upstream keys log in, a project each", fix=SWITCH_FIX
+        default=False,
+        meaning="callers' own upstream keys log in, a project each (in effect with the drop-in proxy)",
+        fix=SWITCH_FIX,
     )
     allow_http: AllowHttp = _setting(
         None,
@@ -135,7 +137,7 @@ class Settings(BaseSettings):
     )
     budget_share: float = _setting(
         0.8,
-        "share of an account's rate limit that the bridge may always spend",
+        "share of an account's rate limit that the bridge may always spend (in effect with the budget)",
         fix="use a number above 0 and at most 1",
         gt=0,
         le=1,
@@ -160,7 +162,7 @@ class Settings(BaseSettings):
         fix="use a number with d, h, m or s, such as 7d",
     )
     proxy_intercept: bool = _setting(
-        default=True, meaning="the drop-in proxy acts on webhook_url", fix="use on or off"
+        default=True, meaning="the drop-in proxy, once it is there, acts on webhook_url", fix="use on or off"
     )
     voice_done_words: Words = _setting(
         (), "more status words that mean: voice conversion done", fix="use words with commas between"
