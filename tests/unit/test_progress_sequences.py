@@ -112,7 +112,9 @@ class Lives(RuleBasedStateMachine):
         kinds = ("generated_post", "generated_media_item")
         expect = "new_run" if new_run and self.watch.kind in kinds else "any"
         enrolled = self.watch.enrol(url, once=once, events=events, timeout_s=timeout_s, expect=expect)
-        if expect == "new_run" and not enrolled.updated:
+        if expect == "any":
+            self.doubtful.discard(enrolled.callback.id)
+        elif not enrolled.updated:
             self.doubtful.add(enrolled.callback.id)
 
     @precondition(lambda self: self.watch.kind == "generated_post")
