@@ -10,6 +10,7 @@ from bridge.api.shapes import AccountPage, AccountShape
 from bridge.api.views import view_account
 from bridge.errors import Conflict, NotFound, ValidationFailed
 from bridge.providers.registry import PROVIDERS
+from bridge.services.accounts import replace_credential as put_credential
 from bridge.store.accounts import Account, CredentialTaken
 
 ROUTES = Routes("Accounts")
@@ -70,10 +71,7 @@ async def replace_credential(call: Call) -> web.StreamResponse:
     account = await _find(call)
     body = await call.body(CredentialBody)
     _check_credential(account.provider, body.credential)
-    try:
-        fresh = await call.services.store.accounts.replace_credential(account.id, body.credential)
-    except CredentialTaken:
-        raise Conflict(f"credential: {TAKEN}") from None
+    fresh = await put_credential(call.services, call.project, account.id, body.credential)
     return reply(await _view(call, fresh))
 
 

@@ -19,9 +19,11 @@ from bridge.api.views import view_callback, view_job
 from bridge.domain.attempts import Verdict, judge
 from bridge.errors import ValidationFailed
 from bridge.services import callbacks, deliveries, jobs
-from bridge.services.callbacks import Found, Patch
+from bridge.services.callbacks import Found
+from bridge.services.changes import Patch
 
 ROUTES = Routes("Callbacks")
+KEPT = frozenset({"callback_url", "events"})
 CHANGEABLE = ("callback_url", "headers", "metadata", "events", "timeout_seconds")
 
 
@@ -88,7 +90,8 @@ async def _read_patch(call: Call, found: Found) -> Patch:
         values["callback_url"] = url
     if (events := first_of(values, ("events", "event_types", "webhook_events_filter"))) is not None:
         values["events"] = events
-    named = [name for name in CHANGEABLE if name in values]
+    # Neither can be removed, so that null says nothing of them.
+    named = [name for name in CHANGEABLE if name in values and (name not in KEPT or values[name] is not None)]
     if not named:
         raise ValidationFailed("", f"nothing to change: send one of {', '.join(CHANGEABLE)}")
     change = read_model(CallbackChange, {name: values[name] for name in named})
@@ -157,12 +160,12 @@ async def test_callback(call: Call) -> web.StreamResponse:
     if body.secret is not None:
         judge_secret(body.secret)
     call.api.gate.take_test(call.project)
-    answer = await deliveries.send_test(
+    event_id, answer = await deliveries.send_test(
         call.services, call.project, url, payload=body.payload, headers=headers, secret=body.secret
     )
     verdict = judge(answer)
     view: TestShape = {
-        "id": "test",
+        "id": event_id,
         "object": "test",
         "verdict": verdict.value,
         "delivered": verdict in (Verdict.SUCCEEDED, Verdict.SUCCEEDED_WITH_WARNING),

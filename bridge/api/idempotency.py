@@ -47,7 +47,7 @@ async def answer_once(call: Call, work: Callable[[], Awaitable[Answered]]) -> Ou
     key = read_key(call)
     if key is None:
         return Outcome(await work())
-    idempotency = call.services.store.idempotency
+    idempotency, vault = call.services.store.idempotency, call.services.store.vault
     fingerprint = await _fingerprint(call)
     waited_s = 0.0
     while True:
@@ -60,7 +60,8 @@ async def answer_once(call: Call, work: Callable[[], Awaitable[Answered]]) -> Ou
                     f"{HEADER} was used for another request: choose a new key, or repeat that request"
                 )
             case Same(answer=bytes() as answer):
-                return Outcome(msgspec.msgpack.decode(answer, type=Answered), repeated=True)
+                opened = vault.open(answer, record=_record(call, key))
+                return Outcome(msgspec.msgpack.decode(opened, type=Answered), repeated=True)
         if waited_s >= PATIENCE_S:
             raise Conflict(
                 f"the first request with this {HEADER} is still being answered: repeat in a moment"
@@ -72,8 +73,14 @@ async def answer_once(call: Call, work: Callable[[], Awaitable[Answered]]) -> Ou
     except BaseException:
         await idempotency.abandon(call.project, key)
         raise
-    await idempotency.finish(call.project, key, msgspec.msgpack.encode(answered))
+    # The answer shows the whole callback URL, which is a secret.
+    sealed = vault.seal(msgspec.msgpack.encode(answered), record=_record(call, key))
+    await idempotency.finish(call.project, key, sealed)
     return Outcome(answered)
+
+
+def _record(call: Call, key: str) -> str:
+    return f"idempotency {call.project} {key}"
 
 
 async def _fingerprint(call: Call) -> bytes:

@@ -1,20 +1,18 @@
 """Callbacks after their registration: read, change, cancel."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from bridge.domain.deadlines import is_live
 from bridge.domain.ids import job_key, read_callback_job
 from bridge.domain.job import Callback, CallbackState, Delivery, DeliveryState, EventRecord, Job, PollLog
 from bridge.domain.next_read import is_done
-from bridge.domain.url_policy import CheckedUrl
 from bridge.errors import Conflict, NotFound
 from bridge.providers.registry import KINDS
+from bridge.services.changes import Patch, apply_patch, check_identity
 from bridge.services.context import Services
 from bridge.services.destinations import lane_of, proven_origins
 from bridge.services.drafts import Draft
@@ -46,17 +44,6 @@ class History:
     found: Found
     events: Sequence[EventRecord]
     deliveries: Sequence[Delivery]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patch:
-    """Fields to change; UNSET leaves one alone, None removes it where it may be removed."""
-
-    url: CheckedUrl | UnsetType = UNSET
-    headers: Mapping[str, str] | UnsetType | None = UNSET
-    metadata: Any = UNSET
-    events: tuple[str, ...] | UnsetType = UNSET
-    timeout_s: float | UnsetType | None = UNSET
 
 
 def _no_callback(callback_id: str) -> NotFound:
@@ -201,7 +188,8 @@ async def patch(services: Services, project: str, callback_id: str, change: Patc
     """Change a callback; its waiting and parked deliveries go again, to the new URL."""
     for _ in range(TRIES):
         key, loaded, callback = await load(services, project, callback_id)
-        changed = _apply(services, callback, change)
+        changed = apply_patch(services, loaded.record.kind, callback, change)
+        check_identity(loaded.record, changed)
         job = _with_callback(loaded.record, changed)
         draft = Draft(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
         draft.put_job(key, job, loaded)
@@ -216,29 +204,6 @@ async def patch(services: Services, project: str, callback_id: str, change: Patc
         if await services.store.committer.commit(draft.change()) == "done":
             return await _find(services, key, job, changed)
     raise Conflict("this callback is being changed by others: repeat the request")
-
-
-def _apply(services: Services, callback: Callback, change: Patch) -> Callback:
-    vault = services.store.vault
-    if not isinstance(change.url, UnsetType):
-        sealed = vault.seal(change.url.text.encode(), record=callback.id)
-        callback = replace(
-            callback,
-            url=sealed,
-            origin=change.url.origin,
-            masked=change.url.masked,
-            fingerprint=vault.fingerprint(change.url.text),
-        )
-    if not isinstance(change.headers, UnsetType):
-        text = json.dumps(dict(change.headers)) if change.headers else None
-        callback = replace(callback, headers=vault.seal(text.encode(), record=callback.id) if text else None)
-    if change.metadata is not UNSET:
-        callback = replace(callback, metadata=change.metadata)
-    if not isinstance(change.events, UnsetType):
-        callback = replace(callback, events=change.events)
-    if not isinstance(change.timeout_s, UnsetType):
-        callback = replace(callback, timeout_s=change.timeout_s)
-    return callback
 
 
 def _with_callback(job: Job, changed: Callback) -> Job:

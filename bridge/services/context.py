@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bridge.domain.cadence import Pace
+from bridge.domain.cadence import IDLE_LASTS_S, TAIL_LASTS_S, Pace
 from bridge.domain.news import Traits
 from bridge.domain.url_policy import UrlPolicy
 from bridge.outbound.sender import Sender
@@ -50,3 +50,12 @@ def traits_of(kind: str) -> Traits:
     """Give what the state machine needs to know of a kind."""
     spec = KINDS[kind]
     return Traits(kind=kind, timing=spec.timing, clock=str(spec.clock))
+
+
+def lasts_ms(services: Services, kind: str, *, once: bool, timeout_s: float | None) -> int:
+    """Give how long after its registration a callback expires, at the latest, as far as is known by then."""
+    spec = KINDS[kind]
+    if timeout_s is None and str(spec.clock) == "first_part":
+        return round(IDLE_LASTS_S * 1000)
+    until_s = timeout_s or spec.timing.timeout_s * services.settings.poll_scale
+    return round((until_s if once else until_s + TAIL_LASTS_S) * 1000)

@@ -122,7 +122,10 @@ async def retry(services: Services, project: str, delivery_id: str) -> Delivery:
 async def recover(
     services: Services, project: str, *, since_ms: int, until_ms: int | None = None, state: str | None = None
 ) -> int:
-    """Bring back every parked delivery (or those of `state`) made since a time, each exactly once."""
+    """Bring back every parked delivery (or those of `state`) made since a time, each exactly once.
+
+    What had succeeded or was cancelled goes out marked `webhook-resend: true`.
+    """
     wanted = DeliveryState(state or DeliveryState.PARKED)
     recovered = 0
     place: Cursor | None = None
@@ -139,7 +142,10 @@ async def recover(
 
 
 async def _recover(services: Services, loaded: Loaded[Delivery]) -> bool:
-    draft = Draft(loaded.record.id[4], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+    record = loaded.record
+    draft = Draft(record.id[4], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+    if record.state is not DeliveryState.PARKED:  # it was over: this is asked for by a person, as a resend is
+        loaded = Loaded(replace(record, resend=True), loaded.raw)
     start_again(draft, loaded, lane=await current_lane(services, loaded.record))
     return await services.store.committer.commit(draft.change()) == "done"
 
@@ -152,14 +158,14 @@ async def send_test(
     payload: str = "full",
     headers: Mapping[str, str] | None = None,
     secret: str | None = None,
-) -> Answer:
-    """Send a sample event, signed, to a URL; gives what the receiver answered."""
+) -> tuple[str, Answer]:
+    """Send a sample event, signed, to a URL; gives its id and what the receiver answered."""
     event_id = f"evt_test_{secrets.token_hex(12)}"
     now_ms = services.clock_ms()
     body = test_body(event_id=event_id, at_ms=now_ms, payload=payload, base_url=services.settings.base_url)
     current = secret or (await services.store.projects.default_secret(project)).current
     signed = sign([current], event_id=event_id, timestamp_s=now_ms // 1000, body=body)
-    return await services.sender.post(
+    answer = await services.sender.post(
         url.text,
         headers={
             **(headers or {}),
@@ -170,3 +176,4 @@ async def send_test(
         body=body,
         timeout_s=services.settings.attempt_timeout,
     )
+    return event_id, answer

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from bridge.domain.job import Callback, Delivery, EventRecord, Job, PollLog
 from bridge.store import keys
 from bridge.store.commit import Change, Drop, Due, Guard, Lease, Op, Put, Rank, Unrank
-from bridge.store.indexes import rank_callback, url_member
+from bridge.store.indexes import rank_callback, unrank_callback, url_member
 from bridge.store.records import Loaded, pack, pack_object
 
 How = Literal["set", "sooner", "absent"]
@@ -88,6 +88,13 @@ class Draft:
     def unindex_url(self, job: Job, callback: Callback) -> None:
         """Take a callback off its URL's list."""
         self._ops.append(Unrank(keys.urls(self.shard, job.project), url_member(callback)))
+
+    def unindex_dropped(self, before: Job, after: Job) -> None:
+        """Take off every list the closed callbacks that a job no longer keeps."""
+        kept = {callback.id for callback in after.callbacks}
+        for callback in before.callbacks:
+            if callback.id not in kept:
+                self._ops += unrank_callback(before.project, callback)
 
     def hold(self, callback: Callback, hold_ms: int) -> None:
         """Keep first deliveries waiting until the registering answer is out."""

@@ -9,6 +9,7 @@ from bridge.domain.signing import sign
 from bridge.domain.times import iso_ms
 from bridge.services.context import Services
 
+MASK = "***"
 SECRETS_KEPT_MS = 1_000  # a rotated secret signs for 24 h more, so a second's delay is nobody's loss
 
 
@@ -19,16 +20,21 @@ class Envelope:
     url: str
     headers: dict[str, str]
     body: bytes
+    secret_headers: frozenset[str] = frozenset()
 
     def as_inbox_entry(self, now_ms: int) -> bytes:
         """Give what the built-in inbox keeps: a receiver's view of the request."""
         entry = {
             "id": self.headers["webhook-id"],
             "received_at": iso_ms(now_ms),
-            "headers": {"content-type": "application/json", **self.headers},
+            "headers": {"content-type": "application/json", **self._shown_headers()},
             "body": json.loads(self.body),
         }
         return json.dumps(entry, separators=(",", ":")).encode()
+
+    def _shown_headers(self) -> dict[str, str]:
+        """The receiver's own headers are write-only: their names are enough to see that they were sent."""
+        return {name: MASK if name in self.secret_headers else value for name, value in self.headers.items()}
 
 
 class Envelopes:
@@ -64,7 +70,7 @@ class Envelopes:
         }
         if delivery.resend:
             headers["webhook-resend"] = "true"
-        return Envelope(url=url, headers=headers, body=body)
+        return Envelope(url=url, headers=headers, body=body, secret_headers=frozenset(own))
 
     async def _secrets_of(self, project: str, callback: Callback, now_ms: int) -> list[str]:
         if callback.secret is not None:

@@ -9,7 +9,7 @@ from bridge.domain.ids import read_shard
 from bridge.domain.job import Delivery, DeliveryState, EventRecord
 from bridge.errors import Conflict, NotFound
 from bridge.services.context import Services
-from bridge.services.deliveries import current_lane
+from bridge.services.deliveries import current_lane, view_state
 from bridge.services.drafts import Draft
 from bridge.services.moves import start_again
 from bridge.services.reads import load_events, load_job_deliveries
@@ -66,10 +66,17 @@ def _fits(event: EventRecord, type_: str | None, kind: str | None, job_id: str |
 
 
 async def resend(services: Services, project: str, event_id: str) -> list[Delivery]:
-    """Send an event again to every callback that it went to, also after a 2xx; marked `webhook-resend: true`."""
+    """Send an event again to every callback that it went to, also after a 2xx; marked `webhook-resend: true`.
+
+    Conflict while an attempt is in flight: its answer, written when it ends, would take the place of the request.
+    """
     event = await get_event(services, project, event_id)
     deliveries = await load_job_deliveries(services.store, event.job)
-    return [await _resend(services, each) for each in deliveries if each.record.event == event_id]
+    mine = [each for each in deliveries if each.record.event == event_id]
+    for each in mine:
+        if await view_state(services, each.record) is DeliveryState.IN_FLIGHT:
+            raise Conflict("an attempt of this event is in flight: repeat the request when it has ended")
+    return [await _resend(services, each) for each in mine]
 
 
 async def _resend(services: Services, loaded: Loaded[Delivery]) -> Delivery:

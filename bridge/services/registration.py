@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.domain.cadence import IDLE_LASTS_S, TAIL_LASTS_S
 from bridge.domain.enrol import CALLBACKS_PER_JOB, Enrolled, TooManyCallbacks, enrol, new_job
 from bridge.domain.ids import callback_id, job_key
 from bridge.domain.job import Callback, CallbackState, Job
@@ -23,7 +22,7 @@ from bridge.errors import (
     Forbidden as NotAllowed,
 )
 from bridge.providers.registry import KINDS
-from bridge.services.context import Services
+from bridge.services.context import Services, lasts_ms
 from bridge.services.drafts import Draft
 from bridge.store import keys
 from bridge.store.accounts import Account
@@ -128,12 +127,9 @@ async def _draft(
             persona=order.persona_id,
         )
     )
-    callback = _callback(services, key, order, now_ms=draft.now_ms)
-    try:
-        enrolled = enrol(job, callback, now_ms=draft.now_ms, clock=clock, retried=dict(order.retried))
-    except TooManyCallbacks:
-        raise RateLimited(60, f"this job has {CALLBACKS_PER_JOB} live callbacks: delete some first") from None
+    enrolled = _enrol(services, job, callback_id(key, services.dice), order, now_ms=draft.now_ms)
     _write(draft, key, enrolled, loaded)
+    draft.unindex_dropped(job, enrolled.job)
     due = await services.store.poll.due_of(draft.shard, account.id, key) if enrolled.updated else draft.now_ms
     return Registered(
         job=enrolled.job,
@@ -141,6 +137,20 @@ async def _draft(
         updated=enrolled.updated,
         next_poll_ms=abs(due) if due else None,
     )
+
+
+def _enrol(services: Services, job: Job, identifier: str, order: Order, *, now_ms: int) -> Enrolled:
+    """Take an order into a job's record, under this id or the one that it repeats."""
+    callback = _callback(services, identifier, order, now_ms=now_ms)
+    clock = str(KINDS[order.kind].clock)
+    try:
+        enrolled = enrol(job, callback, now_ms=now_ms, clock=clock, retried=dict(order.retried))
+    except TooManyCallbacks:
+        raise RateLimited(60, f"this job has {CALLBACKS_PER_JOB} live callbacks: delete some first") from None
+    if enrolled.callback.id == identifier:
+        return enrolled
+    # Sealed values open only with the id they were sealed with, and a repetition keeps the id it had.
+    return _enrol(services, job, enrolled.callback.id, order, now_ms=now_ms)
 
 
 def _write(draft: Draft, key: str, enrolled: Enrolled, loaded: Loaded[Job] | None) -> None:
@@ -156,8 +166,7 @@ async def _check_quota(services: Services, shard: str, account: Account) -> None
         raise RateLimited(60, f"this account has {JOBS_PER_ACCOUNT:,} jobs watched: wait for some to end")
 
 
-def _callback(services: Services, key: str, order: Order, *, now_ms: int) -> Callback:
-    identifier = callback_id(key, services.dice)
+def _callback(services: Services, identifier: str, order: Order, *, now_ms: int) -> Callback:
     vault = services.store.vault
 
     def seal(text: str | None) -> bytes | None:
@@ -179,16 +188,8 @@ def _callback(services: Services, key: str, order: Order, *, now_ms: int) -> Cal
         payload=order.payload,
         expect=order.expect,
         timeout_s=order.timeout_s,
-        expires_ms=now_ms + round(_lasts_s(services, order) * 1000),
+        expires_ms=now_ms + lasts_ms(services, order.kind, once=order.once, timeout_s=order.timeout_s),
     )
-
-
-def _lasts_s(services: Services, order: Order) -> float:
-    spec = KINDS[order.kind]
-    if str(spec.clock) == "first_part":
-        return IDLE_LASTS_S
-    timeout_s = order.timeout_s or spec.timing.timeout_s * services.settings.poll_scale
-    return timeout_s if order.once else timeout_s + TAIL_LASTS_S
 
 
 async def verify(services: Services, project: str, order: Order) -> None:
