@@ -28,6 +28,7 @@ from bridge.services import deliveries, events
 
 ROUTES = Routes("Events and deliveries")
 LOOK_EVERY_S = 0.25
+LONGEST_WAIT_S = 8.0  # below the 10 s after which many HTTP clients give up; who asked for longer asks again
 WAITING_AT_MOST = 200  # long polls in one process
 # A cursor is a position and the direction it is read in: older (`b`) or newer (`a`).
 _CURSOR = re.compile(r"([ab])(\d{1,15})", re.ASCII)
@@ -36,7 +37,7 @@ _waiting: set[object] = set()
 
 @ROUTES.add("GET", "/v1/events", scope="read", query=EventQuery, answers={200: EventPage}, errors=(404,))
 async def list_events(call: Call) -> web.StreamResponse:
-    """List events, newest first; behind `after` oldest first, waiting up to 30 seconds for one."""
+    """List events, newest first; behind `after` oldest first, waiting a while for one if asked to."""
     query = call.query(EventQuery)
     if query.type is not None and query.type not in EVENT_TYPES:
         raise ValidationFailed("type", "no such event type: GET /v1/event-types lists them")
@@ -98,7 +99,7 @@ async def _wait(
     _waiting.add(token)
     try:
         loop = asyncio.get_running_loop()
-        until_s = loop.time() + query.wait
+        until_s = loop.time() + min(query.wait, LONGEST_WAIT_S)
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(LOOK_EVERY_S, max(0.0, until_s - loop.time()))):
