@@ -72,7 +72,7 @@ def _see_on(
     """A run goes on, or ends now. `before` is the job as the former reading left it."""
     started = job.run != before.run
     redone = is_redone(before.parts, parts)
-    awaited = () if redone else _still_awaited(job, parts)
+    awaited = _still_awaited(job, before, parts)
     listed = tuple(each for each in parts if each[0] not in job.superseded)
     undecided = bool(awaited) or listed != parts  # the next read, without the superseded items, decides
     ending = None if undecided else observation.ending
@@ -107,10 +107,12 @@ def _list_replaced(job: Job, before: Job, parts: Parts, *, begun: bool, came: bo
     return tuple(dict.fromkeys((*gone, *known)))
 
 
-def _still_awaited(job: Job, parts: Parts) -> tuple[str, ...]:
-    """Give the items that must still come; once all came, none may go missing again."""
+def _still_awaited(job: Job, before: Job, parts: Parts) -> tuple[str, ...]:
+    """Give the items that must still come, none once all were seen, or once quite others took the place of items."""
     listed = {part for part, _ in parts}
-    return () if listed.issuperset(job.awaited) else job.awaited
+    announced = (*before.parts, *((part, "") for part in job.awaited if part in listed))
+    passed_by = is_redone(announced, parts)
+    return () if passed_by or listed.issuperset(job.awaited) else job.awaited
 
 
 def _persona(job: Job, observation: Observation) -> str:
