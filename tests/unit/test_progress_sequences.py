@@ -208,6 +208,8 @@ class Lives(RuleBasedStateMachine):
         other_word = has_ended(before) and (seen.ending is None or seen.ending.word != before.ending)
         if seen.ending is None or other_word or (known and listed - known):
             self.doubtful.clear()
+        if (known - listed) and listed - known - set(before.awaited):
+            self.awaited.clear()  # quite others took the place of items
         self.awaited = {each: ids for each, ids in self.awaited.items() if listed <= ids}
         ended = {each.callback for each in letters if each.closes and _word(each) in REAL}
         assert not ended & self.doubtful, "`expect: new_run` was told the ending seen first"
