@@ -18,6 +18,7 @@ from bridge.compose import bootstrap, open_services
 from bridge.log import configure_logging, get_logger
 from bridge.services.context import Services
 from bridge.settings import Settings
+from bridge.store.clock import StoreClock, following
 
 SHUTDOWN_S = 10.0
 log = get_logger("bridge.api")
@@ -68,7 +69,11 @@ async def _end_waits(app: web.Application) -> None:
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until told to stop, then let requests under way end."""
-    async with open_services(settings) as services:
+    clock = StoreClock()
+    async with (
+        open_services(settings, clock_ms=clock.now_ms) as services,
+        following(clock, services.store.redis),
+    ):
         await bootstrap(services)
         runner = web.AppRunner(build_app(services), access_log=None, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
