@@ -241,8 +241,8 @@ def test_any_life_keeps_every_promise() -> None:
     run_state_machine_as_test(
         Lives,
         settings=settings(
-            max_examples=300,
-            stateful_step_count=40,
+            max_examples=100,
+            stateful_step_count=30,
             deadline=None,
             database=None,
             derandomize=True,

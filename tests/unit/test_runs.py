@@ -145,10 +145,10 @@ def test_standing_facts_are_forgotten_when_they_were_undone() -> None:
 
 def test_memory_has_an_end() -> None:
     """An outage and a time-out push out the former ones; a flood of deliveries the oldest."""
-    told: tuple[str, ...] = ()
-    for n in range(MOST_TOLD + 5):
-        told = add_told(told, run=1, name=f"delivery:{n}:published")
+    told = tuple(f"1:delivery:{n}:published" for n in range(MOST_TOLD))
+    for n in range(3):
         told = add_told(told, run=1, name=f"unauthorized:{n}")
         told = add_told(told, run=1, name=f"timed_out:{n}")
     assert len(told) == MOST_TOLD
-    assert told[-2:] == (f"1:unauthorized:{MOST_TOLD + 4}", f"1:timed_out:{MOST_TOLD + 4}")
+    assert told[0] == "1:delivery:2:published"
+    assert told[-3:] == (f"1:delivery:{MOST_TOLD - 1}:published", "1:unauthorized:2", "1:timed_out:2")
