@@ -152,8 +152,12 @@ class Committer:
         durable = durable and self._aof
         if len(calls) == 1 and not durable:
             return [OUTCOMES[await run(self._redis, calls[0])]]
+        if durable:
+            # What repeats a change that is in place writes nothing: the wait needs a write of this connection.
+            touch = SCRIPTS["touch_v1"].refusing_when_full() if new_work else SCRIPTS["touch_v1"]
+            calls.append(Call(touch, (keys.touched(changes[0].shard),), ()))
         answers = await run_many(self._redis, calls, durable=durable)
-        return [OUTCOMES[answer] for answer in answers]
+        return [OUTCOMES[answer] for answer in answers[: len(changes)]]
 
 
 class _Arguments:

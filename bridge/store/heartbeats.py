@@ -3,6 +3,7 @@
 from redis.asyncio import Redis
 
 from bridge.store import keys
+from bridge.store.scripts import SCRIPTS, Call, run
 
 FRESH_MS = 20_000  # a worker beats several times within this
 
@@ -16,10 +17,8 @@ class Heartbeats:
 
     async def beat(self, worker: str, now_ms: int) -> None:
         """Say that a worker is alive; those that have been silent for long are forgotten."""
-        pipe = self._redis.pipeline(transaction=False)
-        pipe.zadd(keys.WORKERS, {worker: now_ms})
-        pipe.zremrangebyscore(keys.WORKERS, "-inf", now_ms - 10 * FRESH_MS)
-        await pipe.execute()
+        call = Call(SCRIPTS["beat_v1"], (keys.WORKERS,), (worker, now_ms, now_ms - 10 * FRESH_MS))
+        await run(self._redis, call)
 
     async def leave(self, worker: str) -> None:
         """Say that a worker has ended."""

@@ -1,10 +1,9 @@
 """The built-in inbox of a project: the last hundred deliveries to `inbox:`, for trying out."""
 
 from redis.asyncio import Redis
-from redis.exceptions import OutOfMemoryError
 
 from bridge.store import keys
-from bridge.store.scripts import StoreFull
+from bridge.store.scripts import SCRIPTS, Call, run
 
 CAPACITY = 100
 
@@ -17,14 +16,8 @@ class Inbox:
         self._redis = redis
 
     async def add(self, project: str, entry: bytes) -> None:
-        """Put an entry on top; the hundred-and-first falls out. Raise `StoreFull` at the memory limit."""
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.lpush(keys.inbox(project), entry)
-        pipe.ltrim(keys.inbox(project), 0, CAPACITY - 1)
-        try:
-            await pipe.execute()
-        except OutOfMemoryError:
-            raise StoreFull from None
+        """Put an entry on top, the same one only once; the hundred-and-first falls out."""
+        await run(self._redis, Call(SCRIPTS["inbox_v1"], (keys.inbox(project),), (entry, CAPACITY)))
 
     async def list(self, project: str, limit: int = CAPACITY) -> list[bytes]:
         """Give the newest entries."""

@@ -21,6 +21,7 @@ Key                       Type    Content                                       
 {s}:<q>:q:<lane>          zset    member -> due ms, or -(lease end) while in flight       lanes,commit with its last item
                                   (q = poll: lane = account, member = job key;
                                    q = dlv: lane = destination, member = delivery id)
+{s}:touched               string  written before each wait for the disk                   commit       never
 {s}:ended                 zset    job key -> ms when its retention ends                   commit       by the sweep
 {s}:outbox                zset    event id -> ms: not yet in its project's feed           commit       by feed.publish
 {s}:p:<prj>:cbs           zset    callback id -> created ms                               indexes      with the callback
@@ -40,6 +41,7 @@ Key                       Type    Content                                       
 {g}:accounts              hash    account id -> Account and its sealed credential         accounts     never
 {g}:credentials           hash    fingerprint of a credential -> account id               accounts     when replaced
 {g}:workers               zset    worker -> ms of its last sign of life                   heartbeats   when it is silent
+{g}:tick:<name>           hash    probed_ms: when the fleet did this last                 store        never
 {g}:shards                string  number of shards, fixed at first start                  store        never
 {g}:pepper                string  sealed: the fingerprints' key                           store        never
 """
@@ -56,6 +58,11 @@ CREDENTIALS = "{g}:credentials"
 SHARDS = "{g}:shards"
 PEPPER = "{g}:pepper"
 WORKERS = "{g}:workers"
+
+
+def tick(name: str) -> str:
+    """When the fleet did something last."""
+    return f"{{g}}:tick:{name}"
 
 
 def shard(identifier: str) -> str:
@@ -131,6 +138,11 @@ def claims(letter: str, queue: Queue) -> str:
 def lane(letter: str, queue: Queue, name: str) -> str:
     """The items of one lane by due time."""
     return f"{{{letter}}}:{queue}:q:{name}"
+
+
+def touched(letter: str) -> str:
+    """What is written before a wait for the disk."""
+    return f"{{{letter}}}:touched"
 
 
 def ended(letter: str) -> str:

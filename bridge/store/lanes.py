@@ -103,6 +103,16 @@ class Lanes:
         )
         return Claim(token, int(now), items)
 
+    async def renew(
+        self, shard: str, lane: str, held: Sequence[tuple[str, bytes]], *, lease_ms: int
+    ) -> list[bytes | None]:
+        """Make the leases of (member, token) in one lane last longer; give the new tokens, None: another's by now."""
+        args: list[Bytes] = [lease_ms]
+        for member, token in held:
+            args += (member, token)
+        names = (keys.claims(shard, self.queue), keys.lane(shard, self.queue, lane))
+        return [token or None for token in await run(self.redis, Call(SCRIPTS["renew_v1"], names, args))]
+
     async def settle(self, shard: str, settled: Sequence[Settled]) -> list[str]:
         """End leases; give the members that were fenced, of which nothing was written."""
         fenced: list[str] = []

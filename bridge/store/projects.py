@@ -53,9 +53,8 @@ class Projects:
 
     async def ensure_default(self) -> Project:
         """Give the project that a single user never has to think of, made at first start."""
-        fresh = Project(id=DEFAULT, name="default", created_ms=self._clock_ms())
-        await self._projects.swap(DEFAULT, None, fresh)
-        return cast("Project", await self.get(DEFAULT))
+        found = await self.get(DEFAULT)  # a full store refuses also what would change nothing
+        return found or await self.create("default", project=DEFAULT)
 
     async def create(self, name: str, *, project: str | None = None) -> Project:
         """Make a project; with a given id (a login by upstream key derives one) the same call gives the same project."""

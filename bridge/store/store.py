@@ -23,6 +23,7 @@ from bridge.store.indexes import Indexes
 from bridge.store.lanes import Lanes
 from bridge.store.projects import Projects
 from bridge.store.records import Loaded, Page, Wanted, load_many, unpack_object
+from bridge.store.scripts import SCRIPTS, Call, run
 from bridge.store.tables import Dice
 from bridge.store.vault import Vault
 
@@ -82,6 +83,12 @@ class Store:
         """Give the shard letter in which everything of an account lies."""
         return shard_of(account, len(self.shards))
 
+    async def take_tick(self, name: str, now_ms: int, *, every_ms: int) -> bool:
+        """Take the right to do what the whole fleet does once an interval: True for one caller."""
+        # A little early, or a caller that comes exactly in time would miss every other tick.
+        call = Call(SCRIPTS["probe_v1"], (keys.tick(name),), (now_ms, every_ms * 9 // 10))
+        return bool(await run(self.redis, call) == b"1")
+
     async def load_job(self, key: str) -> Loaded[Job] | None:
         """Read a job by its key."""
         return (await self.load_many(Wanted(jobs=(key,)))).jobs.get(key)
@@ -112,14 +119,20 @@ class Store:
 async def _fix_shards(redis: Redis, wanted: int) -> int:
     if not 1 <= wanted <= len(SHARD_LETTERS):
         raise ValueError(f"between 1 and {len(SHARD_LETTERS)} shards, not {wanted}")
-    await redis.set(keys.SHARDS, wanted, nx=True)
-    return int(await redis.get(keys.SHARDS))
+    # Read first: a full store refuses a SET, also one that would change nothing.
+    found = await redis.get(keys.SHARDS)
+    if found is None:
+        await redis.set(keys.SHARDS, wanted, nx=True)
+        found = await redis.get(keys.SHARDS)
+    return int(found)
 
 
 async def _fix_pepper(redis: Redis, vault: Vault, dice: Dice) -> bytes:
     """Make or read the fingerprints' key; under a new master key seal it again."""
-    await redis.set(keys.PEPPER, vault.seal(dice(PEPPER_BYTES), record=PEPPER_RECORD), nx=True)
     sealed = await redis.get(keys.PEPPER)
+    if sealed is None:
+        await redis.set(keys.PEPPER, vault.seal(dice(PEPPER_BYTES), record=PEPPER_RECORD), nx=True)
+        sealed = await redis.get(keys.PEPPER)
     pepper = vault.open(sealed, record=PEPPER_RECORD)
     if vault.needs_reseal(sealed):
         fresh = vault.seal(pepper, record=PEPPER_RECORD)

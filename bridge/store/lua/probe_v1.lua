@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Takes the right to try an account in trouble again, once an interval.
--- KEYS     account's health
+-- Takes a right that is given once an interval: to try an account in trouble again, to do what one of a fleet does.
+-- KEYS     account's health, or a tick
 -- ARGV     now ms, interval ms
 -- Returns  '1' for the one who may, '0' for all others
 -- Why      A revoked key is tried by one read, not by each of its thousand jobs.
