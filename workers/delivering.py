@@ -1,11 +1,12 @@
 """Delivering: signs due events and posts them, and lets the answer decide what comes next."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from bridge.domain.attempts import Answer, judge
+from bridge.domain.attempts import Answer, Verdict, judge
 from bridge.domain.job import Callback, CallbackState, Delivery, DeliveryState, EventRecord, Job
 from bridge.services.attempts import after_attempt, finish_late
 from bridge.services.context import Services
@@ -14,11 +15,13 @@ from bridge.services.envelopes import Envelopes
 from bridge.services.receivers import Receivers
 from bridge.store.lanes import Claim, Settled
 from bridge.store.records import Loaded, Page, Wanted
+from bridge.store.vault import VaultError
+from workers.pump import STALE_S, STORE_BACKOFF_S, STORE_ERRORS
 
 log = structlog.get_logger()
 
 HOLD_STEP_MS = 200  # how often a held first delivery is looked at again
-GRACE_MS = 10_000  # an attempt's token outlives its timeout by this
+GRACE_MS = 10_000  # an attempt's token outlives its timeout by this, however long it waited for a slot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,7 @@ class Delivering:
         self._receivers = Receivers(services.store)
         self._suspects_at_most = suspects_at_most
         self._suspects = 0
-        self.lease_ms = round(services.settings.attempt_timeout * 1000) + GRACE_MS
+        self.lease_ms = round((services.settings.attempt_timeout + STALE_S) * 1000) + GRACE_MS
 
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
         """Give each destination its room: little for a stranger, less for one that fails."""
@@ -86,8 +89,11 @@ class Delivering:
 
     def give_back(self, task: SendTask) -> Settled:
         """Let another worker send it now."""
-        self._suspects -= self._is_suspect(task)
         return Settled(task.delivery.record.lane, task.delivery.record.id, task.token, 0)
+
+    def leave(self, task: SendTask) -> None:
+        """Make room for another suspect."""
+        self._suspects -= self._is_suspect(task)
 
     def _is_suspect(self, task: SendTask) -> bool:
         return task.delivery.record.lane.startswith(UNPROVEN) or task.delivery.record.tries > 0
@@ -100,11 +106,8 @@ class Delivering:
 
     async def work(self, task: SendTask) -> Settled | None:
         """Make one attempt and settle it."""
-        try:
-            began_ms = self._services.clock_ms()
-            answer = await self._send(task, began_ms)
-        finally:
-            self._suspects -= self._is_suspect(task)
+        began_ms = self._services.clock_ms()
+        answer = await self._send(task, began_ms)
         delivery = task.delivery.record
         verdict = judge(answer)
         log.info(
@@ -119,11 +122,31 @@ class Delivering:
             verdict=verdict.name.lower(),
             ms=answer.duration_ms,
         )
-        await self._receivers.note(delivery.id[4], delivery.lane, verdict, now_ms=began_ms)
-        return await after_attempt(self._services, task.delivery, task.token, answer, verdict, at_ms=began_ms)
+        # From here on the answer exists only here: a store that is away must not cost it, or it is asked for twice.
+        await self._note(delivery, verdict, began_ms)
+        while True:
+            try:
+                return await after_attempt(
+                    self._services, task.delivery, task.token, answer, verdict, at_ms=began_ms
+                )
+            except STORE_ERRORS as error:
+                log.warning("delivery.not_recorded", delivery=delivery.id, error=type(error).__name__)
+                await asyncio.sleep(STORE_BACKOFF_S)
+
+    async def _note(self, delivery: Delivery, verdict: Verdict, at_ms: int) -> None:
+        """Note how the destination fared; what is missed by a store that is away, the next attempt tells."""
+        try:
+            await self._receivers.note(delivery.id[4], delivery.lane, verdict, now_ms=at_ms)
+        except STORE_ERRORS as error:
+            log.warning("delivery.not_noted", delivery=delivery.id, error=type(error).__name__)
 
     async def _send(self, task: SendTask, now_ms: int) -> Answer:
-        envelope = await self._envelopes.seal(task.delivery.record, task.event, task.callback, now_ms=now_ms)
+        try:
+            envelope = await self._envelopes.seal(
+                task.delivery.record, task.event, task.callback, now_ms=now_ms
+            )
+        except VaultError as error:
+            return _unopened(error)
         if task.callback.origin == "inbox:":
             await self._services.store.inbox.add(task.job.record.project, envelope.as_inbox_entry(now_ms))
             return Answer(
@@ -141,6 +164,20 @@ class Delivering:
             body=envelope.body,
             timeout_s=self._services.settings.attempt_timeout,
         )
+
+
+def _unopened(error: VaultError) -> Answer:
+    """What was stored for this receiver does not open: an attempt that failed on our side, and says so."""
+    log.error("delivery.unopened", error=type(error).__name__)
+    return Answer(
+        status=None,
+        failure="internal",
+        reason="Not sent: what is stored of this receiver does not open; the operator checks REELBRIDGE_MASTER_KEYS.",
+        duration_ms=0,
+        retry_after_s=None,
+        content_type="",
+        excerpt="",
+    )
 
 
 def _prepare(delivery: Loaded[Delivery], token: bytes, page: Page) -> SendTask | None:

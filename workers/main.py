@@ -12,7 +12,6 @@ from typing import Any, ClassVar, cast
 
 import structlog
 from arq import cron
-from arq.connections import RedisSettings
 from arq.typing import WorkerCoroutine
 
 from bridge.compose import bootstrap, open_services
@@ -23,7 +22,8 @@ from bridge.store.connect import arq_settings
 from workers.codec import pack, unpack
 from workers.delivering import Delivering
 from workers.polling import Polling
-from workers.pump import Pump, StoreClock
+from workers.pump import STORE_ERRORS, Pump, StoreClock
+from workers.queue import open_queue
 from workers.sweep import prove, tidy
 
 POLL_SLOTS = 64
@@ -31,6 +31,7 @@ SEND_SLOTS = 512
 SUSPECT_SLOTS = 384
 RESTART_S = 1.0
 BEAT_EVERY_S = 5.0
+TIDY_EVERY_MS = 10_000
 STOP_GRACE_S = 32.0
 WORKER = f"{platform.node()}:{os.getpid()}"
 
@@ -60,6 +61,7 @@ async def start(context: dict[str, Any]) -> None:
     context["tasks"] = [
         *(asyncio.create_task(supervise(pump.run)) for pump in pumps),
         asyncio.create_task(supervise(lambda: keep_beating(services, clock))),
+        asyncio.create_task(supervise(lambda: keep_tidying(services))),
     ]
     log.info("worker.ready")
 
@@ -86,6 +88,17 @@ async def keep_beating(services: Services, clock: StoreClock) -> None:
         await beat(services, clock)
 
 
+async def keep_tidying(services: Services) -> None:
+    """Finish what a crash left half done, one worker at a time.
+
+    No job of arq's: those need memory, and it is retention that gives memory back to a full store.
+    """
+    while True:
+        if await services.store.take_tick("tidy", services.clock_ms(), every_ms=TIDY_EVERY_MS):
+            await tidy(services)
+        await asyncio.sleep(TIDY_EVERY_MS / 1000)
+
+
 async def supervise(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a loop for ever; one that ends by an error is started again."""
     while True:
@@ -103,24 +116,18 @@ async def stop(context: dict[str, Any]) -> None:
         task.cancel()
     await asyncio.gather(*context.get("tasks", []), return_exceptions=True)
     if "services" in context:
-        await context["services"].store.heartbeats.leave(WORKER)
+        try:
+            await context["services"].store.heartbeats.leave(WORKER)
+        except STORE_ERRORS as error:
+            log.warning("worker.left_unnoticed", error=type(error).__name__)
     if "stack" in context:
         await context["stack"].aclose()
     log.info("worker.stopped")
 
 
-async def tidy_tick(context: dict[str, Any]) -> dict[str, int]:
-    """Finish what was left half done; arq runs one tick for the whole fleet."""
-    return await tidy(context["services"])
-
-
 async def prove_tick(context: dict[str, Any]) -> dict[str, int]:
-    """Prove that everything alive is scheduled, likewise."""
+    """Prove that everything alive is scheduled; arq runs one tick for the whole fleet."""
     return await prove(context["services"])
-
-
-def _redis_settings() -> RedisSettings:
-    return arq_settings(load_settings())
 
 
 class WorkerSettings:
@@ -128,8 +135,7 @@ class WorkerSettings:
 
     functions: ClassVar[list[Any]] = []
     cron_jobs: ClassVar[list[Any]] = [
-        cron(cast("WorkerCoroutine", tidy_tick), second={7, 37}, timeout=25, max_tries=3),
-        cron(cast("WorkerCoroutine", prove_tick), minute=set(range(0, 60, 5)), timeout=280, max_tries=2),
+        cron(cast("WorkerCoroutine", prove_tick), minute=set(range(0, 60, 5)), timeout=280, max_tries=2)
     ]
     on_startup = start
     on_shutdown = stop
@@ -138,4 +144,5 @@ class WorkerSettings:
     keep_result = 0
     job_completion_wait = 5
     health_check_interval = 30
-    redis_settings = _redis_settings()
+    redis_settings = arq_settings(load_settings())
+    redis_pool = open_queue(load_settings())

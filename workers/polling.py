@@ -16,10 +16,12 @@ from bridge.services.reads import NO_LOG
 from bridge.store.health import AccountHealth
 from bridge.store.lanes import Claim, Item, Settled
 from bridge.store.records import Wanted
-from bridge.upstream import READ_TIMEOUT_S, Answer
+from bridge.upstream import Answer
+from workers.leases import KeptLeases
 
 log = structlog.get_logger()
 
+RENEW_S = 2.0  # less than a lease that has waited for a slot still lasts
 CAP = 16  # requests of one account in flight
 PROBE_AGE = 0.9  # of the time between two tries of a refused key: younger ones speak for every job
 
@@ -40,7 +42,7 @@ class PollTask:
 class Polling:
     """The pump's handler for the poll queue: a lane is an account, a member a job's key."""
 
-    lease_ms = round((READ_TIMEOUT_S + 10) * 1000)
+    lease_ms = 8_000  # so soon a dead worker's jobs are read again and its places in the account are free
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -74,6 +76,9 @@ class Polling:
         """Let another worker take the job now."""
         return Settled(task.account, task.held.key, task.held.token, 0)
 
+    def leave(self, task: PollTask) -> None:
+        """Nothing is counted here."""
+
     async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
         """A read whose lease had ended changes nothing: the job was read again by its new holder."""
 
@@ -84,7 +89,7 @@ class Polling:
         if outage and not await self._may_try(task, begun_ms):
             answer = Answer(reading=Refused() if task.health.outage_ms else Forbidden())
         else:
-            answer = await self._read(task)
+            task, answer = await self._read_held(task)
         at = Moment(
             begun_ms=begun_ms,
             now_ms=self._services.clock_ms(),
@@ -102,6 +107,23 @@ class Polling:
         """Say whether a refused key may be tried again: once an interval for the whole account."""
         every_ms = round(self._services.pace.ms(OUTAGE_RETRY_S) * PROBE_AGE)
         return await self._services.store.health.take_probe(task.account, now_ms, every_ms=every_ms)
+
+    async def _read_held(self, task: PollTask) -> tuple[PollTask, Answer]:
+        """Read, however slow the upstream is, and keep the leases meanwhile; give the task with those it has then."""
+        held = (task.held, *task.followers)
+        async with KeptLeases(
+            self._services.store.poll,
+            task.held.key[0],
+            task.account,
+            [(each.key, each.token) for each in held],
+            lease_ms=self.lease_ms,
+            every_s=RENEW_S,
+        ) as kept:
+            answer = await self._read(task)
+        if kept.tokens[0] != task.held.token:
+            first, *rest = [replace(each, token=token) for each, token in zip(held, kept.tokens, strict=True)]
+            task = replace(task, held=first, followers=tuple(rest))
+        return task, answer
 
     async def _read(self, task: PollTask) -> Answer:
         job = task.held.job.record

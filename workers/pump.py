@@ -18,11 +18,13 @@ from bridge.store.lanes import Claim, Lanes, Settled
 Task = TypeVar("Task")
 log = structlog.get_logger()
 
-PAGE = 200
-LOW_WATER = 2  # work is claimed while fewer than slots x LOW_WATER items are loaded
+PAGE = 200  # items a claim: its round trips and the visits to its lanes are shared by so many
+LOW_WATER = 2  # a page is claimed once no more than slots x LOW_WATER items are loaded
+STALE_S = 5.0  # an item that waited so long for a slot is given back: its lease must outlast its work
 IDLE_S = 0.02
 FLUSH_S = 0.02
 STORE_BACKOFF_S = 0.5
+STORE_ERRORS = (RedisError, OSError, TimeoutError)
 
 
 class Handler(Protocol[Task]):
@@ -41,6 +43,9 @@ class Handler(Protocol[Task]):
 
     def give_back(self, task: Task) -> Settled:
         """Settle an item that was not begun, so that another worker may take it now."""
+
+    def leave(self, task: Task) -> None:
+        """Forget a loaded task: it was worked on or given back."""
 
     async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
         """Look at what came too late: its lease had ended, and nothing of it was written."""
@@ -78,11 +83,14 @@ class Pump(Generic[Task]):
         self._slots = slots
         self._clock = clock
         self._shard_of = shard_of
-        self._waiting: asyncio.Queue[Task] = asyncio.Queue()
+        self._low_water = slots * LOW_WATER
+        self._waiting: asyncio.Queue[tuple[float, Task]] = asyncio.Queue()
         self._room = asyncio.Event()
         self._loaded = 0
         self._ended: dict[str, list[Settled]] = defaultdict(list)
         self._stopping = False
+        self._claiming = False
+        self._flushing = asyncio.Lock()
 
     async def run(self) -> None:
         """Pump until cancelled; a store that does not answer is waited for."""
@@ -96,20 +104,29 @@ class Pump(Generic[Task]):
     async def stop(self, *, grace_s: float) -> None:
         """Stop claiming, let what is in flight end for at most `grace_s`, give back what was not begun."""
         self._stopping = True
-        while not self._waiting.empty():
-            task = self._waiting.get_nowait()
-            self._end(self._shard_of(task), self._handler.give_back(task))
         deadline = time.monotonic() + grace_s
-        while self._loaded and time.monotonic() < deadline:
-            await self._flush()
+        while time.monotonic() < deadline:
+            if await self._is_drained():
+                return
             await asyncio.sleep(FLUSH_S)
-        await self._flush()
+
+    async def _is_drained(self) -> bool:
+        while not self._waiting.empty():
+            _, task = self._waiting.get_nowait()
+            self._give_back(task)
+        try:
+            await self._flush()
+        except STORE_ERRORS as error:
+            log.warning("pump.store_unreachable", loop="stop", error=type(error).__name__)
+            await asyncio.sleep(STORE_BACKOFF_S)
+            return False
+        return not (self._claiming or self._loaded or any(self._ended.values()))
 
     async def _forever(self, name: str, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
             try:
                 await step()
-            except (RedisError, OSError, TimeoutError) as error:
+            except STORE_ERRORS as error:
                 log.warning("pump.store_unreachable", loop=name, error=type(error).__name__)
                 await asyncio.sleep(STORE_BACKOFF_S)
             except Exception:
@@ -127,7 +144,9 @@ class Pump(Generic[Task]):
         for shard, lane in due:
             by_shard[shard].append(lane)
         for shard, lanes in by_shard.items():
-            got += await self._claim(shard, lanes)
+            await self._room.wait()
+            if not self._stopping:
+                got += await self._claim(shard, lanes)
         if not got:
             await asyncio.sleep(IDLE_S)
 
@@ -136,49 +155,64 @@ class Pump(Generic[Task]):
         return [(shard, lane) for shard, lane, wake_ms in await self._lanes.peek() if wake_ms <= now_ms]
 
     async def _claim(self, shard: str, names: Sequence[str]) -> int:
+        self._claiming = True
+        try:
+            return await self._claim_now(shard, names)
+        finally:
+            self._claiming = False
+
+    async def _claim_now(self, shard: str, names: Sequence[str]) -> int:
         capped = await self._handler.cap_lanes(shard, names)
         if not capped:
             return 0
-        most = max(1, min(PAGE, self._slots * LOW_WATER - self._loaded))
-        page = max(1, most // len(capped))
-        claim = await self._lanes.claim(shard, capped, most=most, page=page, lease_ms=self._handler.lease_ms)
+        page = max(1, PAGE // len(capped))
+        claim = await self._lanes.claim(shard, capped, most=PAGE, page=page, lease_ms=self._handler.lease_ms)
         self._clock.set(claim.now_ms)
         if not claim.items:
             return 0
-        tasks, settled = await self._handler.load(shard, claim)
-        for done in settled:
-            self._ended[shard].append(done)
+        try:
+            tasks, settled = await self._handler.load(shard, claim)
+        except STORE_ERRORS:
+            self._ended[shard] += [Settled(item.lane, item.member, claim.token, 0) for item in claim.items]
+            raise
+        self._ended[shard] += settled
         self._loaded += len(tasks)
-        if self._loaded >= self._slots * LOW_WATER:
+        if self._loaded > self._low_water:
             self._room.clear()
+        now = time.monotonic()
         for task in tasks:
-            self._waiting.put_nowait(task)
+            self._waiting.put_nowait((now, task))
         return len(claim.items)
 
     async def _slot(self) -> None:
         while True:
-            task = await self._waiting.get()
+            loaded_at, task = await self._waiting.get()
+            if self._stopping or time.monotonic() - loaded_at > STALE_S:
+                self._give_back(task)
+                continue
             try:
                 done = await self._handler.work(task)
-            except (RedisError, OSError, TimeoutError) as error:
-                # The lease ends by itself and brings the item back.
+            except STORE_ERRORS as error:
+                # Nothing of it is written, so it begins anew as soon as the store is back.
                 log.warning("pump.store_unreachable", loop="slot", error=type(error).__name__)
-                done = None
+                await asyncio.sleep(STORE_BACKOFF_S)
+                done = self._handler.give_back(task)
             except Exception:
+                # The lease ends by itself and brings the item back.
                 log.exception("pump.item_failed")
                 done = None
-            if done is None:
-                self._leave()
-            else:
-                self._end(self._shard_of(task), done)
+            if done is not None:
+                self._ended[self._shard_of(task)].append(done)
+            self._leave(task)
 
-    def _end(self, shard: str, done: Settled) -> None:
-        self._ended[shard].append(done)
-        self._leave()
+    def _give_back(self, task: Task) -> None:
+        self._ended[self._shard_of(task)].append(self._handler.give_back(task))
+        self._leave(task)
 
-    def _leave(self) -> None:
+    def _leave(self, task: Task) -> None:
+        self._handler.leave(task)
         self._loaded -= 1
-        if self._loaded < self._slots * LOW_WATER:
+        if self._loaded <= self._low_water:
             self._room.set()
 
     async def _flush_soon(self) -> None:
@@ -186,16 +220,23 @@ class Pump(Generic[Task]):
         await self._flush()
 
     async def _flush(self) -> None:
-        for shard, ended in list(self._ended.items()):
-            batch, self._ended[shard] = ended[:PAGE], ended[PAGE:]
-            if not batch:
-                continue
-            try:
-                fenced = await self._lanes.settle(shard, batch)
-            except (RedisError, OSError, TimeoutError):
-                self._ended[shard] = batch + self._ended[shard]  # settled again later: the token still guards
-                raise
+        # One at a time: who drains must not find empty what the other has taken and not yet written.
+        async with self._flushing:
+            for shard in list(self._ended):
+                await self._flush_shard(shard)
+
+    async def _flush_shard(self, shard: str) -> None:
+        ended = self._ended[shard]
+        batch, self._ended[shard] = ended[:PAGE], ended[PAGE:]
+        if not batch:
+            return
+        try:
+            fenced = await self._lanes.settle(shard, batch)
             if fenced:
                 log.info("pump.fenced", count=len(fenced))
                 late = set(fenced)
-                await self._handler.take_fenced(shard, [each for each in batch if each.member in late])
+                batch = [each for each in batch if each.member in late]
+                await self._handler.take_fenced(shard, batch)
+        except STORE_ERRORS:
+            self._ended[shard] = batch + self._ended[shard]  # settled again later: the token still guards
+            raise

@@ -1,0 +1,151 @@
+"""The pump: what it holds is never dropped, neither at a stop nor when its store goes away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as LostError
+
+from bridge.store.commit import Change, Committer, Due
+from bridge.store.lanes import Claim, Lanes, Settled
+from workers.pump import Pump, StoreClock
+
+LEASE_MS = 60_000
+
+
+@dataclass
+class Work:
+    """A handler whose work waits until it may end."""
+
+    lease_ms: int = LEASE_MS
+    may_end: asyncio.Event = field(default_factory=asyncio.Event)
+    begun: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    late_failures: list[Exception] = field(default_factory=list)
+    loading: asyncio.Event | None = None
+
+    async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
+        return [(lane, 0) for lane in lanes]
+
+    async def load(self, shard: str, claim: Claim) -> tuple[list[Settled], list[Settled]]:
+        if self.loading is not None:
+            await self.loading.wait()
+        return [Settled(item.lane, item.member, claim.token, None) for item in claim.items], []
+
+    async def work(self, task: Settled) -> Settled | None:
+        self.begun.append(task.member)
+        await self.may_end.wait()
+        if self.failures:
+            raise self.failures.pop()
+        return task
+
+    def give_back(self, task: Settled) -> Settled:
+        return Settled(task.lane, task.member, task.token, 0)
+
+    def leave(self, task: Settled) -> None:
+        self.left.append(task.member)
+
+    async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
+        if self.late_failures:
+            raise self.late_failures.pop()
+        self.late += [each.member for each in fenced]
+
+
+@pytest.fixture
+def lanes(redis: Redis) -> Lanes:
+    return Lanes(redis, "dlv", "a")
+
+
+async def add(lanes: Lanes, count: int) -> None:
+    ops = [Due("dlv", "x", str(number), 0, "sooner") for number in range(count)]
+    assert await Committer(lanes.redis, aof=False).commit(Change("a", (), ops)) == "done"
+
+
+@asynccontextmanager
+async def running(lanes: Lanes, work: Work, *, slots: int = 4) -> AsyncIterator[Pump[Any]]:
+    clock = StoreClock()
+    pump = Pump[Any](lanes, work, slots=slots, clock=clock, shard_of=lambda _: "a")
+    running = asyncio.create_task(pump.run())
+    try:
+        yield pump
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def _answer(given: Any) -> Any:
+    return await given if asyncio.iscoroutine(given) else given
+
+
+async def until(true: Callable[[], Any]) -> None:
+    async with asyncio.timeout(10):
+        while not await _answer(true()):  # noqa: ASYNC110  # only the store knows, for some of what is waited for
+            await asyncio.sleep(0.005)
+
+
+async def held(lanes: Lanes) -> int:
+    """Count the live leases."""
+    return int(await lanes.redis.zcount("{a}:dlv:q:x", "-inf", "(0"))
+
+
+async def is_empty(lanes: Lanes) -> bool:
+    return await lanes.size("a", "x") == 0
+
+
+async def test_a_stop_leaves_no_lease_behind(lanes: Lanes) -> None:
+    """What was begun is settled, the rest given back at once, though it is more than one page."""
+    work = Work()
+    await add(lanes, 900)
+    async with running(lanes, work, slots=300) as pump:
+        await until(lambda: len(work.begun) == 300)
+        stopping = asyncio.create_task(pump.stop(grace_s=20))
+        await asyncio.sleep(0.05)
+        work.may_end.set()
+        await stopping
+    assert len(work.begun) == 300
+    assert await lanes.size("a", "x") == 600
+    assert await held(lanes) == 0
+    assert len(work.left) == len(set(work.left))
+
+
+async def test_a_stop_waits_for_a_claim_under_way(lanes: Lanes) -> None:
+    """A page that is being loaded when the stop comes is given back, not forgotten."""
+    work = Work(loading=asyncio.Event())
+    await add(lanes, 5)
+    async with running(lanes, work) as pump:
+        await until(lambda: held(lanes))
+        stopping = asyncio.create_task(pump.stop(grace_s=20))
+        await asyncio.sleep(0.05)
+        assert not stopping.done()
+        assert work.loading is not None
+        work.loading.set()
+        await stopping
+    assert (work.begun, await held(lanes), await lanes.size("a", "x")) == ([], 0, 5)
+
+
+async def test_what_a_store_error_interrupted_begins_anew_at_once(lanes: Lanes) -> None:
+    """The item does not wait for its lease of a minute."""
+    work = Work(failures=[LostError("away")])
+    work.may_end.set()
+    await add(lanes, 1)
+    async with running(lanes, work):
+        await until(lambda: len(work.begun) == 2)
+        await until(lambda: is_empty(lanes))
+    assert work.left == ["0", "0"]
+
+
+async def test_a_late_answer_is_kept_until_it_is_looked_at(lanes: Lanes) -> None:
+    """A store that goes away between the fencing and the look at it costs no 2xx."""
+    work = Work(late_failures=[LostError("away"), LostError("away")])
+    await add(lanes, 1)
+    async with running(lanes, work):
+        await until(lambda: work.begun == ["0"])
+        await lanes.redis.zadd("{a}:dlv:q:x", {"0": -9e15})  # somebody else's lease
+        work.may_end.set()
+        await until(lambda: work.late == ["0"])
