@@ -19,10 +19,12 @@ from bridge.services.drafts import Draft
 from bridge.services.moves import cancel_delivery, move_delivery
 from bridge.services.reads import NO_LOG, load_events, load_job_deliveries, load_jobs, load_log, parse_cursor
 from bridge.store.health import AccountHealth
+from bridge.store.indexes import Cursor
 from bridge.store.records import Loaded
 
 TRIES: Final = 20
 PAGE: Final = 100
+MANY: Final = 1000  # so many callbacks of one URL are sorted in memory; beyond, the project's list is walked
 SCAN_PAGES: Final = 50  # a filtered list looks at so many pages before it gives a cursor to go on
 
 
@@ -102,19 +104,23 @@ async def list_callbacks(
     limit: int = PAGE,
 ) -> tuple[list[Found], str | None]:
     """List callbacks, newest first; a filtered page may be short and still have a cursor."""
-    if job_id is not None or url is not None:
-        ids = await _matching_ids(services, project, kind=kind, job_id=job_id, url=url)
+    ids = await _matching_ids(services, project, kind=kind, job_id=job_id, url=url)
+    if ids is not None:
         found = [each for each in await _find_all(services, project, ids) if _fits(each, kind, state)]
         return _cut(found, cursor, limit)
+    wanted = None if url is None else services.store.vault.fingerprint(url)
     found = []
     place = parse_cursor(cursor)
     for _ in range(SCAN_PAGES):
         page = await services.store.indexes.callbacks(project, cursor=place, limit=limit)
         place = page[-1] if len(page) == limit else None
         for each in await _find_all(services, project, [at.id for at in page]):
-            if _fits(each, kind, state):
+            if _fits(each, kind, state) and wanted in (None, each.callback.fingerprint):
                 found.append(each)
-        if place is None or len(found) >= limit:
+        if len(found) > limit:
+            last = found[limit - 1].callback
+            return found[:limit], Cursor(last.created_ms, last.id).text()
+        if place is None or len(found) == limit:
             break
     return found, place.text() if place else None
 
@@ -160,27 +166,31 @@ async def _find_all(services: Services, project: str, ids: Sequence[str]) -> lis
 
 async def _matching_ids(
     services: Services, project: str, *, kind: str | None, job_id: str | None, url: str | None
-) -> list[str]:
-    by_url: list[str] | None = None
-    by_job: list[str] | None = None
-    if url is not None:
-        by_url = await services.store.indexes.callbacks_by_url(project, services.store.vault.fingerprint(url))
+) -> list[str] | None:
+    """Look up the few callbacks of a job or a URL; None where neither is named, or too many have this URL."""
+    if url is None:
+        return None if job_id is None else await _ids_of_job(services, project, kind, job_id)
+    fingerprint = services.store.vault.fingerprint(url)
     if job_id is not None:
-        by_job = await _ids_of_job(services, project, kind, job_id)
-    if by_url is None:
-        return by_job or []
-    wanted = set(by_url if by_job is None else by_job)
-    return [identifier for identifier in by_url if identifier in wanted]
+        return await _ids_of_job(services, project, kind, job_id, fingerprint=fingerprint)
+    ids = await services.store.indexes.callbacks_by_url(project, fingerprint, limit=MANY + 1)
+    return ids if len(ids) <= MANY else None
 
 
-async def _ids_of_job(services: Services, project: str, kind: str | None, job_id: str) -> list[str]:
+async def _ids_of_job(
+    services: Services, project: str, kind: str | None, job_id: str, *, fingerprint: bytes | None = None
+) -> list[str]:
     kinds = [kind] if kind else [name for name, spec in KINDS.items() if spec.registrable]
     ids: list[str] = []
     for account in await services.store.accounts.list(project):
         shard = services.store.shard_of(account.id)
         wanted = [job_key(shard, account.id, each, job_id) for each in kinds if each in KINDS]
         for loaded in (await load_jobs(services.store, wanted)).values():
-            ids += [callback.id for callback in loaded.record.callbacks]
+            ids += [
+                callback.id
+                for callback in loaded.record.callbacks
+                if fingerprint in (None, callback.fingerprint)
+            ]
     return ids
 
 
@@ -259,5 +269,11 @@ async def cancel_matching(
     services: Services, project: str, *, job_id: str | None = None, url: str | None = None
 ) -> int:
     """Cancel all callbacks of a job or a URL; give how many there were."""
-    ids = await _matching_ids(services, project, kind=None, job_id=job_id, url=url)
-    return sum([await cancel(services, project, identifier) for identifier in ids])
+    if url is None:
+        ids = [] if job_id is None else await _ids_of_job(services, project, None, job_id)
+        return sum([await cancel(services, project, identifier) for identifier in ids])
+    count = 0
+    fingerprint = services.store.vault.fingerprint(url)
+    async for step in services.store.indexes.all_callbacks_by_url(project, fingerprint):
+        count += sum([await cancel(services, project, identifier) for identifier in step])
+    return count

@@ -67,7 +67,10 @@ async def list_deliveries(
             wanted = callback_id in (None, delivery.callback) and event_id in (None, delivery.event)
             if wanted and await _has_state(services, delivery, state):
                 found.append(delivery)
-        if place is None or len(found) >= limit:
+        if len(found) > limit:
+            last = found[limit - 1]
+            return found[:limit], Cursor(last.created_ms, last.id).text()
+        if place is None or len(found) == limit:
             break
     return found, place.text() if place else None
 

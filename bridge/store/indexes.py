@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
@@ -92,6 +92,19 @@ class Indexes:
             )
             found += [row[URL_BYTES:].decode() for row in rows]
         return found
+
+    async def all_callbacks_by_url(
+        self, project: str, fingerprint: bytes, *, step: int = STEP
+    ) -> AsyncIterator[list[str]]:
+        """Go through all callbacks whose URL may have this fingerprint, in steps; likewise."""
+        low = fingerprint[:URL_BYTES]
+        for shard in self._shards:
+            start = b"[" + low
+            while rows := await self._redis.zrangebylex(
+                keys.urls(shard, project), start, b"(" + low + b"\xff", 0, step
+            ):
+                yield [row[URL_BYTES:].decode() for row in rows]
+                start = b"(" + rows[-1]
 
     async def count_callbacks(self, project: str) -> int:
         """Count a project's callbacks, closed ones within their retention too."""

@@ -157,3 +157,45 @@ async def test_callbacks_that_a_job_no_longer_keeps_leave_every_list(api: Client
     listed = await store.indexes.callbacks(loaded.record.project)
     assert first.id not in {place.id for place in listed}
     assert await store.redis.zcard(keys.urls(key[0], loaded.record.project)) == 1
+
+
+async def test_a_filtered_page_has_no_more_than_its_limit(api: Client) -> None:
+    """Pages that are half full after the filter do not add up to more, and nothing is skipped between them."""
+    made = []
+    for number in range(8):
+        kind = {"job_id": str(number)} if number % 4 != 3 else {"project_id": str(number)}
+        callback = await api.register(**kind)
+        made += [callback["id"]] if "job_id" in kind else []
+        _, delivery = await tell(api, callback)
+        await settle(api, delivery, DeliveryState.PARKED if number % 4 != 3 else DeliveryState.SUCCEEDED)
+    for path in ("/v1/callbacks?kind=sync_job&limit=2", "/v1/deliveries?state=parked&limit=2"):
+        seen, cursor = [], ""
+        while cursor is not None:
+            _, page = await api.call("GET", f"{path}&cursor={cursor}")
+            assert len(page["data"]) <= 2
+            seen += [each.get("callback_id", each["id"]) for each in page["data"]]
+            cursor = page["next_cursor"]
+        assert sorted(seen) == sorted(made), path
+        assert len(set(seen)) == len(seen)
+
+
+async def test_one_url_of_more_than_a_thousand_callbacks_is_listed_and_deleted_whole(api: Client) -> None:
+    """A fixed receiver takes every job's callback: none is left out, none lives on."""
+    jobs = [str(number) for number in range(1_100)]
+    for start in range(0, len(jobs), 500):
+        fields = {"job_ids": jobs[start : start + 500], "callback_url": URL}
+        assert (await api.call("POST", "/v1/callbacks", json=fields))[0] == 201
+    other = await api.register(job_id="0", callback_url=URL + "2")
+    seen: list[str] = []
+    cursor = ""
+    while cursor is not None:
+        params = {"callback_url": URL, "cursor": cursor}
+        _, page = await api.call("GET", "/v1/callbacks", params=params)
+        seen += [each["job_id"] for each in page["data"]]
+        cursor = page["next_cursor"]
+    assert sorted(seen) == sorted(jobs)
+    status, body = await api.call("DELETE", "/v1/callbacks", params={"callback_url": URL})
+    assert (status, body["id"], body["count"]) == (200, URL, 1_100)
+    assert (await api.call("GET", f"/v1/callbacks/{other['id']}"))[1]["state"] == "watching"
+    _, live = await api.call("GET", "/v1/callbacks", params={"callback_url": URL, "state": "watching"})
+    assert live["data"] == []
