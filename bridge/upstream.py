@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Self
 
 import aiohttp
+from msgspec import Struct
+from yarl import URL
 
-from bridge.domain.reading import Broken, RateSeen, Reading
+from bridge.domain.reading import Broken, RateSeen, Reading, Seen
 from bridge.providers.read import read_answer, read_credential, read_network_failure, read_rate
 from bridge.providers.registry import PROVIDERS
 from bridge.providers.spec import ExtraWords, KindSpec, Standing
@@ -45,6 +47,13 @@ class Answer:
     rate: RateSeen = NO_RATE
     took_ms: int = 0
     digest: bytes = b""
+
+
+class Known(Struct, frozen=True, kw_only=True, gc=False):
+    """An answer that was understood before: the hash of its bytes, and its meaning."""
+
+    digest: bytes
+    reading: Seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +105,22 @@ class Upstream:
         *,
         now_ms: int,
         superseded: frozenset[str] = frozenset(),
+        known: Known | None = None,
     ) -> Answer:
-        """Read one job; whatever the network does is a reading, never an exception."""
+        """Read one job; whatever the network does is a reading, never an exception.
+
+        Bytes that are `known` are not understood again: their answer has the very same reading.
+        """
         began = time.perf_counter()
         raw = await self._get(login, kind.path_for(job_id))
         took_ms = round((time.perf_counter() - began) * 1000)
         if isinstance(raw, Broken):
             return Answer(reading=raw, took_ms=took_ms)
         now_ms += took_ms
+        rate = read_rate(headers=raw.headers, body=raw.body, http_status=raw.status, now_ms=now_ms)
+        digest = hashlib.blake2b(raw.body, digest_size=8).digest()
+        if known is not None and digest == known.digest and 200 <= raw.status < 300:
+            return Answer(reading=known.reading, rate=rate, took_ms=took_ms, digest=digest)
         reading = read_answer(
             kind,
             job_id=job_id,
@@ -114,8 +131,6 @@ class Upstream:
             words=self._words,
             superseded=superseded,
         )
-        rate = read_rate(headers=raw.headers, body=raw.body, http_status=raw.status, now_ms=now_ms)
-        digest = hashlib.blake2b(raw.body, digest_size=8).digest()
         return Answer(reading=reading, rate=rate, took_ms=took_ms, digest=digest)
 
     async def check(self, login: Login, *, now_ms: int) -> Standing:
@@ -132,9 +147,9 @@ class Upstream:
         assert self._open is not None, "start() comes first"
         headers = PROVIDERS[login.provider].auth_headers(login.credential)
         try:
-            async with self._open.get(
-                login.base_url + path, headers=headers, allow_redirects=False
-            ) as response:
+            # Paths carry only ids that need no escaping.
+            url = URL(login.base_url + path, encoded=True)
+            async with self._open.get(url, headers=headers, allow_redirects=False) as response:
                 body = await _read_capped(response)
                 if body is None:
                     return read_network_failure("the answer was larger than 2 MB")
@@ -148,6 +163,8 @@ class Upstream:
 
 async def _read_capped(response: aiohttp.ClientResponse) -> bytes | None:
     """Read at most BODY_LIMIT decompressed bytes; None for more."""
+    if response.content.is_eof() and response.content.total_bytes <= BODY_LIMIT:
+        return await response.read()  # it came with its head
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.content.iter_any():

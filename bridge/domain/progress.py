@@ -10,15 +10,15 @@ from msgspec.structs import replace
 
 from bridge.domain import absence, overdue
 from bridge.domain.cadence import TAIL_INTERVAL_S, Pace
-from bridge.domain.deadlines import is_live
+from bridge.domain.deadlines import deadline_ms, has_deadline_ahead, is_live
 from bridge.domain.facts import say_unauthorized
-from bridge.domain.job import TRANSITIONS, Job, PollLog
+from bridge.domain.job import TRANSITIONS, Job, JobState, PollLog
 from bridge.domain.letters import Telling, catch_up, tell
 from bridge.domain.marks import mark_poll
 from bridge.domain.news import Advance, Moment, Step, Traits
 from bridge.domain.next_read import expire, is_done, plan_next
 from bridge.domain.reading import Forbidden, Missing, Reading, Refused, Seen
-from bridge.domain.runs import GONE
+from bridge.domain.runs import GONE, is_decided
 from bridge.domain.sighting import see
 
 
@@ -45,6 +45,20 @@ def advance(
         data=step.data,
         replaced=step.replaced,
     )
+
+
+def quiet_until_ms(job: Job, log: PollLog, *, traits: Traits, pace: Pace) -> int:
+    """Give until when a reading that just changed nothing, shown again, would change nothing again.
+
+    That is the first deadline or expiry, as long as nothing but time and another answer can move the job; else 0.
+    """
+    live = [each for each in job.callbacks if is_live(each)]
+    waiting = job.state is JobState.WATCHING and job.clock_ms > 0 and not job.awaited
+    if not waiting or not all(is_decided(each) and has_deadline_ahead(job, each) for each in live):
+        return 0
+    timeout_s = log.timeout_s or traits.timing.timeout_s
+    deadlines = [deadline_ms(job, each, timeout_s=timeout_s, pace=pace) for each in live]
+    return min((*deadlines, *(each.expires_ms for each in live if not each.once)), default=0)
 
 
 def replace_item(

@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
+from bridge.domain.cadence import interval_ms
 from bridge.domain.events import build_event
 from bridge.domain.ids import delivery_id, job_key
 from bridge.domain.job import Delivery, DeliveryState, EventRecord, Job, PollLog
-from bridge.domain.marks import previous_poll_ms
+from bridge.domain.marks import mark_poll, previous_poll_ms
 from bridge.domain.news import Advance, Fresh, Letter, Moment
-from bridge.domain.progress import advance, replace_item
-from bridge.domain.reading import Reading
+from bridge.domain.progress import advance, quiet_until_ms, replace_item
+from bridge.domain.reading import Reading, Seen
 from bridge.services.context import Services, traits_of
 from bridge.services.destinations import lane_of, load_proven
 from bridge.services.drafts import Draft
+from bridge.services.echoes import Echoes
 from bridge.services.reads import load_log
 from bridge.store import keys
 from bridge.store.commit import Lease
@@ -33,15 +37,20 @@ class Held:
     log: PollLog
 
 
-async def observe(services: Services, held: Held, reading: Reading, at: Moment) -> Settled | None:
+async def observe(
+    services: Services, held: Held, reading: Reading, at: Moment, *, echoes: Echoes | None = None
+) -> Settled | None:
     """Take one reading of a held job to its end: what changed is written at once, else the queue's entry is settled.
 
     Gives what the pump shall settle, None when a commit has settled it or somebody else holds the job by now.
+    What changed nothing is kept in `echoes`.
     """
     for _ in range(TRIES):
         moved = _advance(services, held, reading, at)
         if not _is_news(held, moved):
-            return _settle(held, moved)
+            if echoes is not None and isinstance(reading, Seen):
+                _keep(services, echoes, held, reading, log=moved.log, at=at)
+            return _settle(held, moved.log, moved.delay_ms)
         match await _save(services, held, moved, at):
             case "done":
                 await _publish(services, moved.job, moved.fresh)
@@ -56,6 +65,21 @@ async def observe(services: Services, held: Held, reading: Reading, at: Moment) 
     return None
 
 
+def observe_echo(services: Services, held: Held, echo: Seen, at: Moment) -> Settled:
+    """Take an answer that says again what changed nothing: the read is noted, and the job waits for the next one."""
+    log = mark_poll(held.log, echo, at)
+    delay_ms = interval_ms(log, services.pace, fallback_s=echo.observation.timing.interval_s)
+    log = replace(log, due_ms=at.now_ms + delay_ms)
+    return _settle(held, log, delay_ms)
+
+
+def _keep(services: Services, echoes: Echoes, held: Held, seen: Seen, *, log: PollLog, at: Moment) -> None:
+    job = held.job.record
+    until_ms = quiet_until_ms(job, log, traits=traits_of(job.kind), pace=services.pace)
+    if until_ms > at.now_ms:
+        echoes.keep(held.key, held.job, seen, digest=at.digest, until_ms=until_ms)
+
+
 def _advance(services: Services, held: Held, reading: Reading, at: Moment) -> Advance:
     job = held.job.record
     traits = traits_of(job.kind)
@@ -68,14 +92,14 @@ def _is_news(held: Held, moved: Advance) -> bool:
     return first or changed_object or moved.delay_ms is None or moved.job != held.job.record
 
 
-def _settle(held: Held, moved: Advance) -> Settled:
+def _settle(held: Held, log: PollLog, delay_ms: int | None) -> Settled:
     return Settled(
-        lane=moved.job.account,
+        lane=held.job.record.account,
         member=held.key,
         token=held.token,
-        delay_ms=moved.delay_ms,
+        delay_ms=delay_ms,
         key=keys.poll_log(held.key),
-        value=pack(moved.log),
+        value=pack(log),
     )
 
 
