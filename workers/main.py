@@ -26,7 +26,7 @@ from workers.pump import STORE_ERRORS, Pump, StoreClock
 from workers.queue import open_queue
 from workers.sweep import prove, tidy
 
-POLL_SLOTS = 64
+POLL_SLOTS = 256  # an upstream that hangs holds 16 an account, and the others still find room
 SEND_SLOTS = 512
 SUSPECT_SLOTS = 384
 RESTART_S = 1.0
