@@ -42,8 +42,9 @@ async def test_no_secret_is_printed_or_kept_in_clear(
             secret=OWN_SECRET,
         )
         await receiver.wait(f"/hook?token={QUERY}", count=2)
-        shown = ("/v1/callbacks", f"/v1/callbacks/{callback['id']}/timeline")
-        shown += ("/v1/deliveries", "/v1/events", "/v1/accounts", "/metrics")
+        timeline = f"/v1/callbacks/{callback['id']}/timeline"
+        lists = [f"/v1/{each}" for each in ("callbacks", "deliveries", "events", "accounts")]
+        shown = [timeline, *lists, "/metrics"]
         texts = [await read(bridge.url + path) for path in shown]
         kept = await until(lambda: stored(bridge.data_dir), within_s=5)
     printed = "\n".join(bridge.process.lines)
