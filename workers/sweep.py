@@ -7,7 +7,6 @@ from typing import Final
 
 import structlog
 
-from bridge.domain.deadlines import is_live
 from bridge.domain.job import Delivery, DeliveryState, Job
 from bridge.domain.next_read import is_done
 from bridge.services.context import Services
@@ -55,7 +54,7 @@ async def prove(services: Services) -> dict[str, int]:
 
 
 async def _repair_polls(services: Services, shard: str, page: dict[str, Loaded[Job]]) -> int:
-    """Schedule the jobs that somebody waits for and no queue holds."""
+    """Schedule the jobs that are still read and no queue holds."""
     waiting = {key: job for key, job in page.items() if _is_wanted(services, job.record)}
     places = [(job.record.account, key) for key, job in waiting.items()]
     due = await services.store.poll.due_many(shard, places)
@@ -64,7 +63,7 @@ async def _repair_polls(services: Services, shard: str, page: dict[str, Loaded[J
 
 
 def _is_wanted(services: Services, job: Job) -> bool:
-    return any(is_live(each) for each in job.callbacks) and not is_done(job, now_ms=services.clock_ms())
+    return not is_done(job, now_ms=services.clock_ms())
 
 
 async def _schedule(services: Services, shard: str, key: str, job: Loaded[Job]) -> bool:

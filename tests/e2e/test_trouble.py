@@ -153,6 +153,7 @@ async def test_a_job_without_an_end_times_out_and_ends_late(
         timed_out.event["outcome"],
         timed_out.event["error"]["code"],
     ) == ("sync_job.timed_out", "unknown", "watch_timeout")
+    await receiver.wait("/all")
     await simulator.control("PATCH", f"/jobs/sync_job/{job}", DONE)
     late = (await receiver.wait("/all", count=2))[1]
     assert (late.event["type"], late.event["bridge"]["late"]) == ("sync_job.completed", True)
