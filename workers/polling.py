@@ -1,5 +1,6 @@
 """Polling: reads due jobs from their upstream, one request each, and lets the use case decide what it means."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,13 +11,15 @@ from bridge.domain.news import Moment
 from bridge.domain.reading import Forbidden, Limited, Missing, Odd, Reading, Refused, Seen
 from bridge.providers.registry import KINDS
 from bridge.services.context import Services
+from bridge.services.echoes import Echoes
 from bridge.services.logins import Logins
-from bridge.services.progress import Held, observe
+from bridge.services.progress import Held, observe, observe_echo
 from bridge.services.reads import NO_LOG
+from bridge.services.wellness import Wellness
 from bridge.store.health import AccountHealth
 from bridge.store.lanes import Claim, Item, Settled
 from bridge.store.records import Wanted
-from bridge.upstream import Answer
+from bridge.upstream import Answer, Known
 from workers.leases import KeptLeases
 
 log = structlog.get_logger()
@@ -47,6 +50,9 @@ class Polling:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._logins = Logins(services)
+        self._echoes = Echoes()
+        self._wellness = Wellness(services.store.health)
+        self._log = log.bind()  # bound once: a lazy logger is made anew each time it is used
 
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
         """Give every account a few requests in flight."""
@@ -57,8 +63,10 @@ class Polling:
         """Load a page's jobs, logs and accounts; a job without a record leaves the queue."""
         del shard
         keys = [item.member for item in claim.items]
-        page = await self._services.store.load_many(Wanted(jobs=keys, logs=keys))
-        health = await self._services.store.health.load_many(sorted({item.lane for item in claim.items}))
+        page, health = await asyncio.gather(
+            self._services.store.load_many(Wanted(jobs=keys, logs=keys)),
+            self._wellness.load_many(item.lane for item in claim.items),
+        )
         tasks: list[PollTask] = []
         gone: list[Settled] = []
         for item in claim.items:
@@ -85,11 +93,12 @@ class Polling:
     async def work(self, task: PollTask) -> Settled | None:
         """Read one job, or let the last try of a refused key speak for it."""
         begun_ms = self._services.clock_ms()
-        outage = _outage_of(task)
+        outage, echo = _outage_of(task), None
         if outage and not await self._may_try(task, begun_ms):
             answer = Answer(reading=Refused() if task.health.outage_ms else Forbidden())
         else:
-            task, answer = await self._read_held(task)
+            echo = self._echoes.find(task.held.key, task.held.job, now_ms=begun_ms)
+            task, answer = await self._read_held(task, echo)
         at = Moment(
             begun_ms=begun_ms,
             now_ms=self._services.clock_ms(),
@@ -100,15 +109,17 @@ class Polling:
         at = await self._note(task, answer, at)
         for follower in task.followers:
             await self._follow(task, follower, answer.reading, at)
-        log.debug("poll.read", kind=task.held.job.record.kind, reading=type(answer.reading).__name__)
-        return await observe(self._services, task.held, answer.reading, at)
+        self._log.debug("poll.read", kind=task.held.job.record.kind, reading=type(answer.reading).__name__)
+        if echo is not None and answer.reading is echo.reading:
+            return observe_echo(self._services, task.held, echo.reading, at)
+        return await observe(self._services, task.held, answer.reading, at, echoes=self._echoes)
 
     async def _may_try(self, task: PollTask, now_ms: int) -> bool:
         """Say whether a refused key may be tried again: once an interval for the whole account."""
         every_ms = round(self._services.pace.ms(OUTAGE_RETRY_S) * PROBE_AGE)
         return await self._services.store.health.take_probe(task.account, now_ms, every_ms=every_ms)
 
-    async def _read_held(self, task: PollTask) -> tuple[PollTask, Answer]:
+    async def _read_held(self, task: PollTask, known: Known | None) -> tuple[PollTask, Answer]:
         """Read, however slow the upstream is, and keep the leases meanwhile; give the task with those it has then."""
         held = (task.held, *task.followers)
         async with KeptLeases(
@@ -119,13 +130,13 @@ class Polling:
             lease_ms=self.lease_ms,
             every_s=RENEW_S,
         ) as kept:
-            answer = await self._read(task)
+            answer = await self._read(task, known)
         if kept.tokens[0] != task.held.token:
             first, *rest = [replace(each, token=token) for each, token in zip(held, kept.tokens, strict=True)]
             task = replace(task, held=first, followers=tuple(rest))
         return task, answer
 
-    async def _read(self, task: PollTask) -> Answer:
+    async def _read(self, task: PollTask, known: Known | None) -> Answer:
         job = task.held.job.record
         login = await self._logins.get(task.account, task.health.version)
         return await self._services.upstream.read(
@@ -134,6 +145,7 @@ class Polling:
             job.id,
             now_ms=self._services.clock_ms(),
             superseded=frozenset(job.superseded),
+            known=known,
         )
 
     async def _follow(self, task: PollTask, follower: Held, reading: Reading, at: Moment) -> None:
@@ -150,9 +162,11 @@ class Polling:
         health, job = self._services.store.health, task.held.job.record
         match answer.reading:
             case Refused():
+                self._wellness.forget(task.account)
                 await health.note_refused(task.account, at.now_ms, begun_ms=at.begun_ms)
                 return await self._name_outage(task, at)
             case Forbidden():
+                self._wellness.forget(task.account)
                 await health.note_forbidden(task.account, job.kind, at.now_ms, begun_ms=at.begun_ms)
                 return await self._name_outage(task, at)
             case Limited(until_ms=until_ms):
@@ -166,7 +180,7 @@ class Polling:
                     await self._services.store.poll.unblock(task.held.key[0], task.account, due_all=True)
         if answer.rate.remaining == 0 and answer.rate.reset_ms:
             await self._quiet(task, answer.rate.reset_ms - at.now_ms)
-        return replace(at, outage="")
+        return replace(at, outage="") if at.outage else at
 
     async def _name_outage(self, task: PollTask, at: Moment) -> Moment:
         """Name the refusal as it stands after this answer, empty while it is only suspected."""
