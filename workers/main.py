@@ -47,7 +47,6 @@ async def start(context: dict[str, Any]) -> None:
     services = await stack.enter_async_context(open_services(settings, clock_ms=clock.now_ms))
     context["services"] = services
     await bootstrap(services)
-    await beat(services, clock)
     pumps = context["pumps"] = [
         Pump(services.store.poll, Polling(services), slots=POLL_SLOTS, clock=clock, shard_of=_poll_shard),
         Pump(
@@ -63,6 +62,7 @@ async def start(context: dict[str, Any]) -> None:
         asyncio.create_task(supervise(lambda: keep_beating(services, clock))),
         asyncio.create_task(supervise(lambda: keep_tidying(services))),
     ]
+    await beat(services, clock)  # last: `up` and /readyz tell clients by it that jobs are read
     log.info("worker.ready")
 
 

@@ -150,14 +150,15 @@ async def _wait_ready(
     terminal: Terminal,
     wishes: Wishes,
 ) -> bool:
-    """Wait for `/readyz` and all events; False when told to stop, `CommandError` when a process cannot live."""
+    """Wait for `/readyz`, a worker and all events; False when told to stop, `CommandError` when a process cannot live."""
     told = time.monotonic()
     while not wishes.stop.is_set():
         try:
             status, answer = await api.ask("GET", "/readyz")
         except CommandError:
             status, answer = 0, None
-        if status == 200 and all(event.is_set() for event in events):
+        working = status == 200 and isinstance(answer, dict) and bool(answer.get("workers"))
+        if working and all(event.is_set() for event in events):
             return True
         for child in children:
             if child.deaths_in_a_row >= HOPELESS_DEATHS:

@@ -14,7 +14,6 @@ from bridge.domain.signing import check_secret, make_secret, read_key, sign, sig
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 OLD = "whsec_" + base64.b64encode(b"o" * 24).decode()
-NOW_S = int(datetime.now(UTC).timestamp())
 BODIES = [
     b"{}",
     '{"text":"h\u00e9llo \U0001f600 \u2028"}'.encode(),
@@ -23,7 +22,11 @@ BODIES = [
 ]
 
 
-def _headers(secrets: list[str], body: bytes, at_s: int = NOW_S) -> dict[str, str]:
+NOW_S = int(datetime.now(UTC).timestamp())
+
+
+def _headers(secrets: list[str], body: bytes, at_s: int | None = None) -> dict[str, str]:
+    at_s = int(datetime.now(UTC).timestamp()) if at_s is None else at_s
     return {
         "webhook-id": "evt_1",
         "webhook-timestamp": str(at_s),
@@ -120,14 +123,16 @@ def _wrong(findings: list[str]) -> list[str]:
 
 def test_a_good_delivery_has_no_complaint() -> None:
     """Header names in any case, either secret of a rotation."""
-    headers = {name.title(): value for name, value in _headers([OLD, SECRET], b'{"a":1}').items()}
+    headers = {name.title(): value for name, value in _headers([OLD, SECRET], b'{"a":1}', NOW_S).items()}
     findings = explain_signature(secret=SECRET, headers=headers, body=b'{"a":1}', now_s=NOW_S)
     assert _wrong(findings) == []
     assert any("matches" in finding for finding in findings)
 
 
 def _explained(*, secret: str = SECRET, body: bytes = b'{"a":1}', now_s: int = NOW_S, **changed: str) -> str:
-    headers = _headers([SECRET], b'{"a":1}') | {f"webhook-{name}": value for name, value in changed.items()}
+    headers = _headers([SECRET], b'{"a":1}', NOW_S) | {
+        f"webhook-{name}": value for name, value in changed.items()
+    }
     return "\n".join(_wrong(explain_signature(secret=secret, headers=headers, body=body, now_s=now_s)))
 
 
@@ -157,6 +162,6 @@ def test_no_finding_shows_the_secret() -> None:
     """What `verify` prints may be pasted into a ticket."""
     for secret in (SECRET, OLD, SECRET + " ", SECRET[:-1], "nonsense-but-secret"):
         findings = explain_signature(
-            secret=secret, headers=_headers([SECRET], b"{}"), body=b"{}", now_s=NOW_S
+            secret=secret, headers=_headers([SECRET], b"{}", NOW_S), body=b"{}", now_s=NOW_S
         )
         assert secret.strip().removeprefix("whsec_") not in "\n".join(findings)
