@@ -97,7 +97,7 @@ class Polling:
         if outage and not await self._may_try(task, begun_ms):
             answer = Answer(reading=Refused() if task.health.outage_ms else Forbidden())
         else:
-            echo = self._echoes.find(task.held.key, task.held.job, now_ms=begun_ms)
+            echo = self._echoes.find(task.held.key, task.held.job, task.held.log, now_ms=begun_ms)
             task, answer = await self._read_held(task, echo)
         at = Moment(
             begun_ms=begun_ms,

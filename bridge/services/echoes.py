@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from bridge.domain.job import Job
+from bridge.domain.job import Job, PollLog
 from bridge.domain.reading import Observation, Seen, Timing
 from bridge.store.records import Loaded
 from bridge.upstream import READ_TIMEOUT_S, Known
@@ -54,9 +54,9 @@ class Echoes:
             self._shared[said] = Seen(observation=bare)
         return self._shared[said]
 
-    def find(self, key: str, job: Loaded[Job], *, now_ms: int) -> Known | None:
-        """Give the answer to a read begun now that would change nothing about this record, if one is known."""
+    def find(self, key: str, job: Loaded[Job], log: PollLog, *, now_ms: int) -> Known | None:
+        """Give the answer to a read begun now that would change nothing about these records, if one is known."""
         echo = self._kept.get(key)
-        if echo is None or echo.record != hash(job.raw) or now_ms + READ_MS >= echo.until_ms:
+        if echo is None or echo.record != hash(job.raw) or echo.digest != log.digest:
             return None
-        return echo
+        return echo if now_ms + READ_MS < echo.until_ms else None

@@ -31,7 +31,7 @@ class EchoingWatch(Watch):
         before, log, after_s = self.record, self.log, options.get("after_s")
         begun_ms = self.now_ms + (self.delay_ms if after_s is None else round(after_s * 1000))
         loaded = Loaded(before, pack(before))
-        known = self.echoes.find(self.key, loaded, now_ms=begun_ms)
+        known = self.echoes.find(self.key, loaded, log, now_ms=begun_ms)
         letters = super().read(answer, **options)
         assert self.last is not None
         unchanged = self.last.job == before and not self.last.fresh
@@ -102,6 +102,18 @@ def test_what_is_said_again_is_an_echo() -> None:
     watch.read(running)
     assert watch.echoed == 2
     assert watch.read(post("completed", item("a", "completed"), item("b", "completed")))
+
+
+def test_an_answer_that_came_in_between_is_no_echo() -> None:
+    """Another worker may have seen another object meanwhile: the one that is kept must be written again."""
+    watch = EchoingWatch()
+    watch.register()
+    for _ in range(2):
+        watch.read(simple("running", note="a"))
+    elsewhere = replace(watch.log, digest=b"another")
+    loaded = Loaded(watch.record, pack(watch.record))
+    assert watch.echoes.find(watch.key, loaded, watch.log, now_ms=watch.now_ms)
+    assert watch.echoes.find(watch.key, loaded, elsewhere, now_ms=watch.now_ms) is None
 
 
 def test_no_echo_outlasts_a_deadline() -> None:
