@@ -29,6 +29,9 @@ Key                       Type    Content                                       
 {s}:p:<prj>:urls          zset    8 bytes of URL fingerprint + callback id -> 0           indexes      with the callback
 {s}:acct:<acc>            hash    health of an account: fields in health.py               health       with the account
 {s}:gone:<acc>            zset    job key -> ms when it was found missing                 health       PX of its window
+{s}:rate:<acc>:<limit>    hash    budget under one limit: fields in spend_v1.lua          budgets      30 d unused
+{s}:sent:<acc>:<limit>    zset    own request -> ms, two windows back                     budgets      with its window
+{s}:open:<acc>:<limit>    zset    own request without an answer -> ms                     budgets      with its window
 {s}:proven                hash    origin -> ms of its last 2xx                            destinations never
 {s}:dlv:bad               hash    lane -> failures in a row                               destinations at the next 2xx
 {p:<prj>}:feed            zset    event id -> position                                    feed         with the event
@@ -178,6 +181,21 @@ def account(letter: str, identifier: str) -> str:
 def gone(letter: str, identifier: str) -> str:
     """An account's jobs that vanished lately."""
     return f"{{{letter}}}:gone:{identifier}"
+
+
+def budget(letter: str, identifier: str, limit: str) -> str:
+    """An account's budget under one limit."""
+    return f"{{{letter}}}:rate:{identifier}:{limit}"
+
+
+def budget_sent(letter: str, identifier: str, limit: str) -> str:
+    """The requests that an account spent lately."""
+    return f"{{{letter}}}:sent:{identifier}:{limit}"
+
+
+def budget_open(letter: str, identifier: str, limit: str) -> str:
+    """The requests that have no answer yet."""
+    return f"{{{letter}}}:open:{identifier}:{limit}"
 
 
 def proven(letter: str) -> str:

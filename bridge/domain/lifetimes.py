@@ -1,0 +1,121 @@
+"""How long jobs of one sort take: documented ranges as the prior, observed lives as evidence.
+
+A distribution function made of straight pieces over seconds since a job's start, so that one look-up costs a
+bisection. A thin heavy tail is always mixed in: documented times are a promise, not a law.
+
+Evidence is a life table: for each bin of ages, how many jobs were seen to enter it and how many ended in it. Jobs that
+still run count as much as those that ended, so that the quick ones of a batch do not make all look quick.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+BINS = 24
+_FIRST_S, _STEP = 5.0, 1.35  # bins of growing width: from 5 s to about 90 min
+EDGES: tuple[float, ...] = (0.0, *(_FIRST_S * _STEP**number for number in range(BINS)))
+KEPT = 300.0  # lives a table holds; all is halved beyond, so that it follows changes
+PRIOR_WEIGHT = 30.0  # the documented ranges count as much as this many lives
+TAIL_WEIGHT = 0.06
+_TAIL_KNOTS = tuple(2.0**exponent for exponent in range(18))  # seconds, to a day and a half
+_LEAST = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifeTable:
+    """Lives seen so far, by bin of `EDGES`: how many `entered` alive, how many `ended`; fractions where unsure."""
+
+    entered: tuple[float, ...] = (0.0,) * BINS
+    ended: tuple[float, ...] = (0.0,) * BINS
+
+
+NO_LIVES = LifeTable()
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """A distribution at one age: share ended, density per second, and the integral of the share ended so far."""
+
+    ended: float
+    density: float
+    area: float
+
+
+class Lifetimes:
+    """The distribution of one sort of job, fixed once built."""
+
+    def __init__(self, ranges: Sequence[tuple[float, float]], table: LifeTable = NO_LIVES) -> None:
+        """Mix uniform documented `ranges` (seconds, equally likely) with the tail; bend that to a life table."""
+        median = sum(low + high for low, high in ranges) / (2 * len(ranges))
+
+        def documented(age: float) -> float:
+            body = sum(min(max((age - low) / max(high - low, 1.0), 0.0), 1.0) for low, high in ranges)
+            return (1 - TAIL_WEIGHT) * body / len(ranges) + TAIL_WEIGHT * age / (age + median)
+
+        self._knots = sorted({*EDGES, *_TAIL_KNOTS, *(edge for pair in ranges for edge in pair)})
+        shares = [documented(knot) for knot in self._knots]
+        self._ended = shares if table == NO_LIVES else self._bend(shares, table)
+        pieces = list(zip(pairwise(self._knots), pairwise(self._ended), strict=True))
+        self._slope = [(later - sooner) / (end - start) for (start, end), (sooner, later) in pieces]
+        self._slope.append(self._slope[-1] / 4)
+        self._area = [0.0]
+        for (start, end), (sooner, later) in pieces:
+            self._area.append(self._area[-1] + (end - start) * (sooner + later) / 2)
+
+    def _bend(self, shares: Sequence[float], table: LifeTable) -> list[float]:
+        """Scale the documented rate of ending in each bin by what the table says of it."""
+        alive = dict(zip(self._knots, (1 - share for share in shares), strict=True))
+        factors = [
+            _factor(alive[start], alive[end], table.entered[place], table.ended[place])
+            for place, (start, end) in enumerate(pairwise(EDGES))
+        ]
+        bent, left = [0.0], 1.0
+        for start, end in pairwise(self._knots):
+            left *= (alive[end] / alive[start]) ** factors[bin_of(start)]
+            bent.append(1 - left)
+        return bent
+
+    def at(self, age_s: float) -> At:
+        """Look up one age in seconds; a negative one counts as 0."""
+        age = max(age_s, 0.0)
+        piece = bisect_right(self._knots, age) - 1
+        past, slope, ended = age - self._knots[piece], self._slope[piece], self._ended[piece]
+        now = min(ended + past * slope, 1 - 1e-6)
+        return At(now, slope, self._area[piece] + past * (ended + now) / 2)
+
+
+def _factor(alive: float, left: float, entered: float, ended: float) -> float:
+    """How many times the documented rate of ending is, where `alive` enter a bin and `left` leave it alive."""
+    seen = (PRIOR_WEIGHT * (alive - left) + ended) / (PRIOR_WEIGHT * alive + entered)
+    return min(max(seen * alive / (alive - left), 0.02), 50.0)
+
+
+def bin_of(age_s: float) -> int:
+    """Give the bin of an age."""
+    return min(max(bisect_right(EDGES, age_s) - 1, 0), BINS - 1)
+
+
+def note_life(
+    table: LifeTable, lifetimes: Lifetimes, *, alive_s: float | None, age_s: float, ended: bool
+) -> LifeTable:
+    """Add one read: a job last seen alive at `alive_s` (None: never) still runs at `age_s`, or has ended by then.
+
+    When it ended between is not known: it is spread over the bins as `lifetimes` would have it.
+    """
+    low, high = max(alive_s or 0.0, 0.0), max(age_s, alive_s or 0.0, 0.0)
+    entered, gone = list(table.entered), list(table.ended)
+    before, after = lifetimes.at(low).ended, lifetimes.at(high).ended
+    span = max(after - before, _LEAST)
+    for place in range(bin_of(low), bin_of(high) + 1):
+        start, end = max(EDGES[place], low), high if place == BINS - 1 else min(EDGES[place + 1], high)
+        sooner = (lifetimes.at(start).ended - before) / span if ended else 0.0
+        if alive_s is None or EDGES[place] > low:
+            entered[place] += 1 - sooner
+        if ended:
+            gone[place] += max(0.0, (lifetimes.at(end).ended - before) / span - sooner)
+    kept = 0.5 if entered[0] >= KEPT else 1.0
+    return LifeTable(
+        entered=tuple(round(each * kept, 3) for each in entered),
+        ended=tuple(round(each * kept, 3) for each in gone),
+    )

@@ -1,0 +1,99 @@
+"""Which pages of a persona's list show its watched posts.
+
+How a list is sorted is documented nowhere, and new posts shift it between two reads: so places are remembered from the
+last read, pages overlap, and a post that was not where it should be is looked for at the list's other end.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+PAGE = 100  # ReelMirror, Introduction: the largest `limit`
+OVERLAP = 2
+MOST_LOOKS = 6  # pages on which a post is looked for before it is read by itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListSeen:
+    """What reads of one list have shown: `places` by post id, `count` as the upstream says it, when last read.
+
+    `missed` are the offsets at which a post without a place was looked for in vain.
+    """
+
+    read_ms: int = 0
+    count: int = 0
+    places: Mapping[str, int] = field(default_factory=dict)
+    missed: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A page from `offset`, and the keys of the watched posts it should show."""
+
+    offset: int
+    covers: tuple[str, ...]
+
+
+def plan_pages(posts: Mapping[str, str], seen: ListSeen | None) -> list[Page]:
+    """Cover watched posts (id -> key) with as few pages as their places allow; a post looked for in vain is left out."""
+    seen = seen or ListSeen()
+    placed: dict[int, list[str]] = {}
+    for post, key in posts.items():
+        place = _guess(post, seen)
+        if place is not None:
+            placed.setdefault(place, []).append(key)
+    pages: list[Page] = []
+    left = sorted(placed)
+    while left:
+        offset = max(0, left[0] - OVERLAP) if left[0] >= PAGE - OVERLAP else 0
+        last = offset + PAGE - 1 - OVERLAP
+        inside = [place for place in left if place <= last]
+        left = left[len(inside) :]
+        covers = tuple(key for place in inside for key in placed[place])
+        pages.append(Page(offset=offset, covers=covers))
+    return pages
+
+
+def note_page(
+    seen: ListSeen | None,
+    *,
+    offset: int,
+    ids: Sequence[str],
+    count: int,
+    looked_for: Collection[str],
+    watched: Collection[str],
+    now_ms: int,
+) -> ListSeen:
+    """Remember where a page showed its rows, how far the list has shifted, and what was looked for in vain."""
+    seen = seen or ListSeen()
+    here = {post: offset + row for row, post in enumerate(ids)}
+    shift = _shift(seen.places, here)
+    wide = set(watched)
+    places = {post: max(0, place + shift) for post, place in seen.places.items() if post in wide}
+    missed = {post: tried for post, tried in seen.missed.items() if post in wide and post not in here}
+    for post in looked_for:
+        if post in wide and post not in here:
+            places.pop(post, None)
+            missed[post] = (*missed.get(post, ()), offset)
+    places.update((post, place) for post, place in here.items() if post in wide)
+    return ListSeen(read_ms=now_ms, count=max(count, offset + len(ids)), places=places, missed=missed)
+
+
+def _shift(before: Mapping[str, int], here: Mapping[str, int]) -> int:
+    """How far known posts have moved: the middle of what was seen, because deletions move only some."""
+    moved = sorted(place - before[post] for post, place in here.items() if post in before)
+    return moved[len(moved) // 2] if moved else 0
+
+
+def _guess(post: str, seen: ListSeen) -> int | None:
+    """Where a post should be: its last place, else the list's start, then its end, then page by page between."""
+    place = seen.places.get(post)
+    if place is not None:
+        return place
+    tried = len(seen.missed.get(post, ()))
+    tail = max(0, seen.count - 1)
+    if tried == 0 or tail < PAGE:
+        return 0 if tried == 0 else None
+    if tried == 1:
+        return tail
+    between = (tried - 1) * PAGE
+    return between if between < tail and tried <= MOST_LOOKS else None

@@ -1,0 +1,179 @@
+"""Which requests to spend an account's budget on, in order of worth: pure, without I/O, a clock or dice.
+
+One poll a job; the posts of one persona share pages of its list. The most worth goes first, but a job that waits too
+long goes before all others, so that nobody waits longer than `longest_wait_ms`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bridge.domain.budget import Purpose
+from bridge.domain.lifetimes import Lifetimes
+from bridge.domain.pages import ListSeen, Page, plan_pages
+from bridge.domain.worth import Worth, rate
+
+PATIENCE = 3.0  # a job goes first when it waited this many times the time that one read of each would take
+LEAST_PATIENCE_MS = 180_000
+MOST_DEFER_MS = 2_000
+DEFER_EACH_MS = 4  # the more jobs there are, the less often each is weighed
+STEADY_RISE = (
+    4.0  # a read that no ending drives gains this many seconds of worth for each interval it is late
+)
+SOON = 1e6  # what has a moment of its own (a confirmation, a deadline) is worth more than any guess
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """A job as the planner sees it; times in Unix ms, 0: never.
+
+    `sort` names its lifetimes. `due_ms` is when its documented interval lets it be read again. A `steady` job is read
+    for other reasons than a likely end (a draft, a slow tail). `prompt`: a confirmation, or a deadline that has come.
+    `persona` is empty where no list is known to show it; `id` is how a list calls it. Without `at_hand` it cannot be
+    read by itself now, but a page may show it.
+    """
+
+    key: str
+    id: str
+    sort: str
+    started_ms: int
+    read_ms: int
+    due_ms: int
+    interval_ms: int
+    persona: str = ""
+    purpose: Purpose = Purpose.SINGLE
+    steady: bool = False
+    prompt: bool = False
+    at_hand: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request: a job's own read (`key`), or a page of a persona's list. `covers` are the keys it will show."""
+
+    purpose: Purpose
+    worth: float
+    covers: tuple[str, ...]
+    persona: str = ""
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What a plan rests on beside the jobs.
+
+    `scale` is the factor on all documented times. `pace_ms` is what a request takes at the budget's pace. `watched`
+    counts the account's jobs, also those that are not among the plan's watches.
+    """
+
+    now_ms: int
+    pace_ms: float
+    lifetimes: Mapping[str, Lifetimes]
+    lists: Mapping[str, ListSeen] = field(default_factory=dict)
+    scale: float = 1.0
+    watched: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Requests in order of worth, and the worth of each due job by itself."""
+
+    requests: tuple[Request, ...]
+    worths: Mapping[str, Worth]
+    patience_ms: float
+
+
+def plan_requests(watches: Sequence[Watch], scene: Scene) -> Plan:
+    """Plan for the due among `watches`; those not yet due are shown by pages that go out anyway."""
+    due = [watch for watch in watches if watch.at_hand and watch.due_ms <= scene.now_ms]
+    worths = {watch.key: _rate(watch, scene) for watch in due}
+    requests: list[Request] = []
+    alone = set(worths)
+    for persona, posts in _by_persona(watches).items():
+        if not any(post.key in worths for post in posts):
+            continue
+        for page in plan_pages({post.id: post.key for post in posts}, scene.lists.get(persona)):
+            request = _ask_page(persona, page, {post.key: post for post in posts}, worths, scene)
+            if request is not None:
+                requests.append(request)
+                alone.difference_update(page.covers)
+    singles = [watch for watch in due if watch.key in alone]
+    requests += [
+        Request(purpose=watch.purpose, worth=worths[watch.key].price, covers=(watch.key,))
+        for watch in singles
+    ]
+    patience = patience_ms(len(requests) + max(0, scene.watched - len(watches)), scene)
+    since = {watch.key: watch.due_ms for watch in due}
+
+    def order(request: Request) -> tuple[float, float]:
+        oldest = min((since[key] for key in request.covers if key in since), default=scene.now_ms)
+        late = scene.now_ms - oldest > patience
+        return (oldest if late else scene.now_ms, -request.worth)
+
+    requests.sort(key=order)
+    return Plan(requests=tuple(requests), worths=worths, patience_ms=patience)
+
+
+def patience_ms(needed: int, scene: Scene) -> float:
+    """Give how long a job waits past its due time before it goes first; `needed` requests would read all once."""
+    return max(LEAST_PATIENCE_MS * scene.scale, PATIENCE * needed * scene.pace_ms)
+
+
+def longest_wait_ms(needed: int, scene: Scene) -> float:
+    """Give the bound: no job waits longer past its due time, while the budget keeps this pace.
+
+    What waited too long is served first come, first served, and at most `needed` requests stand before it.
+    """
+    return patience_ms(needed, scene) + (needed + 1) * scene.pace_ms + most_defer_ms(scene)
+
+
+def most_defer_ms(scene: Scene) -> float:
+    """Give how long a job that got no request stays unweighed at most."""
+    return max(MOST_DEFER_MS * scene.scale, DEFER_EACH_MS * scene.watched)
+
+
+def defer_ms(watch: Watch, worth: Worth, clearing: float, scene: Scene) -> int:
+    """Give when a job that got no request should be weighed again: about when it is worth what a request costs now."""
+    most = most_defer_ms(scene)
+    if worth.price >= clearing:
+        return round(min(scene.pace_ms, most))
+    waited = scene.now_ms - (watch.read_ms or watch.started_ms)
+    rise = ((clearing + 0.1) / (worth.price + 0.1)) ** 0.5 - 1  # a price grows with the square of the wait
+    return round(min(max(waited * rise, scene.pace_ms), most))
+
+
+def _rate(watch: Watch, scene: Scene) -> Worth:
+    late_s = (scene.now_ms - watch.due_ms) / scene.scale / 1000
+    if watch.prompt:
+        return Worth(SOON + late_s, late_s)
+    if watch.steady:
+        rise = STEADY_RISE * (0.5 + 1000 * scene.scale * late_s / max(watch.interval_ms, 1))
+        return Worth(rise, 0.0)
+    return _worth(watch, scene)
+
+
+def _worth(watch: Watch, scene: Scene) -> Worth:
+    unit = scene.scale * 1000
+    read_age = (watch.read_ms - watch.started_ms) / unit if watch.read_ms else None
+    age = (scene.now_ms - watch.started_ms) / unit
+    return rate(scene.lifetimes[watch.sort], age_s=age, read_age_s=read_age)
+
+
+def _by_persona(watches: Iterable[Watch]) -> Mapping[str, list[Watch]]:
+    found: dict[str, list[Watch]] = defaultdict(list)
+    for watch in watches:
+        if watch.persona and not watch.steady and not watch.prompt:
+            found[watch.persona].append(watch)
+    return {persona: posts for persona, posts in found.items() if len(posts) > 1}
+
+
+def _ask_page(
+    persona: str, page: Page, posts: Mapping[str, Watch], worths: Mapping[str, Worth], scene: Scene
+) -> Request | None:
+    """Ask for a page that shows two or more watched posts, one of them due."""
+    if len(page.covers) < 2 or not any(key in worths for key in page.covers):
+        return None
+    shown = [worths.get(key) or _worth(posts[key], scene) for key in page.covers]
+    alone = max(worth.price for worth in shown)
+    worth = max(sum(worth.waiting for worth in shown), alone)
+    return Request(purpose=Purpose.LIST, worth=worth, covers=page.covers, persona=persona, offset=page.offset)

@@ -1,0 +1,66 @@
+"""Rate budgets of accounts: asked for and granted in one script, so that all workers together stay inside a limit."""
+
+from collections.abc import Callable, Sequence
+
+from redis.asyncio import Redis
+
+from bridge.domain.budget import SHARE, BudgetView, Grant, Limit, Purpose, Seen, read_view
+from bridge.store import keys
+from bridge.store.scripts import SCRIPTS, Bytes, Call, run
+
+LOST_MS = 20_000  # an answer that has not come by now never will: the read's own time limit is shorter
+
+
+class Budgets:
+    """The budgets of accounts, one for each limit their provider documents. `shard_of` gives an account's shard.
+
+    `now_ms` is None in service: the script then takes the server's time, which all workers share.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        shard_of: Callable[[str], str],
+        *,
+        share: float = SHARE,
+        now_ms: Callable[[], int] | None = None,
+    ) -> None:
+        """Take the store's client and the share of a limit that is always ours."""
+        self._redis = redis
+        self._shard_of = shard_of
+        self._share = share
+        self._now_ms = now_ms
+
+    async def spend(
+        self, account: str, limit: Limit, wanted: Sequence[Purpose] = (), *, seen: Sequence[Seen] = ()
+    ) -> Grant:
+        """Note what answers said, then ask for requests, the most wanted first; a prefix of them is granted."""
+        shard = self._shard_of(account)
+        where = [
+            name(shard, account, limit.name) for name in (keys.budget, keys.budget_sent, keys.budget_open)
+        ]
+        now: Bytes = "" if self._now_ms is None else self._now_ms()
+        args: list[Bytes] = [now, limit.requests, round(limit.window_s * 1000), str(self._share), LOST_MS]
+        args.append(len(seen))
+        for each in seen:
+            said = (each.limit, each.remaining, each.reset_ms, each.quiet_ms)
+            args += (each.request, *("" if value is None else value for value in said))
+        answer = await run(self._redis, Call(SCRIPTS["spend_v1"], where, [*args, *wanted]))
+        now_ms, granted, first, wait, pace, most, left, reset, own, client = map(int, answer)
+        return Grant(
+            now_ms=now_ms,
+            requests=tuple(str(first + number) for number in range(granted)),
+            wait_ms=wait,
+            pace_ms=pace,
+            limit=most,
+            remaining=None if left < 0 else left,
+            reset_ms=reset,
+            own=own,
+            client=client,
+        )
+
+    async def view(self, account: str, limit: Limit, *, now_ms: int) -> BudgetView:
+        """Give what is known of a budget, for people."""
+        found = await self._redis.hgetall(keys.budget(self._shard_of(account), account, limit.name))  # type: ignore[misc]  # redis-py types both clients at once
+        state = {name.decode(): float(value) for name, value in found.items()}
+        return read_view(state, limit, share=self._share, now_ms=now_ms)

@@ -1,0 +1,168 @@
+#!lua flags=allow-oom
+-- Takes in what answers said of a rate limit, and grants requests under it: one budget for all workers.
+-- KEYS     state, own requests by time, own requests without an answer
+-- ARGV     now ms ('': the server's), documented limit, documented window ms, share, ms after which an answer is lost,
+--          number of answers, per answer: id of its request ('': the client's own), limit, remaining, reset ms, quiet until ms
+--          ('' where it does not say); then the purpose of each request asked for, in order of worth
+-- Returns  now ms, requests granted, id of the first, ms until more may be had, ms a request at this pace, limit,
+--          remaining, window's end ms, own requests and the client's in this window; as text
+-- Why      What a window leaves is limit - client's use - room kept for the client - own use. The room melts as the
+--          window runs out: an idle client's part is used, and given back as soon as it asks again. Own requests of
+--          any trailing window stay under the limit as well, so that a sliding limit, or a window whose borders we do
+--          not know exactly, is never passed. The client's use is what `Remaining` fell by beyond our own requests.
+local MARGIN, FLOOR, ROOM, FADE, BURST, FASTEST = 0.015, 0.25, 1.1, 0.7, 0.1, 0.6
+local SENT, OPEN = KEYS[2], KEYS[3]
+local now = tonumber(ARGV[1])
+if not now then
+  local t = redis.call('TIME')
+  now = t[1] * 1000 + math.floor(t[2] / 1000)
+end
+local share, lost = tonumber(ARGV[4]), tonumber(ARGV[5])
+local raw, s = redis.call('HGETALL', KEYS[1]), {}
+for i = 1, #raw, 2 do s[raw[i]] = tonumber(raw[i + 1]) end
+s.limit = s.limit or tonumber(ARGV[2])
+s.window = s.window or tonumber(ARGV[3])
+s.reset = s.reset or now + s.window
+s.client, s.peak, s.seq = s.client or 0, s.peak or 0, s.seq or 0
+s.quiet, s.known, s.sliding, s.fixed = s.quiet or 0, s.known or 0, s.sliding or 0, s.fixed or 0
+local function slack() return math.min(1000, s.window / 20) end
+local function ours(from) return redis.call('ZCOUNT', SENT, from, '+inf') end
+
+-- A window that ended leaves behind how much the client used at most, fading.
+local function roll()
+  if now < s.reset then return end
+  local passed = math.floor((now - s.reset) / s.window) + 1
+  s.peak = math.max(s.client, s.peak * FADE) * FADE ^ (passed - 1)
+  s.reset, s.client, s.remaining, s.heard = s.reset + passed * s.window, 0, nil, nil
+end
+roll()
+
+-- The header's window against the one in mind: a later one teaches the length; one that moves early slides.
+local function learn(limit, remaining, reset)
+  if reset - now > s.window + 1000 then s.window = reset - now end
+  local moved = s.header and reset - s.header or 0
+  if s.header and moved > 0 then
+    local used, wide = limit - remaining, ours(now - s.window - slack())
+    local fresh = ours(s.header - slack())
+    local early = now < s.header - 2000 and moved >= 500
+    if early or (used >= 3 and used > fresh + (wide - fresh) / 2) then
+      s.sliding, s.fixed = now + 10 * s.window, 0
+    elseif wide - fresh >= 5 and used <= fresh + 1 then
+      s.fixed = 1
+    end
+    if s.sliding > now then return end
+    if moved < s.window and moved > 0.02 * s.window then
+      s.window = math.max(moved, reset - now)
+    end
+  end
+  if s.sliding > now then return end
+  if reset > s.reset + slack() and reset > now and s.header and moved > 0 then
+    s.peak = math.max(s.client, s.peak * FADE)
+    s.client, s.remaining = 0, nil
+  end
+  if reset > now then s.reset = reset end
+end
+
+local a = 6
+for _ = 1, tonumber(ARGV[6]) do
+  local id, limit, remaining = ARGV[a + 1], tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
+  local reset, quiet = tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5])
+  a = a + 5
+  if id ~= '' then redis.call('ZREM', OPEN, id) end
+  limit = limit or s.limit
+  if remaining and remaining > limit then limit = remaining end
+  s.limit = limit
+  if reset and remaining and reset >= (s.header or 0) - slack() then
+    learn(limit, remaining, reset)
+    s.header, s.known = math.max(reset, s.header or 0), 1
+    local from = s.sliding > now and now - s.window or s.reset - s.window
+    local others = math.max(0, limit - remaining - ours(from - slack()))
+    if s.sliding > now then
+      s.peak = math.max(s.peak * FADE ^ ((now - (s.heard or now)) / s.window), others)
+      s.client = others
+    else
+      s.client = math.max(s.client, others)
+    end
+    s.remaining, s.heard = math.min(remaining, s.sliding > now and remaining or s.remaining or remaining), now
+  end
+  if quiet then
+    s.quiet, s.limited = math.max(s.quiet, quiet), (s.limited or 0) + 1
+    s.peak = math.max(s.peak, limit - ours(now - s.window))
+  end
+end
+
+redis.call('ZREMRANGEBYSCORE', SENT, '-inf', now - 2 * s.window - 2000)
+redis.call('ZREMRANGEBYSCORE', OPEN, '-inf', now - lost)
+local asked, granted = #ARGV - a, 0
+local margin = math.ceil(s.limit * MARGIN)
+local open = redis.call('ZCARD', OPEN)
+local guard = s.window + slack()
+local left, used, span, melts
+local trailing = ours(now - guard)
+local idle = (1 - share) * s.limit
+local least = math.max(1, s.limit * FLOOR)
+if s.sliding > now then
+  used, span = trailing, s.window
+  left = math.max(s.limit - margin - math.max(s.client + idle / 2, s.peak * ROOM), least) - used
+  melts = 0
+  if s.remaining then left = math.min(left, s.remaining - open - margin) end
+else
+  used = ours(s.reset - s.window)
+  span = math.max(s.reset - now, 1)
+  local rest = math.min(1, span / s.window)
+  local expected = math.max(s.peak, s.client / math.max(1 - rest, 0.25)) * ROOM
+  local due = expected * rest
+  local kept = s.known == 1 and math.max(idle * rest, due + 2 * math.sqrt(due)) or idle
+  melts = s.known == 1 and kept / span or 0
+  left = math.max(s.limit - margin - s.client - kept, least) - used
+  if s.remaining then left = math.min(left, s.remaining - open - (expected > 0 and 1 or 0)) end
+end
+local fastest = s.window / s.limit * (s.fixed == 1 and FASTEST or 1)
+local pace = math.max(span / math.max(left + (s.sliding > now and used or 0), 1), fastest)
+local loose = s.fixed == 1 and s.limit or s.limit - 1 - trailing
+local burst = math.max(1, s.limit * BURST)
+s.credit = math.min(burst, (s.credit or burst) + (now - (s.spent_at or now)) / pace)
+s.spent_at = now
+if s.quiet <= now then
+  granted = math.floor(math.max(0, math.min(asked, left, loose, s.credit)))
+  s.credit = s.credit - granted
+end
+
+local wait = 0
+if s.quiet > now then
+  wait = s.quiet - now
+elseif granted < asked then
+  wait = math.max(1 - s.credit, 0) * pace
+  local missing = granted + 1 - left
+  if missing > 0 then
+    local melted = melts > 0 and missing / melts or s.window
+    wait = math.max(wait, s.sliding > now and pace or math.min(melted, s.reset - now))
+  end
+  if granted + 1 > loose then
+    local oldest = redis.call('ZRANGEBYSCORE', SENT, now - guard, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+    wait = math.max(wait, oldest[2] and oldest[2] + guard - now or 0)
+  end
+  wait = math.max(wait, 1)
+end
+local first = s.seq + 1
+for n = 1, granted do
+  local purpose = 'spent:' .. ARGV[a + n]
+  redis.call('ZADD', SENT, now, string.format('%.0f', s.seq + n))
+  redis.call('ZADD', OPEN, now, string.format('%.0f', s.seq + n))
+  s[purpose] = (s[purpose] or 0) + 1
+end
+s.seq = s.seq + granted
+local flat = {}
+for name, value in pairs(s) do
+  flat[#flat + 1] = name
+  flat[#flat + 1] = string.format('%.3f', value)
+end
+redis.call('HSET', KEYS[1], unpack(flat))
+if not s.remaining then redis.call('HDEL', KEYS[1], 'remaining', 'heard') end
+local life = math.max(2 * s.window + lost, 3600000)
+redis.call('PEXPIRE', KEYS[1], 30 * 86400000)
+redis.call('PEXPIRE', SENT, string.format('%.0f', life))
+redis.call('PEXPIRE', OPEN, string.format('%.0f', life))
+local out = {now, granted, first, math.ceil(wait), pace, s.limit, s.remaining or -1, s.reset, used + granted, s.client}
+for i = 1, #out do out[i] = string.format('%.0f', out[i]) end
+return out
