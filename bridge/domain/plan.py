@@ -7,6 +7,7 @@ long goes before all others, so that nobody waits longer than `longest_wait_ms`.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import sqrt
 
 from bridge.domain.budget import Purpose
 from bridge.domain.lifetimes import Lifetimes
@@ -138,7 +139,7 @@ def defer_ms(watch: Watch, worth: Worth, clearing: float, scene: Scene) -> int:
     if worth.price >= clearing:
         return round(min(scene.pace_ms, most))
     waited = scene.now_ms - (watch.read_ms or watch.started_ms)
-    rise = ((clearing + 0.1) / (worth.price + 0.1)) ** 0.5 - 1  # a price grows with the square of the wait
+    rise = sqrt((clearing + 0.1) / (worth.price + 0.1)) - 1  # a price grows with the square of the wait
     return round(min(max(waited * rise, scene.pace_ms), most))
 
 

@@ -8,7 +8,7 @@ from itertools import count
 from redis.asyncio import Redis
 
 from bridge.domain.budget import Grant, Limit, Purpose, Seen
-from bridge.domain.lifetimes import NO_LIVES, Lifetimes, LifeTable, note_life
+from bridge.domain.lifetimes import NO_LIVES, LifeTable, Lifetimes, note_life
 from bridge.domain.pages import PAGE, ListSeen, note_page
 from bridge.domain.plan import Plan, Request, Scene, Watch, defer_ms, longest_wait_ms, plan_requests
 from bridge.store.budgets import Budgets

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 from redis.asyncio import Redis
 
@@ -64,7 +64,7 @@ async def own_server() -> AsyncIterator[Redis]:
         command = [str(find_engine().binary), "--port", "0", "--unixsocket", str(socket), "--save", ""]
         process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
         try:
-            while not socket.exists():
+            while not socket.exists():  # noqa: ASYNC110 -- another process makes the file
                 await asyncio.sleep(0.01)
             async with Redis(unix_socket_path=str(socket)) as redis:
                 yield redis
@@ -93,13 +93,18 @@ async def print_course(
     """Run everybody over one course and print it."""
     busy = f"client asks {client} a minute" if client else "client idle"
     title = "posts only, 10 personas" if which == "P" else "70 % posts, 10 % each of sync, voice, publishing"
-    print(f"\n**{which}: {title}; {style} window; {busy}**\n\n{head()}", flush=True)
+    _say(f"\n**{which}: {title}; {style} window; {busy}**\n\n{head()}")
     for size in sizes:
         for who in "abcde" if which == "P" else "abce":
             result = await run_one(
                 redis, who, which, size, seeds=seeds_for(size, seeds), style=style, client=client
             )
-            print(line(size, who, result), flush=True)
+            _say(line(size, who, result))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 async def main(arguments: Sequence[str]) -> None:
@@ -113,10 +118,10 @@ async def main(arguments: Sequence[str]) -> None:
     sizes = [size for size in SIZES if size <= given.most]
     async with own_server() as redis:
         for style, client in variants:
-            for which in ("P", "M"):
+            for which in get_args(Set):
                 await print_course(
                     redis,
-                    cast(Set, which),
+                    which,
                     seeds=given.seeds,
                     style=cast(Style, style),
                     client=client,

@@ -118,7 +118,8 @@ else
   if s.remaining then left = math.min(left, s.remaining - open - (expected > 0 and 1 or 0)) end
 end
 local fastest = s.window / s.limit * (s.fixed == 1 and FASTEST or 1)
-local pace = math.max(span / math.max(left + (s.sliding > now and used or 0), 1), fastest)
+local function pace_of(n) return math.max(span / math.max(n + (s.sliding > now and used or 0), 1), fastest) end
+local pace = pace_of(left)
 local loose = s.fixed == 1 and s.limit or s.limit - 1 - trailing
 local burst = math.max(1, s.limit * BURST)
 s.credit = math.min(burst, (s.credit or burst) + (now - (s.spent_at or now)) / pace)
@@ -126,6 +127,7 @@ s.spent_at = now
 if s.quiet <= now then
   granted = math.floor(math.max(0, math.min(asked, left, loose, s.credit)))
   s.credit = s.credit - granted
+  if s.sliding <= now then pace = pace_of(left - granted) end
 end
 
 local wait = 0
