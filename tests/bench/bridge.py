@@ -14,10 +14,12 @@ from bridge.domain.plan import Plan, Request, Scene, Watch, defer_ms, longest_wa
 from bridge.store.budgets import Budgets
 from tests.bench.race import (
     FULL_MS,
+    IMAGE,
     LATENCY_MS,
     LIMIT,
     SORTS,
     START_MS,
+    VIDEO,
     Job,
     Limiter,
     Result,
@@ -28,6 +30,7 @@ from tests.bench.race import (
 )
 
 SHARE = 0.8
+POST = "generated_post"
 API = Limit(name="api", requests=LIMIT, window_s=FULL_MS / 1000)
 PACE_MS = FULL_MS / (LIMIT * SHARE)  # what is always ours: the pace of the stated bound
 IN_FLIGHT = 16
@@ -41,6 +44,7 @@ class Watched:
     """A job in the queue: when it may be read again (`due_ms`), and when it is looked at (`wake_ms`)."""
 
     job: Job
+    sort: str
     due_ms: int
     wake_ms: int
     read_ms: int = 0
@@ -69,6 +73,7 @@ class Course:
     client: int
     seed: int
     lists: bool  # personas are known, so that list calls serve their posts
+    blind: bool = False  # a post's media type is known only once it was read
     now: int = START_MS - FULL_MS
     live: dict[int, Watched] = field(default_factory=dict)
     seen: dict[str, ListSeen] = field(default_factory=dict)
@@ -80,7 +85,10 @@ class Course:
         self._budgets = Budgets(self.redis, lambda _: "a", share=SHARE, now_ms=lambda: self.now)
         self._queue: list[tuple[int, int, str, object]] = []
         self._order = count()
-        self._ranges = {sort.name: (sort.takes_s,) for sort in SORTS}
+        self._ranges: dict[str, Sequence[tuple[float, float]]] = {
+            POST: (IMAGE.takes_s, VIDEO.takes_s),
+            **{sort.name: (sort.takes_s,) for sort in SORTS},
+        }
         self._lifetimes = {name: Lifetimes(ranges) for name, ranges in self._ranges.items()}
         self._learned_ms = 0
         self._asleep_ms = 0
@@ -109,7 +117,9 @@ class Course:
                 self._arrive(subject)
                 continue
             if what == "starts" and isinstance(subject, Job):
-                self.live[subject.number] = Watched(job=subject, due_ms=self.now, wake_ms=self.now)
+                sort = POST if self.blind and subject.sort in {IMAGE, VIDEO} else subject.sort.name
+                watched = Watched(job=subject, sort=sort, due_ms=self.now, wake_ms=self.now)
+                self.live[subject.number] = watched
             elif what == "answers" and isinstance(subject, Sent):
                 await self._answer(subject)
             elif self._wake_ms == self.now:
@@ -185,7 +195,7 @@ class Course:
         job = watched.job
         late_s = (self.now - watched.due_ms) / 1000
         self.result.longest_wait_s = max(self.result.longest_wait_s, late_s)
-        name, ended = job.sort.name, job.end_ms <= looked_ms
+        name, ended = watched.sort, job.end_ms <= looked_ms
         self.tables[name] = note_life(
             self.tables.get(name, NO_LIVES),
             self._lifetimes[name],
@@ -199,7 +209,7 @@ class Course:
             del self.live[job.number]
             return
         job.gave_up |= looked_ms > job.start_ms + 1000 * job.sort.timeout_s
-        watched.read_ms = self.now
+        watched.read_ms, watched.sort = self.now, job.sort.name
         watched.due_ms = watched.wake_ms = self.now + 1000 * job.sort.every_s
 
     async def _round(self) -> None:
@@ -237,7 +247,7 @@ class Course:
             Watch(
                 key=str(number),
                 id=str(number),
-                sort=each.job.sort.name,
+                sort=each.sort,
                 started_ms=each.job.start_ms,
                 read_ms=each.read_ms,
                 due_ms=each.due_ms,
@@ -278,7 +288,7 @@ class Course:
 
 
 async def run_bridge(
-    redis: Redis, jobs: list[Job], *, lists: bool, style: Style, client: int, seed: int
+    redis: Redis, jobs: list[Job], *, lists: bool, style: Style, client: int, seed: int, blind: bool = False
 ) -> Result:
-    """Run the bridge over a job set; `lists`: the personas of posts are known."""
-    return await Course(redis, jobs, style, client, seed, lists).run()
+    """Run the bridge over a job set; `lists`: the personas of posts are known; `blind`: their media type is not."""
+    return await Course(redis, jobs, style, client, seed, lists, blind).run()

@@ -3,7 +3,7 @@
     python -m tests.bench.freshness [--seeds 10] [--full]
 
 Virtual time, seeded; the planner and the budget script are the ones in service. Every contestant gets the same jobs,
-the same limiter and the same network, and knows a post's media type, as the documented intervals presuppose.
+the same limiter and the same network, and knows a post's media type, as the documented intervals presuppose; (f) does without.
 """
 
 import argparse
@@ -30,6 +30,7 @@ NAMES = {
     "c": "**reelbridge**, no list calls",
     "d": "**reelbridge**, personas known",
     "e": "oracle",
+    "f": "as c, media types unknown until read",
 }
 LEAST_JOBS = 300  # pooled over seeds: a mean over less tells little
 
@@ -52,7 +53,11 @@ async def run_one(
         elif who == "e":
             pooled.add(run_oracle(jobs, style=style, client=client, seed=seed))
         else:
-            pooled.add(await run_bridge(redis, jobs, lists=who == "d", style=style, client=client, seed=seed))
+            pooled.add(
+                await run_bridge(
+                    redis, jobs, lists=who == "d", style=style, client=client, seed=seed, blind=who == "f"
+                )
+            )
     return pooled
 
 
@@ -95,7 +100,7 @@ async def print_course(
     title = "posts only, 10 personas" if which == "P" else "70 % posts, 10 % each of sync, voice, publishing"
     _say(f"\n**{which}: {title}; {style} window; {busy}**\n\n{head()}")
     for size in sizes:
-        for who in "abcde" if which == "P" else "abce":
+        for who in "abcde" if which == "P" else "abcfe":
             result = await run_one(
                 redis, who, which, size, seeds=seeds_for(size, seeds), style=style, client=client
             )
