@@ -29,7 +29,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Heard:
     """What one answer said of the limit; `request` is the id that its grant gave, empty for a call of the client's.
 
     Times in Unix milliseconds; None where the answer does not say. `quiet_ms` comes with a 429: nothing before then.
@@ -46,7 +46,7 @@ class Seen:
 class Grant:
     """How many of the requests asked for may go out now, the first ones in order of worth.
 
-    `requests` are their ids, to come back in `Seen`. `wait_ms`: when to ask for more, 0 when all were granted.
+    `requests` are their ids, to come back in `Heard`. `wait_ms`: when to ask for more, 0 when all were granted.
     `pace_ms` is the time a request takes at the present pace. `remaining` is None until an answer tells it.
     """
 

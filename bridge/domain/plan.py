@@ -28,10 +28,9 @@ SOON = 1e6  # what has a moment of its own (a confirmation, a deadline) is worth
 class Watch:
     """A job as the planner sees it; times in Unix ms, 0: never.
 
-    `sort` names its lifetimes. `due_ms` is when its documented interval lets it be read again. A `steady` job is read
+    `sort` names its lifetimes. `due_ms` is when its documented interval let it be read again. A `steady` job is read
     for other reasons than a likely end (a draft, a slow tail). `prompt`: a confirmation, or a deadline that has come.
-    `persona` is empty where no list is known to show it; `id` is how a list calls it. Without `at_hand` it cannot be
-    read by itself now, but a page may show it.
+    `list` names the list that shows it, empty where none is known; `id` is how that list calls it.
     """
 
     key: str
@@ -41,21 +40,20 @@ class Watch:
     read_ms: int
     due_ms: int
     interval_ms: int
-    persona: str = ""
+    list: str = ""
     purpose: Purpose = Purpose.SINGLE
     steady: bool = False
     prompt: bool = False
-    at_hand: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request: a job's own read (`key`), or a page of a persona's list. `covers` are the keys it will show."""
+    """One request: a job's own read, or a page of a list from `offset`. `covers` are the keys of the due it shows."""
 
     purpose: Purpose
     worth: float
     covers: tuple[str, ...]
-    persona: str = ""
+    list: str = ""
     offset: int = 0
 
 
@@ -84,30 +82,26 @@ class Plan:
     patience_ms: float
 
 
-def plan_requests(watches: Sequence[Watch], scene: Scene) -> Plan:
-    """Plan for the due among `watches`; those not yet due are shown by pages that go out anyway."""
-    due = [watch for watch in watches if watch.at_hand and watch.due_ms <= scene.now_ms]
+def plan_requests(due: Sequence[Watch], scene: Scene) -> Plan:
+    """Plan for jobs that are due; what else a page shows comes for nothing and needs no plan."""
     worths = {watch.key: _rate(watch, scene) for watch in due}
     requests: list[Request] = []
     alone = set(worths)
-    for persona, posts in _by_persona(watches).items():
-        if not any(post.key in worths for post in posts):
-            continue
-        for page in plan_pages({post.id: post.key for post in posts}, scene.lists.get(persona)):
-            request = _ask_page(persona, page, {post.key: post for post in posts}, worths, scene)
-            if request is not None:
-                requests.append(request)
+    for name, rows in _by_list(due).items():
+        for page in plan_pages({row.id: row.key for row in rows}, scene.lists.get(name)):
+            if len(page.covers) > 1:
+                requests.append(_ask_page(name, page, worths))
                 alone.difference_update(page.covers)
     singles = [watch for watch in due if watch.key in alone]
     requests += [
         Request(purpose=watch.purpose, worth=worths[watch.key].price, covers=(watch.key,))
         for watch in singles
     ]
-    patience = patience_ms(len(requests) + max(0, scene.watched - len(watches)), scene)
+    patience = patience_ms(len(requests) + max(0, scene.watched - len(due)), scene)
     since = {watch.key: watch.due_ms for watch in due}
 
     def order(request: Request) -> tuple[float, float]:
-        oldest = min((since[key] for key in request.covers if key in since), default=scene.now_ms)
+        oldest = min(since[key] for key in request.covers)
         late = scene.now_ms - oldest > patience
         return (oldest if late else scene.now_ms, -request.worth)
 
@@ -150,31 +144,21 @@ def _rate(watch: Watch, scene: Scene) -> Worth:
     if watch.steady:
         rise = STEADY_RISE * (0.5 + 1000 * scene.scale * late_s / max(watch.interval_ms, 1))
         return Worth(rise, 0.0)
-    return _worth(watch, scene)
-
-
-def _worth(watch: Watch, scene: Scene) -> Worth:
     unit = scene.scale * 1000
     read_age = (watch.read_ms - watch.started_ms) / unit if watch.read_ms else None
     age = (scene.now_ms - watch.started_ms) / unit
     return rate(scene.lifetimes[watch.sort], age_s=age, read_age_s=read_age)
 
 
-def _by_persona(watches: Iterable[Watch]) -> Mapping[str, list[Watch]]:
+def _by_list(due: Iterable[Watch]) -> Mapping[str, list[Watch]]:
     found: dict[str, list[Watch]] = defaultdict(list)
-    for watch in watches:
-        if watch.persona and not watch.steady and not watch.prompt:
-            found[watch.persona].append(watch)
-    return {persona: posts for persona, posts in found.items() if len(posts) > 1}
+    for watch in due:
+        if watch.list and not watch.steady and not watch.prompt:
+            found[watch.list].append(watch)
+    return found
 
 
-def _ask_page(
-    persona: str, page: Page, posts: Mapping[str, Watch], worths: Mapping[str, Worth], scene: Scene
-) -> Request | None:
-    """Ask for a page that shows two or more watched posts, one of them due."""
-    if len(page.covers) < 2 or not any(key in worths for key in page.covers):
-        return None
-    shown = [worths.get(key) or _worth(posts[key], scene) for key in page.covers]
-    alone = max(worth.price for worth in shown)
-    worth = max(sum(worth.waiting for worth in shown), alone)
-    return Request(purpose=Purpose.LIST, worth=worth, covers=page.covers, persona=persona, offset=page.offset)
+def _ask_page(name: str, page: Page, worths: Mapping[str, Worth]) -> Request:
+    shown = [worths[key] for key in page.covers]
+    worth = max(sum(worth.waiting for worth in shown), *(worth.price for worth in shown))
+    return Request(purpose=Purpose.LIST, worth=worth, covers=page.covers, list=name, offset=page.offset)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from redis.asyncio import Redis
 
-from bridge.domain.budget import SHARE, BudgetView, Grant, Limit, Purpose, Seen, read_view
+from bridge.domain.budget import SHARE, BudgetView, Grant, Limit, Purpose, Heard, read_view
 from bridge.store import keys
 from bridge.store.scripts import SCRIPTS, Bytes, Call, run
 
@@ -32,7 +32,7 @@ class Budgets:
         self._now_ms = now_ms
 
     async def spend(
-        self, account: str, limit: Limit, wanted: Sequence[Purpose] = (), *, seen: Sequence[Seen] = ()
+        self, account: str, limit: Limit, wanted: Sequence[Purpose] = (), *, heard: Sequence[Heard] = ()
     ) -> Grant:
         """Note what answers said, then ask for requests, the most wanted first; a prefix of them is granted."""
         shard = self._shard_of(account)
@@ -41,8 +41,8 @@ class Budgets:
         ]
         now: Bytes = "" if self._now_ms is None else self._now_ms()
         args: list[Bytes] = [now, limit.requests, round(limit.window_s * 1000), str(self._share), LOST_MS]
-        args.append(len(seen))
-        for each in seen:
+        args.append(len(heard))
+        for each in heard:
             said = (each.limit, each.remaining, each.reset_ms, each.quiet_ms)
             args += (each.request, *("" if value is None else value for value in said))
         answer = await run(self._redis, Call(SCRIPTS["spend_v1"], where, [*args, *wanted]))

@@ -7,7 +7,7 @@ from itertools import count
 
 from redis.asyncio import Redis
 
-from bridge.domain.budget import Grant, Limit, Purpose, Seen
+from bridge.domain.budget import Grant, Limit, Purpose, Heard
 from bridge.domain.lifetimes import NO_LIVES, LifeTable, Lifetimes, note_life
 from bridge.domain.pages import PAGE, ListSeen, note_page
 from bridge.domain.plan import Plan, Request, Scene, Watch, defer_ms, longest_wait_ms, plan_requests
@@ -143,7 +143,7 @@ class Course:
             listed = [
                 job.number
                 for job in reversed(self.jobs)
-                if job.persona == sent.request.persona and job.start_ms <= self.now
+                if job.persona == sent.request.list and job.start_ms <= self.now
             ]
             rows = tuple(listed[sent.request.offset : sent.request.offset + PAGE])
         answer = Sent(
@@ -156,14 +156,14 @@ class Course:
         assert verdict is not None
         self._flying -= 1
         quiet = None if verdict.allowed else verdict.reset_ms
-        said = Seen(
+        said = Heard(
             request=sent.id,
             limit=LIMIT,
             remaining=verdict.remaining,
             reset_ms=verdict.reset_ms,
             quiet_ms=quiet,
         )
-        await self._budgets.spend("x", API, seen=(said,))
+        await self._budgets.spend("x", API, heard=(said,))
         covered = [self.live[number] for number in map(int, sent.request.covers) if number in self.live]
         for watched in covered:
             watched.flying = False
@@ -173,13 +173,13 @@ class Course:
         self.result.requests += 1
         shown = map(int, sent.request.covers) if sent.rows is None else sent.rows
         for number in shown:
-            if number in self.live:
+            if number in self.live and not self.live[number].flying:
                 self._observe(self.live[number], sent.at_ms)
         if sent.rows is not None:
             self._note_page(sent)
 
     def _note_page(self, sent: Sent) -> None:
-        persona = sent.request.persona
+        persona = sent.request.list
         watched = {str(n) for n, each in self.live.items() if each.job.persona == persona}
         self.seen[persona] = note_page(
             self.seen.get(persona),
@@ -242,7 +242,6 @@ class Course:
             }
 
     def _watches(self, due: Mapping[int, Watched]) -> list[Watch]:
-        personas = {each.job.persona for each in due.values()} if self.lists else set()
         return [
             Watch(
                 key=str(number),
@@ -252,11 +251,9 @@ class Course:
                 read_ms=each.read_ms,
                 due_ms=each.due_ms,
                 interval_ms=1000 * each.job.sort.every_s,
-                persona=each.job.persona if self.lists else "",
-                at_hand=number in due,
+                list=each.job.persona if self.lists else "",
             )
-            for number, each in self.live.items()
-            if not each.flying and (number in due or each.job.persona in personas)
+            for number, each in due.items()
         ]
 
     def _send(self, wanted: Sequence[Request], grant: Grant) -> None:

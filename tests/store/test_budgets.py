@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from bridge.domain.budget import Grant, Limit, Purpose, Seen
+from bridge.domain.budget import Grant, Limit, Purpose, Heard
 from bridge.store.budgets import Budgets
 
 API = Limit(name="api", requests=60, window_s=60)
@@ -49,13 +49,13 @@ class Upstream:
         self.refused += not allowed
         return allowed
 
-    def said(self, request: str = "", *, allowed: bool = True) -> Seen:
+    def said(self, request: str = "", *, allowed: bool = True) -> Heard:
         if not self.headers:
-            return Seen(request=request)
+            return Heard(request=request)
         begins = self.hits[0] if self.sliding else self.begins
         reset = -(-(begins + self.window) // 1000) * 1000
         quiet = None if allowed else reset
-        return Seen(
+        return Heard(
             request=request,
             limit=self.limit,
             remaining=self.limit - len(self.hits),
@@ -73,7 +73,7 @@ class Upstream:
             grant = await self.budgets.spend("x", API, SINGLE * 5)
             for request in grant.requests:
                 allowed = self.ask()
-                await self.budgets.spend("x", API, seen=[self.said(request, allowed=allowed)])
+                await self.budgets.spend("x", API, heard=[self.said(request, allowed=allowed)])
                 spent += 1
             self.now += step
         return spent
@@ -144,7 +144,7 @@ async def test_accounts_and_limits_are_apart(upstream: Upstream) -> None:
 async def test_a_429_quiets_the_account_until_its_reset(upstream: Upstream) -> None:
     """Whatever else is known."""
     until = upstream.now + 20_000
-    grant = await upstream.budgets.spend("x", API, SINGLE, seen=[Seen(remaining=0, quiet_ms=until)])
+    grant = await upstream.budgets.spend("x", API, SINGLE, heard=[Heard(remaining=0, quiet_ms=until)])
     assert (grant.requests, grant.wait_ms) == ((), 20_000)
     upstream.now = until
     assert len((await upstream.budgets.spend("x", API, SINGLE)).requests) == 1
@@ -175,14 +175,14 @@ async def test_another_limit_and_another_window_are_learned(real: Redis) -> None
 async def test_requests_of_a_dead_worker_are_forgotten(upstream: Upstream) -> None:
     """They had no answer; their time limit is long over."""
     for _ in range(8):
-        await upstream.budgets.spend("x", API, SINGLE * 6, seen=[upstream_said(upstream)])
+        await upstream.budgets.spend("x", API, SINGLE * 6, heard=[upstream_said(upstream)])
         upstream.now += 5000
     upstream.now += MINUTE
-    grant = await upstream.budgets.spend("x", API, SINGLE * 6, seen=[upstream_said(upstream)])
+    grant = await upstream.budgets.spend("x", API, SINGLE * 6, heard=[upstream_said(upstream)])
     assert len(grant.requests) == 6
 
 
-def upstream_said(upstream: Upstream) -> Seen:
+def upstream_said(upstream: Upstream) -> Heard:
     upstream.ask()
     return upstream.said()
 
@@ -192,7 +192,7 @@ async def test_what_was_spent_is_counted_by_purpose(upstream: Upstream) -> None:
     wanted = [Purpose.LIST, Purpose.SINGLE, Purpose.SINGLE]
     grant: Grant = await upstream.budgets.spend("x", API, wanted)
     upstream.ask()
-    await upstream.budgets.spend("x", API, seen=[upstream.said(grant.requests[0])])
+    await upstream.budgets.spend("x", API, heard=[upstream.said(grant.requests[0])])
     view = await upstream.budgets.view("x", API, now_ms=upstream.now)
     assert (view.spent[Purpose.LIST], view.spent[Purpose.SINGLE], view.spent[Purpose.PROBE]) == (1, 2, 0)
     assert (view.limit, view.remaining, view.share) == (60, 59, 0.8)
@@ -222,6 +222,6 @@ async def test_no_pattern_of_asking_passes_the_limit(
         grant = await upstream.budgets.spend("x", API, SINGLE * count)
         for request in grant.requests:
             allowed = upstream.ask()
-            await upstream.budgets.spend("x", API, seen=[upstream.said(request, allowed=allowed)])
+            await upstream.budgets.spend("x", API, heard=[upstream.said(request, allowed=allowed)])
         upstream.now += pause
     assert upstream.refused == 0

@@ -44,11 +44,6 @@ def test_a_job_just_read_is_worth_less_than_one_read_long_ago() -> None:
     assert order(watch("fresh", read_s=50), watch("stale", read_s=20)) == ["stale", "fresh"]
 
 
-def test_nothing_is_read_before_its_documented_interval() -> None:
-    """However much it may be worth."""
-    assert order(watch("soon", due_ms=NOW + 1, age_s=500)) == []
-
-
 def test_a_confirmation_goes_before_every_guess() -> None:
     """A 404 waits for its second read, and a deadline for its last."""
     plan = plan_requests([watch("over", age_s=300), watch("must", age_s=1, prompt=True)], SCENE)
@@ -56,31 +51,35 @@ def test_a_confirmation_goes_before_every_guess() -> None:
     assert plan.requests[0].worth >= SOON
 
 
-def test_what_is_not_at_hand_is_never_read_by_itself() -> None:
-    """Another worker may hold it."""
-    assert order(watch("theirs", at_hand=False)) == []
-
-
 def test_two_posts_of_a_persona_share_a_page_and_one_does_not() -> None:
-    """One list call, which also shows the third post that is not due; a lone post is read by itself."""
-    posts = [watch("a", persona="p"), watch("b", persona="p"), watch("c", persona="p", due_ms=NOW + 9000)]
-    asked = plan_requests([*posts, watch("d", persona="q")], SCENE).requests
+    """One list call for what is due together; a lone post is read by itself."""
+    posts = [watch("a", list="p"), watch("b", list="p"), watch("d", list="q")]
+    asked = plan_requests(posts, SCENE).requests
     assert {request.purpose: set(request.covers) for request in asked} == {
-        Purpose.LIST: {"a", "b", "c"},
+        Purpose.LIST: {"a", "b"},
         Purpose.SINGLE: {"d"},
     }
 
 
-def test_a_page_is_not_asked_for_when_nothing_on_it_is_due() -> None:
-    """The documented interval holds for pages too."""
-    posts = [watch("a", persona="p", due_ms=NOW + 1), watch("b", persona="p", due_ms=NOW + 1)]
-    assert plan_requests(posts, SCENE).requests == ()
+def test_a_page_is_worth_all_that_waits_on_it() -> None:
+    """Two posts of which each is worth less than a third job go together before it."""
+    third = watch("third", age_s=61)
+    posts = [watch(key, list="p", age_s=58) for key in "abcdef"]
+    first = plan_requests([third, *posts], SCENE).requests[0]
+    assert set(first.covers) == set("abcdef")
+
+
+@pytest.mark.parametrize("change", [{"steady": True}, {"prompt": True}])
+def test_what_is_not_read_for_a_likely_end_is_read_by_itself(change: dict[str, object]) -> None:
+    """A confirmation wants the object itself; a page would not say why a post is missing."""
+    asked = plan_requests([watch("a", list="p"), watch("b", list="p", **change)], SCENE).requests
+    assert {request.purpose for request in asked} == {Purpose.SINGLE}
 
 
 def test_a_post_that_its_list_does_not_show_is_read_by_itself() -> None:
     """It was looked for at the list's start, and there is no more of it."""
     seen = {"p": ListSeen(count=3, places={"a": 0, "b": 1}, missed={"c": (0,)})}
-    posts = [watch(key, persona="p") for key in "abc"]
+    posts = [watch(key, list="p") for key in "abc"]
     asked = plan_requests(posts, replace(SCENE, lists=seen)).requests
     assert sorted((request.purpose, sorted(request.covers)) for request in asked) == [
         (Purpose.LIST, ["a", "b"]),
