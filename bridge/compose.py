@@ -53,6 +53,7 @@ async def open_services(
         keys=parse_master_keys(settings.master_keys.get_secret_value()),
         shards=CLUSTER_SHARDS if settings.redis_cluster else 1,
         aof=facts.aof,
+        share=settings.budget_share,
     )
     policy = plan_policy(
         host=settings.host,

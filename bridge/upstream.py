@@ -14,7 +14,9 @@ import aiohttp
 from msgspec import Struct
 from yarl import URL
 
+from bridge.domain.pages import PAGE
 from bridge.domain.reading import Broken, RateSeen, Reading, Seen
+from bridge.providers.lists import Rows, read_list
 from bridge.providers.read import read_answer, read_credential, read_network_failure, read_rate
 from bridge.providers.registry import PROVIDERS
 from bridge.providers.spec import ExtraWords, KindSpec, Standing
@@ -49,6 +51,15 @@ class Answer:
     digest: bytes = b""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListAnswer:
+    """What one list call gave: its rows, or the reading that says why there are none."""
+
+    reading: Rows | Reading
+    rate: RateSeen = NO_RATE
+    took_ms: int = 0
+
+
 class Known(Struct, frozen=True, kw_only=True, gc=False):
     """An answer that was understood before: the hash of its bytes, and its meaning."""
 
@@ -68,7 +79,7 @@ class Upstream:
 
     def __init__(self, *, user_agent: str, words: ExtraWords, timeout_s: float = READ_TIMEOUT_S) -> None:
         self._user_agent = user_agent
-        self._words = words
+        self.words = words
         self._timeout_s = timeout_s
         self._open: aiohttp.ClientSession | None = None
 
@@ -128,10 +139,24 @@ class Upstream:
             headers=raw.headers,
             body=raw.body,
             now_ms=now_ms,
-            words=self._words,
+            words=self.words,
             superseded=superseded,
         )
         return Answer(reading=reading, rate=rate, took_ms=took_ms, digest=digest)
+
+    async def read_list(
+        self, login: Login, kind: KindSpec, path: str, *, offset: int, now_ms: int
+    ) -> ListAnswer:
+        """Read one page of a list; whatever the network does is a reading, never an exception."""
+        began = time.perf_counter()
+        raw = await self._get(login, f"{path}?limit={PAGE}&offset={offset}")
+        took_ms = round((time.perf_counter() - began) * 1000)
+        if isinstance(raw, Broken):
+            return ListAnswer(reading=raw, took_ms=took_ms)
+        now_ms += took_ms
+        rate = read_rate(headers=raw.headers, body=raw.body, http_status=raw.status, now_ms=now_ms)
+        reading = read_list(kind, http_status=raw.status, headers=raw.headers, body=raw.body, now_ms=now_ms)
+        return ListAnswer(reading=reading, rate=rate, took_ms=took_ms)
 
     async def check(self, login: Login, *, now_ms: int) -> Standing:
         """Ask the upstream whether it accepts a credential, at the price of one request."""

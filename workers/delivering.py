@@ -16,7 +16,7 @@ from bridge.services.receivers import Receivers
 from bridge.store.lanes import Claim, Settled
 from bridge.store.records import Loaded, Page, Wanted
 from bridge.store.vault import VaultError
-from workers.pump import STALE_S, STORE_BACKOFF_S, STORE_ERRORS
+from workers.pump import PAGE, STALE_S, STORE_BACKOFF_S, STORE_ERRORS
 
 log = structlog.get_logger()
 
@@ -46,6 +46,10 @@ class Delivering:
         self._suspects_at_most = suspects_at_most
         self._suspects = 0
         self.lease_ms = round((services.settings.attempt_timeout + STALE_S) * 1000) + GRACE_MS
+
+    def share_claim(self, lanes: int) -> tuple[int, int]:
+        """Share a page evenly."""
+        return PAGE, max(1, PAGE // lanes)
 
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
         """Give each destination its room: little for a stranger, less for one that fails."""
@@ -87,9 +91,9 @@ class Delivering:
                 self._suspects += self._is_suspect(task)
         return tasks, settled
 
-    def give_back(self, task: SendTask) -> Settled:
+    def give_back(self, task: SendTask) -> Sequence[Settled]:
         """Let another worker send it now."""
-        return Settled(task.delivery.record.lane, task.delivery.record.id, task.token, 0)
+        return (Settled(task.delivery.record.lane, task.delivery.record.id, task.token, 0),)
 
     def leave(self, task: SendTask) -> None:
         """Make room for another suspect."""
@@ -104,7 +108,7 @@ class Delivering:
         for settled in fenced:
             await finish_late(self._services, settled)
 
-    async def work(self, task: SendTask) -> Settled | None:
+    async def work(self, task: SendTask) -> Sequence[Settled]:
         """Make one attempt and settle it."""
         began_ms = self._services.clock_ms()
         answer = await self._send(task, began_ms)
@@ -126,12 +130,14 @@ class Delivering:
         await self._note(delivery, verdict, began_ms)
         while True:
             try:
-                return await after_attempt(
+                settled = await after_attempt(
                     self._services, task.delivery, task.token, answer, verdict, at_ms=began_ms
                 )
             except STORE_ERRORS as error:
                 log.warning("delivery.not_recorded", delivery=delivery.id, error=type(error).__name__)
                 await asyncio.sleep(STORE_BACKOFF_S)
+            else:
+                return (settled,) if settled else ()
 
     async def _note(self, delivery: Delivery, verdict: Verdict, at_ms: int) -> None:
         """Note how the destination fared; what is missed by a store that is away, the next attempt tells."""

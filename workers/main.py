@@ -67,7 +67,7 @@ async def start(context: dict[str, Any]) -> None:
 
 
 def _poll_shard(task: Any) -> str:
-    return str(task.held.key[0])
+    return str(task.shard)
 
 
 def _send_shard(task: Any) -> str:

@@ -18,7 +18,7 @@ from bridge.store.lanes import Claim, Lanes, Settled
 Task = TypeVar("Task")
 log = structlog.get_logger()
 
-PAGE = 200  # items a claim: its round trips and the visits to its lanes are shared by so many
+PAGE = 200  # items a batch: its round trips and the visits to its lanes are shared by so many
 LOW_WATER = 2  # a page is claimed once no more than slots x LOW_WATER items are loaded
 STALE_S = 5.0  # an item that waited so long for a slot is given back: its lease must outlast its work
 IDLE_S = 0.02
@@ -32,17 +32,20 @@ class Handler(Protocol[Task]):
 
     lease_ms: int
 
+    def share_claim(self, lanes: int) -> tuple[int, int]:
+        """Give the most items of one claim over so many lanes, and the most of one lane."""
+
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
         """Give each lane with the number of its items that may be in flight; leave out lanes to skip."""
 
     async def load(self, shard: str, claim: Claim) -> tuple[list[Task], list[Settled]]:
         """Load the records of a page in one round trip; what needs no work is settled at once."""
 
-    async def work(self, task: Task) -> Settled | None:
-        """Work on one item; None when it has settled itself."""
+    async def work(self, task: Task) -> Sequence[Settled]:
+        """Work on a task; give what is not settled yet."""
 
-    def give_back(self, task: Task) -> Settled:
-        """Settle an item that was not begun, so that another worker may take it now."""
+    def give_back(self, task: Task) -> Sequence[Settled]:
+        """Settle the items of a task that was not begun, so that another worker may take them now."""
 
     def leave(self, task: Task) -> None:
         """Forget a loaded task: it was worked on or given back."""
@@ -165,8 +168,9 @@ class Pump(Generic[Task]):
         capped = await self._handler.cap_lanes(shard, names)
         if not capped:
             return 0
-        page = max(1, PAGE // len(capped))
-        claim = await self._lanes.claim(shard, capped, most=PAGE, page=page, lease_ms=self._handler.lease_ms)
+        most, page = self._handler.share_claim(len(capped))
+        lease_ms = self._handler.lease_ms
+        claim = await self._lanes.claim(shard, capped, most=most, page=page, lease_ms=lease_ms)
         self._clock.set(claim.now_ms)
         if not claim.items:
             return 0
@@ -200,13 +204,12 @@ class Pump(Generic[Task]):
             except Exception:
                 # The lease ends by itself and brings the item back.
                 log.exception("pump.item_failed")
-                done = None
-            if done is not None:
-                self._ended[self._shard_of(task)].append(done)
+                done = ()
+            self._ended[self._shard_of(task)] += done
             self._leave(task)
 
     def _give_back(self, task: Task) -> None:
-        self._ended[self._shard_of(task)].append(self._handler.give_back(task))
+        self._ended[self._shard_of(task)] += self._handler.give_back(task)
         self._leave(task)
 
     def _leave(self, task: Task) -> None:

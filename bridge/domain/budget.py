@@ -33,6 +33,7 @@ class Heard:
     """What one answer said of the limit; `request` is the id that its grant gave, empty for a call of the client's.
 
     Times in Unix milliseconds; None where the answer does not say. `quiet_ms` comes with a 429: nothing before then.
+    `shared` and `batched` count requests that it saved: callbacks that share one job's read, jobs on one page.
     """
 
     request: str = ""
@@ -40,6 +41,8 @@ class Heard:
     remaining: int | None = None
     reset_ms: int | None = None
     quiet_ms: int | None = None
+    shared: int = 0
+    batched: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +66,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetView:
-    """A budget as `GET /v1/accounts` shows it; `spent` counts since the account was first used."""
+    """A budget as `GET /v1/accounts` shows it; `spent`, `shared`, `batched` count since the account was first used.
+
+    `pace_ms` is what a request takes now, `turn_ms` how long a job waited for its turn when last planned.
+    """
 
     limit: int
     window_ms: int
@@ -73,6 +79,10 @@ class BudgetView:
     client_peak: int
     quiet_ms: int
     limited: int
+    pace_ms: int
+    turn_ms: int
+    shared: int
+    batched: int
     spent: Mapping[Purpose, int] = field(default_factory=dict)
 
 
@@ -89,5 +99,9 @@ def read_view(state: Mapping[str, float], documented: Limit, *, share: float, no
         client_peak=round(max(state.get("peak", 0), state.get("client", 0))),
         quiet_ms=int(state.get("quiet", 0)) if state.get("quiet", 0) > now_ms else 0,
         limited=int(state.get("limited", 0)),
+        pace_ms=int(state.get("pace", documented.window_s * 1000 / documented.requests)),
+        turn_ms=int(state.get("turn", 0)),
+        shared=int(state.get("shared", 0)),
+        batched=int(state.get("batched", 0)),
         spent={purpose: int(state.get(f"spent:{purpose}", 0)) for purpose in Purpose},
     )

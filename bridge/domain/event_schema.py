@@ -114,12 +114,17 @@ def _bridge() -> dict[str, Any]:
             minimum=0,
         ),
         "late": _say("It came after this run's `.timed_out`.", type="boolean"),
+        "data_source": _say(
+            "\"list\" when `data` is a list's row, which may show less than the job's own read; else absent.",
+            **_TEXT,
+        ),
         "truncated": _say(
             "`data` was over 256 KB and is cut to its status fields; else absent.", type="boolean"
         ),
     }
     return _say(
-        "What a native webhook would not have.", **_object(properties, optional=("resend", "truncated"))
+        "What a native webhook would not have.",
+        **_object(properties, optional=("resend", "data_source", "truncated")),
     )
 
 

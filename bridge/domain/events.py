@@ -56,8 +56,12 @@ def build_event(
     observed_ms: int,
     polls: int,
     lag_max_ms: int | None,
+    source: str = "",
 ) -> bytes:
-    """Write the event as it is stored: without metadata and subscription, its parts as JavaScript writes them."""
+    """Write the event as it is stored: without metadata and subscription, its parts as JavaScript writes them.
+
+    `source` is "list" where `data` is a list's row, which may show less than the job's own read.
+    """
     data, truncated = _fit(fact.data)
     bridge: dict[str, Any] = {
         "schema": SCHEMA,
@@ -66,6 +70,8 @@ def build_event(
         "detection_lag_max_ms": lag_max_ms,
         "late": fact.late,
     }
+    if source:
+        bridge["data_source"] = source
     if truncated:
         bridge["truncated"] = True
     head = to_js_json(

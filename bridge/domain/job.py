@@ -110,6 +110,7 @@ class PollLog(Struct, frozen=True, array_like=True, kw_only=True):
     interval_s: float = 0.0  # the pace in force, unscaled
     timeout_s: float = 0.0  # the watch timeout in force, unscaled
     due_ms: int = 0
+    seen_ms: int = 0  # when the upstream last showed the object
 
 
 class Attempt(Struct, frozen=True, array_like=True, kw_only=True):

@@ -46,7 +46,9 @@ def mark_poll(log: PollLog, reading: Reading, at: Moment) -> PollLog:
     streak = log.streak + 1 if broken else log.streak if isinstance(reading, Limited) else 0
     if isinstance(reading, Seen):
         timing = reading.observation.timing
-        log = replace(log, interval_s=timing.interval_s, timeout_s=timing.timeout_s, digest=at.digest)
+        log = replace(
+            log, interval_s=timing.interval_s, timeout_s=timing.timeout_s, digest=at.digest, seen_ms=at.now_ms
+        )
     return replace(
         log,
         polls=log.polls + 1,

@@ -23,7 +23,7 @@ class Moment:
     """When a read was made: `begun_ms` and `now_ms` by the store's clock, `took_ms` at the upstream.
 
     `digest` is a hash of the answer's bytes. `outage` names the account's confirmed refusal, empty without one.
-    `vanishing` says that many jobs of the account are gone at once.
+    `vanishing` says that many jobs of the account are gone at once. `source` is "list" where a list's row showed it.
     """
 
     begun_ms: int
@@ -32,6 +32,7 @@ class Moment:
     digest: bytes = b""
     outage: str = ""
     vanishing: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

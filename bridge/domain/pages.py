@@ -7,7 +7,7 @@ last read, pages overlap, and a post that was not where it should be is looked f
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-PAGE = 100  # ReelMirror, Introduction: the largest `limit`
+PAGE = 100  # rows; ReelMirror, Introduction: the largest `limit`
 OVERLAP = 2
 MOST_LOOKS = 6  # pages on which a post is looked for before it is read by itself
 
@@ -16,13 +16,15 @@ MOST_LOOKS = 6  # pages on which a post is looked for before it is read by itsel
 class ListSeen:
     """What reads of one list have shown: `places` by post id, `count` as the upstream says it, when last read.
 
-    `missed` are the offsets at which a post without a place was looked for in vain.
+    `missed` are the offsets at which a post without a place was looked for in vain. `useless_ms`: when it was last
+    found not to serve (an undocumented list that is not there, a persona that was mistyped), 0: it serves.
     """
 
     read_ms: int = 0
     count: int = 0
     places: Mapping[str, int] = field(default_factory=dict)
     missed: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    useless_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,13 +62,15 @@ class Scene:
     """What a plan rests on beside the jobs.
 
     `scale` is the factor on all documented times. `pace_ms` is what a request takes at the budget's pace. `watched`
-    counts the account's jobs, also those that are not among the plan's watches.
+    counts the account's jobs, also those that are not among the plan's watches. `untried` names lists that may not be
+    there.
     """
 
     now_ms: int
     pace_ms: float
     lifetimes: Mapping[str, Lifetimes]
     lists: Mapping[str, ListSeen] = field(default_factory=dict)
+    untried: frozenset[str] = frozenset()
     scale: float = 1.0
     watched: int = 0
 
@@ -90,7 +92,7 @@ def plan_requests(due: Sequence[Watch], scene: Scene) -> Plan:
     for name, rows in _by_list(due).items():
         for page in plan_pages({row.id: row.key for row in rows}, scene.lists.get(name)):
             if len(page.covers) > 1:
-                requests.append(_ask_page(name, page, worths))
+                requests.append(_ask_page(name, page, worths, scene))
                 alone.difference_update(page.covers)
     singles = [watch for watch in due if watch.key in alone]
     requests += [
@@ -158,7 +160,8 @@ def _by_list(due: Iterable[Watch]) -> Mapping[str, list[Watch]]:
     return found
 
 
-def _ask_page(name: str, page: Page, worths: Mapping[str, Worth]) -> Request:
+def _ask_page(name: str, page: Page, worths: Mapping[str, Worth], scene: Scene) -> Request:
     shown = [worths[key] for key in page.covers]
     worth = max(sum(worth.waiting for worth in shown), *(worth.price for worth in shown))
-    return Request(purpose=Purpose.LIST, worth=worth, covers=page.covers, list=name, offset=page.offset)
+    purpose = Purpose.PROBE if name in scene.untried else Purpose.LIST
+    return Request(purpose=purpose, worth=worth, covers=page.covers, list=name, offset=page.offset)

@@ -11,6 +11,7 @@ REELBOT_VIDEO = KindSpec(
     name="reelbot_video",
     provider="reelbot",
     path="/v1/video/status/{id}",
+    limit="status",  # "Rate Limits": each endpoint has its own
     # Check Status, "Polling Strategy": every 5 s, 120 tries.
     timing=Timing(interval_s=5, timeout_s=600),
     # Queued for up to 30 s, then 1 to 5 minutes.

@@ -9,7 +9,15 @@ from types import MappingProxyType
 
 from bridge.domain.reading import Outcome, Timing
 from bridge.providers.rules import observe_generated_post, observe_outgoing_post, observe_status
-from bridge.providers.spec import Clock, CredentialForm, ErrorShape, KindSpec, ProviderSpec, endings
+from bridge.providers.spec import (
+    Clock,
+    CredentialForm,
+    ErrorShape,
+    KindSpec,
+    ListSpec,
+    ProviderSpec,
+    endings,
+)
 from bridge.providers.voice_words import VOICE_ENDS, VOICE_RUNS
 
 ERRORS = ErrorShape(code=("error", "code"), message=("error", "message"))
@@ -24,6 +32,7 @@ SYNC_JOB = KindSpec(
     name="sync_job",
     provider="reelmirror",
     path="/v1/sync-jobs/{id}",
+    list=ListSpec(path="/v1/sync-jobs", documented=False),
     timing=Timing(interval_s=15, timeout_s=600),
     expected_s=(30, 300),
     ending_words=endings(completed=Outcome.SUCCEEDED, failed=Outcome.FAILED, skipped=Outcome.SKIPPED),
@@ -59,6 +68,8 @@ GENERATED_POST = KindSpec(
     name="generated_post",
     provider="reelmirror",
     path="/v1/generated-posts/{id}",
+    # Review queue guide, with the paging of the Introduction.
+    list=ListSpec(path="/v1/personas/{persona}/generated-posts", documented=True),
     timing=VIDEO,
     timing_by_media=TIMING_BY_MEDIA,
     expected_s=(20, 300),
@@ -129,6 +140,7 @@ OUTGOING_POST = KindSpec(
     name="outgoing_post",
     provider="reelmirror",
     path="/v1/publishing/posts/{id}",
+    list=ListSpec(path="/v1/publishing/posts", documented=False),
     timing=Timing(interval_s=10, timeout_s=180),
     expected_s=(10, 60),
     clock=Clock.FIRST_PART,

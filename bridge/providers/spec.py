@@ -63,6 +63,24 @@ class ErrorShape:
     not_missing: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListSpec:
+    """A list call whose rows show many jobs of a kind.
+
+    `path` is relative to the provider's URL; `{persona}` in it makes it one list for each persona. Of a list that is
+    `documented` the path may be relied upon; any other is tried once an account before it counts for anything.
+    """
+
+    path: str
+    documented: bool
+
+    def name_for(self, persona: str) -> str:
+        """Name the list that shows a persona's jobs, which is its path; empty where it takes a persona and has none."""
+        if "{persona}" not in self.path:
+            return self.path
+        return self.path.replace("{persona}", persona) if JOB_ID.fullmatch(persona) else ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class KindSpec:
     """One kind of job: where it is read, which words it speaks, and how fast.
@@ -70,7 +88,8 @@ class KindSpec:
     `ends` maps an upstream word to the event's ending word, `runs` to its progress word (None: merely queued); a word
     in neither is reported as unknown and never ends a job. Times are seconds before any scale. `part` is the kind
     whose words the objects in `parts_field` speak; `part_kinds` are the kinds of event that a part can tell of.
-    `path` is relative to the provider's URL, and empty for a kind that is only seen as a part.
+    `path` is relative to the provider's URL, and empty for a kind that is only seen as a part. `limit` names the rate
+    limit that its reads count under, at a provider that has several.
     """
 
     name: str
@@ -107,6 +126,8 @@ class KindSpec:
     timing_by_media: Mapping[str, Timing] = field(default_factory=lambda: NOTHING)
     expected_by_media: Mapping[str, tuple[float, float]] = field(default_factory=lambda: NOTHING)
     download_path: str | None = None
+    list: ListSpec | None = None
+    limit: str = "api"
 
     def path_for(self, job_id: str) -> str:
         """Path of one job's read, relative to the provider's URL; ValueError for an id that no path may carry."""
@@ -119,6 +140,16 @@ class KindSpec:
         if not isinstance(media_type, str):
             return self.timing
         return self.timing_by_media.get(media_type.strip().casefold(), self.timing)
+
+    def sort_for(self, interval_s: float) -> str:
+        """Name the sort of a job by the pace that its media type gave it: the type, empty where none is known."""
+        return next((m for m, timing in self.timing_by_media.items() if timing.interval_s == interval_s), "")
+
+    def expected_for(self, sort: str) -> tuple[tuple[float, float], ...]:
+        """Documented durations of a sort in seconds, as ranges that are equally likely."""
+        if sort in self.expected_by_media:
+            return (self.expected_by_media[sort],)
+        return tuple(self.expected_by_media.values()) or (self.expected_s,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -142,6 +142,7 @@ def _event(before: Job, key: str, moved: Advance, fresh: Fresh, at: Moment) -> E
         observed_ms=at.now_ms,
         polls=moved.log.polls,
         lag_max_ms=max(0, at.now_ms - previous),
+        source=at.source,
     )
     return EventRecord(
         id=fresh.event, type=fresh.news.type, project=before.project, job=key, at_ms=at.now_ms, body=body

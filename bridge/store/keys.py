@@ -32,6 +32,7 @@ Key                       Type    Content                                       
 {s}:rate:<acc>:<limit>    hash    budget under one limit: fields in spend_v1.lua          budgets      30 d unused
 {s}:sent:<acc>:<limit>    zset    own request -> ms, two windows back                     budgets      with its window
 {s}:open:<acc>:<limit>    zset    own request without an answer -> ms                     budgets      with its window
+{s}:learnt:<acc>          hash    `lives`: life tables; `list:<name>`: ListSeen           learnt       30 d unused
 {s}:proven                hash    origin -> ms of its last 2xx                            destinations never
 {s}:dlv:bad               hash    lane -> failures in a row                               destinations at the next 2xx
 {p:<prj>}:feed            zset    event id -> position                                    feed         with the event
@@ -196,6 +197,11 @@ def budget_sent(letter: str, identifier: str, limit: str) -> str:
 def budget_open(letter: str, identifier: str, limit: str) -> str:
     """The requests that have no answer yet."""
     return f"{{{letter}}}:open:{identifier}:{limit}"
+
+
+def learnt(letter: str, identifier: str) -> str:
+    """What the answers of an account have taught."""
+    return f"{{{letter}}}:learnt:{identifier}"
 
 
 def proven(letter: str) -> str:

@@ -103,6 +103,16 @@ class Lanes:
         )
         return Claim(token, int(now), items)
 
+    async def hold(self, shard: str, lane: str, members: Sequence[str], *, lease_ms: int) -> Claim:
+        """Lease those of some members of one lane that wait, due or not; the others are left out of the claim."""
+        names = (keys.claims(shard, self.queue), keys.lane(shard, self.queue, lane))
+        call = Call(SCRIPTS["hold_v1"], names, (lease_ms, *members))
+        token, now, *scores = await run(self.redis, call)
+        held = zip(members, scores, strict=True)
+        return Claim(
+            token, int(now), tuple(Item(lane, member, int(float(due))) for member, due in held if due)
+        )
+
     async def renew(
         self, shard: str, lane: str, held: Sequence[tuple[str, bytes]], *, lease_ms: int
     ) -> list[bytes | None]:

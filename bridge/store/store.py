@@ -7,11 +7,13 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from bridge.domain.budget import SHARE
 from bridge.domain.ids import SHARD_LETTERS, shard_of
 from bridge.domain.job import Delivery, EventRecord, Job, PollLog
 from bridge.store import keys
 from bridge.store.accounts import Accounts
 from bridge.store.apikeys import ApiKeys
+from bridge.store.budgets import Budgets
 from bridge.store.commit import Change, Committer, Guard, Put
 from bridge.store.destinations import Destinations
 from bridge.store.feed import Feed
@@ -21,6 +23,7 @@ from bridge.store.idempotency import Idempotency
 from bridge.store.inbox import Inbox
 from bridge.store.indexes import Indexes
 from bridge.store.lanes import Lanes
+from bridge.store.learnt import Learnt
 from bridge.store.projects import Projects
 from bridge.store.records import Loaded, Page, Wanted, load_many, unpack_object
 from bridge.store.scripts import SCRIPTS, Call, run
@@ -40,7 +43,15 @@ class Store:
     """Redis, noun by noun. `shards` are the letters in use, fixed at first start."""
 
     def __init__(
-        self, redis: Redis, vault: Vault, shards: str, *, aof: bool, clock_ms: Callable[[], int], dice: Dice
+        self,
+        redis: Redis,
+        vault: Vault,
+        shards: str,
+        *,
+        aof: bool,
+        share: float,
+        clock_ms: Callable[[], int],
+        dice: Dice,
     ) -> None:
         """Use `open`, which finds vault and shards."""
         self.redis = redis
@@ -51,6 +62,8 @@ class Store:
         self.committer = Committer(redis, aof=aof)
         self.projects = Projects(redis, vault, clock_ms=clock_ms, dice=dice)
         self.health = Health(redis, self.shard_of)
+        self.budgets = Budgets(redis, self.shard_of, share=share)
+        self.learnt = Learnt(redis, self.shard_of)
         self.accounts = Accounts(redis, vault, self.health, clock_ms=clock_ms, dice=dice)
         self.apikeys = ApiKeys(redis, clock_ms=clock_ms, dice=dice)
         self.destinations = Destinations(redis)
@@ -68,16 +81,17 @@ class Store:
         keys: Sequence[bytes],
         shards: int = 1,
         aof: bool,
+        share: float = SHARE,
         clock_ms: Callable[[], int] = wall_clock_ms,
         dice: Dice = os.urandom,
     ) -> "Store":
         """Open with the master keys, the sealing one first.
 
-        `shards` counts at the very first start only. Raise `VaultError` if none of the keys opens what is stored.
+        `shards` counts at the very first start only; `share` of an account's rate limit is always ours. Raise `VaultError` if none of the keys opens what is stored.
         """
         letters = SHARD_LETTERS[: await _fix_shards(redis, shards)]
         vault = Vault(keys, pepper=await _fix_pepper(redis, Vault(keys, dice=dice), dice), dice=dice)
-        return cls(redis, vault, letters, aof=aof, clock_ms=clock_ms, dice=dice)
+        return cls(redis, vault, letters, aof=aof, share=share, clock_ms=clock_ms, dice=dice)
 
     def shard_of(self, account: str) -> str:
         """Give the shard letter in which everything of an account lies."""

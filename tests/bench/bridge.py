@@ -7,7 +7,7 @@ from itertools import count
 
 from redis.asyncio import Redis
 
-from bridge.domain.budget import Grant, Limit, Purpose, Heard
+from bridge.domain.budget import Grant, Heard, Limit, Purpose
 from bridge.domain.lifetimes import NO_LIVES, LifeTable, Lifetimes, note_life
 from bridge.domain.pages import PAGE, ListSeen, note_page
 from bridge.domain.plan import Plan, Request, Scene, Watch, defer_ms, longest_wait_ms, plan_requests

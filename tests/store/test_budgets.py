@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from bridge.domain.budget import Grant, Limit, Purpose, Heard
+from bridge.domain.budget import Grant, Heard, Limit, Purpose
 from bridge.store.budgets import Budgets
 
 API = Limit(name="api", requests=60, window_s=60)

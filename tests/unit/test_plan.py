@@ -72,7 +72,8 @@ def test_a_page_is_worth_all_that_waits_on_it() -> None:
 @pytest.mark.parametrize("change", [{"steady": True}, {"prompt": True}])
 def test_what_is_not_read_for_a_likely_end_is_read_by_itself(change: dict[str, object]) -> None:
     """A confirmation wants the object itself; a page would not say why a post is missing."""
-    asked = plan_requests([watch("a", list="p"), watch("b", list="p", **change)], SCENE).requests
+    other = replace(watch("b", list="p"), **change)  # type: ignore[arg-type]  # fields by name
+    asked = plan_requests([watch("a", list="p"), other], SCENE).requests
     assert {request.purpose for request in asked} == {Purpose.SINGLE}
 
 

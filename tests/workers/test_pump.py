@@ -30,6 +30,9 @@ class Work:
     late_failures: list[Exception] = field(default_factory=list)
     loading: asyncio.Event | None = None
 
+    def share_claim(self, lanes: int) -> tuple[int, int]:
+        return 200, max(1, 200 // lanes)
+
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
         return [(lane, 0) for lane in lanes]
 
@@ -38,15 +41,15 @@ class Work:
             await self.loading.wait()
         return [Settled(item.lane, item.member, claim.token, None) for item in claim.items], []
 
-    async def work(self, task: Settled) -> Settled | None:
+    async def work(self, task: Settled) -> Sequence[Settled]:
         self.begun.append(task.member)
         await self.may_end.wait()
         if self.failures:
             raise self.failures.pop()
-        return task
+        return (task,)
 
-    def give_back(self, task: Settled) -> Settled:
-        return Settled(task.lane, task.member, task.token, 0)
+    def give_back(self, task: Settled) -> Sequence[Settled]:
+        return (Settled(task.lane, task.member, task.token, 0),)
 
     def leave(self, task: Settled) -> None:
         self.left.append(task.member)

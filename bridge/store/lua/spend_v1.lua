@@ -2,22 +2,23 @@
 -- Takes in what answers said of a rate limit, and grants requests under it: one budget for all workers.
 -- KEYS     state, own requests by time, own requests without an answer
 -- ARGV     now ms ('': the server's), documented limit, documented window ms, share, ms after which an answer is lost,
---          number of answers, per answer: id of its request ('': the client's own), limit, remaining, reset ms, quiet until ms
---          ('' where it does not say); then the purpose of each request asked for, in order of worth
+--          most requests without an answer, ms until a job's turn, number of answers, per answer: id of its request
+--          ('': the client's own), limit, remaining, reset ms, quiet until ms ('' where it does not say), requests
+--          saved by sharing it, by showing many jobs; then the purpose of each request asked for, in order of worth
 -- Returns  now ms, requests granted, id of the first, ms until more may be had, ms a request at this pace, limit,
 --          remaining, window's end ms, own requests and the client's in this window; as text
 -- Why      What a window leaves is limit - client's use - room kept for the client - own use. The room melts as the
 --          window runs out: an idle client's part is used, and given back as soon as it asks again. Own requests of
 --          any trailing window stay under the limit as well, so that a sliding limit, or a window whose borders we do
 --          not know exactly, is never passed. The client's use is what `Remaining` fell by beyond our own requests.
-local MARGIN, FLOOR, ROOM, FADE, BURST, FASTEST = 0.015, 0.25, 1.1, 0.7, 0.1, 0.6
+local MARGIN, FLOOR, ROOM, FADE, BURST, FASTEST, CROWDED = 0.015, 0.25, 1.1, 0.7, 0.1, 0.6, 100
 local SENT, OPEN = KEYS[2], KEYS[3]
 local now = tonumber(ARGV[1])
 if not now then
   local t = redis.call('TIME')
   now = t[1] * 1000 + math.floor(t[2] / 1000)
 end
-local share, lost = tonumber(ARGV[4]), tonumber(ARGV[5])
+local share, lost, most_open = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local raw, s = redis.call('HGETALL', KEYS[1]), {}
 for i = 1, #raw, 2 do s[raw[i]] = tonumber(raw[i + 1]) end
 s.limit = s.limit or tonumber(ARGV[2])
@@ -63,11 +64,12 @@ local function learn(limit, remaining, reset)
   if reset > now then s.reset = reset end
 end
 
-local a = 6
-for _ = 1, tonumber(ARGV[6]) do
+local a = 8
+for _ = 1, tonumber(ARGV[8]) do
   local id, limit, remaining = ARGV[a + 1], tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
   local reset, quiet = tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5])
-  a = a + 5
+  s.shared, s.batched = (s.shared or 0) + ARGV[a + 6], (s.batched or 0) + ARGV[a + 7]
+  a = a + 7
   if id ~= '' then redis.call('ZREM', OPEN, id) end
   limit = limit or s.limit
   if remaining and remaining > limit then limit = remaining end
@@ -125,7 +127,7 @@ local burst = math.max(1, s.limit * BURST)
 s.credit = math.min(burst, (s.credit or burst) + (now - (s.spent_at or now)) / pace)
 s.spent_at = now
 if s.quiet <= now then
-  granted = math.floor(math.max(0, math.min(asked, left, loose, s.credit)))
+  granted = math.floor(math.max(0, math.min(asked, left, loose, s.credit, most_open - open)))
   s.credit = s.credit - granted
   if s.sliding <= now then pace = pace_of(left - granted) end
 end
@@ -144,6 +146,7 @@ elseif granted < asked then
     local oldest = redis.call('ZRANGEBYSCORE', SENT, now - guard, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
     wait = math.max(wait, oldest[2] and oldest[2] + guard - now or 0)
   end
+  if granted + 1 > most_open - open then wait = math.max(wait, CROWDED) end
   wait = math.max(wait, 1)
 end
 local first = s.seq + 1
@@ -153,7 +156,8 @@ for n = 1, granted do
   redis.call('ZADD', OPEN, now, string.format('%.0f', s.seq + n))
   s[purpose] = (s[purpose] or 0) + 1
 end
-s.seq = s.seq + granted
+s.seq, s.pace = s.seq + granted, pace
+if ARGV[7] ~= '' then s.turn = tonumber(ARGV[7]) end
 local flat = {}
 for name, value in pairs(s) do
   flat[#flat + 1] = name

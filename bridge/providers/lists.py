@@ -1,0 +1,91 @@
+"""Read a list call's answer: rows that show many jobs at once, each perhaps with less than its own read would.
+
+ReelMirror documents of a row only `id`, `status`, `review_status` and its items' `status` (Review queue guide).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.domain.reading import Observation, Odd, Outcome, Reading, Seen
+from bridge.providers.body import read_document
+from bridge.providers.read import read_network_failure, read_object
+from bridge.providers.refusals import read_refusal
+from bridge.providers.spec import KindSpec, Lens
+from bridge.providers.words import read_id
+
+_MOST_ROWS = 1_000  # a list that ignores its limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """A page's rows as (id, object), in the list's order; `count` as the upstream says it, 0 when it does not."""
+
+    rows: tuple[tuple[str, Mapping[str, Any]], ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowSeen:
+    """What a row shows of its job.
+
+    `names_parts`: every item or delivery in it has its id, so that what became of each can be told. `is_whole`: an
+    ending in it may go out as it is, because nothing that a read of the job itself would add is missing.
+    """
+
+    observation: Observation
+    names_parts: bool
+    is_whole: bool
+
+
+def read_list(
+    kind: KindSpec, *, http_status: int, headers: Mapping[str, str], body: bytes, now_ms: int
+) -> Rows | Reading:
+    """Say what an answer to a list call of this kind means; a refusal is the reading that a single read would give."""
+    document = read_document(body)
+    if not 200 <= http_status < 300:
+        return read_refusal(
+            kind.errors, http_status=http_status, headers=headers, document=document, now_ms=now_ms
+        )
+    if document.trouble:
+        return read_network_failure(document.trouble)
+    value = document.value
+    listed = value.get("data") if isinstance(value, dict) else value
+    if not isinstance(listed, list) or len(listed) > _MOST_ROWS:
+        return Odd(reason="answered no list")
+    rows = [(read_id(row.get("id")), row) for row in listed if isinstance(row, dict)]
+    if any(identifier is None or not _tells(kind, row) for identifier, row in rows):
+        return Odd(reason="answered rows that tell no state")
+    count = value.get("count") if isinstance(value, dict) else None
+    return Rows(
+        rows=tuple((identifier, row) for identifier, row in rows if identifier is not None),
+        count=count if isinstance(count, int) and 0 <= count < 10**9 else 0,
+    )
+
+
+def read_row(kind: KindSpec, job_id: str, row: Mapping[str, Any], lens: Lens) -> RowSeen | None:
+    """Understand one row as the state of its job, None where it tells none."""
+    reading = read_object(kind, job_id=job_id, value=dict(row), lens=lens)
+    if not isinstance(reading, Seen):
+        return None
+    seen = reading.observation
+    listed = row.get(kind.parts_field) if kind.parts_field else None
+    names_parts = len(seen.parts) == len(listed or ())
+    return RowSeen(
+        observation=seen, names_parts=names_parts, is_whole=names_parts and _shows_results(kind, seen)
+    )
+
+
+def _tells(kind: KindSpec, row: Mapping[str, Any]) -> bool:
+    return kind.status_field in row and (
+        kind.parts_field is None or isinstance(row.get(kind.parts_field), list)
+    )
+
+
+def _shows_results(kind: KindSpec, seen: Observation) -> bool:
+    """Every finished item has its URL, and a failure its reason's field."""
+    if kind.part is not None:
+        made = [part for part in seen.parts if part.ending and part.ending.outcome is Outcome.SUCCEEDED]
+        return kind.part.media_field is None or all(part.data.get("url") for part in made)
+    failed = seen.ending is not None and seen.ending.outcome is Outcome.FAILED
+    return not failed or any(name in seen.data for name in kind.error_fields)

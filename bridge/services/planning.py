@@ -1,0 +1,234 @@
+"""Planning polls: which of the jobs that are due get a request now, and when the others are weighed again."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from bridge.domain.budget import Grant, Purpose
+from bridge.domain.pages import ListSeen
+from bridge.domain.plan import Plan, Request, Scene, Watch, defer_ms, plan_requests
+from bridge.domain.watches import make_watch
+from bridge.providers.registry import KINDS
+from bridge.services.context import Services, traits_of
+from bridge.services.evidence import Evidence, sort_of
+from bridge.services.progress import Held
+from bridge.services.spending import Purse, Spending
+from bridge.store.learnt import Lessons
+from bridge.store.vault import VaultError
+
+MOST_WEIGHED = 500  # jobs of an account in one plan
+LIST_RETRY_S = 600.0  # before a documented list that did not serve is tried again
+PROBE_RETRY_S = 86_400.0  # the same of one that may not be there
+UNUSABLE_MS = 60_000  # before an account whose credential cannot be opened is looked at again
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueJob:
+    """A held job that is due; `queued_ms` is where it stood in its queue."""
+
+    held: Held
+    account: str
+    version: int
+    queued_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """A request that may go out: its id in the budget, and the jobs it is for."""
+
+    purse: Purse
+    id: str
+    request: Request
+    jobs: tuple[DueJob, ...]
+    seen: ListSeen | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What goes out, what waits for how many ms, and for how many ms whole accounts sleep."""
+
+    granted: Sequence[Granted]
+    waiting: Sequence[tuple[DueJob, int]]
+    sleeping: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Round:
+    """One account's turn at planning."""
+
+    purse: Purse
+    jobs: Mapping[str, DueJob]
+    watches: Sequence[Watch]
+    scene: Scene
+    plan: Plan
+
+
+class Planning:
+    """Spends the budgets of accounts on the jobs of a claim."""
+
+    def __init__(self, services: Services, spending: Spending, evidence: Evidence) -> None:
+        self._services = services
+        self._spending = spending
+        self._evidence = evidence
+        self._scarce: dict[
+            str, float
+        ] = {}  # account -> ms a request, where not all that was asked for was granted
+
+    def cap(self, account: str) -> int:
+        """Give how many jobs of an account are worth claiming: many where they have to be weighed."""
+        room = self._spending.room(account)
+        return MOST_WEIGHED + room if account in self._scarce else room
+
+    async def plan(self, shard: str, due: Sequence[DueJob]) -> Planned:
+        """Ask each account's budget for requests, the most wanted first."""
+        purses: dict[Purse, list[DueJob]] = defaultdict(list)
+        waiting: list[tuple[DueJob, int]] = []
+        for job in due:
+            kind = job.held.job.record.kind
+            try:
+                purses[await self._spending.purse(job.account, job.version, kind)].append(job)
+            except (KeyError, VaultError) as error:
+                log.warning("poll.account_unusable", account=job.account, error=type(error).__name__)
+                waiting.append((job, UNUSABLE_MS))
+        lessons = await self._load_lessons(due)
+        rounds = [
+            await self._plan_account(shard, purse, jobs, lessons.get(purse.account, Lessons()))
+            for purse, jobs in purses.items()
+        ]
+        grants = await self._spending.ask(
+            [_ask_for(each, self._spending.room(each.purse.account)) for each in rounds]
+        )
+        granted: list[Granted] = []
+        sleeping: dict[str, int] = {}
+        for each, grant in zip(rounds, grants, strict=True):
+            granted += _granted(each, grant)
+            waiting += _waiting(each, grant)
+            self._note_scarcity(each, grant)
+            if grant.wait_ms:
+                sleeping[each.purse.account] = grant.wait_ms
+        return Planned(granted=granted, waiting=waiting, sleeping=sleeping)
+
+    def _note_scarcity(self, each: _Round, grant: Grant) -> None:
+        if grant.wait_ms:
+            self._scarce[each.purse.account] = grant.pace_ms
+        else:
+            self._scarce.pop(each.purse.account, None)
+
+    async def _load_lessons(self, due: Sequence[DueJob]) -> Mapping[str, Lessons]:
+        """Load what planning needs to know: lists that could serve two jobs or more, and stale lifetimes."""
+        names: dict[str, list[str]] = defaultdict(list)
+        for job in due:
+            name = _list_of(job)
+            if name:
+                names[job.account].append(name)
+        wanted = {
+            account: {name for name in listed if listed.count(name) > 1} for account, listed in names.items()
+        }
+        stale = {a for a in {job.account for job in due} & self._scarce.keys() if self._evidence.is_stale(a)}
+        asked = {a: wanted.get(a, set()) for a in {*wanted, *stale} if wanted.get(a) or a in stale}
+        lessons = await self._services.store.learnt.load(asked) if asked else {}
+        for account in stale:
+            await self._evidence.fold(account, lessons[account])
+        return lessons
+
+    async def _plan_account(
+        self, shard: str, purse: Purse, jobs: Sequence[DueJob], lessons: Lessons
+    ) -> _Round:
+        now_ms = self._services.clock_ms()
+        untried: set[str] = set()
+        watches = [self._watch(job, lessons, untried, now_ms) for job in jobs]
+        scarce = purse.account in self._scarce
+        watched = await self._services.store.poll.size(shard, purse.account) if scarce else len(jobs)
+        scene = Scene(
+            now_ms=now_ms,
+            pace_ms=self._scarce.get(purse.account, 0.0),
+            lifetimes=self._evidence.lifetimes(purse.account, {watch.sort for watch in watches}),
+            lists=lessons.lists,
+            untried=frozenset(untried),
+            scale=self._services.settings.poll_scale,
+            watched=watched,
+        )
+        return _Round(
+            purse=purse,
+            jobs={job.held.key: job for job in jobs},
+            watches=watches,
+            scene=scene,
+            plan=plan_requests(watches, scene),
+        )
+
+    def _watch(self, job: DueJob, lessons: Lessons, untried: set[str], now_ms: int) -> Watch:
+        record = job.held.job.record
+        name = _list_of(job)
+        if name:
+            name = self._usable(record.kind, name, lessons.lists.get(name), untried, now_ms)
+        return make_watch(
+            job.held.key,
+            record,
+            job.held.log,
+            queued_ms=job.queued_ms,
+            now_ms=now_ms,
+            sort=sort_of(record, job.held.log),
+            listed=name,
+            traits=traits_of(record.kind),
+            pace=self._services.pace,
+        )
+
+    def _usable(self, kind: str, name: str, seen: ListSeen | None, untried: set[str], now_ms: int) -> str:
+        """Give a list's name if it may be asked; one that is not known to be there is `untried`."""
+        spec = KINDS[kind].list
+        assert spec is not None, "it has a name"
+        if seen is not None and seen.useless_ms:
+            retry_ms = (
+                self._services.pace.ms(LIST_RETRY_S) if spec.documented else round(PROBE_RETRY_S * 1000)
+            )
+            if now_ms - seen.useless_ms < retry_ms:
+                return ""
+        if not spec.documented and (seen is None or seen.useless_ms):
+            untried.add(name)
+        return name
+
+
+def _list_of(job: DueJob) -> str:
+    record = job.held.job.record
+    spec = KINDS[record.kind].list
+    return spec.name_for(record.persona) if spec is not None else ""
+
+
+def _ask_for(each: _Round, room: int) -> tuple[Purse, list[Purpose], int | None]:
+    """Ask for no more than may be in flight, and tell for people how long a job waits for its turn."""
+    wanted = [request.purpose for request in each.plan.requests[:room]]
+    rest = max(0, each.scene.watched - len(each.watches))
+    turn_ms = round((len(each.plan.requests) + rest) * each.scene.pace_ms) if each.scene.pace_ms else 0
+    return each.purse, wanted, turn_ms
+
+
+def _granted(each: _Round, grant: Grant) -> list[Granted]:
+    return [
+        Granted(
+            purse=each.purse,
+            id=identifier,
+            request=request,
+            jobs=tuple(each.jobs[key] for key in request.covers),
+            seen=each.scene.lists.get(request.list),
+        )
+        for request, identifier in zip(each.plan.requests, grant.requests, strict=False)
+    ]
+
+
+def _waiting(each: _Round, grant: Grant) -> list[tuple[DueJob, int]]:
+    """Put back what got no request until the budget has more, or until it is worth what a request costs now."""
+    left = each.plan.requests[len(grant.requests) :]
+    if not left:
+        return []
+    watches = {watch.key: watch for watch in each.watches}
+    waiting = []
+    for number, request in enumerate(left):
+        for key in request.covers:
+            worth = each.plan.worths[key]
+            later = defer_ms(watches[key], worth, left[0].worth, each.scene) if number else 0
+            waiting.append((each.jobs[key], max(grant.wait_ms, later)))
+    return waiting

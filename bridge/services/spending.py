@@ -1,0 +1,110 @@
+"""Spending an account's budget: what may go out now, and what answers said of what is left."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from redis.exceptions import RedisError
+
+from bridge.domain.budget import Grant, Heard, Limit, Purpose
+from bridge.domain.reading import Limited, RateSeen
+from bridge.providers.registry import KINDS, PROVIDERS
+from bridge.services.context import Services
+from bridge.services.logins import Logins
+from bridge.store.budgets import MOST_OPEN, Ask
+
+TELL_S = 0.02  # what answers say is gathered for so long, unless a request is asked for sooner
+WINDOW_S = 60.0  # ReelMirror, Introduction; ReelBot, Rate Limits: requests per minute
+FEW_OPEN = 2  # requests in flight of an account whose upstream did not answer the last one
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """One limit of one account."""
+
+    account: str
+    limit: Limit
+
+
+class Spending:
+    """The budgets of accounts as one worker uses them."""
+
+    def __init__(self, services: Services, logins: Logins) -> None:
+        self._services = services
+        self._logins = logins
+        self._heard: dict[Purse, list[Heard]] = defaultdict(list)
+        self._silent: set[str] = set()
+        self._telling: asyncio.Task[None] | None = None
+
+    async def purse(self, account: str, version: int, kind: str) -> Purse:
+        """Give the limit that a kind's reads count under; KeyError for an account that is gone.
+
+        Until an answer tells the window it is the documented minute, never longer than polling is scaled to.
+        """
+        login = await self._logins.get(account, version)
+        requests = PROVIDERS[login.provider].requests_per_minute(login.credential)
+        window_s = WINDOW_S * min(1.0, self._services.settings.poll_scale)
+        return Purse(account, Limit(name=KINDS[kind].limit, requests=requests, window_s=window_s))
+
+    def room(self, account: str) -> int:
+        """Give how many requests of an account may be in flight: few while its upstream does not answer."""
+        return FEW_OPEN if account in self._silent else MOST_OPEN
+
+    async def ask(self, asked: Sequence[tuple[Purse, Sequence[Purpose], int | None]]) -> list[Grant]:
+        """Ask for requests, (purse, purposes in order of worth, turn in ms) each; a prefix of each is granted."""
+        return await self._services.store.budgets.spend_many(
+            [
+                Ask(
+                    account=purse.account,
+                    limit=purse.limit,
+                    wanted=wanted,
+                    heard=self._heard.pop(purse, ()),
+                    most_open=self.room(purse.account),
+                    turn_ms=turn_ms,
+                )
+                for purse, wanted, turn_ms in asked
+            ]
+        )
+
+    def hear(
+        self,
+        purse: Purse,
+        request: str,
+        rate: RateSeen,
+        reading: object,
+        *,
+        answered: bool,
+        shared: int = 0,
+        batched: int = 0,
+    ) -> None:
+        """Note what the answer to a request said; `answered` is False where there was none."""
+        (self._silent.discard if answered else self._silent.add)(purse.account)
+        quiet_ms = reading.until_ms if isinstance(reading, Limited) else None
+        self._heard[purse].append(
+            Heard(
+                request=request,
+                limit=rate.limit,
+                remaining=rate.remaining,
+                reset_ms=rate.reset_ms,
+                quiet_ms=quiet_ms,
+                shared=shared,
+                batched=batched,
+            )
+        )
+        if self._telling is None:
+            self._telling = asyncio.create_task(self._tell_soon())
+
+    async def _tell_soon(self) -> None:
+        await asyncio.sleep(TELL_S)
+        self._telling = None
+        heard, self._heard = self._heard, defaultdict(list)
+        asked = [Ask(account=purse.account, limit=purse.limit, heard=said) for purse, said in heard.items()]
+        try:
+            await self._services.store.budgets.spend_many(asked)
+        except (RedisError, OSError) as error:
+            # What was open is taken for lost in a while, and the next answer tells the rest.
+            log.warning("budget.not_told", accounts=len(asked), error=type(error).__name__)

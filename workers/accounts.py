@@ -1,0 +1,66 @@
+"""What answers say of a whole account: refusals, recoveries, limits, a crowd vanishing."""
+
+from dataclasses import replace
+
+from bridge.domain.cadence import MASS_VANISH, OUTAGE_RETRY_S
+from bridge.domain.news import Moment
+from bridge.domain.reading import Forbidden, Limited, Missing, Odd, Reading, Refused, Seen
+from bridge.services.context import Services
+from bridge.services.progress import Held
+from bridge.services.wellness import Wellness
+from bridge.store.health import AccountHealth
+
+
+class AccountNotes:
+    """Writes down what a job's answer says of its account."""
+
+    def __init__(self, services: Services, wellness: Wellness) -> None:
+        self._services = services
+        self._wellness = wellness
+
+    async def note(
+        self, account: str, health: AccountHealth, held: Held, reading: Reading, at: Moment
+    ) -> Moment:
+        """Note an answer; give its moment with the outage it belongs to, as that stands afterwards."""
+        store, kind = self._services.store.health, held.job.record.kind
+        match reading:
+            case Refused():
+                self._wellness.forget(account)
+                await store.note_refused(account, at.now_ms, begun_ms=at.begun_ms)
+                return await self._name_outage(account, kind, at)
+            case Forbidden():
+                self._wellness.forget(account)
+                await store.note_forbidden(account, kind, at.now_ms, begun_ms=at.begun_ms)
+                return await self._name_outage(account, kind, at)
+            case Limited():
+                await self.quiet(held.key[0], account, reading, at)
+            case Missing() if held.job.record.seen:
+                window_ms = self._services.pace.ms(OUTAGE_RETRY_S)
+                gone = await store.note_vanished(account, held.key, at.now_ms, window_ms)
+                at = replace(at, vanishing=gone >= MASS_VANISH)
+            case Seen() | Missing() | Odd():
+                await self.note_ok(held.key[0], account, health, kind)
+        return replace(at, outage="") if at.outage else at
+
+    async def note_ok(self, shard: str, account: str, health: AccountHealth, kind: str) -> None:
+        """Note that an account may read a kind, if anything stood against it."""
+        if not health.well and await self._services.store.health.note_ok(account, kind):
+            await self._services.store.poll.unblock(shard, account, due_all=True)
+
+    async def quiet(self, shard: str, account: str, limited: Limited, at: Moment) -> None:
+        """Let the whole account sleep until its limit's window ends."""
+        for_ms = limited.until_ms - at.now_ms
+        if for_ms > 0:
+            await self._services.store.poll.block(shard, account, for_ms=for_ms)
+
+    async def _name_outage(self, account: str, kind: str, at: Moment) -> Moment:
+        """Name the refusal as it stands after this answer, empty while it is only suspected."""
+        health = await self._services.store.health.load(account)
+        return replace(at, outage=outage_for(health, kind))
+
+
+def outage_for(health: AccountHealth, kind: str) -> str:
+    """Name the confirmed refusal that stops reads of a kind, empty without one."""
+    if health.outage_ms:
+        return f"401:{health.outage_ms}"
+    return f"403:{health.forbidden[kind]}" if kind in health.forbidden else ""
