@@ -137,7 +137,7 @@ class Settings(BaseSettings):
     )
     budget_share: float = _setting(
         0.8,
-        "share of an account's rate limit that the bridge may always spend (in effect with the budget)",
+        "share of an account's rate limit that the bridge may always spend; what the client leaves idle may be used too",
         fix="use a number above 0 and at most 1",
         gt=0,
         le=1,

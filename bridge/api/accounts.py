@@ -11,6 +11,7 @@ from bridge.api.views import view_account
 from bridge.errors import Conflict, NotFound, ValidationFailed
 from bridge.providers.registry import PROVIDERS
 from bridge.services.accounts import replace_credential as put_credential
+from bridge.services.budgets import view_budget
 from bridge.store.accounts import Account, CredentialTaken
 
 ROUTES = Routes("Accounts")
@@ -99,11 +100,9 @@ def _check_credential(provider: str, credential: str) -> None:
 
 async def _view(call: Call, account: Account) -> AccountShape:
     store = call.services.store
-    credential = await store.accounts.credential(account.id)
     return view_account(
         account,
         await store.health.load(account.id),
-        share=call.services.settings.budget_share,
-        limit=PROVIDERS[account.provider].requests_per_minute(credential),
+        await view_budget(call.services, account),
         watched=await store.poll.size(store.shard_of(account.id), account.id),
     )

@@ -18,7 +18,7 @@ from bridge.api.timeline import view_timeline
 from bridge.api.views import view_callback, view_job
 from bridge.domain.attempts import Verdict, judge
 from bridge.errors import ValidationFailed
-from bridge.services import callbacks, deliveries, jobs
+from bridge.services import callback_lists, callbacks, deliveries, jobs
 from bridge.services.callbacks import Found
 from bridge.services.changes import Patch
 
@@ -41,7 +41,7 @@ def view_found(call: Call, found: Found, *, whole: bool = False) -> CallbackShap
 async def list_callbacks(call: Call) -> web.StreamResponse:
     """List callbacks, newest first, with masked URLs."""
     query = call.query(CallbackQuery)
-    found, cursor = await callbacks.list_callbacks(
+    found, cursor = await callback_lists.list_callbacks(
         call.services,
         call.project,
         kind=query.kind,

@@ -6,6 +6,7 @@ from importlib.resources import files
 
 from aiohttp import web
 
+from bridge.api.budget_metrics import render_budgets
 from bridge.api.metrics import Metrics
 from bridge.api.openapi import build_document
 from bridge.api.replies import reply, to_json
@@ -46,10 +47,14 @@ async def show_readiness(request: web.Request) -> web.StreamResponse:
 
 
 async def show_metrics(request: web.Request) -> web.StreamResponse:
-    """Give this process's counters in Prometheus' text format"""
-    return web.Response(
-        body=request.app[API].metrics.render(), headers={"Content-Type": Metrics.content_type}
-    )
+    """Give this process's counters, and the accounts' budgets, in Prometheus' text format"""
+    api = request.app[API]
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            budgets = await render_budgets(api.services)
+    except TimeoutError:
+        raise Unavailable("the store does not answer: try again in a moment") from None
+    return web.Response(body=api.metrics.render() + budgets, headers={"Content-Type": Metrics.content_type})
 
 
 def describe(routes: Sequence[Route]) -> Open:

@@ -187,11 +187,37 @@ class KeyPage(TypedDict):
     next_cursor: str | None
 
 
-class BudgetShape(TypedDict):
-    """An account's rate limit as far as the bridge knows it; null: not known here."""
+class SpentShape(TypedDict):
+    """Requests spent by purpose, since the account was first used."""
 
-    limit: int | None
+    single: int
+    list: int
+    confirm: int
+    probe: int
+
+
+class SavedShape(TypedDict):
+    """Requests saved since the account was first used: callbacks that shared a job's read, jobs that shared a page."""
+
+    coalescing: int
+    batching: int
+
+
+class BudgetShape(TypedDict):
+    """An account's rate limit and its spending; null: no answer has told it in this window."""
+
+    limit: int
+    window_seconds: float
+    remaining: int | None
+    resets_at: str | None
     share: float
+    client_requests: int
+    refused: int
+    quiet_until: str | None
+    spent: SpentShape
+    saved: SavedShape
+    seconds_per_request: float
+    expected_delay_seconds: float
     watched_jobs: int
 
 

@@ -4,7 +4,16 @@ from functools import lru_cache
 from typing import Any, cast
 
 from bridge.api.event_shapes import AttemptShape, DeliveryShape
-from bridge.api.shapes import AccountShape, CallbackShape, JobShape, KeyShape, ProjectShape, SecretShape
+from bridge.api.shapes import (
+    AccountShape,
+    BudgetShape,
+    CallbackShape,
+    JobShape,
+    KeyShape,
+    ProjectShape,
+    SecretShape,
+)
+from bridge.domain.budget import BudgetView, Purpose
 from bridge.domain.event_types import EVENT_TYPES
 from bridge.domain.job import Attempt, Callback, CallbackState, Delivery, DeliveryState, Job, PollLog
 from bridge.domain.times import iso_ms
@@ -144,7 +153,7 @@ def view_key(key: ApiKey) -> KeyShape:
 
 
 def view_account(
-    account: Account, health: AccountHealth, *, share: float, limit: int | None, watched: int
+    account: Account, health: AccountHealth, budget: BudgetView, *, watched: int
 ) -> AccountShape:
     """An account with what is known of its budget."""
     return {
@@ -158,5 +167,30 @@ def view_account(
         "forbidden_kinds": sorted(health.forbidden),
         "credential_version": account.version,
         "created_at": iso_ms(account.created_ms),
-        "budget": {"limit": limit, "share": share, "watched_jobs": watched},
+        "budget": view_budget(budget, watched=watched),
+    }
+
+
+def view_budget(budget: BudgetView, *, watched: int) -> BudgetShape:
+    """A rate limit; the expected delay is how long a job waits for its turn on average, beyond its interval."""
+    spent = budget.spent
+    return {
+        "limit": budget.limit,
+        "window_seconds": budget.window_ms / 1000,
+        "remaining": budget.remaining,
+        "resets_at": iso_or_none(budget.reset_ms) if budget.remaining is not None else None,
+        "share": budget.share,
+        "client_requests": budget.client_peak,
+        "refused": budget.limited,
+        "quiet_until": iso_or_none(budget.quiet_ms),
+        "spent": {
+            "single": spent[Purpose.SINGLE],
+            "list": spent[Purpose.LIST],
+            "confirm": spent[Purpose.CONFIRM],
+            "probe": spent[Purpose.PROBE],
+        },
+        "saved": {"coalescing": budget.shared, "batching": budget.batched},
+        "seconds_per_request": budget.pace_ms / 1000,
+        "expected_delay_seconds": budget.turn_ms / 2000 if watched else 0.0,
+        "watched_jobs": watched,
     }

@@ -6,37 +6,39 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from bridge.domain.budget import BudgetView
 from bridge.domain.deadlines import is_live
-from bridge.domain.ids import job_key, read_callback_job
+from bridge.domain.ids import read_callback_job
 from bridge.domain.job import Callback, CallbackState, Delivery, DeliveryState, EventRecord, Job, PollLog
 from bridge.domain.next_read import is_done
 from bridge.errors import Conflict, NotFound
-from bridge.providers.registry import KINDS
+from bridge.services.budgets import next_turn_ms, view_budget
 from bridge.services.changes import Patch, apply_patch, check_identity
 from bridge.services.context import Services
 from bridge.services.destinations import lane_of, proven_origins
 from bridge.services.drafts import Draft
 from bridge.services.moves import cancel_delivery, move_delivery
-from bridge.services.reads import NO_LOG, load_events, load_job_deliveries, load_jobs, load_log, parse_cursor
+from bridge.services.reads import ids_of_job, load_events, load_job_deliveries, load_log
 from bridge.store.health import AccountHealth
-from bridge.store.indexes import Cursor
 from bridge.store.records import Loaded
 
 TRIES: Final = 20
-PAGE: Final = 100
-MANY: Final = 1000  # so many callbacks of one URL are sorted in memory; beyond, the project's list is walked
-SCAN_PAGES: Final = 50  # a filtered list looks at so many pages before it gives a cursor to go on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A callback with what its view needs; `due_ms` is negative while the job is being read."""
+    """A callback with what its view needs; `due_ms` is negative while the job is being read.
+
+    A single one also has its account's budget, and how many jobs share that.
+    """
 
     job: Job
     callback: Callback
     log: PollLog
     due_ms: int | None
     health: AccountHealth
+    budget: BudgetView | None = None
+    watched: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +72,15 @@ async def get(services: Services, project: str, callback_id: str) -> Found:
 
 
 async def _find(services: Services, key: str, job: Job, callback: Callback) -> Found:
+    account = await services.store.accounts.get(job.account)
     return Found(
         job=job,
         callback=callback,
         log=await load_log(services.store, key),
-        due_ms=await services.store.poll.due_of(key[0], job.account, key),
+        due_ms=await next_turn_ms(services, job.account, key),
         health=await services.store.health.load(job.account),
+        budget=await view_budget(services, account) if account else None,
+        watched=await services.store.poll.size(key[0], job.account),
     )
 
 
@@ -92,106 +97,11 @@ async def history(services: Services, project: str, callback_id: str) -> History
     return History(found=found, events=events, deliveries=deliveries)
 
 
-async def list_callbacks(
-    services: Services,
-    project: str,
-    *,
-    kind: str | None = None,
-    job_id: str | None = None,
-    url: str | None = None,
-    state: str | None = None,
-    cursor: str | None = None,
-    limit: int = PAGE,
-) -> tuple[list[Found], str | None]:
-    """List callbacks, newest first; a filtered page may be short and still have a cursor."""
-    ids = await _matching_ids(services, project, kind=kind, job_id=job_id, url=url)
-    if ids is not None:
-        found = [each for each in await _find_all(services, project, ids) if _fits(each, kind, state)]
-        return _cut(found, cursor, limit)
-    wanted = None if url is None else services.store.vault.fingerprint(url)
-    found = []
-    place = parse_cursor(cursor)
-    for _ in range(SCAN_PAGES):
-        page = await services.store.indexes.callbacks(project, cursor=place, limit=limit)
-        place = page[-1] if len(page) == limit else None
-        for each in await _find_all(services, project, [at.id for at in page]):
-            if _fits(each, kind, state) and wanted in (None, each.callback.fingerprint):
-                found.append(each)
-        if len(found) > limit:
-            last = found[limit - 1].callback
-            return found[:limit], Cursor(last.created_ms, last.id).text()
-        if place is None or len(found) == limit:
-            break
-    return found, place.text() if place else None
-
-
-def _cut(found: list[Found], cursor: str | None, limit: int) -> tuple[list[Found], str | None]:
-    """Page through a short list by the id of the last one shown."""
-    found.sort(key=lambda each: (-each.callback.created_ms, each.callback.id))
-    start = next((i + 1 for i, each in enumerate(found) if each.callback.id == cursor), 0)
-    page = found[start : start + limit]
-    return page, page[-1].callback.id if start + limit < len(found) else None
-
-
 def view_state(found: Found) -> CallbackState:
     """Give a callback's state as clients see it: `paused` while its account's key is refused."""
     health = found.health
     refused = health.outage_ms or found.job.kind in health.forbidden
     return CallbackState.PAUSED if is_live(found.callback) and refused else found.callback.state
-
-
-def _fits(found: Found, kind: str | None, state: str | None) -> bool:
-    return kind in (None, found.job.kind) and state in (None, str(view_state(found)))
-
-
-async def _find_all(services: Services, project: str, ids: Sequence[str]) -> list[Found]:
-    by_key = {identifier: read_callback_job(identifier) for identifier in ids}
-    page = await load_jobs(services.store, sorted({key for key in by_key.values() if key}))
-    health: dict[str, AccountHealth] = {}
-    found = []
-    for identifier, key in by_key.items():
-        loaded = page.get(key) if key else None
-        if key is None or loaded is None or loaded.record.project != project:
-            continue
-        job = loaded.record
-        callback = next((each for each in job.callbacks if each.id == identifier), None)
-        if callback is None:
-            continue
-        if job.account not in health:
-            health[job.account] = await services.store.health.load(job.account)
-        due = await services.store.poll.due_of(key[0], job.account, key) if is_live(callback) else None
-        found.append(Found(job=job, callback=callback, log=NO_LOG, due_ms=due, health=health[job.account]))
-    return found
-
-
-async def _matching_ids(
-    services: Services, project: str, *, kind: str | None, job_id: str | None, url: str | None
-) -> list[str] | None:
-    """Look up the few callbacks of a job or a URL; None where neither is named, or too many have this URL."""
-    if url is None:
-        return None if job_id is None else await _ids_of_job(services, project, kind, job_id)
-    fingerprint = services.store.vault.fingerprint(url)
-    if job_id is not None:
-        return await _ids_of_job(services, project, kind, job_id, fingerprint=fingerprint)
-    ids = await services.store.indexes.callbacks_by_url(project, fingerprint, limit=MANY + 1)
-    return ids if len(ids) <= MANY else None
-
-
-async def _ids_of_job(
-    services: Services, project: str, kind: str | None, job_id: str, *, fingerprint: bytes | None = None
-) -> list[str]:
-    kinds = [kind] if kind else [name for name, spec in KINDS.items() if spec.registrable]
-    ids: list[str] = []
-    for account in await services.store.accounts.list(project):
-        shard = services.store.shard_of(account.id)
-        wanted = [job_key(shard, account.id, each, job_id) for each in kinds if each in KINDS]
-        for loaded in (await load_jobs(services.store, wanted)).values():
-            ids += [
-                callback.id
-                for callback in loaded.record.callbacks
-                if fingerprint in (None, callback.fingerprint)
-            ]
-    return ids
 
 
 async def patch(services: Services, project: str, callback_id: str, change: Patch) -> Found:
@@ -270,7 +180,7 @@ async def cancel_matching(
 ) -> int:
     """Cancel all callbacks of a job or a URL; give how many there were."""
     if url is None:
-        ids = [] if job_id is None else await _ids_of_job(services, project, None, job_id)
+        ids = [] if job_id is None else await ids_of_job(services.store, project, None, job_id)
         return sum([await cancel(services, project, identifier) for identifier in ids])
     count = 0
     fingerprint = services.store.vault.fingerprint(url)

@@ -201,8 +201,8 @@ def _list_of(job: DueJob) -> str:
 def _ask_for(each: _Round, room: int) -> tuple[Purse, list[Purpose], int | None]:
     """Ask for no more than may be in flight, and tell for people how long a job waits for its turn."""
     wanted = [request.purpose for request in each.plan.requests[:room]]
-    rest = max(0, each.scene.watched - len(each.watches))
-    turn_ms = round((len(each.plan.requests) + rest) * each.scene.pace_ms) if each.scene.pace_ms else 0
+    share = each.scene.watched / max(1, len(each.watches))
+    turn_ms = round(len(each.plan.requests) * share * each.scene.pace_ms)
     return each.purse, wanted, turn_ms
 
 

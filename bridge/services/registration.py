@@ -22,6 +22,7 @@ from bridge.errors import (
     Forbidden as NotAllowed,
 )
 from bridge.providers.registry import KINDS
+from bridge.services.budgets import next_turn_ms
 from bridge.services.context import Services, lasts_ms
 from bridge.services.drafts import Draft
 from bridge.store import keys
@@ -130,7 +131,7 @@ async def _draft(
     enrolled = _enrol(services, job, callback_id(key, services.dice), order, now_ms=draft.now_ms)
     _write(draft, key, enrolled, loaded)
     draft.unindex_dropped(job, enrolled.job)
-    due = await services.store.poll.due_of(draft.shard, account.id, key) if enrolled.updated else draft.now_ms
+    due = await next_turn_ms(services, account.id, key) if enrolled.updated else draft.now_ms
     return Registered(
         job=enrolled.job,
         callback=enrolled.callback,

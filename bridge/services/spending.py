@@ -10,13 +10,13 @@ from redis.exceptions import RedisError
 
 from bridge.domain.budget import Grant, Heard, Limit, Purpose
 from bridge.domain.reading import Limited, RateSeen
-from bridge.providers.registry import KINDS, PROVIDERS
+from bridge.providers.registry import KINDS
+from bridge.services.budgets import plan_limit
 from bridge.services.context import Services
 from bridge.services.logins import Logins
 from bridge.store.budgets import MOST_OPEN, Ask
 
 TELL_S = 0.02  # what answers say is gathered for so long, unless a request is asked for sooner
-WINDOW_S = 60.0  # ReelMirror, Introduction; ReelBot, Rate Limits: requests per minute
 FEW_OPEN = 2  # requests in flight of an account whose upstream did not answer the last one
 
 log = structlog.get_logger()
@@ -41,14 +41,10 @@ class Spending:
         self._telling: asyncio.Task[None] | None = None
 
     async def purse(self, account: str, version: int, kind: str) -> Purse:
-        """Give the limit that a kind's reads count under; KeyError for an account that is gone.
-
-        Until an answer tells the window it is the documented minute, never longer than polling is scaled to.
-        """
+        """Give the limit that a kind's reads count under; KeyError for an account that is gone."""
         login = await self._logins.get(account, version)
-        requests = PROVIDERS[login.provider].requests_per_minute(login.credential)
-        window_s = WINDOW_S * min(1.0, self._services.settings.poll_scale)
-        return Purse(account, Limit(name=KINDS[kind].limit, requests=requests, window_s=window_s))
+        limit = plan_limit(self._services, login.provider, login.credential, KINDS[kind].limit)
+        return Purse(account, limit)
 
     def room(self, account: str) -> int:
         """Give how many requests of an account may be in flight: few while its upstream does not answer."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct, structs
 from redis.asyncio import Redis
@@ -118,6 +118,11 @@ class Accounts:
         asked = self._redis.hget(keys.CREDENTIALS, self._fingerprint(provider, credential))  # type: ignore[arg-type]  # bytes are fields too
         holder = await asked  # type: ignore[misc]  # redis-py types both clients at once
         return await self.get(holder.decode()) if holder else None
+
+    async def all(self) -> Sequence[Account]:
+        """Give the accounts of all projects, oldest first."""
+        found = [row.account for row in (await self._rows.all()).values()]
+        return sorted(found, key=lambda account: (account.created_ms, account.id))
 
     async def list(self, project: str) -> list[Account]:
         """Give a project's accounts, newest first."""
