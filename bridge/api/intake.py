@@ -20,6 +20,7 @@ URL_FIELDS = ("callback_url", "webhook_url", "url")
 EVENT_FIELDS = ("events", "event_types", "webhook_events_filter")
 RERUNNABLE = frozenset({"generated_post", "generated_media_item"})
 MONTH_S = 30 * 86400
+ITEM_LISTS = ("media_items", "retried_items")
 OBJECT_FIELDS = frozenset(
     {*ENVELOPES, "metadata", "headers", "retried_items", "media_items", "deliveries", "job_ids"}
 )
@@ -39,6 +40,7 @@ class Options(BaseModel):
     headers: Headers | None = None
     secret: str | None = None
     persona_id: str = ""
+    media_type: str = ""
     timeout_seconds: Seconds | None = Field(default=None, ge=1, le=MONTH_S, allow_inf_nan=False)
     expect: Literal["any", "new_run"] = "any"
     payload: Literal["full", "thin", "flat", "cloudevents"] = "full"
@@ -142,7 +144,20 @@ def _pick_options(values: Mapping[str, Any]) -> dict[str, Any]:
         picked["events"] = events
     if "persona_id" in picked:
         picked["persona_id"] = _read_persona(picked["persona_id"])
+    picked["media_type"] = _find_media(values)
     return picked
+
+
+def _find_media(values: Mapping[str, Any]) -> str:
+    """Name the media type that an answer passed on to us shows of all its items, empty where it shows none or several."""
+    shown = [values, *(each for name in ITEM_LISTS for each in _as_list(values.get(name)))]
+    types = {str(each["media_type"]) for each in shown if isinstance(each, dict) and "media_type" in each}
+    media = types.pop() if len(types) == 1 else ""
+    return media if media in KINDS["generated_post"].timing_by_media else ""
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _read_persona(value: Any) -> str:

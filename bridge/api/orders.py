@@ -56,6 +56,7 @@ def plan_orders(request: CallbackRequest, policy: UrlPolicy) -> list[Order]:
             headers=request.headers,
             secret=request.secret,
             persona_id=request.persona_id,
+            media=request.media_type,
             timeout_s=request.timeout_seconds,
             expect=request.expect,
             payload=request.payload,

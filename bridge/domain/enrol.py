@@ -37,7 +37,15 @@ class Retry:
 
 
 def new_job(
-    *, project: str, account: str, kind: str, job_id: str, now_ms: int, clock: str, persona: str
+    *,
+    project: str,
+    account: str,
+    kind: str,
+    job_id: str,
+    now_ms: int,
+    clock: str,
+    persona: str,
+    media: str = "",
 ) -> Job:
     """Begin to watch a job that has no record."""
     return Job(
@@ -51,6 +59,7 @@ def new_job(
         run_ms=now_ms,
         clock_ms=start_clock(now_ms, clock),
         persona=persona,
+        media=media,
     )
 
 

@@ -92,6 +92,7 @@ class Job(Struct, frozen=True, array_like=True, kw_only=True):
     tail_ms: int = 0  # when the slow tail stops; 0 unless the last deadline was told as `.timed_out`
     outage: str = ""  # the outage last told, while it lasts
     awaited: tuple[str, ...] = ()  # items that must be seen before this run can end
+    media: str = ""  # what is being made, as its registration told: how long that takes is known by it
 
 
 class PollLog(Struct, frozen=True, array_like=True, kw_only=True):

@@ -35,7 +35,10 @@ class _Known:
 def sort_of(job: Job, log: PollLog) -> str:
     """Name the sort of a job: its kind, with the media type once its items show one."""
     spec = KINDS[job.kind]
-    media = spec.sort_for(log.interval_s) if job.parts or (job.seen and not spec.parts_field) else ""
+    shown = job.parts or (job.seen and not spec.parts_field)
+    media = spec.sort_for(log.interval_s) if shown else job.media
+    if media not in spec.expected_by_media:
+        media = ""
     return f"{job.kind}:{media}" if media else job.kind
 
 

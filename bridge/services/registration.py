@@ -49,6 +49,7 @@ class Order:
     headers: Mapping[str, str] | None = None
     secret: str | None = None
     persona_id: str = ""
+    media: str = ""
     timeout_s: float | None = None
     expect: str = "any"
     payload: str = "full"
@@ -126,6 +127,7 @@ async def _draft(
             now_ms=draft.now_ms,
             clock=clock,
             persona=order.persona_id,
+            media=order.media,
         )
     )
     enrolled = _enrol(services, job, callback_id(key, services.dice), order, now_ms=draft.now_ms)
