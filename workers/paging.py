@@ -134,6 +134,8 @@ class PageReads:
         await self._tools.notes.note_ok(shard, task.account, task.health, kind)
         here = [Rider(held=each, left_ms=0) for each in asked]
         shown = [rider for rider in (*here, *riders) if rider.held.key in rows]
+        for rider in riders:
+            self._tools.neighbours.meet(task.account, task.granted.request.list, rider.held.key)
         self._hear(task, answer, batched=max(0, len(shown) - 1))
         await self._note_places(task, page, shown, at)
         absent = [back_in_line(rider) for rider in here if rider.held.key not in rows]

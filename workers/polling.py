@@ -10,6 +10,7 @@ from dataclasses import replace
 from bridge.services.context import Services
 from bridge.services.evidence import Evidence
 from bridge.services.logins import Logins
+from bridge.services.neighbours import Neighbours
 from bridge.services.planning import MOST_WEIGHED, DueJob, Planning
 from bridge.services.progress import Held
 from bridge.services.reads import NO_LOG
@@ -40,7 +41,8 @@ class Polling:
         spending = Spending(services, logins)
         evidence = Evidence(services.store.learnt, scale=services.settings.poll_scale)
         self._wellness = Wellness(services.store.health)
-        self._planning = Planning(services, spending, evidence)
+        neighbours = Neighbours()
+        self._planning = Planning(services, spending, evidence, neighbours)
         self._riding = Riding(services, evidence, lease_ms=self.lease_ms)
         tools = PollTools(
             services=services,
@@ -49,6 +51,7 @@ class Polling:
             evidence=evidence,
             notes=AccountNotes(services, self._wellness),
             riding=self._riding,
+            neighbours=neighbours,
             lease_ms=self.lease_ms,
         )
         self._reads = SingleReads(tools)

@@ -58,10 +58,12 @@ class SingleReads:
         begun_ms = self._services.clock_ms()
         job = task.held.job.record
         outage, echo = outage_for(task.health, job.kind), None
+        carries = self._tools.riding.may_carry(task.account, job.kind)
         if outage and not await self._may_try(task, begun_ms):
             answer = Answer(reading=Refused() if task.health.outage_ms else Forbidden())
         else:
-            echo = self._echoes.find(task.held.key, task.held.job, task.held.log, now_ms=begun_ms)
+            if not carries:  # what carries others must be understood each time
+                echo = self._echoes.find(task.held.key, task.held.job, task.held.log, now_ms=begun_ms)
             task, answer = await self._read_held(task, echo)
         reading = answer.reading
         self._hear(task, answer)
@@ -80,7 +82,7 @@ class SingleReads:
         if echo is not None and isinstance(reading, Seen) and reading is echo.reading:
             return (observe_echo(self._services, task.held, reading, at),)
         settled = await observe(self._services, task.held, reading, at, echoes=self._echoes)
-        if isinstance(reading, Seen) and self._tools.riding.may_carry(task.account, job.kind):
+        if isinstance(reading, Seen) and carries:
             await self._tools.riding.carry_parts(task.held, reading.observation, at)
         return (settled,) if settled else ()
 

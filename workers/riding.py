@@ -110,18 +110,18 @@ class Riding:
                 settled.append(back_in_line(rider))
                 continue
             moment = replace(at, digest=digest_of(part.data))
-            settled += [
-                # Its post is read before its own turn comes again.
-                replace(each, delay_ms=2 * each.delay_ms) if each.delay_ms and post.ending is None else each
-                for each in await self.observe(rider.held, seen, moment)
-            ]
+            # Its post is read again before its own turn comes.
+            least_ms = 0 if post.ending else self._services.pace.ms(2 * post.timing.interval_s)
+            settled += await self.observe(rider.held, seen, moment, least_ms=least_ms)
         if settled:
             await self._services.store.poll.settle(held.key[0], settled)
 
-    async def observe(self, held: Held, seen: Observation, at: Moment) -> Sequence[Settled]:
-        """Take what an answer shows of a held job to its end."""
+    async def observe(
+        self, held: Held, seen: Observation, at: Moment, *, least_ms: int = 0
+    ) -> Sequence[Settled]:
+        """Take what an answer shows of a held job to its end; see `progress.observe`."""
         self._evidence.note(held.job.record, held.log, at_ms=at.now_ms, ended=seen.ending is not None)
-        settled = await observe(self._services, held, Seen(observation=seen), at)
+        settled = await observe(self._services, held, Seen(observation=seen), at, least_ms=least_ms)
         return (settled,) if settled else ()
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bridge.services.context import Services
 from bridge.services.evidence import Evidence
 from bridge.services.logins import Logins
+from bridge.services.neighbours import Neighbours
 from bridge.services.spending import Spending
 from workers.accounts import AccountNotes
 from workers.riding import Riding
@@ -22,4 +23,5 @@ class PollTools:
     evidence: Evidence
     notes: AccountNotes
     riding: Riding
+    neighbours: Neighbours
     lease_ms: int

@@ -63,7 +63,7 @@ class Scene:
 
     `scale` is the factor on all documented times. `pace_ms` is what a request takes at the budget's pace. `watched`
     counts the account's jobs, also those that are not among the plan's watches. `untried` names lists that may not be
-    there.
+    there. `members`: how many watched jobs a list is known to show, due or not.
     """
 
     now_ms: int
@@ -71,6 +71,7 @@ class Scene:
     lifetimes: Mapping[str, Lifetimes]
     lists: Mapping[str, ListSeen] = field(default_factory=dict)
     untried: frozenset[str] = frozenset()
+    members: Mapping[str, int] = field(default_factory=dict)
     scale: float = 1.0
     watched: int = 0
 
@@ -91,7 +92,7 @@ def plan_requests(due: Sequence[Watch], scene: Scene) -> Plan:
     alone = set(worths)
     for name, rows in _by_list(due).items():
         for page in plan_pages({row.id: row.key for row in rows}, scene.lists.get(name)):
-            if len(page.covers) > 1:
+            if max(len(page.covers), scene.members.get(name, 0)) > 1:
                 requests.append(_ask_page(name, page, worths, scene))
                 alone.difference_update(page.covers)
     singles = [watch for watch in due if watch.key in alone]

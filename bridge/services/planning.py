@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import structlog
 
 from bridge.domain.budget import Grant, Purpose
+from bridge.domain.job import Job
 from bridge.domain.pages import ListSeen
 from bridge.domain.plan import Plan, Request, Scene, Watch, defer_ms, plan_requests
 from bridge.domain.watches import make_watch
 from bridge.providers.registry import KINDS
 from bridge.services.context import Services, traits_of
 from bridge.services.evidence import Evidence, sort_of
+from bridge.services.neighbours import Neighbours
 from bridge.services.progress import Held
 from bridge.services.spending import Purse, Spending
 from bridge.store.learnt import Lessons
@@ -70,10 +72,13 @@ class _Round:
 class Planning:
     """Spends the budgets of accounts on the jobs of a claim."""
 
-    def __init__(self, services: Services, spending: Spending, evidence: Evidence) -> None:
+    def __init__(
+        self, services: Services, spending: Spending, evidence: Evidence, neighbours: Neighbours
+    ) -> None:
         self._services = services
         self._spending = spending
         self._evidence = evidence
+        self._neighbours = neighbours
         self._scarce: dict[
             str, float
         ] = {}  # account -> ms a request, where not all that was asked for was granted
@@ -120,13 +125,15 @@ class Planning:
 
     async def _load_lessons(self, due: Sequence[DueJob]) -> Mapping[str, Lessons]:
         """Load what planning needs to know: lists that could serve two jobs or more, and stale lifetimes."""
-        names: dict[str, list[str]] = defaultdict(list)
+        names: dict[str, set[str]] = defaultdict(set)
         for job in due:
-            name = _list_of(job)
+            name = list_of(job.held.job.record)
             if name:
-                names[job.account].append(name)
+                names[job.account].add(name)
+                self._neighbours.meet(job.account, name, job.held.key)
         wanted = {
-            account: {name for name in listed if listed.count(name) > 1} for account, listed in names.items()
+            account: {name for name in listed if self._neighbours.count(account, name) > 1}
+            for account, listed in names.items()
         }
         stale = {a for a in {job.account for job in due} & self._scarce.keys() if self._evidence.is_stale(a)}
         asked = {a: wanted.get(a, set()) for a in {*wanted, *stale} if wanted.get(a) or a in stale}
@@ -141,6 +148,7 @@ class Planning:
         now_ms = self._services.clock_ms()
         untried: set[str] = set()
         watches = [self._watch(job, lessons, untried, now_ms) for job in jobs]
+        listed = {watch.list for watch in watches if watch.list}
         scarce = purse.account in self._scarce
         watched = await self._services.store.poll.size(shard, purse.account) if scarce else len(jobs)
         scene = Scene(
@@ -149,6 +157,7 @@ class Planning:
             lifetimes=self._evidence.lifetimes(purse.account, {watch.sort for watch in watches}),
             lists=lessons.lists,
             untried=frozenset(untried),
+            members={name: self._neighbours.count(purse.account, name) for name in listed},
             scale=self._services.settings.poll_scale,
             watched=watched,
         )
@@ -162,7 +171,7 @@ class Planning:
 
     def _watch(self, job: DueJob, lessons: Lessons, untried: set[str], now_ms: int) -> Watch:
         record = job.held.job.record
-        name = _list_of(job)
+        name = list_of(record)
         if name:
             name = self._usable(record.kind, name, lessons.lists.get(name), untried, now_ms)
         return make_watch(
@@ -192,10 +201,10 @@ class Planning:
         return name
 
 
-def _list_of(job: DueJob) -> str:
-    record = job.held.job.record
-    spec = KINDS[record.kind].list
-    return spec.name_for(record.persona) if spec is not None else ""
+def list_of(job: Job) -> str:
+    """Name the list that would show a job, empty where none is known."""
+    spec = KINDS[job.kind].list
+    return spec.name_for(job.persona) if spec is not None else ""
 
 
 def _ask_for(each: _Round, room: int) -> tuple[Purse, list[Purpose], int | None]:

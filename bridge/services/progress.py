@@ -1,5 +1,6 @@
 """One door for each change that an upstream's answer makes: load, decide in the domain, save in one step."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,15 +39,23 @@ class Held:
 
 
 async def observe(
-    services: Services, held: Held, reading: Reading, at: Moment, *, echoes: Echoes | None = None
+    services: Services,
+    held: Held,
+    reading: Reading,
+    at: Moment,
+    *,
+    echoes: Echoes | None = None,
+    least_ms: int = 0,
 ) -> Settled | None:
     """Take one reading of a held job to its end: what changed is written at once, else the queue's entry is settled.
 
     Gives what the pump shall settle, None when a commit has settled it or somebody else holds the job by now.
-    What changed nothing is kept in `echoes`.
+    What changed nothing is kept in `echoes`. The job waits for at least `least_ms`, if it is read again at all.
     """
     for _ in range(TRIES):
         moved = _advance(services, held, reading, at)
+        if moved.delay_ms is not None and moved.delay_ms < least_ms:
+            moved = dataclasses.replace(moved, delay_ms=least_ms)
         if not _is_news(held, moved):
             if echoes is not None and isinstance(reading, Seen):
                 _keep(services, echoes, held, reading, log=moved.log, at=at)

@@ -1,6 +1,7 @@
 """The bridge on the course: its planner and its budget script as they are, its worker's round in virtual time."""
 
 import heapq
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -223,6 +224,7 @@ class Course:
                 pace_ms=self._pace_ms,
                 lifetimes=self._lifetimes,
                 lists=self.seen,
+                members=Counter(each.job.persona for each in self.live.values()) if self.lists else {},
                 watched=len(self.live),
             )
             plan = plan_requests(watches, scene)
