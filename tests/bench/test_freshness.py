@@ -8,6 +8,8 @@ from redis.asyncio import Redis
 from tests.bench.freshness import own_server, run_one
 from tests.bench.race import Result, Set, Style
 
+pytestmark = pytest.mark.timeout(300)  # seconds of arithmetic
+
 HAIR_S = 0.02  # of rounding
 
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from bridge.domain.budget import Grant, Heard, Limit, Purpose
-from bridge.store.budgets import Budgets
+from bridge.store.budgets import Ask, Budgets
 
 API = Limit(name="api", requests=60, window_s=60)
 SINGLE = [Purpose.SINGLE]
@@ -225,3 +226,53 @@ async def test_no_pattern_of_asking_passes_the_limit(
             await upstream.budgets.spend("x", API, heard=[upstream.said(request, allowed=allowed)])
         upstream.now += pause
     assert upstream.refused == 0
+
+
+async def asked(upstream: Upstream, wanted: int = 0, **more: Any) -> Grant:
+    """Ask for requests with all that an `Ask` can say."""
+    ask = Ask(account="x", limit=API, wanted=SINGLE * wanted, **more)
+    return (await upstream.budgets.spend_many([ask]))[0]
+
+
+async def test_no_more_are_in_flight_than_may_be(upstream: Upstream) -> None:
+    """An answer makes room; until one comes it is soon asked again, since the budget itself has more."""
+    first = await asked(upstream, 4, most_open=2)
+    assert (len(first.requests), first.wait_ms) == (2, 100)
+    assert (await asked(upstream, 4, most_open=2)).requests == ()
+    answered = await asked(upstream, 4, most_open=2, heard=[Heard(request=first.requests[0])])
+    assert len(answered.requests) == 1
+    assert (await asked(upstream)).wait_ms == 0  # nothing was asked for
+
+
+async def test_a_crowd_in_flight_does_not_shorten_the_wait_for_the_budget(upstream: Upstream) -> None:
+    """Once the burst is spent the pace is what counts."""
+    first = await asked(upstream, 60, most_open=6)
+    assert len(first.requests) == 6
+    assert first.wait_ms >= first.pace_ms > 100
+
+
+async def test_saved_requests_are_counted(upstream: Upstream) -> None:
+    """By callbacks that share a read, and by pages that show many jobs; spending nothing tells them too."""
+    await asked(upstream, heard=[Heard(shared=2, batched=99), Heard(batched=3)])
+    await asked(upstream, 1, heard=[Heard(shared=1)])
+    view = await upstream.budgets.view("x", API, now_ms=upstream.now)
+    assert (view.shared, view.batched) == (3, 102)
+
+
+async def test_a_turn_stays_until_another_plan_tells_it(upstream: Upstream) -> None:
+    """Who only tells of answers has none to tell."""
+    assert (await upstream.budgets.view("x", API, now_ms=upstream.now)).turn_ms == 0
+    await asked(upstream, 1, turn_ms=12_345)
+    await asked(upstream, heard=[Heard()])
+    assert (await upstream.budgets.view("x", API, now_ms=upstream.now)).turn_ms == 12_345
+    await asked(upstream, 1, turn_ms=0)
+    assert (await upstream.budgets.view("x", API, now_ms=upstream.now)).turn_ms == 0
+
+
+async def test_the_pace_is_shown_as_it_was_granted(upstream: Upstream) -> None:
+    """Before any request the documented one."""
+    assert (await upstream.budgets.view("x", API, now_ms=upstream.now)).pace_ms == 1000
+    grant = await asked(upstream, 6)
+    view = await upstream.budgets.view("x", API, now_ms=upstream.now)
+    assert view.pace_ms == pytest.approx(grant.pace_ms, abs=1)
+    assert grant.pace_ms > 1000  # a fifth is the client's
