@@ -10,7 +10,7 @@ from bridge.domain.ids import job_key
 from bridge.domain.news import Moment
 from bridge.domain.pages import note_page
 from bridge.domain.progress import quiet_until_ms
-from bridge.domain.reading import Broken, Limited, Observation, Seen, Timing, Unavailable
+from bridge.domain.reading import Broken, Limited, Observation, Refused, Seen, Timing, Unavailable
 from bridge.domain.runs import has_ended
 from bridge.providers.lists import Rows, RowSeen, read_row
 from bridge.providers.registry import KINDS
@@ -100,18 +100,17 @@ class PageReads:
             task.granted.id,
             answer.rate,
             answer.reading,
-            answered=not isinstance(answer.reading, Broken),
+            took_ms=answer.took_ms,
             batched=batched,
         )
 
     async def _take_refusal(
         self, task: PageTask, asked: Sequence[Held], answer: ListAnswer, at: Moment
     ) -> Sequence[Settled]:
-        """An outage or a limit meets each job that was asked for; a list that does not serve leaves them to themselves."""
+        """An outage, a limit, a refused key meet each job that was asked for; a list that does not serve leaves them alone."""
         reading = answer.reading
-        if isinstance(reading, Limited):
-            await self._tools.notes.quiet(asked[0].key[0], task.account, reading, at)
-        if isinstance(reading, Limited | Broken | Unavailable):
+        if isinstance(reading, Limited | Broken | Unavailable | Refused):
+            at = await self._tools.notes.note(task.account, task.health, asked[0], reading, at)
             settled = [await observe(self._services, each, reading, at) for each in asked]
             return [each for each in settled if each is not None]
         seen = note_page(
@@ -244,8 +243,9 @@ class PageReads:
             now_ms=self._services.clock_ms(),
             superseded=frozenset(job.superseded),
         )
-        answered = not isinstance(answer.reading, Broken)
-        self._tools.spending.hear(purse, grant.requests[0], answer.rate, answer.reading, answered=answered)
+        self._tools.spending.hear(
+            purse, grant.requests[0], answer.rate, answer.reading, took_ms=answer.took_ms
+        )
         return answer.reading.observation if isinstance(answer.reading, Seen) else None
 
 

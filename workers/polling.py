@@ -97,9 +97,8 @@ class Polling:
         self, shard: str, due: Sequence[DueJob], health: dict[str, AccountHealth]
     ) -> tuple[list[Task], list[Settled]]:
         planned = await self._planning.plan(shard, due)
-        for account, for_ms in planned.sleeping.items():
-            if for_ms >= LEAST_SLEEP_MS:
-                await self._services.store.poll.block(shard, account, for_ms=for_ms)
+        sleeping = {lane: for_ms for lane, for_ms in planned.sleeping.items() if for_ms >= LEAST_SLEEP_MS}
+        await self._services.store.poll.block_many(shard, sleeping)
         tasks: list[Task] = []
         for granted in planned.granted:
             if granted.request.list:

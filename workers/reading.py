@@ -8,7 +8,7 @@ import structlog
 from bridge.domain.cadence import OUTAGE_RETRY_S
 from bridge.domain.deadlines import is_live
 from bridge.domain.news import Moment
-from bridge.domain.reading import Broken, Forbidden, Reading, Refused, Seen
+from bridge.domain.reading import Forbidden, Reading, Refused, Seen
 from bridge.providers.registry import KINDS
 from bridge.services.echoes import Echoes
 from bridge.services.planning import Granted
@@ -95,7 +95,7 @@ class SingleReads:
             task.granted.id,
             answer.rate,
             answer.reading,
-            answered=not isinstance(answer.reading, Broken) or answer.rate.remaining is not None,
+            took_ms=answer.took_ms,
             shared=max(0, callbacks - 1),
         )
 

@@ -100,8 +100,12 @@ class Planning:
                 log.warning("poll.account_unusable", account=job.account, error=type(error).__name__)
                 waiting.append((job, UNUSABLE_MS))
         lessons = await self._load_lessons(due)
+        crowded = {purse.account for purse in purses} & self._scarce.keys()
+        sizes = await self._services.store.poll.sizes(shard, sorted(crowded))
         rounds = [
-            await self._plan_account(shard, purse, jobs, lessons.get(purse.account, Lessons()))
+            self._plan_account(
+                purse, jobs, lessons.get(purse.account, Lessons()), sizes.get(purse.account, len(jobs))
+            )
             for purse, jobs in purses.items()
         ]
         grants = await self._spending.ask(
@@ -142,15 +146,11 @@ class Planning:
             await self._evidence.fold(account, lessons[account])
         return lessons
 
-    async def _plan_account(
-        self, shard: str, purse: Purse, jobs: Sequence[DueJob], lessons: Lessons
-    ) -> _Round:
+    def _plan_account(self, purse: Purse, jobs: Sequence[DueJob], lessons: Lessons, watched: int) -> _Round:
         now_ms = self._services.clock_ms()
         untried: set[str] = set()
         watches = [self._watch(job, lessons, untried, now_ms) for job in jobs]
         listed = {watch.list for watch in watches if watch.list}
-        scarce = purse.account in self._scarce
-        watched = await self._services.store.poll.size(shard, purse.account) if scarce else len(jobs)
         scene = Scene(
             now_ms=now_ms,
             pace_ms=self._scarce.get(purse.account, 0.0),

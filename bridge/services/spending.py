@@ -9,7 +9,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from bridge.domain.budget import Grant, Heard, Limit, Purpose
-from bridge.domain.reading import Limited, RateSeen
+from bridge.domain.reading import Broken, Limited, RateSeen
 from bridge.providers.registry import KINDS
 from bridge.services.budgets import plan_limit
 from bridge.services.context import Services
@@ -17,7 +17,8 @@ from bridge.services.logins import Logins
 from bridge.store.budgets import MOST_OPEN, Ask
 
 TELL_S = 0.02  # what answers say is gathered for so long, unless a request is asked for sooner
-FEW_OPEN = 2  # requests in flight of an account whose upstream did not answer the last one
+FEW_OPEN = 2  # requests in flight of an account whose upstream let the last one hang
+HANGS_MS = 5_000  # without an answer
 
 log = structlog.get_logger()
 
@@ -73,12 +74,13 @@ class Spending:
         rate: RateSeen,
         reading: object,
         *,
-        answered: bool,
+        took_ms: int,
         shared: int = 0,
         batched: int = 0,
     ) -> None:
-        """Note what the answer to a request said; `answered` is False where there was none."""
-        (self._silent.discard if answered else self._silent.add)(purse.account)
+        """Note what the answer to a request said, and whether the upstream hangs."""
+        hangs = isinstance(reading, Broken) and took_ms >= HANGS_MS
+        (self._silent.add if hangs else self._silent.discard)(purse.account)
         quiet_ms = reading.until_ms if isinstance(reading, Limited) else None
         self._heard[purse].append(
             Heard(

@@ -5,7 +5,7 @@ its lease as score; who settles must show the lease's token, so that a late work
 Redis's.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from bridge.store import keys
 from bridge.store.keys import Queue
-from bridge.store.scripts import SCRIPTS, Bytes, Call, run
+from bridge.store.scripts import SCRIPTS, Bytes, Call, run, run_many
 
 SETTLE_STEP = 1000  # items a call: Lua's unpack has a limit, and other scripts wait meanwhile
 UNBLOCK_STEP = 1000
@@ -158,8 +158,14 @@ class Lanes:
 
     async def block(self, shard: str, lane: str, *, for_ms: int) -> int:
         """Put a whole lane to sleep; give the ms until which it sleeps, later where it already slept for longer."""
+        return (await self.block_many(shard, {lane: for_ms}))[lane]
+
+    async def block_many(self, shard: str, lanes: Mapping[str, int]) -> Mapping[str, int]:
+        """Put lanes to sleep for so many ms each, in one round trip; see `block`."""
         head = self._head(shard)[:2]
-        return int(await run(self.redis, Call(SCRIPTS["block_v1"], head, (lane, for_ms))))
+        calls = [Call(SCRIPTS["block_v1"], head, (lane, for_ms)) for lane, for_ms in lanes.items()]
+        answers = await run_many(self.redis, calls) if calls else []
+        return {lane: int(until) for lane, until in zip(lanes, answers, strict=True)}
 
     async def unblock(self, shard: str, lane: str, *, due_all: bool) -> int:
         """Wake a lane; with `due_all` every waiting item is due now, in steps. Give how many were made due."""
@@ -177,7 +183,16 @@ class Lanes:
 
     async def size(self, shard: str, lane: str) -> int:
         """Count a lane's items, in flight or waiting."""
-        return int(await self.redis.zcard(keys.lane(shard, self.queue, lane)))
+        return (await self.sizes(shard, (lane,)))[lane]
+
+    async def sizes(self, shard: str, lanes: Collection[str]) -> Mapping[str, int]:
+        """Count the items of several lanes in one round trip."""
+        if not lanes:
+            return {}
+        pipe = self.redis.pipeline(transaction=False)
+        for lane in lanes:
+            pipe.zcard(keys.lane(shard, self.queue, lane))
+        return dict(zip(lanes, map(int, await pipe.execute()), strict=True))
 
     async def blocked(self, shard: str, lanes: Sequence[str]) -> Mapping[str, int]:
         """Give the ms until which each of these lanes sleeps, for those with a gate."""

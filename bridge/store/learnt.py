@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError
 
 from bridge.domain.lifetimes import LifeTable
 from bridge.domain.pages import ListSeen
@@ -70,7 +71,11 @@ class Learnt:
         pipe = self._redis.pipeline(transaction=False)
         pipe.hset(self._place(account), name, value)  # type: ignore[arg-type]  # bytes are values too
         pipe.pexpire(self._place(account), KEPT_MS)
-        await pipe.execute()
+        kept, _ = await pipe.execute(raise_on_error=False)
+        if isinstance(kept, OutOfMemoryError):  # a full store goes on without it: it can be learnt again
+            return
+        if isinstance(kept, Exception):
+            raise kept
 
     def _place(self, account: str) -> str:
         return keys.learnt(self._shard_of(account), account)
