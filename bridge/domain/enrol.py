@@ -1,6 +1,6 @@
 """Take a registration into a job's record: a new job, a new callback, or new fields of a live one. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -66,11 +66,38 @@ def find_repeated(job: Job, fingerprint: bytes, *, once: bool) -> Callback | Non
     return None
 
 
-def enrol(job: Job, callback: Callback, *, now_ms: int, clock: str, retried: Mapping[str, str]) -> Enrolled:
+def find_unanswered(job: Job, callback: Callback, held: Collection[str]) -> Callback | None:
+    """Find the callback that ended before its registration was answered: the same registration again means it.
+
+    `held` are the callbacks whose first delivery still waits for that answer.
+    """
+    wanted = (callback.fingerprint, True, "any")
+    if (callback.once, callback.expect) != wanted[1:]:
+        return None  # asks for more than the ending that waits
+    for each in job.callbacks:
+        meant = (each.fingerprint, each.once, each.expect) == wanted
+        if meant and each.id in held and each.state is CallbackState.ENDED:
+            return each
+    return None
+
+
+def enrol(
+    job: Job,
+    callback: Callback,
+    *,
+    now_ms: int,
+    clock: str,
+    retried: Mapping[str, str],
+    held: Collection[str] = (),
+) -> Enrolled:
     """Add a callback, or give its fields to the live one for the same URL.
 
-    `retried` maps items to their successors: the callback then means the run that those start.
+    `retried` maps items to their successors: the callback then means the run that those start. `held`: see
+    `find_unanswered`.
     """
+    unanswered = None if retried else find_unanswered(job, callback, held)
+    if unanswered is not None:
+        return _repeat(job, unanswered, callback, hasten=False)
     known = find_repeated(job, callback.fingerprint, once=callback.once)
     idle = not any(is_live(each) for each in job.callbacks)
     settled = job.state is not JobState.WATCHING
@@ -147,14 +174,15 @@ def _begin_retry(job: Job, retry: Retry, *, now_ms: int, clock: str) -> Job:
 
 
 def _repeat(job: Job, known: Callback, new: Callback, *, hasten: bool) -> Enrolled:
-    """Keep a live callback's identity and what it was told; take everything else from the repetition."""
+    """Keep a callback's identity, state and what it was told; take everything else from the repetition."""
     meant = max(known.from_run, new.from_run) if new.from_run or new.expect == known.expect else 0
     merged = replace(
         new,
         id=known.id,
         created_ms=known.created_ms,
         url=known.url,
-        state=CallbackState.WATCHING,
+        state=known.state,
+        closed_ms=known.closed_ms,
         expires_ms=max(known.expires_ms, new.expires_ms),
         from_run=meant,
         timed_out_run=known.timed_out_run,

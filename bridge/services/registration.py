@@ -1,10 +1,12 @@
 """Registering: a job, its callback and its first read are written in one step, and on disk before the answer."""
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bridge.domain.deadlines import is_live
 from bridge.domain.enrol import CALLBACKS_PER_JOB, Enrolled, TooManyCallbacks, enrol, new_job
 from bridge.domain.ids import callback_id, job_key
 from bridge.domain.job import Callback, CallbackState, Job
@@ -27,7 +29,8 @@ from bridge.services.drafts import Draft
 from bridge.store import keys
 from bridge.store.accounts import Account
 from bridge.store.commit import StoreFull, StoreNotDurable
-from bridge.store.records import Loaded
+from bridge.store.idempotency import DAY_MS
+from bridge.store.records import Loaded, Wanted
 
 TRIES = 20
 HOLD_MS = 15_000  # longer than a slow disk may delay the answer
@@ -37,7 +40,10 @@ JOBS_PER_ACCOUNT = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One job of one request, checked. `retried` are (original item, new item) of a `failed_only` regeneration."""
+    """One job of one request, checked. `retried` are (original item, new item) of a `failed_only` regeneration.
+
+    `request` names the request, where its client does (Idempotency-Key): for a day it means one callback.
+    """
 
     kind: str
     job_id: str
@@ -53,6 +59,7 @@ class Order:
     payload: str = "full"
     retried: tuple[tuple[str, str], ...] = ()
     account: str | None = None
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +134,9 @@ async def _draft(
             persona=order.persona_id,
         )
     )
-    enrolled = _enrol(services, job, callback_id(key, services.dice), order, now_ms=draft.now_ms)
+    held = await _load_held(services, job)
+    identifier = _choose_id(services, job, key, order, now_ms=draft.now_ms)
+    enrolled = _enrol(services, job, identifier, order, now_ms=draft.now_ms, held=held)
     _write(draft, key, enrolled, loaded)
     draft.unindex_dropped(job, enrolled.job)
     due = await services.store.poll.due_of(draft.shard, account.id, key) if enrolled.updated else draft.now_ms
@@ -139,23 +148,47 @@ async def _draft(
     )
 
 
-def _enrol(services: Services, job: Job, identifier: str, order: Order, *, now_ms: int) -> Enrolled:
+async def _load_held(services: Services, job: Job) -> Collection[str]:
+    """Load which ended callbacks have not been heard, since their registration has no answer yet."""
+    closed = [each.id for each in job.callbacks if each.state is CallbackState.ENDED]
+    return (await services.store.load_many(Wanted(holds=closed))).holds if closed else ()
+
+
+def _choose_id(services: Services, job: Job, key: str, order: Order, *, now_ms: int) -> str:
+    """Choose a callback's id: a random one, or the one that the same request would have had before."""
+    if not order.request:
+        return callback_id(key, services.dice)
+    text = f"{order.request}\0{order.url.text}".encode()
+    identifier = callback_id(key, lambda size: hashlib.blake2b(text, digest_size=size).digest())
+    known = next((each for each in job.callbacks if each.id == identifier), None)
+    fresh = known is None or now_ms - known.created_ms < DAY_MS
+    return identifier if fresh else callback_id(key, services.dice)
+
+
+def _enrol(
+    services: Services, job: Job, identifier: str, order: Order, *, now_ms: int, held: Collection[str]
+) -> Enrolled:
     """Take an order into a job's record, under this id or the one that it repeats."""
+    for known in job.callbacks:
+        if known.id == identifier and not is_live(known):  # the same request again, long after its end
+            return Enrolled(job=job, callback=known, updated=True, hasten=False)
     callback = _callback(services, identifier, order, now_ms=now_ms)
     clock = str(KINDS[order.kind].clock)
     try:
-        enrolled = enrol(job, callback, now_ms=now_ms, clock=clock, retried=dict(order.retried))
+        enrolled = enrol(job, callback, now_ms=now_ms, clock=clock, retried=dict(order.retried), held=held)
     except TooManyCallbacks:
         raise RateLimited(60, f"this job has {CALLBACKS_PER_JOB} live callbacks: delete some first") from None
     if enrolled.callback.id == identifier:
         return enrolled
     # Sealed values open only with the id they were sealed with, and a repetition keeps the id it had.
-    return _enrol(services, job, enrolled.callback.id, order, now_ms=now_ms)
+    callback = _callback(services, enrolled.callback.id, order, now_ms=now_ms)
+    return enrol(job, callback, now_ms=now_ms, clock=clock, retried=dict(order.retried), held=held)
 
 
 def _write(draft: Draft, key: str, enrolled: Enrolled, loaded: Loaded[Job] | None) -> None:
     draft.put_job(key, enrolled.job, loaded)
-    draft.poll_at(key, enrolled.job, 0, how="sooner" if enrolled.hasten or loaded is None else "absent")
+    if is_live(enrolled.callback):
+        draft.poll_at(key, enrolled.job, 0, how="sooner" if enrolled.hasten or loaded is None else "absent")
     if not enrolled.updated:
         draft.index_callback(enrolled.job, enrolled.callback)
         draft.hold(enrolled.callback, HOLD_MS)

@@ -44,6 +44,17 @@ async def test_fifty_at_once_make_one_callback(api: Client) -> None:
     assert len((await api.call("GET", "/v1/callbacks"))[1]["data"]) == 1
 
 
+async def test_a_request_whose_process_died_makes_no_second_callback(api: Client) -> None:
+    """Registered, but the answer neither kept nor sent: the same request finds its callback, even one that is over."""
+    _, first = await api.call("POST", "/v1/callbacks", json=FIELDS, headers=HEADERS)
+    await api.services.store.idempotency.abandon("prj_default", "k-1")
+    await api.call("DELETE", f"/v1/callbacks/{first['id']}")
+    status, again = await api.call("POST", "/v1/callbacks", json=FIELDS, headers=HEADERS)
+    assert (status, again["id"], again["state"]) == (200, first["id"], "cancelled")
+    status, other = await api.call("POST", "/v1/callbacks", json=FIELDS, headers=BEARER)
+    assert (status, other["state"]) == (201, "watching")
+
+
 async def test_keys_are_apart_by_project_and_bounded(api: Client) -> None:
     """Another project's key is another key."""
     await api.call("POST", "/v1/callbacks", json=FIELDS, headers=HEADERS)

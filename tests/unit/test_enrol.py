@@ -1,9 +1,19 @@
 """What a registration does to a job's record: new, repeated, one too many."""
 
+from typing import Any
+
 import pytest
+from msgspec.structs import replace
 
 from bridge.domain.deadlines import is_live
-from bridge.domain.enrol import CALLBACKS_PER_JOB, CLOSED_KEPT, TooManyCallbacks, find_repeated, read_retry
+from bridge.domain.enrol import (
+    CALLBACKS_PER_JOB,
+    CLOSED_KEPT,
+    TooManyCallbacks,
+    enrol,
+    find_repeated,
+    read_retry,
+)
 from bridge.domain.job import CallbackState, JobState
 from tests.unit.progress_watch import DAY_MS, START_MS, Watch, simple
 
@@ -52,6 +62,35 @@ def test_a_closed_callback_is_not_revived() -> None:
     assert second.callback.id != first
     watch.read(simple("completed"))
     assert watch.heard(second.callback.id) == ["completed"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "means_the_first"),
+    [
+        ({}, True),
+        ({"once": False}, False),  # wants more than the ending that waits
+        ({"expect": "new_run"}, False),  # wants another ending
+        ({"fingerprint": b"another URL"}, False),
+    ],
+)
+def test_a_registration_whose_answer_was_lost_is_repeated_after_its_end(
+    fields: dict[str, Any],
+    means_the_first: bool,  # noqa: FBT001  # a column of the table
+) -> None:
+    """Its one delivery still waits for the answer: the repetition gets that, and not a second one."""
+    watch = Watch()
+    first = watch.register(URL)
+    watch.read(simple("completed"))
+    again = replace(
+        watch.callback(first), id="cb_2", state=CallbackState.WATCHING, metadata={"n": 2}, **fields
+    )
+    enrolled = enrol(watch.record, again, now_ms=watch.now_ms, clock="registration", retried={}, held={first})
+    assert enrolled.updated == means_the_first
+    assert (enrolled.callback.id == first) == means_the_first
+    assert is_live(enrolled.callback) != means_the_first
+    assert enrolled.callback.metadata == {"n": 2}
+    answered = enrol(watch.record, again, now_ms=watch.now_ms, clock="registration", retried={})
+    assert not answered.updated
 
 
 def test_one_call_asked_for_after_the_end_was_heard_is_a_callback_of_its_own() -> None:
