@@ -8,7 +8,7 @@ from aiohttp import web
 from redis.exceptions import RedisError
 
 from bridge.api.fields import CallbackBody
-from bridge.api.idempotency import Answered, answer_once, read_key
+from bridge.api.idempotency import Answered, answer_once, name_request
 from bridge.api.intake import CallbackRequest, read_callback_request
 from bridge.api.orders import plan_orders
 from bridge.api.replies import to_json
@@ -45,7 +45,8 @@ async def create_callback(call: Call) -> web.StreamResponse:
     async def work() -> Answered:
         if request.verify:
             await _verify(call, orders)
-        named = [replace(order, request=read_key(call) or "") for order in orders]
+        name = await name_request(call)
+        named = [replace(order, request=name) for order in orders]
         registered.extend(await registration.register(call.services, call.project, named))
         call.api.metrics.count_registrations(request.jobs.kind, len(registered))
         return _answer(request, registered)

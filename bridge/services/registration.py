@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.domain.deadlines import is_live
-from bridge.domain.enrol import CALLBACKS_PER_JOB, Enrolled, TooManyCallbacks, enrol, new_job
+from bridge.domain.enrol import CALLBACKS_PER_JOB, Enrolled, TooManyCallbacks, enrol, list_told, new_job
 from bridge.domain.ids import callback_id, job_key
 from bridge.domain.job import Callback, CallbackState, Job
 from bridge.domain.reading import Broken, Forbidden, Missing, Refused, Seen
@@ -42,7 +42,7 @@ JOBS_PER_ACCOUNT = 100_000
 class Order:
     """One job of one request, checked. `retried` are (original item, new item) of a `failed_only` regeneration.
 
-    `request` names the request, where its client does (Idempotency-Key): for a day it means one callback.
+    `request` names the whole request, where its client does so (Idempotency-Key): for a day it means one callback.
     """
 
     kind: str
@@ -134,10 +134,10 @@ async def _draft(
             persona=order.persona_id,
         )
     )
-    held = await _load_held(services, job)
+    held = await _load_held(services, job, order)
     identifier = _choose_id(services, job, key, order, now_ms=draft.now_ms)
     enrolled = _enrol(services, job, identifier, order, now_ms=draft.now_ms, held=held)
-    _write(draft, key, enrolled, loaded)
+    _write(draft, key, enrolled, loaded, held)
     draft.unindex_dropped(job, enrolled.job)
     due = await services.store.poll.due_of(draft.shard, account.id, key) if enrolled.updated else draft.now_ms
     return Registered(
@@ -148,30 +148,35 @@ async def _draft(
     )
 
 
-async def _load_held(services: Services, job: Job) -> Collection[str]:
-    """Load which ended callbacks have not been heard, since their registration has no answer yet."""
-    closed = [each.id for each in job.callbacks if each.state is CallbackState.ENDED]
-    return (await services.store.load_many(Wanted(holds=closed))).holds if closed else ()
+async def _load_held(services: Services, job: Job, order: Order) -> Collection[str]:
+    """Load which callbacks for this URL have ended but wait for their registration's answer; seldom there are any."""
+    told = list_told(job, services.store.vault.fingerprint(order.url.text))
+    return (await services.store.load_many(Wanted(holds=[each.id for each in told]))).holds if told else ()
 
 
 def _choose_id(services: Services, job: Job, key: str, order: Order, *, now_ms: int) -> str:
-    """Choose a callback's id: a random one, or the one that the same request would have had before."""
+    """Choose a callback's id: a random one, or the one that the same request gave it before."""
     if not order.request:
         return callback_id(key, services.dice)
-    text = f"{order.request}\0{order.url.text}".encode()
+    text = f"{order.request} {order.url.text}".encode()
     identifier = callback_id(key, lambda size: hashlib.blake2b(text, digest_size=size).digest())
-    known = next((each for each in job.callbacks if each.id == identifier), None)
-    fresh = known is None or now_ms - known.created_ms < DAY_MS
-    return identifier if fresh else callback_id(key, services.dice)
+    known = _find(job, identifier)
+    return (
+        identifier if known is None or now_ms - known.created_ms < DAY_MS else callback_id(key, services.dice)
+    )
+
+
+def _find(job: Job, identifier: str) -> Callback | None:
+    return next((each for each in job.callbacks if each.id == identifier), None)
 
 
 def _enrol(
     services: Services, job: Job, identifier: str, order: Order, *, now_ms: int, held: Collection[str]
 ) -> Enrolled:
     """Take an order into a job's record, under this id or the one that it repeats."""
-    for known in job.callbacks:
-        if known.id == identifier and not is_live(known):  # the same request again, long after its end
-            return Enrolled(job=job, callback=known, updated=True, hasten=False)
+    known = _find(job, identifier)
+    if known is not None:  # the same request again, however long ago and whatever became of its callback
+        return Enrolled(job=job, callback=known, updated=True, hasten=False)
     callback = _callback(services, identifier, order, now_ms=now_ms)
     clock = str(KINDS[order.kind].clock)
     try:
@@ -185,12 +190,15 @@ def _enrol(
     return enrol(job, callback, now_ms=now_ms, clock=clock, retried=dict(order.retried), held=held)
 
 
-def _write(draft: Draft, key: str, enrolled: Enrolled, loaded: Loaded[Job] | None) -> None:
+def _write(
+    draft: Draft, key: str, enrolled: Enrolled, loaded: Loaded[Job] | None, held: Collection[str]
+) -> None:
     draft.put_job(key, enrolled.job, loaded)
     if is_live(enrolled.callback):
         draft.poll_at(key, enrolled.job, 0, how="sooner" if enrolled.hasten or loaded is None else "absent")
     if not enrolled.updated:
         draft.index_callback(enrolled.job, enrolled.callback)
+    if not enrolled.updated or enrolled.callback.id in held:
         draft.hold(enrolled.callback, HOLD_MS)
 
 
