@@ -41,7 +41,7 @@ SEED ?= $(shell date +%s)
 soak: $(DEV_STAMP)
 	@echo 'seed $(SEED), $(ROUNDS) rounds'
 	REELBRIDGE_SOAK_ROUNDS=$(ROUNDS) REELBRIDGE_SOAK_SEED=$(SEED) \
-		$(BIN)/pytest -x -s tests/e2e/test_crash.py tests/e2e/test_durability.py
+		$(BIN)/pytest -x -s tests/e2e/crash
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .
