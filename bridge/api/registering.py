@@ -16,10 +16,9 @@ from bridge.api.routing import Call, Routes
 from bridge.api.shapes import CallbackGroup, CallbackShape
 from bridge.api.views import view_callback
 from bridge.log import get_logger
-from bridge.services import registration
-from bridge.services.registration import Order, Registered
+from bridge.services import registration, verification
+from bridge.services.registration import Registered
 
-VERIFIED_AT_ONCE = 10
 log = get_logger("bridge.api")
 ROUTES = Routes("Callbacks")
 
@@ -44,7 +43,7 @@ async def create_callback(call: Call) -> web.StreamResponse:
 
     async def work() -> Answered:
         if request.verify:
-            await _verify(call, orders)
+            await verification.verify(call.services, call.project, orders)
         name = await name_request(call)
         named = [replace(order, request=name) for order in orders]
         registered.extend(await registration.register(call.services, call.project, named))
@@ -83,12 +82,6 @@ async def _release(call: Call, callbacks: Sequence[str]) -> None:
     except (RedisError, OSError) as error:
         # The answer is out, nothing can be told to the client; the hold ends by itself.
         log.warning("api.release_failed", callbacks=len(callbacks), error=type(error).__name__)
-
-
-async def _verify(call: Call, orders: Sequence[Order]) -> None:
-    for start in range(0, len(orders), VERIFIED_AT_ONCE):
-        page = orders[start : start + VERIFIED_AT_ONCE]
-        await asyncio.gather(*(registration.verify(call.services, call.project, order) for order in page))
 
 
 def _answer(request: CallbackRequest, registered: Sequence[Registered]) -> Answered:

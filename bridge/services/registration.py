@@ -10,19 +10,8 @@ from bridge.domain.deadlines import is_live
 from bridge.domain.enrol import CALLBACKS_PER_JOB, Enrolled, TooManyCallbacks, enrol, list_told, new_job
 from bridge.domain.ids import callback_id, job_key
 from bridge.domain.job import Callback, CallbackState, Job
-from bridge.domain.reading import Broken, Forbidden, Missing, Refused, Seen
 from bridge.domain.url_policy import CheckedUrl
-from bridge.errors import (
-    Conflict,
-    NotFound,
-    RateLimited,
-    Unauthorized,
-    Unavailable,
-    ValidationFailed,
-)
-from bridge.errors import (
-    Forbidden as NotAllowed,
-)
+from bridge.errors import Conflict, RateLimited, Unavailable, ValidationFailed
 from bridge.providers.registry import KINDS
 from bridge.services.context import Services, lasts_ms
 from bridge.services.drafts import Draft
@@ -231,35 +220,6 @@ def _callback(services: Services, identifier: str, order: Order, *, now_ms: int)
         timeout_s=order.timeout_s,
         expires_ms=now_ms + lasts_ms(services, order.kind, once=order.once, timeout_s=order.timeout_s),
     )
-
-
-async def verify(services: Services, project: str, order: Order) -> None:
-    """Read the job once before it is registered: NotFound, Unauthorized, Forbidden or Unavailable say what is wrong."""
-    account = await find_account(services, project, order)
-    answer = await services.upstream.read(
-        await services.login(account), KINDS[order.kind], order.job_id, now_ms=services.clock_ms()
-    )
-    match answer.reading:
-        case Seen():
-            return
-        case Missing():
-            raise NotFound(f"{KINDS[order.kind].provider} knows no {order.kind} {order.job_id}: check the id")
-        case Refused():
-            raise Unauthorized(
-                f"{KINDS[order.kind].provider} refuses the account's key: replace it with PUT /v1/accounts/{account.id}/credential"
-            )
-        case Forbidden():
-            raise NotAllowed(
-                f"the account's key may not read a {order.kind}: give it the scope that reads them"
-            )
-        case Broken(reason=reason):
-            raise Unavailable(
-                f"verify: {KINDS[order.kind].provider} could not be read ({reason}); try again, or register without verify"
-            )
-        case _:
-            raise Unavailable(
-                "verify: the provider gave no usable answer; try again, or register without verify"
-            )
 
 
 async def answered(services: Services, callback_ids: Sequence[str]) -> None:
