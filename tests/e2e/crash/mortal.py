@@ -120,7 +120,7 @@ class Service:
         self.kills.append(Kill(victim=victim, began=began, ended=time.time()))
         return len(pids)
 
-    async def wait_ready(self, *, within_s: float = 30.0) -> None:
+    async def wait_ready(self, *, within_s: float = 60.0) -> None:
         """Wait until the API answers, its store behind it, and a worker runs."""
 
         async def ready() -> bool:

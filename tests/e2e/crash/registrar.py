@@ -134,11 +134,11 @@ async def _for_each(
     *,
     at_once: int,
 ) -> None:
-    waiting = list(plans)[::-1]
+    waiting = iter(plans)
 
     async def go_on(session: aiohttp.ClientSession) -> None:
-        while waiting:
-            await work(session, waiting.pop())
+        for plan in waiting:  # whoever is free takes the next
+            await work(session, plan)
 
     timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as group:
