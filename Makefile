@@ -14,12 +14,13 @@ RUNTIME_STAMP := $(VENV)/.runtime-$(RUNTIME_STATE)
 DEV_STAMP := $(VENV)/.dev-$(DEV_STATE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format lock clean
+.PHONY: help setup run test soak lint format lock clean
 
 help:
 	@echo 'make run     set up and start reelbridge (Ctrl-C ends it)'
 	@echo 'make setup   set up only; leaves $(BIN)/reelbridge'
 	@echo 'make test    set up and pass all checks and tests'
+	@echo 'make soak    kill it again and again: ROUNDS=10 SEED=1'
 	@echo 'make lint    the checks alone'
 	@echo 'make format  lay the code out'
 	@echo 'make lock    pin the dependencies anew'
@@ -32,6 +33,15 @@ run: setup
 
 test: lint
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+# The same tests as in `make test`, longer: every round kills worker, API, store, `up` and all of them once.
+ROUNDS ?= 10
+SEED ?= $(shell date +%s)
+
+soak: $(DEV_STAMP)
+	@echo 'seed $(SEED), $(ROUNDS) rounds'
+	REELBRIDGE_SOAK_ROUNDS=$(ROUNDS) REELBRIDGE_SOAK_SEED=$(SEED) \
+		$(BIN)/pytest -x -s tests/e2e/crash
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

@@ -42,6 +42,12 @@ def read_key(call: Call) -> str | None:
     return key or None
 
 
+async def name_request(call: Call) -> str:
+    """Give a name that only the same request under the same key has; empty without a key."""
+    key = read_key(call)
+    return "" if key is None else hashlib.sha256(await _fingerprint(call) + key.encode()).hexdigest()
+
+
 async def answer_once(call: Call, work: Callable[[], Awaitable[Answered]]) -> Outcome:
     """Do the work, unless its key has an answer; Conflict for another request under the same key."""
     key = read_key(call)

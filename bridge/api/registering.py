@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from aiohttp import web
 from redis.exceptions import RedisError
 
 from bridge.api.fields import CallbackBody
-from bridge.api.idempotency import Answered, answer_once
+from bridge.api.idempotency import Answered, answer_once, name_request
 from bridge.api.intake import CallbackRequest, read_callback_request
 from bridge.api.orders import plan_orders
 from bridge.api.replies import to_json
@@ -15,10 +16,9 @@ from bridge.api.routing import Call, Routes
 from bridge.api.shapes import CallbackGroup, CallbackShape
 from bridge.api.views import view_callback
 from bridge.log import get_logger
-from bridge.services import registration
-from bridge.services.registration import Order, Registered
+from bridge.services import registration, verification
+from bridge.services.registration import Registered
 
-VERIFIED_AT_ONCE = 10
 log = get_logger("bridge.api")
 ROUTES = Routes("Callbacks")
 
@@ -43,8 +43,10 @@ async def create_callback(call: Call) -> web.StreamResponse:
 
     async def work() -> Answered:
         if request.verify:
-            await _verify(call, orders)
-        registered.extend(await registration.register(call.services, call.project, orders))
+            await verification.verify(call.services, call.project, orders)
+        name = await name_request(call)
+        named = [replace(order, request=name) for order in orders]
+        registered.extend(await registration.register(call.services, call.project, named))
         call.api.metrics.count_registrations(request.jobs.kind, len(registered))
         return _answer(request, registered)
 
@@ -57,34 +59,29 @@ async def create_callback(call: Call) -> web.StreamResponse:
         response.headers["Location"] = call.link(answer.location)
     if outcome.repeated:
         response.headers["Idempotent-Replayed"] = "true"
-    await _send(call, response, [each.callback.id for each in registered if not each.updated])
+    # An updated one may be the repeat of a request whose answer was lost, and its first delivery still waits.
+    await _send(call, response, [each.callback.id for each in registered])
     return response
 
 
-async def _send(call: Call, response: web.Response, fresh: Sequence[str]) -> None:
+async def _send(call: Call, response: web.Response, callbacks: Sequence[str]) -> None:
     """Flush the answer, then let first deliveries go, also when the client hung up or the process is told to stop."""
     try:
         await response.prepare(call.request)
         await response.write_eof()
     except ConnectionError:
-        log.info("api.client_gone", callbacks=len(fresh))  # aiohttp notices by itself and closes
+        log.info("api.client_gone", callbacks=len(callbacks))  # aiohttp notices by itself and closes
     finally:
-        if fresh:
-            await asyncio.shield(_release(call, fresh))
+        if callbacks:
+            await asyncio.shield(_release(call, callbacks))
 
 
-async def _release(call: Call, fresh: Sequence[str]) -> None:
+async def _release(call: Call, callbacks: Sequence[str]) -> None:
     try:
-        await registration.answered(call.services, fresh)
+        await registration.answered(call.services, callbacks)
     except (RedisError, OSError) as error:
         # The answer is out, nothing can be told to the client; the hold ends by itself.
-        log.warning("api.release_failed", callbacks=len(fresh), error=type(error).__name__)
-
-
-async def _verify(call: Call, orders: Sequence[Order]) -> None:
-    for start in range(0, len(orders), VERIFIED_AT_ONCE):
-        page = orders[start : start + VERIFIED_AT_ONCE]
-        await asyncio.gather(*(registration.verify(call.services, call.project, order) for order in page))
+        log.warning("api.release_failed", callbacks=len(callbacks), error=type(error).__name__)
 
 
 def _answer(request: CallbackRequest, registered: Sequence[Registered]) -> Answered:

@@ -1,6 +1,6 @@
 """Take a registration into a job's record: a new job, a new callback, or new fields of a live one. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -12,6 +12,7 @@ from bridge.domain.runs import GONE, has_ended, start_clock, start_run
 CALLBACKS_PER_JOB = 100
 # A closed callback's deliveries may still be on their way, and need its URL: all that can close at once are kept.
 CLOSED_KEPT = 2 * CALLBACKS_PER_JOB
+TOLD = (CallbackState.ENDED, CallbackState.TIMED_OUT)
 
 
 class TooManyCallbacks(ValueError):
@@ -75,26 +76,60 @@ def find_repeated(job: Job, fingerprint: bytes, *, once: bool) -> Callback | Non
     return None
 
 
-def enrol(job: Job, callback: Callback, *, now_ms: int, clock: str, retried: Mapping[str, str]) -> Enrolled:
-    """Add a callback, or give its fields to the live one for the same URL.
+def list_told(job: Job, fingerprint: bytes) -> tuple[Callback, ...]:
+    """List the callbacks for one URL that were told their end, or are about to be."""
+    return tuple(each for each in job.callbacks if each.state in TOLD and each.fingerprint == fingerprint)
 
-    `retried` maps items to their successors: the callback then means the run that those start.
+
+def find_unanswered(job: Job, callback: Callback, held: Collection[str]) -> Callback | None:
+    """Find the callback that ended before its registration was answered: the same registration again means it.
+
+    `held` are the callbacks to which nothing is sent as long as that answer is awaited. None for a registration that
+    asks for something else than the ending which waits.
+    """
+    wanted = (True, callback.expect, callback.events)
+    for each in list_told(job, callback.fingerprint) if callback.once else ():
+        same = (each.once, each.expect, each.events) == wanted and callback.from_run in (0, each.from_run)
+        if same and each.id in held:
+            return each
+    return None
+
+
+def enrol(
+    job: Job,
+    callback: Callback,
+    *,
+    now_ms: int,
+    clock: str,
+    retried: Mapping[str, str],
+    held: Collection[str] = (),
+) -> Enrolled:
+    """Add a callback, or give its fields to the one that it repeats: the live one for the same URL, or an unanswered one.
+
+    `retried` maps items to their successors: the callback then means the run that those start. `held`: see
+    `find_unanswered`.
     """
     known = find_repeated(job, callback.fingerprint, once=callback.once)
     idle = not any(is_live(each) for each in job.callbacks)
     settled = job.state is not JobState.WATCHING
     retry = read_retry(retried)
+    begun = _begin_retry(job, retry, now_ms=now_ms, clock=clock)
+    callback = _mean_retry(begun, callback, retry, retried)
+    if known is None and (unanswered := find_unanswered(begun, callback, held)) is not None:
+        return _repeat(begun, unanswered, callback, hasten=False)
     if known is None or retry.awaited:
-        job = _begin_retry(job, retry, now_ms=now_ms, clock=clock)
-        job = _reopen(job, now_ms=now_ms, clock=clock)
-    if retry.awaited:
-        callback = replace(callback, from_run=job.run)
-    elif retried:  # the same ids again: no more is known than that another run is meant
-        callback = replace(callback, expect="new_run")
+        job = _reopen(begun, now_ms=now_ms, clock=clock)
     if known is not None:
         return _repeat(job, known, callback, hasten=bool(retried))
     job = _add(job, callback, now_ms=now_ms)
     return Enrolled(job=job, callback=callback, updated=False, hasten=idle or settled or bool(retried))
+
+
+def _mean_retry(job: Job, callback: Callback, retry: Retry, retried: Mapping[str, str]) -> Callback:
+    """Let a callback mean the run that a retry started; of the same ids again no more is known than that it is another."""
+    if retry.awaited:
+        return replace(callback, from_run=job.run)
+    return replace(callback, expect="new_run") if retried else callback
 
 
 def _add(job: Job, callback: Callback, *, now_ms: int) -> Job:
@@ -156,14 +191,15 @@ def _begin_retry(job: Job, retry: Retry, *, now_ms: int, clock: str) -> Job:
 
 
 def _repeat(job: Job, known: Callback, new: Callback, *, hasten: bool) -> Enrolled:
-    """Keep a live callback's identity and what it was told; take everything else from the repetition."""
+    """Keep a callback's identity, state and what it was told; take everything else from the repetition."""
     meant = max(known.from_run, new.from_run) if new.from_run or new.expect == known.expect else 0
     merged = replace(
         new,
         id=known.id,
         created_ms=known.created_ms,
         url=known.url,
-        state=CallbackState.WATCHING,
+        state=known.state,
+        closed_ms=known.closed_ms,
         expires_ms=max(known.expires_ms, new.expires_ms),
         from_run=meant,
         timed_out_run=known.timed_out_run,

@@ -1,26 +1,17 @@
 """Registering: a job, its callback and its first read are written in one step, and on disk before the answer."""
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.domain.enrol import CALLBACKS_PER_JOB, Enrolled, TooManyCallbacks, enrol, new_job
+from bridge.domain.deadlines import is_live
+from bridge.domain.enrol import CALLBACKS_PER_JOB, Enrolled, TooManyCallbacks, enrol, list_told, new_job
 from bridge.domain.ids import callback_id, job_key
 from bridge.domain.job import Callback, CallbackState, Job
-from bridge.domain.reading import Broken, Forbidden, Missing, Refused, Seen
 from bridge.domain.url_policy import CheckedUrl
-from bridge.errors import (
-    Conflict,
-    NotFound,
-    RateLimited,
-    Unauthorized,
-    Unavailable,
-    ValidationFailed,
-)
-from bridge.errors import (
-    Forbidden as NotAllowed,
-)
+from bridge.errors import Conflict, RateLimited, Unavailable, ValidationFailed
 from bridge.providers.registry import KINDS
 from bridge.services.budgets import next_turn_ms
 from bridge.services.context import Services, lasts_ms
@@ -28,7 +19,8 @@ from bridge.services.drafts import Draft
 from bridge.store import keys
 from bridge.store.accounts import Account
 from bridge.store.commit import StoreFull, StoreNotDurable
-from bridge.store.records import Loaded
+from bridge.store.idempotency import DAY_MS
+from bridge.store.records import Loaded, Wanted
 
 TRIES = 20
 HOLD_MS = 15_000  # longer than a slow disk may delay the answer
@@ -38,7 +30,10 @@ JOBS_PER_ACCOUNT = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One job of one request, checked. `retried` are (original item, new item) of a `failed_only` regeneration."""
+    """One job of one request, checked. `retried` are (original item, new item) of a `failed_only` regeneration.
+
+    `request` names the whole request, where its client does so (Idempotency-Key): for a day it means one callback.
+    """
 
     kind: str
     job_id: str
@@ -55,6 +50,7 @@ class Order:
     payload: str = "full"
     retried: tuple[tuple[str, str], ...] = ()
     account: str | None = None
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +126,10 @@ async def _draft(
             media=order.media,
         )
     )
-    enrolled = _enrol(services, job, callback_id(key, services.dice), order, now_ms=draft.now_ms)
-    _write(draft, key, enrolled, loaded)
+    held = await _load_held(services, job, order)
+    identifier = _choose_id(services, job, key, order, now_ms=draft.now_ms)
+    enrolled = _enrol(services, job, identifier, order, now_ms=draft.now_ms, held=held)
+    _write(draft, key, enrolled, loaded, held)
     draft.unindex_dropped(job, enrolled.job)
     due = await next_turn_ms(services, account.id, key) if enrolled.updated else draft.now_ms
     return Registered(
@@ -142,25 +140,57 @@ async def _draft(
     )
 
 
-def _enrol(services: Services, job: Job, identifier: str, order: Order, *, now_ms: int) -> Enrolled:
+async def _load_held(services: Services, job: Job, order: Order) -> Collection[str]:
+    """Load which callbacks for this URL have ended but wait for their registration's answer; seldom there are any."""
+    told = list_told(job, services.store.vault.fingerprint(order.url.text))
+    return (await services.store.load_many(Wanted(holds=[each.id for each in told]))).holds if told else ()
+
+
+def _choose_id(services: Services, job: Job, key: str, order: Order, *, now_ms: int) -> str:
+    """Choose a callback's id: a random one, or the one that the same request gave it before."""
+    if not order.request:
+        return callback_id(key, services.dice)
+    text = f"{order.request} {order.url.text}".encode()
+    identifier = callback_id(key, lambda size: hashlib.blake2b(text, digest_size=size).digest())
+    known = _find(job, identifier)
+    return (
+        identifier if known is None or now_ms - known.created_ms < DAY_MS else callback_id(key, services.dice)
+    )
+
+
+def _find(job: Job, identifier: str) -> Callback | None:
+    return next((each for each in job.callbacks if each.id == identifier), None)
+
+
+def _enrol(
+    services: Services, job: Job, identifier: str, order: Order, *, now_ms: int, held: Collection[str]
+) -> Enrolled:
     """Take an order into a job's record, under this id or the one that it repeats."""
+    known = _find(job, identifier)
+    if known is not None:  # the same request again, however long ago and whatever became of its callback
+        return Enrolled(job=job, callback=known, updated=True, hasten=False)
     callback = _callback(services, identifier, order, now_ms=now_ms)
     clock = str(KINDS[order.kind].clock)
     try:
-        enrolled = enrol(job, callback, now_ms=now_ms, clock=clock, retried=dict(order.retried))
+        enrolled = enrol(job, callback, now_ms=now_ms, clock=clock, retried=dict(order.retried), held=held)
     except TooManyCallbacks:
         raise RateLimited(60, f"this job has {CALLBACKS_PER_JOB} live callbacks: delete some first") from None
     if enrolled.callback.id == identifier:
         return enrolled
     # Sealed values open only with the id they were sealed with, and a repetition keeps the id it had.
-    return _enrol(services, job, enrolled.callback.id, order, now_ms=now_ms)
+    callback = _callback(services, enrolled.callback.id, order, now_ms=now_ms)
+    return enrol(job, callback, now_ms=now_ms, clock=clock, retried=dict(order.retried), held=held)
 
 
-def _write(draft: Draft, key: str, enrolled: Enrolled, loaded: Loaded[Job] | None) -> None:
+def _write(
+    draft: Draft, key: str, enrolled: Enrolled, loaded: Loaded[Job] | None, held: Collection[str]
+) -> None:
     draft.put_job(key, enrolled.job, loaded)
-    draft.poll_at(key, enrolled.job, 0, how="sooner" if enrolled.hasten or loaded is None else "absent")
+    if is_live(enrolled.callback):
+        draft.poll_at(key, enrolled.job, 0, how="sooner" if enrolled.hasten or loaded is None else "absent")
     if not enrolled.updated:
         draft.index_callback(enrolled.job, enrolled.callback)
+    if not enrolled.updated or enrolled.callback.id in held:
         draft.hold(enrolled.callback, HOLD_MS)
 
 
@@ -193,35 +223,6 @@ def _callback(services: Services, identifier: str, order: Order, *, now_ms: int)
         timeout_s=order.timeout_s,
         expires_ms=now_ms + lasts_ms(services, order.kind, once=order.once, timeout_s=order.timeout_s),
     )
-
-
-async def verify(services: Services, project: str, order: Order) -> None:
-    """Read the job once before it is registered: NotFound, Unauthorized, Forbidden or Unavailable say what is wrong."""
-    account = await find_account(services, project, order)
-    answer = await services.upstream.read(
-        await services.login(account), KINDS[order.kind], order.job_id, now_ms=services.clock_ms()
-    )
-    match answer.reading:
-        case Seen():
-            return
-        case Missing():
-            raise NotFound(f"{KINDS[order.kind].provider} knows no {order.kind} {order.job_id}: check the id")
-        case Refused():
-            raise Unauthorized(
-                f"{KINDS[order.kind].provider} refuses the account's key: replace it with PUT /v1/accounts/{account.id}/credential"
-            )
-        case Forbidden():
-            raise NotAllowed(
-                f"the account's key may not read a {order.kind}: give it the scope that reads them"
-            )
-        case Broken(reason=reason):
-            raise Unavailable(
-                f"verify: {KINDS[order.kind].provider} could not be read ({reason}); try again, or register without verify"
-            )
-        case _:
-            raise Unavailable(
-                "verify: the provider gave no usable answer; try again, or register without verify"
-            )
 
 
 async def answered(services: Services, callback_ids: Sequence[str]) -> None:

@@ -2,8 +2,17 @@
 
 import asyncio
 
+from msgspec.structs import replace
+
+from bridge.domain.ids import read_callback_job
+from bridge.domain.job import CallbackState
+from bridge.domain.url_policy import check_url
+from bridge.services.drafts import Draft
+from bridge.services.registration import Order, register
+from bridge.store import keys
 from tests.api.serving import BEARER, Client
 
+OWN = "whsec_" + "QUJD" * 10
 HEADERS = {**BEARER, "Idempotency-Key": "k-1"}
 FIELDS = {"job_id": "1", "callback_url": "https://hooks.example.test/x"}
 
@@ -42,6 +51,71 @@ async def test_fifty_at_once_make_one_callback(api: Client) -> None:
     assert {status for status, _ in answers} == {201}
     assert len({body["id"] for _, body in answers}) == 1
     assert len((await api.call("GET", "/v1/callbacks"))[1]["data"]) == 1
+
+
+async def end(api: Client, callback_id: str) -> None:
+    """Close a callback as its job's ending does, while nothing was sent to it yet."""
+    key = read_callback_job(callback_id)
+    assert key is not None
+    loaded = await api.services.store.load_job(key)
+    assert loaded is not None
+    draft = Draft(key[0], now_ms=api.services.clock_ms(), retention_s=3600)
+    (callback,) = loaded.record.callbacks
+    ended = replace(callback, state=CallbackState.ENDED, closed_ms=draft.now_ms)
+    draft.put_job(key, replace(loaded.record, callbacks=(ended,)), loaded)
+    draft.hold(ended, 15_000)
+    assert await api.services.store.committer.commit(draft.change()) == "done"
+
+
+async def test_a_repeat_before_the_ending_was_sent_means_the_same_callback(api: Client) -> None:
+    """The first answer was lost and the job has ended: the repeat is told so, gets its fields in, and lets it go."""
+    redis, vault = api.services.store.redis, api.services.store.vault
+    _, first = await api.call("POST", "/v1/callbacks", json=FIELDS)
+    await end(api, first["id"])
+    again = {**FIELDS, "secret": OWN}
+    status, body = await api.call("POST", "/v1/callbacks", json=again)
+    assert (status, body["id"], body["updated"], body["state"]) == (200, first["id"], True, "ended")
+    loaded = await api.services.store.load_job(str(read_callback_job(first["id"])))
+    assert loaded is not None
+    assert vault.open(loaded.record.callbacks[0].secret or b"", record=first["id"]).decode() == OWN
+    hold = keys.hold(first["id"])
+    async with asyncio.timeout(5):
+        while not 0 < await redis.pttl(hold) <= 1_000:
+            assert await redis.exists(hold), "let go before the answer"
+    await redis.delete(hold)  # sent: the same registration is a new one
+    status, body = await api.call("POST", "/v1/callbacks", json=again)
+    assert (status, body["state"], body["id"] == first["id"]) == (201, "watching", False)
+
+
+async def test_a_repeat_holds_what_waits_until_it_is_answered(api: Client) -> None:
+    """However little of the first hold was left: no POST comes before the answer of the registration that gets it."""
+    _, first = await api.call("POST", "/v1/callbacks", json=FIELDS)
+    await end(api, first["id"])
+    await api.services.store.redis.pexpire(keys.hold(first["id"]), 5_000)
+    url = check_url(FIELDS["callback_url"], api.services.policy)
+    (again,) = await register(
+        api.services, "prj_default", [Order(kind="sync_job", job_id=FIELDS["job_id"], url=url)]
+    )
+    assert again.callback.id == first["id"]
+    assert await api.services.store.redis.pttl(keys.hold(first["id"])) > 10_000
+
+
+async def test_a_request_whose_process_died_makes_no_second_callback(api: Client) -> None:
+    """Registered, but the answer neither kept nor sent: the same request finds its callback, even one that is over."""
+    _, first = await api.call("POST", "/v1/callbacks", json=FIELDS, headers=HEADERS)
+    idempotency = api.services.store.idempotency
+    await idempotency.abandon("prj_default", "k-1")
+    status, again = await api.call("POST", "/v1/callbacks", json=FIELDS, headers=HEADERS)
+    assert (status, again["id"], again["state"]) == (200, first["id"], "watching")
+    await api.call("DELETE", f"/v1/callbacks/{first['id']}")
+    await idempotency.abandon("prj_default", "k-1")
+    status, again = await api.call("POST", "/v1/callbacks", json=FIELDS, headers=HEADERS)
+    assert (status, again["id"], again["state"]) == (200, first["id"], "cancelled")
+    await idempotency.abandon("prj_default", "k-1")
+    more = {**FIELDS, "metadata": "another request"}
+    status, other = await api.call("POST", "/v1/callbacks", json=more, headers=HEADERS)
+    assert (status, other["state"]) == (201, "watching")
+    assert other["id"] != first["id"]
 
 
 async def test_keys_are_apart_by_project_and_bounded(api: Client) -> None:

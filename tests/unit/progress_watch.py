@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -98,7 +98,14 @@ class Watch:
         """Register a callback as the service does; gives its id."""
         return self.enrol(url, retried=retried, **fields).callback.id
 
-    def enrol(self, url: str, *, retried: Mapping[str, str] | None = None, **fields: Any) -> Enrolled:
+    def enrol(
+        self,
+        url: str,
+        *,
+        retried: Mapping[str, str] | None = None,
+        held: Collection[str] = (),
+        **fields: Any,
+    ) -> Enrolled:
         """Register a callback; gives all that `enrol` says."""
         clock = str(KINDS[self.kind].clock)
         if self.job is None:
@@ -123,9 +130,13 @@ class Watch:
             **{"expires_ms": self.now_ms + 2 * DAY_MS, **fields},
         )
         before = self.job.state
-        enrolled = enrol(self.job, callback, now_ms=self.now_ms, clock=clock, retried=retried or {})
+        enrolled = enrol(
+            self.job, callback, now_ms=self.now_ms, clock=clock, retried=retried or {}, held=held
+        )
         self.states.add((before, enrolled.job.state))
         self.job = enrolled.job
+        if not is_live(enrolled.callback):  # it repeats one that is over
+            return enrolled
         assert not is_done(self.job, now_ms=self.now_ms), "a job with a live callback is watched"
         if enrolled.hasten or self.delay_ms is None:
             self.delay_ms = 0

@@ -1,11 +1,20 @@
 """What a registration does to a job's record: new, repeated, one too many."""
 
+from typing import Any
+
 import pytest
+from msgspec.structs import replace
 
 from bridge.domain.deadlines import is_live
-from bridge.domain.enrol import CALLBACKS_PER_JOB, CLOSED_KEPT, TooManyCallbacks, find_repeated, read_retry
+from bridge.domain.enrol import (
+    CALLBACKS_PER_JOB,
+    CLOSED_KEPT,
+    TooManyCallbacks,
+    find_repeated,
+    read_retry,
+)
 from bridge.domain.job import CallbackState, JobState
-from tests.unit.progress_watch import DAY_MS, START_MS, Watch, simple
+from tests.unit.progress_watch import DAY_MS, START_MS, Watch, item, post, simple
 
 URL = "https://a.example/"
 
@@ -52,6 +61,67 @@ def test_a_closed_callback_is_not_revived() -> None:
     assert second.callback.id != first
     watch.read(simple("completed"))
     assert watch.heard(second.callback.id) == ["completed"]
+
+
+@pytest.mark.parametrize(
+    ("url", "fields", "means_the_first"),
+    [
+        (URL, {}, True),
+        (URL, {"once": False}, False),  # wants more than the ending that waits
+        (URL, {"expect": "new_run"}, False),  # wants another ending
+        (URL, {"events": ("sync_job.failed",)}, False),  # the ending may not have been for it
+        ("https://b.example/", {}, False),
+    ],
+)
+def test_a_registration_whose_answer_was_lost_is_repeated_after_its_end(
+    url: str,
+    fields: dict[str, Any],
+    means_the_first: bool,  # noqa: FBT001  # a column of the table
+) -> None:
+    """Its one delivery still waits for the answer: the repetition gets that, and not a second one."""
+    watch = Watch()
+    first = watch.register(URL, metadata={"n": 1})
+    watch.read(simple("completed"))
+    again = watch.enrol(url, held={first}, metadata={"n": 2}, **fields)
+    assert again.updated == means_the_first
+    assert (again.callback.id == first) == means_the_first
+    assert is_live(again.callback) != means_the_first
+    assert again.callback.metadata == {"n": 2}
+    assert watch.callback(again.callback.id) == again.callback
+    assert watch.callback(first).state is CallbackState.ENDED
+    assert watch.callback(first).closed_ms == watch.now_ms
+
+
+def test_a_lost_answer_of_a_timed_out_watch_is_no_second_watch() -> None:
+    """It was told that no end was seen in time; the job goes on being read slowly for that callback, as before."""
+    watch = Watch()
+    first = watch.register(URL, timeout_s=1.0)
+    watch.read(simple("running"), after_s=2.0)
+    before = watch.record
+    again = watch.enrol(URL, held={first}, timeout_s=1.0)
+    assert (again.updated, again.callback.state) == (True, CallbackState.TIMED_OUT)
+    assert (watch.record.state, watch.record.tail_ms) == (JobState.TAIL, before.tail_ms)
+
+
+@pytest.mark.parametrize(
+    "retried", [{"b": "b2"}, {"b": "b"}, None], ids=["other items", "same items", "new run"]
+)
+def test_a_lost_answer_of_a_retry_is_no_second_callback(retried: dict[str, str] | None) -> None:
+    """The run that a retry started has ended before its registration was answered: the repetition means that run."""
+    watch = Watch("generated_post")
+    more = {} if retried else {"expect": "new_run"}
+    done, new = item("a", "completed"), "b2" if retried == {"b": "b2"} else "b"
+    watch.register("https://first.example/")
+    watch.read(post("completed", done, item("b", "failed")))
+    retry = watch.register(URL, retried=retried, **more)
+    watch.read(post("generating", done, item(new, "generating")))
+    watch.read(post("completed", done, item(new, "completed")))
+    before = watch.record
+    again = watch.enrol(URL, retried=retried, held={retry}, **more)
+    assert (again.updated, again.callback.id) == (True, retry)
+    assert watch.record == replace(before, callbacks=watch.record.callbacks)
+    other = watch.enrol(URL, retried={"a": "a2"}, held={retry})
+    assert (other.updated, watch.record.run) == (False, before.run + 1)
 
 
 def test_one_call_asked_for_after_the_end_was_heard_is_a_callback_of_its_own() -> None:

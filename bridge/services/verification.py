@@ -1,0 +1,144 @@
+"""`verify`: one read of each job before it is registered, as careful with the account as its polls are."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bridge.domain.cadence import OUTAGE_RETRY_S
+from bridge.domain.reading import Broken, Forbidden, Limited, Missing, Odd, Reading, Refused, Seen
+from bridge.domain.reading import Unavailable as Waiting
+from bridge.errors import Forbidden as NotAllowed
+from bridge.errors import NotFound, RateLimited, Unauthorized, Unavailable
+from bridge.providers.registry import KINDS
+from bridge.services.context import Services
+from bridge.services.registration import Order, find_account
+from bridge.store.accounts import Account
+from bridge.store.health import AccountHealth
+from bridge.upstream import Answer
+
+AT_ONCE = 10
+LATER = "or register without verify"
+
+
+@dataclass(frozen=True, slots=True)
+class _Guest:
+    """A reader in an account whose limits and outages are the same for its polls."""
+
+    services: Services
+    account: Account
+    kind: str
+
+    @property
+    def shard(self) -> str:
+        """The account's."""
+        return self.services.store.shard_of(self.account.id)
+
+    async def enter(self) -> AccountHealth:
+        """Give the account's health; RateLimited while it sleeps, Unauthorized or NotAllowed while it is refused."""
+        store, now_ms = self.services.store, self.services.clock_ms()
+        until_ms = (await store.poll.blocked(self.shard, [self.account.id])).get(self.account.id, 0)
+        if until_ms > now_ms:
+            raise self._limited(until_ms)
+        health = await store.health.load(self.account.id)
+        refused = Refused() if health.outage_ms else Forbidden() if self.kind in health.forbidden else None
+        every_ms = round(self.services.pace.ms(OUTAGE_RETRY_S))
+        if refused and not await store.health.take_probe(self.account.id, now_ms, every_ms=every_ms):
+            self.judge("", refused)  # it was tried lately
+        return health
+
+    async def read(self, job_ids: Sequence[str]) -> list[Answer]:
+        """Read some jobs at once."""
+        login = await self.services.login(self.account)
+        kind, now_ms = KINDS[self.kind], self.services.clock_ms()
+        reads = (self.services.upstream.read(login, kind, job_id, now_ms=now_ms) for job_id in job_ids)
+        return list(await asyncio.gather(*reads))
+
+    async def note(self, answer: Answer, health: AccountHealth, *, begun_ms: int) -> None:
+        """Keep what an answer says of the whole account."""
+        store, now_ms = self.services.store, self.services.clock_ms()
+        match answer.reading:
+            case Refused():
+                await store.health.note_refused(self.account.id, now_ms, begun_ms=begun_ms)
+            case Forbidden():
+                await store.health.note_forbidden(self.account.id, self.kind, now_ms, begun_ms=begun_ms)
+            case Limited(until_ms=until_ms):
+                await self._quiet(until_ms - now_ms)
+            case Seen() | Missing() | Odd() if not health.well:
+                if await store.health.note_ok(self.account.id, self.kind):
+                    await store.poll.unblock(self.shard, self.account.id, due_all=True)
+        if answer.rate.remaining == 0 and answer.rate.reset_ms:
+            await self._quiet(answer.rate.reset_ms - now_ms)
+
+    async def _quiet(self, for_ms: int) -> None:
+        if for_ms > 0:
+            await self.services.store.poll.block(self.shard, self.account.id, for_ms=for_ms)
+
+    def check_room(self, answers: Sequence[Answer], left: int) -> None:
+        """Raise RateLimited where the window has fewer requests left than there are jobs to read."""
+        rooms = [each.rate for each in answers if each.rate.remaining is not None and each.rate.reset_ms]
+        rate = min(rooms, key=lambda each: each.remaining or 0, default=None)
+        if (
+            rate
+            and rate.reset_ms
+            and (rate.remaining or 0) < left
+            and rate.reset_ms > self.services.clock_ms()
+        ):
+            raise self._limited(rate.reset_ms)
+
+    def judge(self, job_id: str, reading: Reading) -> None:
+        """Raise what keeps a job from being registered, if anything does."""
+        provider = self.account.provider
+        match reading:
+            case Seen():
+                return
+            case Missing():
+                raise NotFound(f"{provider} knows no {self.kind} {job_id}: check the id")
+            case Refused():
+                raise Unauthorized(
+                    f"{provider} refuses the account's key: replace it with PUT /v1/accounts/{self.account.id}/credential"
+                )
+            case Forbidden():
+                raise NotAllowed(
+                    f"the account's key may not read a {self.kind}: give it the scope that reads them"
+                )
+            case Limited(until_ms=until_ms):
+                raise self._limited(until_ms)
+            case Waiting(wait_s=wait_s):
+                raise Unavailable(
+                    f"verify: {provider} answers 503; repeat later, {LATER}", retry_after_s=wait_s
+                )
+            case Broken(reason=reason):
+                raise Unavailable(f"verify: {provider} could not be read ({reason}); try again, {LATER}")
+            case Odd(reason=reason):
+                raise Unavailable(f"verify: {provider} gave no usable answer ({reason}); try again, {LATER}")
+
+    def _limited(self, until_ms: int) -> RateLimited:
+        wait_s = max(0.0, (until_ms - self.services.clock_ms()) / 1000)
+        return RateLimited(
+            wait_s,
+            f"verify: {self.account.provider}'s rate limit for this account leaves no room for it now: "
+            f"repeat after Retry-After, with fewer jobs at once, {LATER}",
+        )
+
+
+async def verify(services: Services, project: str, orders: Sequence[Order]) -> None:
+    """Read the jobs of one registration once each, none while the account must be left alone.
+
+    Raises NotFound, Unauthorized, Forbidden, RateLimited or Unavailable: what is wrong, and when to come again. The
+    first read tells how much room the account's window has, before the others use it up.
+    """
+    account = await find_account(services, project, orders[0])
+    guest = _Guest(services, account, orders[0].kind)
+    left = [order.job_id for order in orders]
+    page = 1
+    health = await guest.enter()
+    while left:
+        asked, left = left[:page], left[page:]
+        begun_ms = services.clock_ms()
+        answers = await guest.read(asked)
+        for answer in answers:
+            await guest.note(answer, health, begun_ms=begun_ms)
+        for job_id, answer in zip(asked, answers, strict=True):
+            guest.judge(job_id, answer.reading)
+        guest.check_room(answers, len(left))
+        page = AT_ONCE

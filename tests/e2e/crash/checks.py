@@ -1,0 +1,123 @@
+"""What must be true once all is over: every callback was told its end, and told it once."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.e2e.crash.ledger import Ledger, Post
+from tests.e2e.crash.mortal import Kill, Service
+from tests.e2e.crash.registrar import Registrar, Watched
+from tests.e2e.processes import until
+
+NOTHING = {"polls": 0, "deliveries": 0, "resealed": 0}
+NOTICING_S = 0.5  # so long may a request take from its arrival to its being read ...
+RECORDING_S = 3.0  # ... and its answer to its record, on a loaded machine
+UNWRITTEN_S = 3.0  # the store may put a write off for 2 s while an fsync runs, and answers all the same
+
+
+async def wait_all_heard(registrar: Registrar, ledger: Ledger, *, within_s: float = 60.0) -> None:
+    """Wait until every acknowledged callback has had its ending."""
+
+    async def heard() -> bool:
+        return registrar.count_waiting() == 0
+
+    try:
+        await until(heard, within_s=within_s, every_s=0.1)
+    except AssertionError:
+        silent = [each for hook, each in registrar.watched.items() if hook not in ledger.begun]
+        raise AssertionError(f"{len(silent)} never heard, such as {silent[:5]}") from None
+
+
+async def wait_settled(service: Service, registrar: Registrar, *, within_s: float = 60.0) -> dict[str, Any]:
+    """Wait until every delivery since the registrar began has succeeded; give them by callback."""
+
+    async def settled() -> list[dict[str, Any]]:
+        found = await list_since(service, "/v1/deliveries", registrar.began_ms)
+        found = [each for each in found if each["destination"] != "inbox:"]
+        return found if {"succeeded"} == {each["state"] for each in found} else []
+
+    found: list[dict[str, Any]] = await until(settled, within_s=within_s, every_s=0.25)
+    by_callback = {each["callback_id"]: each for each in found}
+    assert len(by_callback) == len(found), "a callback has two deliveries"
+    return by_callback
+
+
+async def list_since(service: Service, path: str, since_ms: int) -> list[dict[str, Any]]:
+    """List what was made since a time, newest first."""
+    since = datetime.fromtimestamp(since_ms / 1000, UTC).isoformat()
+    found: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        status, page = await service.bridge.call("GET", f"{path}?limit=100{cursor}")
+        assert status == 200, page
+        recent = [each for each in page["data"] if each["created_at"] >= since]
+        found += recent
+        if not page["next_cursor"] or len(recent) < len(page["data"]):
+            return found
+        cursor = f"&cursor={page['next_cursor']}"
+
+
+async def check_over(service: Service, registrar: Registrar, ledger: Ledger) -> dict[str, int]:
+    """Wait until nothing is under way; every callback then has `ended`, by one event, once; give the doubles by cause."""
+    deliveries = await wait_settled(service, registrar)
+    registered = {each.id for each in registrar.watched.values()}
+    assert deliveries.keys() == registered
+    callbacks = await list_since(service, "/v1/callbacks", registrar.began_ms)
+    states = {each["id"]: each["state"] for each in callbacks if each["callback_url"] != "inbox:"}
+    assert states == dict.fromkeys(registered, "ended")
+    return check_once(registrar, ledger, service.kills, deliveries)
+
+
+def check_once(
+    registrar: Registrar, ledger: Ledger, kills: Sequence[Kill], deliveries: dict[str, Any]
+) -> dict[str, int]:
+    """Check that nobody heard a thing twice, but where the answer to the first was lost."""
+    doubles: dict[str, int] = defaultdict(int)
+    facts: dict[tuple[str, str], set[str]] = defaultdict(set)
+    by_hook = ledger.by_hook()
+    assert by_hook.keys() == registrar.watched.keys()
+    for watched in registrar.watched.values():
+        posts = by_hook[watched.hook]
+        assert {watched.ending} == {each.type for each in posts}, (watched, posts)
+        for cause in _explain(watched, posts, kills, deliveries[watched.id]):
+            doubles[cause] += 1
+        for post in posts:
+            facts[post.job, post.type].add(post.event)
+    assert all(len(ids) == 1 for ids in facts.values()), "a fact has two ids"
+    ids = [next(iter(found)) for found in facts.values()]
+    assert len(set(ids)) == len(ids), "two facts have one id"
+    return dict(doubles)
+
+
+def _explain(
+    watched: Watched, posts: Sequence[Post], kills: Sequence[Kill], delivery: dict[str, Any]
+) -> list[str]:
+    """Give the cause of each POST too many: its answer came too late, or a kill kept it from being recorded.
+
+    A recorded 2xx is final, so that only POSTs without a record may have been repeated.
+    """
+    unanswered = [each for each in delivery["attempts"] if each["status"] is None]
+    assert delivery["attempt_count"] - len(unanswered) == 1, delivery
+    causes = [each["reason"] for each in unanswered][: len(posts) - 1]
+    lost = [excuse(each, kills) for each in posts[:-1]]
+    causes += sorted(filter(None, lost))[: len(posts) - 1 - len(causes)]
+    assert len(causes) == len(posts) - 1, f"doubled: {watched}\n{posts}\nkills {kills}\n{delivery}"
+    return causes
+
+
+def excuse(post: Post, kills: Sequence[Kill]) -> str:
+    """Name the kill that can have kept a POST's answer from being recorded; empty: none can."""
+    for kill in kills:
+        sent_before = post.came_at - NOTICING_S <= kill.ended
+        if kill.victim in ("worker", "all") and sent_before and kill.began <= post.left_at + RECORDING_S:
+            return kill.victim
+        if kill.victim == "store" and post.left_at <= kill.began <= post.left_at + UNWRITTEN_S:
+            return kill.victim
+    return ""
+
+
+def describe_lag(registrar: Registrar, ledger: Ledger) -> str:
+    """Say how long after their jobs' ends callbacks were told."""
+    lag = sorted(ledger.begun[w.hook] - max(w.ends_at, w.answered_at) for w in registrar.watched.values())
+    return f"told after the job's end p50 {lag[len(lag) // 2]:.1f} s, worst {lag[-1]:.1f} s"

@@ -1,0 +1,48 @@
+"""One service to be killed, on a disk that can be made slow, for all tests of a run."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.e2e.crash.ledger import Ledger, running_ledger
+from tests.e2e.crash.mortal import Service, running_service
+from tests.e2e.crash.plans import SIMULATOR_SPEED
+from tests.e2e.crash.slow_disk import Disk, build_disk
+from tests.e2e.crash.soaking import SEED
+from tests.e2e.processes import running_simulator
+
+
+@pytest.fixture(scope="session")
+def any_disk(tmp_path_factory: pytest.TempPathFactory) -> Disk | None:
+    return build_disk(tmp_path_factory.mktemp("disk"))
+
+
+@pytest.fixture
+def disk(any_disk: Disk | None) -> Disk:
+    if any_disk is None:
+        pytest.skip("no C compiler to make the disk slow with")
+    return any_disk
+
+
+@pytest.fixture(scope="session")
+def lasting_service(any_disk: Disk | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    settings = any_disk.environment if any_disk else {}
+    with (
+        running_simulator(speed=SIMULATOR_SPEED) as simulator,
+        running_service(simulator, tmp_path_factory.mktemp("crash"), **settings) as running,
+    ):
+        yield running
+
+
+@pytest.fixture
+async def service(lasting_service: Service) -> Service:
+    """Rate limits are another test's matter."""
+    await lasting_service.simulator.control("PUT", "/switches", {"rate_limiter": False})
+    await lasting_service.wait_ready()
+    return lasting_service
+
+
+@pytest.fixture
+async def ledger() -> AsyncIterator[Ledger]:
+    async with running_ledger(SEED) as running:
+        yield running

@@ -1,0 +1,146 @@
+"""A client that registers many callbacks and does not give up."""
+
+import asyncio
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from tests.e2e.crash.ledger import Ledger
+from tests.e2e.crash.mortal import Service
+from tests.e2e.crash.plans import Planned
+from tests.e2e.processes import API_KEY
+
+
+@dataclass(kw_only=True)
+class Watched:
+    """A registered callback: when it was answered, and when its job ends."""
+
+    id: str
+    hook: str
+    ending: str
+    answered_at: float
+    ends_at: float
+
+
+class Registrar:
+    """Registers over HTTP as a stubborn client does: a request that got no answer is repeated."""
+
+    def __init__(self, service: Service, ledger: Ledger) -> None:
+        self.began_ms = round(time.time() * 1000)
+        self._service = service
+        self._ledger = ledger
+        self.watched: dict[str, Watched] = {}
+        self.repeats = 0
+        self.broken = 0
+        self.took_s: list[float] = []
+        self.statuses: dict[int, int] = defaultdict(int)
+
+    @property
+    def slowest_s(self) -> float:
+        """The longest time that an answer took."""
+        return max(self.took_s)
+
+    async def register(
+        self,
+        plans: Iterable[Planned],
+        *,
+        at_once: int = 16,
+        gap_s: float = 0.0,
+        impatient_s: float | None = None,
+    ) -> None:
+        """Make and register jobs, some at once; every hook is a callback of its own.
+
+        With `impatient_s` every first request is broken off after that time, if it has no answer by then.
+        """
+
+        async def register_one(session: aiohttp.ClientSession, plan: Planned) -> None:
+            await self._one(session, plan, impatient_s)
+            await asyncio.sleep(gap_s)
+
+        await _for_each(plans, register_one, at_once=at_once)
+
+    async def end(self, plans: Iterable[Planned]) -> None:
+        """End jobs that wait for it."""
+        await _for_each(plans, self._end_one, at_once=16)
+
+    async def _end_one(self, session: aiohttp.ClientSession, plan: Planned) -> None:
+        now = time.time()
+        steps = {"script": [{"after_s": 0, "set": plan.ended}]}
+        await self._control(session, f"/jobs/{plan.kind}/{plan.id}/steps", steps)
+        for hook in plan.hooks:
+            self.watched[hook].ends_at = now
+
+    async def _control(self, session: aiohttp.ClientSession, path: str, body: object) -> None:
+        async with session.post(f"{self._service.simulator.url}/_sim{path}", json=body) as answer:
+            assert answer.status < 300, await answer.text()
+
+    def count_waiting(self) -> int:
+        """Count the callbacks that were answered and of which no POST has come yet."""
+        return len(self.watched.keys() - self._ledger.begun.keys())
+
+    async def _one(self, session: aiohttp.ClientSession, plan: Planned, impatient_s: float | None) -> None:
+        await self._control(session, "/jobs", plan.body)
+        made_at = time.time()
+        for hook in plan.hooks:
+            body = {
+                **plan.fields,
+                "callback_url": self._ledger.url(len(self.watched), hook),
+                "timeout_seconds": 900,
+            }
+            answer = await self._post(session, body, impatient_s)
+            self.watched[hook] = Watched(
+                id=answer["id"],
+                hook=hook,
+                ending=plan.ending,
+                answered_at=time.time(),
+                ends_at=made_at + (plan.end_s or 0.0),
+            )
+
+    async def _post(
+        self, session: aiohttp.ClientSession, body: dict[str, Any], impatient_s: float | None
+    ) -> dict[str, Any]:
+        headers = {"authorization": f"Bearer {API_KEY}"}
+        url = f"{self._service.bridge.url}/v1/callbacks"
+        if impatient_s is not None:
+            impatient = aiohttp.ClientTimeout(total=impatient_s)
+            with contextlib.suppress(aiohttp.ClientConnectionError, ConnectionError):
+                try:
+                    async with session.post(url, json=body, headers=headers, timeout=impatient) as answer:
+                        await answer.read()
+                except TimeoutError:
+                    self.broken += 1
+        while True:
+            began = time.monotonic()
+            with contextlib.suppress(aiohttp.ClientConnectionError, ConnectionError):
+                async with session.post(url, json=body, headers=headers) as answer:
+                    given = await answer.json()
+                    self.statuses[answer.status] += 1
+                    self.took_s.append(time.monotonic() - began)
+                    if answer.status in (200, 201):
+                        return dict(given)
+                    assert answer.status == 503, given
+            self.repeats += 1
+            await asyncio.sleep(0.1)
+
+
+async def _for_each(
+    plans: Iterable[Planned],
+    work: Callable[[aiohttp.ClientSession, Planned], Awaitable[None]],
+    *,
+    at_once: int,
+) -> None:
+    waiting = iter(plans)
+
+    async def go_on(session: aiohttp.ClientSession) -> None:
+        for plan in waiting:  # whoever is free takes the next
+            await work(session, plan)
+
+    timeout = aiohttp.ClientTimeout(total=60)
+    async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as group:
+        for _ in range(at_once):
+            group.create_task(go_on(session))

@@ -1,0 +1,148 @@
+"""What was acknowledged stays, however slow the disk is; and what was not is not doubled."""
+
+import asyncio
+import contextlib
+import itertools
+import random
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from redis.asyncio import Redis
+
+from bridge.store.commit import Change, Committer, Guard, Put
+from tests.e2e.crash.checks import check_over, wait_all_heard
+from tests.e2e.crash.ledger import Ledger
+from tests.e2e.crash.mortal import Service
+from tests.e2e.crash.plans import plan_ended, plan_jobs
+from tests.e2e.crash.registrar import Registrar
+from tests.e2e.crash.slow_disk import Disk
+from tests.e2e.crash.soaking import SEED
+from tests.e2e.processes import Bridge, Simulator, free_port, reelbridge, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("crash"), pytest.mark.timeout(180)]
+
+
+async def polls_until(simulator: Simulator, stop: asyncio.Event) -> list[float]:
+    """Give when the simulator was asked for jobs, in seconds of one clock, until told to stop."""
+    await simulator.control("DELETE", "/requests")
+    await stop.wait()
+    lines = (await simulator.control("GET", "/requests"))["data"]
+    return sorted(line["mono_ms"] / 1000 for line in lines if line["method"] == "GET")
+
+
+async def test_a_registration_waits_for_a_slow_disk_and_polling_does_not(
+    service: Service, disk: Disk, ledger: Ledger
+) -> None:
+    """1.5 s an fsync: answers wait for it, reads go on, and no first POST comes before its registration's answer."""
+    registrar = Registrar(service, ledger)
+    background = plan_jobs(random.Random(SEED), "bg", 30, within_s=None)
+    await registrar.register(background)
+    with disk.slow():
+        await asyncio.sleep(1.0)  # the fsync that runs is still a quick one
+        registrar.took_s.clear()
+        stop = asyncio.Event()
+        watching = asyncio.create_task(polls_until(service.simulator, stop))
+        await registrar.register(plan_ended("slow", 12), at_once=4)
+        stop.set()
+        polls = await watching
+    # Valkey confirms at once what is with the system already; only while an fsync runs is a write kept back.
+    assert sum(took > 1.0 for took in registrar.took_s) >= 4, registrar.took_s
+    assert registrar.slowest_s < 8.0
+    gaps = [after - before for before, after in itertools.pairwise(polls)]
+    assert len(polls) > 20
+    assert max(gaps) < 2.5, "polling stood still"
+    await registrar.end(background)
+    await wait_all_heard(registrar, ledger)
+    for hook, watched in registrar.watched.items():
+        assert ledger.begun[hook] >= watched.answered_at, "the POST came before the answer"
+    await check_over(service, registrar, ledger)
+
+
+async def test_a_repeat_waits_for_the_disk_as_its_first_did(service: Service, disk: Disk) -> None:
+    """A change that is in place already writes nothing: its repeat, over another connection, is no sooner durable."""
+    url = service.store_environment()["REELBRIDGE_REDIS_URL"]
+    async with Redis.from_url(url) as first, Redis.from_url(url) as second:
+        with disk.slow():
+            await asyncio.sleep(1.0)
+            for number in itertools.count():  # some come when the fsync that runs is nearly over
+                key = f"{{a}}:repeated:{number}"
+                change = Change("a", (Guard(key, None),), (Put(key, b"x", 60_000),))
+                took_s = await asyncio.gather(*(timed_commit(redis, change) for redis in (first, second)))
+                assert number < 10, "the disk is not slow"
+                if max(took_s) > 0.8:
+                    break
+        assert max(took_s) - min(took_s) < 0.5, "the repeat did not wait"
+
+
+async def timed_commit(redis: Redis, change: Change) -> float:
+    began = time.monotonic()
+    assert await Committer(redis, aof=True).commit(change, new_work=True, durable=True) == "done"
+    return time.monotonic() - began
+
+
+@contextlib.asynccontextmanager
+async def second_api(service: Service) -> AsyncIterator[Bridge]:
+    """Run another `reelbridge api` on the same store."""
+    port = free_port()
+    environment = {**service.store_environment(), "REELBRIDGE_PORT": str(port)}
+    process = reelbridge("api", env=environment, cwd=service.folder)
+    try:
+        await asyncio.to_thread(process.wait_for, "api.ready")
+        yield Bridge(url=f"http://127.0.0.1:{port}", process=process, data_dir=service.data_dir)
+    finally:
+        await asyncio.to_thread(process.stop)
+
+
+async def lose_answer(service: Service, other: Bridge, disk: Disk, body: dict[str, Any]) -> bool:
+    """Kill the API between the writing of a registration and its answer; False: the answer was quicker."""
+
+    async def is_written() -> bool:
+        _, found = await other.call("GET", f"/v1/callbacks?job_id={body['job_id']}")
+        return bool(found["data"])
+
+    with disk.slow():
+        await asyncio.sleep(1.0)  # the fsync that runs is still a quick one
+        asked = asyncio.create_task(service.bridge.call("POST", "/v1/callbacks", body))
+        await until(is_written, every_s=0.01)
+        service.kill("api")
+        try:
+            await asked
+        except aiohttp.ClientError:
+            return True
+    await service.wait_ready()
+    return False
+
+
+async def test_a_lost_answer_doubles_nothing(service: Service, disk: Disk, ledger: Ledger) -> None:
+    """The API dies between writing a registration and answering; its job ends; the repeat means the same callback."""
+    async with second_api(service) as other:
+        for plan in plan_ended("lost", 5):
+            await service.simulator.control("POST", "/jobs", plan.body)
+            body = {**plan.fields, "callback_url": ledger.url(0, plan.id)}
+            if await lose_answer(service, other, disk, body):
+                break
+        else:
+            pytest.fail("the disk is not slow")
+        path = f"/v1/callbacks?job_id={plan.id}"
+
+        async def is_over() -> bool:
+            _, found = await other.call("GET", path)
+            return [each["state"] for each in found["data"]] == ["ended"]
+
+        await until(is_over)
+        assert plan.id not in ledger.begun, "delivered before any answer"
+        status, again = await other.call("POST", "/v1/callbacks", body)
+        assert (status, again["updated"], again["state"]) == (200, True, "ended")
+        answered_at = time.time()
+
+        async def is_told() -> bool:
+            return plan.id in ledger.begun
+
+        await until(is_told)
+        assert ledger.begun[plan.id] - answered_at < 5.0
+        await asyncio.sleep(2.0)  # longer than a first delivery waits for its answer
+        assert len(ledger.by_hook()[plan.id]) == 1
+        assert len((await other.call("GET", path))[1]["data"]) == 1
