@@ -110,7 +110,7 @@ class PageReads:
         """An outage, a limit, a refused key meet each job that was asked for; a list that does not serve leaves them alone."""
         reading = answer.reading
         if isinstance(reading, Limited | Broken | Unavailable | Refused):
-            at = await self._tools.notes.note(task.account, task.health, asked[0], reading, at)
+            at = await self._tools.notes.note(task.account, task.health, task.kind, reading, at)
             settled = [await observe(self._services, each, reading, at) for each in asked]
             return [each for each in settled if each is not None]
         seen = note_page(
@@ -130,7 +130,7 @@ class PageReads:
         riders = await self._tools.riding.hold(
             shard, task.account, [key for key in rows if key not in mine], begun_ms=at.begun_ms
         )
-        await self._tools.notes.note_ok(shard, task.account, task.health, kind)
+        await self._tools.notes.note_ok(task.account, task.health, kind)
         here = [Rider(held=each, left_ms=0) for each in asked]
         shown = [rider for rider in (*here, *riders) if rider.held.key in rows]
         for rider in riders:

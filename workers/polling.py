@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bridge.services.account_notes import AccountNotes, outage_for
 from bridge.services.context import Services
 from bridge.services.evidence import Evidence
 from bridge.services.logins import Logins
@@ -19,7 +20,6 @@ from bridge.services.wellness import Wellness
 from bridge.store.health import AccountHealth
 from bridge.store.lanes import Claim, Settled
 from bridge.store.records import Wanted
-from workers.accounts import AccountNotes, outage_for
 from workers.paging import PageReads, PageTask
 from workers.reading import ReadTask, SingleReads
 from workers.riding import Riding

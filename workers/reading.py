@@ -10,13 +10,13 @@ from bridge.domain.deadlines import is_live
 from bridge.domain.news import Moment
 from bridge.domain.reading import Forbidden, Reading, Refused, Seen
 from bridge.providers.registry import KINDS
+from bridge.services.account_notes import outage_for
 from bridge.services.echoes import Echoes
 from bridge.services.planning import Granted
 from bridge.services.progress import Held, observe, observe_echo
 from bridge.store.health import AccountHealth
 from bridge.store.lanes import Settled
 from bridge.upstream import Answer, Known
-from workers.accounts import outage_for
 from workers.leases import KeptLeases
 from workers.tools import RENEW_S, PollTools
 
@@ -71,7 +71,9 @@ class SingleReads:
         at = Moment(
             begun_ms=begun_ms, now_ms=now_ms, took_ms=answer.took_ms, digest=answer.digest, outage=outage
         )
-        at = await self._tools.notes.note(task.account, task.health, task.held, reading, at)
+        at = await self._tools.notes.note(
+            task.account, task.health, job.kind, reading, at, key=task.held.key if job.seen else ""
+        )
         for follower in task.followers:
             await self._follow(task, follower, reading, at)
         self._log.debug("poll.read", kind=job.kind, reading=type(reading).__name__)

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
+from bridge.services.account_notes import AccountNotes
 from bridge.services.context import Services
 from bridge.services.evidence import Evidence
 from bridge.services.logins import Logins
 from bridge.services.neighbours import Neighbours
 from bridge.services.spending import Spending
-from workers.accounts import AccountNotes
 from workers.riding import Riding
 
 RENEW_S = 2.0  # less than a lease that has waited for a slot still lasts

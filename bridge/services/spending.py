@@ -31,6 +31,19 @@ class Purse:
     limit: Limit
 
 
+def hear(request: str, rate: RateSeen, reading: object, *, shared: int = 0, batched: int = 0) -> Heard:
+    """Put down what the answer to a request says of the limit; `request` is empty for a call of the client's."""
+    return Heard(
+        request=request,
+        limit=rate.limit,
+        remaining=rate.remaining,
+        reset_ms=rate.reset_ms,
+        quiet_ms=reading.until_ms if isinstance(reading, Limited) else None,
+        shared=shared,
+        batched=batched,
+    )
+
+
 class Spending:
     """The budgets of accounts as one worker uses them."""
 
@@ -81,18 +94,7 @@ class Spending:
         """Note what the answer to a request said, and whether the upstream hangs."""
         hangs = isinstance(reading, Broken) and took_ms >= HANGS_MS
         (self._silent.add if hangs else self._silent.discard)(purse.account)
-        quiet_ms = reading.until_ms if isinstance(reading, Limited) else None
-        self._heard[purse].append(
-            Heard(
-                request=request,
-                limit=rate.limit,
-                remaining=rate.remaining,
-                reset_ms=rate.reset_ms,
-                quiet_ms=quiet_ms,
-                shared=shared,
-                batched=batched,
-            )
-        )
+        self._heard[purse].append(hear(request, rate, reading, shared=shared, batched=batched))
         if self._telling is None:
             self._telling = asyncio.create_task(self._tell_soon())
 

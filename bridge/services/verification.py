@@ -5,13 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.domain.cadence import OUTAGE_RETRY_S
+from bridge.domain.news import Moment
 from bridge.domain.reading import Broken, Forbidden, Limited, Missing, Odd, Reading, Refused, Seen
 from bridge.domain.reading import Unavailable as Waiting
 from bridge.errors import Forbidden as NotAllowed
 from bridge.errors import NotFound, RateLimited, Unauthorized, Unavailable
 from bridge.providers.registry import KINDS
+from bridge.services.account_notes import AccountNotes
+from bridge.services.budgets import plan_limit, view_budget
 from bridge.services.context import Services
 from bridge.services.registration import Order, find_account
+from bridge.services.spending import hear
+from bridge.services.wellness import Wellness
 from bridge.store.accounts import Account
 from bridge.store.health import AccountHealth
 from bridge.upstream import Answer
@@ -28,17 +33,18 @@ class _Guest:
     account: Account
     kind: str
 
-    @property
-    def shard(self) -> str:
-        """The account's."""
-        return self.services.store.shard_of(self.account.id)
+    async def enter(self, count: int) -> AccountHealth:
+        """Give the account's health.
 
-    async def enter(self) -> AccountHealth:
-        """Give the account's health; RateLimited while it sleeps, Unauthorized or NotAllowed while it is refused."""
+        Raises RateLimited while it sleeps or has no room for so many reads, Unauthorized or NotAllowed while it is
+        refused.
+        """
         store, now_ms = self.services.store, self.services.clock_ms()
-        until_ms = (await store.poll.blocked(self.shard, [self.account.id])).get(self.account.id, 0)
-        if until_ms > now_ms:
-            raise self._limited(until_ms)
+        budget = await view_budget(self.services, self.account)
+        if budget.quiet_ms:
+            raise self._limited(budget.quiet_ms)
+        if budget.remaining is not None and budget.remaining < count:
+            raise self._limited(budget.reset_ms)
         health = await store.health.load(self.account.id)
         refused = Refused() if health.outage_ms else Forbidden() if self.kind in health.forbidden else None
         every_ms = round(self.services.pace.ms(OUTAGE_RETRY_S))
@@ -53,25 +59,16 @@ class _Guest:
         reads = (self.services.upstream.read(login, kind, job_id, now_ms=now_ms) for job_id in job_ids)
         return list(await asyncio.gather(*reads))
 
-    async def note(self, answer: Answer, health: AccountHealth, *, begun_ms: int) -> None:
-        """Keep what an answer says of the whole account."""
-        store, now_ms = self.services.store, self.services.clock_ms()
-        match answer.reading:
-            case Refused():
-                await store.health.note_refused(self.account.id, now_ms, begun_ms=begun_ms)
-            case Forbidden():
-                await store.health.note_forbidden(self.account.id, self.kind, now_ms, begun_ms=begun_ms)
-            case Limited(until_ms=until_ms):
-                await self._quiet(until_ms - now_ms)
-            case Seen() | Missing() | Odd() if not health.well:
-                if await store.health.note_ok(self.account.id, self.kind):
-                    await store.poll.unblock(self.shard, self.account.id, due_all=True)
-        if answer.rate.remaining == 0 and answer.rate.reset_ms:
-            await self._quiet(answer.rate.reset_ms - now_ms)
-
-    async def _quiet(self, for_ms: int) -> None:
-        if for_ms > 0:
-            await self.services.store.poll.block(self.shard, self.account.id, for_ms=for_ms)
+    async def note(self, answers: Sequence[Answer], health: AccountHealth, *, begun_ms: int) -> None:
+        """Keep what answers say of the whole account: to its budget they are the client's own calls."""
+        notes = AccountNotes(self.services, Wellness(self.services.store.health))
+        at = Moment(begun_ms=begun_ms, now_ms=self.services.clock_ms())
+        for answer in answers:
+            await notes.note(self.account.id, health, self.kind, answer.reading, at)
+        credential = await self.services.store.accounts.credential(self.account.id)
+        limit = plan_limit(self.services, self.account.provider, credential, KINDS[self.kind].limit)
+        heard = [hear("", answer.rate, answer.reading) for answer in answers]
+        await self.services.store.budgets.spend(self.account.id, limit, heard=heard)
 
     def check_room(self, answers: Sequence[Answer], left: int) -> None:
         """Raise RateLimited where the window has fewer requests left than there are jobs to read."""
@@ -131,13 +128,12 @@ async def verify(services: Services, project: str, orders: Sequence[Order]) -> N
     guest = _Guest(services, account, orders[0].kind)
     left = [order.job_id for order in orders]
     page = 1
-    health = await guest.enter()
+    health = await guest.enter(len(left))
     while left:
         asked, left = left[:page], left[page:]
         begun_ms = services.clock_ms()
         answers = await guest.read(asked)
-        for answer in answers:
-            await guest.note(answer, health, begun_ms=begun_ms)
+        await guest.note(answers, health, begun_ms=begun_ms)
         for job_id, answer in zip(asked, answers, strict=True):
             guest.judge(job_id, answer.reading)
         guest.check_room(answers, len(left))
