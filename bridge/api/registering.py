@@ -65,14 +65,19 @@ async def create_callback(call: Call) -> web.StreamResponse:
 
 
 async def _send(call: Call, response: web.Response, callbacks: Sequence[str]) -> None:
-    """Flush the answer, then let first deliveries go, also when the client hung up or the process is told to stop."""
+    """Flush the answer, then let first deliveries go, also when the process is told to stop.
+
+    Of a client that hung up they go on waiting: it has no answer, and its repetition is to find what it registered.
+    """
+    gone = False
     try:
         await response.prepare(call.request)
         await response.write_eof()
     except ConnectionError:
+        gone = True
         log.info("api.client_gone", callbacks=len(callbacks))  # aiohttp notices by itself and closes
     finally:
-        if callbacks:
+        if callbacks and not gone:
             await asyncio.shield(_release(call, callbacks))
 
 

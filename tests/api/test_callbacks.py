@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
+from structlog.testing import capture_logs
 
 from bridge.domain.job import Attempt, DeliveryState
 from bridge.store import keys
@@ -104,27 +105,32 @@ async def test_first_deliveries_wait_for_the_answer(api: Client) -> None:
     await until_released(api, made["id"])
 
 
-async def test_first_deliveries_are_released_when_the_client_is_gone(api: Client) -> None:
-    """A client that hangs up before its answer loses the answer, not its callback."""
+async def test_first_deliveries_wait_for_the_repeat_of_a_client_that_is_gone(api: Client) -> None:
+    """A client that hangs up before its answer loses the answer, not its callback: its repeat finds it, and is answered."""
     redis = api.services.store.redis
     body = json.dumps({"job_id": "gone", "callback_url": "inbox:"}).encode()
     head = (
         f"POST /v1/callbacks HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     _, writer = await asyncio.open_connection("127.0.0.1", urlsplit(api.url).port)
-    await redis.client_pause(60_000, all=False)  # the registration waits for its write
-    try:
-        writer.write(head.encode() + body)
+    with capture_logs() as logs:
+        await redis.client_pause(60_000, all=False)  # the registration waits for its write
+        try:
+            writer.write(head.encode() + body)
+            async with asyncio.timeout(10):
+                while not (await redis.info("clients"))["blocked_clients"]:  # noqa: ASYNC110 -- as above
+                    await asyncio.sleep(0.01)
+            writer.transport.abort()
+        finally:
+            await redis.client_unpause()
         async with asyncio.timeout(10):
-            while not (await redis.info("clients"))["blocked_clients"]:  # noqa: ASYNC110 -- as above
+            while "api.client_gone" not in {line["event"] for line in logs}:  # noqa: ASYNC110 -- logs tell nobody
                 await asyncio.sleep(0.01)
-        writer.transport.abort()
-    finally:
-        await redis.client_unpause()
-    async with asyncio.timeout(10):
-        while not (found := (await api.call("GET", "/v1/callbacks?job_id=gone"))[1]["data"]):  # noqa: ASYNC110 -- as above
-            await asyncio.sleep(0.01)
-    await until_released(api, found[0]["id"])
+    (found,) = (await api.call("GET", "/v1/callbacks?job_id=gone"))[1]["data"]
+    assert await redis.pttl(keys.hold(found["id"])) > 1_000
+    status, again = await api.call("POST", "/v1/callbacks", data=body)
+    assert (status, again["id"]) == (200, found["id"])
+    await until_released(api, found["id"])
 
 
 async def test_lists_mask_urls_and_filter(api: Client) -> None:

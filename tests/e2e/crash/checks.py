@@ -62,7 +62,8 @@ async def check_over(service: Service, registrar: Registrar, ledger: Ledger) -> 
     """Wait until nothing is under way; every callback then has `ended`, by one event, once; give the doubles by cause."""
     deliveries = await wait_settled(service, registrar)
     registered = {each.id for each in registrar.watched.values()}
-    assert deliveries.keys() == registered
+    assert not registered - deliveries.keys(), "told without a delivery"
+    assert not deliveries.keys() - registered, [deliveries[each] for each in deliveries.keys() - registered]
     callbacks = await list_since(service, "/v1/callbacks", registrar.began_ms)
     states = {each["id"]: each["state"] for each in callbacks if each["callback_url"] != "inbox:"}
     assert states == dict.fromkeys(registered, "ended")
