@@ -17,6 +17,9 @@ def any_disk(tmp_path_factory: pytest.TempPathFactory) -> Disk | None:
     return build_disk(tmp_path_factory.mktemp("disk"))
 
 
+AMPLE = 1_000_000
+
+
 @pytest.fixture
 def disk(any_disk: Disk | None) -> Disk:
     if any_disk is None:
@@ -36,8 +39,9 @@ def lasting_service(any_disk: Disk | None, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 async def service(lasting_service: Service) -> Service:
-    """Rate limits are another test's matter."""
-    await lasting_service.simulator.control("PUT", "/switches", {"rate_limiter": False})
+    """Rate limits are another test's matter: the upstream tells of one that nobody reaches."""
+    ample = {"rate_api_key_per_minute": AMPLE, "reelbot_status_per_minute": AMPLE, "rate_reset": "ms"}
+    await lasting_service.simulator.control("PUT", "/switches", ample)
     await lasting_service.wait_ready()
     return lasting_service
 
