@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.domain.reading import Broken, Forbidden, Limited, Missing, Odd, Reading, Refused, Unavailable
@@ -203,6 +203,7 @@ ROW = st.fixed_dictionaries(
 BODY = ANY | st.lists(ROW, max_size=5) | st.fixed_dictionaries({"data": st.lists(ROW, max_size=5)})
 
 
+@settings(deadline=None)  # a loaded machine is slow
 @given(kind=st.sampled_from(LISTED), body=BODY, status=st.just(200) | st.integers(100, 599))
 def test_nothing_that_is_sent_raises(kind: Any, body: Any, status: int) -> None:
     """And every row that is given is one whose state can be told, or None."""
@@ -217,6 +218,7 @@ def test_nothing_that_is_sent_raises(kind: Any, body: Any, status: int) -> None:
             assert told is None or told.names_parts or not told.is_whole
 
 
+@settings(deadline=None)  # a loaded machine is slow
 @given(kind=st.sampled_from(LISTED), raw=st.binary(max_size=60), status=st.integers(100, 599))
 def test_no_bytes_raise(kind: Any, raw: bytes, status: int) -> None:
     """Nor do they make rows out of nothing."""

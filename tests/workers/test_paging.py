@@ -120,6 +120,22 @@ async def test_an_end_that_a_row_shows_in_part_is_told_whole(bench: Bench) -> No
     assert await bench.due_ms(two) > 0
 
 
+async def test_an_end_that_a_row_shows_in_part_waits_a_little_for_a_request(bench: Bench) -> None:
+    """It has none at first: the account's limit was reached just now."""
+    one, _ = [await bench.register(name) for name in ("p1", "p2")]
+    store, account = bench.api.services.store, (await bench.job(one)).account
+
+    async def limit() -> None:
+        soon = Heard(quiet_ms=bench.api.services.clock_ms() + 300)
+        await store.budgets.spend(account, API, heard=[soon])
+
+    bench.upstream.meanwhile[LIST] = limit
+    bench.upstream.lay(LIST, {"data": [post("p1", "completed", {"status": "completed"}), post("p2")]})
+    bench.upstream.lay(POSTS + "p1", {"data": post("p1", "completed", DONE)})
+    assert await bench.turn() == [LIST, POSTS + "p1"]
+    assert await url_told(bench, one) == URL
+
+
 async def test_where_no_request_is_left_an_end_goes_out_as_its_row_shows_it(server: Server) -> None:
     """After a short wait: late is worse than short."""
     async with polled(server.socket, poll_scale=0.02) as bench:
