@@ -151,7 +151,11 @@ def _pick_options(values: Mapping[str, Any]) -> dict[str, Any]:
 def _find_media(values: Mapping[str, Any]) -> str:
     """Name the media type that an answer passed on to us shows of all its items, empty where it shows none or several."""
     shown = [values, *(each for name in ITEM_LISTS for each in _as_list(values.get(name)))]
-    types = {str(each["media_type"]) for each in shown if isinstance(each, dict) and "media_type" in each}
+    types = {
+        str(each["media_type"]).strip().casefold()
+        for each in shown
+        if isinstance(each, dict) and "media_type" in each
+    }
     media = types.pop() if len(types) == 1 else ""
     return media if media in KINDS["generated_post"].timing_by_media else ""
 

@@ -20,6 +20,7 @@ PRIOR_WEIGHT = 30.0  # the documented ranges count as much as this many lives
 TAIL_WEIGHT = 0.06
 _TAIL_KNOTS = tuple(2.0**exponent for exponent in range(18))  # seconds, to a day and a half
 _LEAST = 1e-9
+MOST_BENT = 1e4  # times the documented rate of ending: before a documented range that is next to nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,7 @@ class Lifetimes:
 def _factor(alive: float, left: float, entered: float, ended: float) -> float:
     """How many times the documented rate of ending is, where `alive` enter a bin and `left` leave it alive."""
     seen = (PRIOR_WEIGHT * (alive - left) + ended) / (PRIOR_WEIGHT * alive + entered)
-    return min(max(seen * alive / (alive - left), 0.02), 50.0)
+    return min(max(seen * alive / (alive - left), 0.02), MOST_BENT)
 
 
 def bin_of(age_s: float) -> int:

@@ -69,8 +69,8 @@ def read_row(kind: KindSpec, job_id: str, row: Mapping[str, Any], lens: Lens) ->
     if not isinstance(reading, Seen):
         return None
     seen = reading.observation
-    listed = row.get(kind.parts_field) if kind.parts_field else None
-    names_parts = len(seen.parts) == len(listed or ())
+    listed = (row.get(kind.parts_field) or ()) if kind.parts_field else ()
+    names_parts = all(isinstance(part, dict) and read_id(part.get("id")) is not None for part in listed)
     return RowSeen(
         observation=seen, names_parts=names_parts, is_whole=names_parts and _shows_results(kind, seen)
     )

@@ -55,7 +55,8 @@ async def observe(
     for _ in range(TRIES):
         moved = _advance(services, held, reading, at)
         if moved.delay_ms is not None and moved.delay_ms < least_ms:
-            moved = dataclasses.replace(moved, delay_ms=least_ms)
+            log = replace(moved.log, due_ms=at.now_ms + least_ms)
+            moved = dataclasses.replace(moved, delay_ms=least_ms, log=log)
         if not _is_news(held, moved):
             if echoes is not None and isinstance(reading, Seen):
                 _keep(services, echoes, held, reading, log=moved.log, at=at)

@@ -5,21 +5,19 @@ Written without a guard: two workers may each forget something the other has jus
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TypeVar
 
 import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
-from bridge.domain.lifetimes import LifeTable
+from bridge.domain.lifetimes import BINS, LifeTable
 from bridge.domain.pages import ListSeen
 from bridge.store import keys
 
 LIVES, LIST = "lives", "list:"
 T = TypeVar("T")
 KEPT_MS = 30 * 86_400_000
-NO_LIVES: Mapping[str, LifeTable] = MappingProxyType({})
 _lives = msgspec.msgpack.Decoder(Mapping[str, LifeTable])
 _list = msgspec.msgpack.Decoder(ListSeen)
 
@@ -49,7 +47,7 @@ class Learnt:
         answers = await pipe.execute() if names else []
         return {
             account: Lessons(
-                lives=_read(_lives, lives) or NO_LIVES,
+                lives=_read_lives(lives),
                 lists={
                     name: seen
                     for name, raw in zip(lists, found, strict=True)
@@ -79,6 +77,11 @@ class Learnt:
 
     def _place(self, account: str) -> str:
         return keys.learnt(self._shard_of(account), account)
+
+
+def _read_lives(raw: bytes | None) -> Mapping[str, LifeTable]:
+    tables = _read(_lives, raw) or {}
+    return {sort: table for sort, table in tables.items() if len(table.entered) == len(table.ended) == BINS}
 
 
 def _read(decoder: "msgspec.msgpack.Decoder[T]", raw: bytes | None) -> T | None:

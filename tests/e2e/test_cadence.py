@@ -51,6 +51,14 @@ INTERVALS: dict[str, tuple[float, dict[str, Any], str]] = {
         },
         "outgoing_post_id",
     ),
+    "voice_conversion": (
+        10,
+        {
+            "kind": "generated_media_item",
+            "set": {"media_type": "video", "status": "completed", "voice_conversion_status": "processing"},
+        },
+        "generated_media_item_id",
+    ),
     "reelbot_video": (5, {"kind": "reelbot_video", "set": {"status": "processing"}}, "projectId"),
 }
 
@@ -81,7 +89,8 @@ async def test_polls_fall_on_the_documented_intervals(slow_bridge: Bridge, slow_
     waits: dict[str, float] = {}
     for name, (_, make, field) in INTERVALS.items():
         jobs[name] = await slow_simulator.make(**make)
-        registered = await slow_bridge.register(**{field: jobs[name], "callback_url": "inbox:"})
+        kind = {"kind": name} if name == "voice_conversion" else {}
+        registered = await slow_bridge.register(**{field: jobs[name], "callback_url": "inbox:", **kind})
         created_s = datetime.fromisoformat(registered["created_at"]).timestamp()
         first = await until(lambda name=name: requests_of(slow_simulator, jobs[name], "wall_ms"))  # type: ignore[misc]  # bound now
         waits[name] = first[0] - created_s

@@ -224,3 +224,12 @@ def test_no_bytes_raise(kind: Any, raw: bytes, status: int) -> None:
     """Nor do they make rows out of nothing."""
     found = read_list(kind, http_status=status, headers={}, body=raw, now_ms=NOW_MS)
     assert not isinstance(found, Rows) or found.rows == ()
+
+
+def test_superseded_items_do_not_make_a_row_short() -> None:
+    """They count for nothing, as in a read of the post itself."""
+    row = post(
+        "completed", {"id": "i0", "status": "replaced"}, {"id": "i1", "status": "completed", "url": URL}
+    )
+    found = seen("generated_post", row, Lens(now_ms=NOW_MS, superseded=frozenset({"i0"})))
+    assert (found.names_parts, found.is_whole) == (True, True)

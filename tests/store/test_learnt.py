@@ -69,3 +69,9 @@ async def test_an_account_that_is_watched_no_more_is_forgotten(learnt: Learnt, r
         await save
         assert KEPT_MS - 60_000 < await redis.pttl(keys.learnt("x", "x")) <= KEPT_MS
         await redis.persist(keys.learnt("x", "x"))
+
+
+async def test_a_table_of_other_bins_is_unknown(learnt: Learnt) -> None:
+    """Another version may have counted otherwise."""
+    await learnt.save_lives("x", {"sync_job": LifeTable(entered=(1.0,) * 3, ended=(0.5,) * 3)})
+    assert (await learnt.load({"x": ()}))["x"].lives == {}

@@ -154,3 +154,11 @@ async def test_an_item_does_not_speak_of_a_conversion_that_it_does_not_show(
     assert not (await bench.job(voice)).seen
     await carry(bench, riding, post, {**item, "voice_conversion_status": "completed"}, status="completed")
     assert await bench.event_types(voice) == ["voice_conversion.completed"]
+
+
+async def test_a_carried_item_is_not_late(bench: Bench, riding: Riding) -> None:
+    """Its turn is after its post's next reads: its timeline blames no rate limit."""
+    post, runs = await bench.register("p1"), await bench.register("i2", "generated_media_item")
+    item = {"id": "i2", "status": "generating", "media_type": "video"}
+    await carry(bench, riding, post, item, status="generating")
+    assert await bench.due_ms(runs) - (await bench.log(runs)).due_ms < 1_000
