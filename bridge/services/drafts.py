@@ -21,6 +21,7 @@ class Draft:
         self._retention_ms = retention_s * 1000
         self._guards: list[Guard] = []
         self._ops: list[Op] = []
+        self.made = 0  # jobs that had no record
 
     def change(self, lease: Lease | None = None) -> Change:
         """Give the change, to be committed."""
@@ -29,6 +30,7 @@ class Draft:
     def put_job(self, key: str, job: Job, loaded: Loaded[Job] | None) -> None:
         """Write a job, if it still reads as when it was loaded (None: if there still is none)."""
         self._guards.append(Guard(keys.job(key), loaded.raw if loaded else None))
+        self.made += loaded is None
         packed = pack(job)
         if loaded is None or packed != loaded.raw:
             self._ops.append(Put(keys.job(key), packed))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +26,7 @@ from bridge.store.records import Loaded, Wanted
 TRIES = 20
 HOLD_MS = 15_000  # longer than a slow disk may delay the answer
 ANSWERED_MS = 1_000  # first deliveries go out this long after the answer
-JOBS_PER_ACCOUNT = 100_000
+JOBS_PER_PROJECT = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,8 @@ async def register(services: Services, project: str, orders: Sequence[Order]) ->
     for _ in range(TRIES):
         draft = Draft(shard, now_ms=services.clock_ms(), retention_s=services.settings.retention)
         registered = [await _draft(services, draft, project, account, order) for order in orders]
+        if draft.made:
+            await _check_quota(services, project, draft.made)
         try:
             result = await services.store.committer.commit(draft.change(), new_work=True, durable=True)
         except StoreFull:
@@ -110,8 +113,6 @@ async def _draft(
     key = job_key(draft.shard, account.id, order.kind, order.job_id)
     loaded = await services.store.load_job(key)
     clock = str(KINDS[order.kind].clock)
-    if loaded is None:
-        await _check_quota(services, draft.shard, account)
     job = (
         loaded.record
         if loaded
@@ -194,9 +195,19 @@ def _write(
         draft.hold(enrolled.callback, HOLD_MS)
 
 
-async def _check_quota(services: Services, shard: str, account: Account) -> None:
-    if await services.store.poll.size(shard, account.id) >= JOBS_PER_ACCOUNT:
-        raise RateLimited(60, f"this account has {JOBS_PER_ACCOUNT:,} jobs watched: wait for some to end")
+async def _check_quota(services: Services, project: str, made: int) -> None:
+    """Count what all accounts of a project watch; registrations at the same moment may each pass by a few."""
+    store = services.store
+    by_shard: dict[str, list[str]] = defaultdict(list)
+    for account in await store.accounts.list(project):
+        by_shard[store.shard_of(account.id)].append(account.id)
+    watched = 0
+    for shard, accounts in by_shard.items():
+        watched += sum((await store.poll.sizes(shard, accounts)).values())
+    if watched + made > JOBS_PER_PROJECT:
+        raise RateLimited(
+            60, f"this project watches {watched:,} jobs of {JOBS_PER_PROJECT:,}: wait for some to end"
+        )
 
 
 def _callback(services: Services, identifier: str, order: Order, *, now_ms: int) -> Callback:
