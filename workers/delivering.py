@@ -45,6 +45,7 @@ class Delivering:
         self._receivers = Receivers(services.store)
         self._suspects_at_most = suspects_at_most
         self._suspects = 0
+        self._log = log.bind()  # bound once: a lazy logger is made anew each time it is used
         self.lease_ms = round((services.settings.attempt_timeout + STALE_S) * 1000) + GRACE_MS
 
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
@@ -110,7 +111,7 @@ class Delivering:
         answer = await self._send(task, began_ms)
         delivery = task.delivery.record
         verdict = judge(answer)
-        log.info(
+        self._log.info(
             "delivery.attempted",
             delivery=delivery.id,
             event_id=delivery.event,
