@@ -45,8 +45,7 @@ class Login:
 NO_RATE = RateSeen()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True, gc=False):
     """What one read gave: its meaning, the rate headers, how long it took, and a hash of its bytes."""
 
     reading: Reading
@@ -62,8 +61,7 @@ class Known(Struct, frozen=True, kw_only=True, gc=False):
     reading: Seen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Raw:
+class _Raw(Struct, frozen=True, kw_only=True, gc=False):
     status: int
     headers: Mapping[str, str]
     body: bytes

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import structlog
+from msgspec import Struct
 
 from bridge.domain.attempts import Answer, Verdict, judge
 from bridge.domain.job import Callback, CallbackState, Delivery, DeliveryState, EventRecord, Job
@@ -24,8 +24,7 @@ HOLD_STEP_MS = 200  # how often a held first delivery is looked at again
 GRACE_MS = 10_000  # an attempt's token outlives its timeout by this, however long it waited for a slot
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendTask:
+class SendTask(Struct, frozen=True, kw_only=True, gc=False):
     """A held delivery with what it needs to be sent."""
 
     delivery: Loaded[Delivery]
