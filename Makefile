@@ -14,7 +14,7 @@ RUNTIME_STAMP := $(VENV)/.runtime-$(RUNTIME_STATE)
 DEV_STAMP := $(VENV)/.dev-$(DEV_STATE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format lock clean
+.PHONY: help setup run test lint format bench lock clean
 
 help:
 	@echo 'make run     set up and start reelbridge (Ctrl-C ends it)'
@@ -22,6 +22,7 @@ help:
 	@echo 'make test    set up and pass all checks and tests'
 	@echo 'make lint    the checks alone'
 	@echo 'make format  lay the code out'
+	@echo 'make bench   measure what a worker does a second (five minutes, on an idle machine)'
 	@echo 'make lock    pin the dependencies anew'
 	@echo 'make clean   remove $(VENV)'
 
@@ -41,6 +42,9 @@ lint: $(DEV_STAMP)
 format: $(DEV_STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: $(DEV_STAMP)
+	@$(BIN)/python -m tests.bench.throughput
 
 lock: setup
 	@$(BIN)/uv --version

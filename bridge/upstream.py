@@ -183,7 +183,7 @@ def _split(base_url: str) -> tuple[str, str]:
 async def _read_capped(answer: Exchange, until: float) -> bytes | None:
     """Read at most BODY_LIMIT decompressed bytes; None for more."""
     if answer.has_come and answer.content.total_bytes <= BODY_LIMIT:
-        return await answer.content.read()  # it came with its head
+        return answer.content.read_nowait()  # it came with its head
     chunks: list[bytes] = []
     size = 0
     async with asyncio.timeout_at(until):

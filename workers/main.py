@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import gc
 import os
 import platform
 from collections.abc import Callable, Coroutine
@@ -21,6 +20,7 @@ from bridge.services.context import Services
 from bridge.settings import Settings, load_settings
 from bridge.store.connect import arq_settings
 from workers.codec import pack, unpack
+from workers.collector import calm_collector
 from workers.delivering import Delivering
 from workers.polling import Polling
 from workers.pump import STORE_ERRORS, Pump, StoreClock
@@ -66,16 +66,6 @@ async def start(context: dict[str, Any]) -> None:
     calm_collector()
     await beat(services, clock)  # last: `up` and /readyz tell clients by it that jobs are read
     log.info("worker.ready")
-
-
-def calm_collector() -> None:
-    """Let the cyclic collector leave alone what was loaded at the start, and look seldom for what work leaves behind.
-
-    Work makes many objects and next to no cycles, so that most of what the collector does at its defaults is in vain.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 def _poll_shard(task: Any) -> str:

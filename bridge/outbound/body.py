@@ -22,7 +22,7 @@ async def read_capped(answer: Exchange) -> tuple[bytes, str]:
     if coding not in ("", "identity"):
         return await _read_coded(content, coding)
     if content.is_eof() and content.total_bytes <= MAX_BODY_BYTES:
-        return await content.read(), ""  # it came with its head
+        return content.read_nowait(), ""  # it came with its head
     body = bytearray()
     while len(body) <= MAX_BODY_BYTES:
         chunk = await content.readany()

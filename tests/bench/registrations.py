@@ -75,8 +75,12 @@ def _running_api(ground: Ground, environment: dict[str, str]) -> Iterator[Path]:
 
 async def _wait_ready(log: Path) -> int:
     async with asyncio.timeout(READY_S):
-        while True:
-            for line in log.read_text().splitlines():
-                if '"api.ready"' in line:
-                    return int(json.loads(line)["port"])
+        while (port := _find_port(log)) is None:  # noqa: ASYNC110 -- a log is a file, nobody tells of its growth
             await asyncio.sleep(LOOK_S)
+    return port
+
+
+def _find_port(log: Path) -> int | None:
+    """Find in the API's log where it listens; None before it does."""
+    ready = (line for line in log.read_text().splitlines() if '"api.ready"' in line)
+    return next((int(json.loads(line)["port"]) for line in ready), None)
