@@ -12,6 +12,7 @@ from bridge.services.context import Services, traits_of
 from bridge.services.drafts import Draft
 from bridge.services.progress import write_advance
 from bridge.services.reads import NO_LOG
+from bridge.store import keys
 from bridge.store.lanes import Claim, Settled
 from bridge.store.records import Wanted
 from tests.bench.ground import QUIET_S, Bridge, Ground, Job, name_job, running_bridge
@@ -21,6 +22,7 @@ from workers.polling import Polling, PollTask
 
 KIND = KINDS["sync_job"]
 STEP = 200
+START_IN_MS = 1_000  # until then the reads are being spread
 SETTLE_IN_S = 2.0  # of the lag run, before lags count
 LOAD = 0.5  # of what the worker can do
 
@@ -66,10 +68,9 @@ async def measure_watching(ground: Ground, *, able_per_s: float) -> Watching:
             await bridge.watch(_list_jobs(ground, bridge, first, 10 * STEP))
         registered = await _used_bytes(bridge)
         for first in range(0, size.watched_jobs, STEP):
-            await _read_once(
-                bridge, _list_jobs(ground, bridge, first, STEP), first, size.watched_jobs, interval_s
-            )
+            await _read_once(bridge, _list_jobs(ground, bridge, first, STEP), interval_s)
         read = await _used_bytes(bridge)
+        await _spread(ground, bridge, interval_s)
         lags_ms, polled_per_s = await _poll_on_time(ground, bridge)
     return Watching(
         bytes_registered=(registered - empty) / size.watched_jobs,
@@ -101,14 +102,28 @@ async def _used_bytes(bridge: Bridge) -> int:
         await asyncio.sleep(QUIET_S)
 
 
-async def _read_once(bridge: Bridge, jobs: Sequence[Job], first: int, total: int, interval_s: float) -> None:
-    """Write what a first read leaves, with the next one in its place of the interval."""
+async def _spread(ground: Ground, bridge: Bridge, interval_s: float) -> None:
+    """Spread the next reads evenly over one interval from now; what came before took longer than that."""
+    store, total = bridge.services.store, ground.size.watched_jobs
+    start_ms = bridge.clock.now_ms() + START_IN_MS
+    by_account: dict[str, dict[str, int]] = {account: {} for account in bridge.accounts}
+    for number, job in enumerate(_list_jobs(ground, bridge, 0, total)):
+        due_ms = start_ms + round(number / total * interval_s * 1000)
+        by_account[job.account][bridge.key(job.account, job.id)] = due_ms
+    for account, dues in by_account.items():
+        shard = store.shard_of(account)
+        await bridge.redis.zadd(keys.lane(shard, "poll", account), dues)
+        await bridge.redis.zadd(keys.lanes(shard, "poll"), {account: min(dues.values())})
+
+
+async def _read_once(bridge: Bridge, jobs: Sequence[Job], interval_s: float) -> None:
+    """Write what a first read leaves."""
     services, now_ms = bridge.services, bridge.clock.now_ms()
     names = [bridge.key(job.account, job.id) for job in jobs]
     loaded = (await services.store.load_many(Wanted(jobs=names))).jobs
     at = Moment(begun_ms=now_ms, now_ms=now_ms, took_ms=3, digest=b"12345678")
     changes = []
-    for number, (name, job) in enumerate(zip(names, jobs, strict=True), first):
+    for name, job in zip(names, jobs, strict=True):
         body = write_job(job.id.encode())
         reading = read_answer(KIND, job_id=job.id, http_status=200, headers={}, body=body, now_ms=now_ms)
         moved = advance(
@@ -122,7 +137,7 @@ async def _read_once(bridge: Bridge, jobs: Sequence[Job], first: int, total: int
         )
         draft = Draft(name[0], now_ms=now_ms, retention_s=services.settings.retention)
         await write_advance(services, draft, name, loaded[name], moved=moved, at=at)
-        draft.poll_at(name, moved.job, round(number / total * interval_s * 1000), how="set")
+        draft.poll_at(name, moved.job, round(interval_s * 1000), how="set")
         changes.append(draft.change())
     assert set(await services.store.committer.commit_many(changes)) == {"done"}
 
