@@ -14,7 +14,7 @@ RUNTIME_STAMP := $(VENV)/.runtime-$(RUNTIME_STATE)
 DEV_STAMP := $(VENV)/.dev-$(DEV_STATE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test soak lint format lock clean
+.PHONY: help setup run test soak lint format bench lock clean
 
 help:
 	@echo 'make run     set up and start reelbridge (Ctrl-C ends it)'
@@ -23,6 +23,7 @@ help:
 	@echo 'make soak    kill it again and again: ROUNDS=10 SEED=1'
 	@echo 'make lint    the checks alone'
 	@echo 'make format  lay the code out'
+	@echo 'make bench   measure what a worker does a second (five minutes, on an idle machine)'
 	@echo 'make lock    pin the dependencies anew'
 	@echo 'make clean   remove $(VENV)'
 
@@ -51,6 +52,9 @@ lint: $(DEV_STAMP)
 format: $(DEV_STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: $(DEV_STAMP)
+	@$(BIN)/python -m tests.bench.throughput
 
 lock: setup
 	@$(BIN)/uv --version

@@ -1,9 +1,13 @@
 """Logging: one event name a line, ids as fields, and nothing in it that looks like a secret."""
 
+import json
 import logging
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TextIO
 
 import structlog
@@ -17,6 +21,12 @@ MAX_DEPTH = 6
 ARQ_LOGGING = {"version": 1, "disable_existing_loggers": False}
 
 _SECRET_WORD = re.compile(r"(?<![A-Za-z0-9])(brk_|rm_|rb_live_|rb_test_|whsec_)[A-Za-z0-9+/=_.-]{4,}")
+_SECRET_ENDS = (
+    "rk_",
+    "rm_",
+    "rb_",
+    "ec_",
+)  # one is in every secret word, and a look for them costs next to nothing
 _URL_LOGIN = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,20}://)[^\s/@\"'<>]+@")
 _URL_QUERY = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,20}://[^\s?#\"'<>]{1,4096})[?#][^\s\"'<>]+")
 _PAIR = re.compile(
@@ -36,7 +46,8 @@ def mask_text(text: str) -> str:
         text = _URL_LOGIN.sub(rf"\1{MASK}@", text)
     if " " in text:
         text = _LOGIN_HEADER.sub(rf"\1 {MASK}", text)
-    if "_" in text:
+    # One of these is in every secret word, and looking for them costs next to nothing.
+    if "_" in text and ("rk_" in text or "rm_" in text or "rb_" in text or "ec_" in text):
         text = _SECRET_WORD.sub(rf"\1{MASK}", text)
     if "=" in text or ":" in text:
         text = _PAIR.sub(rf"\1{MASK}", text)
@@ -54,7 +65,7 @@ def mask_value(value: Any, *, depth: int = 0) -> Any:
     if isinstance(value, Mapping):
         return {
             mask_text(str(name)): MASK
-            if _SECRET_FIELD.match(str(name)) and inner
+            if _is_secret(str(name)) and inner
             else mask_value(inner, depth=depth + 1)
             for name, inner in value.items()
         }
@@ -67,33 +78,43 @@ def mask_value(value: Any, *, depth: int = 0) -> Any:
 
 def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """The last line of defence: callers must not log secrets, and what slips through ends here."""
-    # Names that begin with an underscore are structlog's own.
-    for name in [name for name in event if not name.startswith("_")]:
-        event[name] = MASK if _SECRET_FIELD.match(name) and event[name] else mask_value(event[name])
+    for name, value in event.items():
+        if value is None or name.startswith("_"):  # names that begin with an underscore are structlog's own
+            continue
+        if _is_secret(name) and value:
+            event[name] = MASK
+        else:
+            event[name] = mask_text(value) if type(value) is str else mask_value(value)
     return event
 
 
+@lru_cache(maxsize=1024)
+def _is_secret(name: str) -> bool:
+    return _SECRET_FIELD.match(name) is not None
+
+
 def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
-    """Send the bridge's events and every library's log records to one stream (standard error), masked."""
+    """Send the bridge's events and every library's log records to one stream (standard error), masked.
+
+    The bridge's own events are many (one an attempt), so they take no way round through the library's log records.
+    """
     stream = stream or sys.stderr
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not stream.isatty())
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared = _shared_processors()
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=False,
-    )
+    render = _render_json if as_json else structlog.dev.ConsoleRenderer(colors=stream.isatty())
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_endings(as_json=as_json, colors=stream.isatty()),
-            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
         )
+    )
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, *shared, render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=_Loggers(_write_lines(stream, handler)),
+        cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -108,20 +129,59 @@ def get_logger(name: str) -> Any:
     return structlog.get_logger(name)
 
 
+class _Loggers(structlog.stdlib.LoggerFactory):
+    """Makes loggers that know their module's name and write rendered lines."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        super().__init__()
+        self._write = write
+
+    def __call__(self, *args: Any) -> Any:
+        return _Lines(super().__call__(*args).name, self._write)
+
+
+class _Lines:
+    """A logger as structlog wants one; its name goes into each event."""
+
+    def __init__(self, name: str, write: Callable[[str], None]) -> None:
+        self.name = name
+        self.debug = self.info = self.warning = self.error = self.critical = write
+
+
+def _write_lines(stream: TextIO, handler: logging.Handler) -> Callable[[str], None]:
+    """Write to the stream that a handler has too, never both at once."""
+
+    def write(line: str) -> None:
+        handler.acquire()
+        try:
+            # A log that cannot be written (its reader is gone) stops no work, as with the library's own handlers.
+            with suppress(OSError, ValueError):
+                stream.write(line + "\n")
+                stream.flush()
+        finally:
+            handler.release()
+
+    return write
+
+
 def _shared_processors() -> list[Processor]:
-    return [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
+    return [structlog.processors.ExceptionRenderer(_format_exception), mask_secrets, _stamp]
 
 
-def _endings(*, as_json: bool, colors: bool) -> list[Processor]:
-    plain_traceback = structlog.processors.ExceptionRenderer(_format_exception)
-    if as_json:
-        return [plain_traceback, mask_secrets, structlog.processors.JSONRenderer(ensure_ascii=False)]
-    return [plain_traceback, mask_secrets, structlog.dev.ConsoleRenderer(colors=colors)]
+def _stamp(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Say who speaks, how loud and when; behind the mask, since nothing of it can be a secret."""
+    record = event.get("_record")
+    event["logger"] = logger.name if record is None else record.name
+    event["level"] = method
+    event["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return event
+
+
+_encode_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    return _encode_json(event)
 
 
 def _format_exception(exc_info: Any) -> str:

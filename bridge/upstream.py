@@ -4,10 +4,12 @@ The operator names the upstream's address, so it is not judged as a callback URL
 credential must not travel to another host.
 """
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import aiohttp
@@ -16,13 +18,17 @@ from yarl import URL
 
 from bridge.domain.pages import PAGE
 from bridge.domain.reading import Broken, RateSeen, Reading, Seen
+from bridge.outbound.exchange import Exchange, Exchanges
 from bridge.providers.lists import Rows, read_list
 from bridge.providers.read import read_answer, read_credential, read_network_failure, read_rate
 from bridge.providers.registry import PROVIDERS
 from bridge.providers.spec import ExtraWords, KindSpec, Standing
 
 READ_TIMEOUT_S = 15.0
+CONNECT_TIMEOUT_S = 10.0
 BODY_LIMIT = 2 * 1024 * 1024
+READ_BUFFER = 64 * 1024
+MAX_HEADERS = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +47,7 @@ class Login:
 NO_RATE = RateSeen()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True, gc=False):
     """What one read gave: its meaning, the rate headers, how long it took, and a hash of its bytes."""
 
     reading: Reading
@@ -67,8 +72,7 @@ class Known(Struct, frozen=True, kw_only=True, gc=False):
     reading: Seen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Raw:
+class _Raw(Struct, frozen=True, kw_only=True, gc=False):
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -81,16 +85,17 @@ class Upstream:
         self._user_agent = user_agent
         self.words = words
         self._timeout_s = timeout_s
-        self._open: aiohttp.ClientSession | None = None
+        self._open: Exchanges | None = None
 
     async def start(self) -> None:
         """Open the connection pool."""
-        self._open = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60),
-            timeout=aiohttp.ClientTimeout(total=self._timeout_s, connect=min(10.0, self._timeout_s)),
+        self._open = Exchanges(
+            aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60),
             headers={"user-agent": self._user_agent, "accept": "application/json"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
+            connect_s=min(CONNECT_TIMEOUT_S, self._timeout_s),
+            decompress=True,
+            read_bufsize=READ_BUFFER,
+            max_headers=MAX_HEADERS,
         )
 
     async def close(self) -> None:
@@ -171,14 +176,21 @@ class Upstream:
     async def _get(self, login: Login, path: str) -> _Raw | Broken:
         assert self._open is not None, "start() comes first"
         headers = PROVIDERS[login.provider].auth_headers(login.credential)
+        until = asyncio.get_running_loop().time() + self._timeout_s
         try:
             # Paths carry only ids that need no escaping.
-            url = URL(login.base_url + path, encoded=True)
-            async with self._open.get(url, headers=headers, allow_redirects=False) as response:
-                body = await _read_capped(response)
-                if body is None:
-                    return read_network_failure("the answer was larger than 2 MB")
-                return _Raw(status=response.status, headers=response.headers, body=body)
+            origin, prefix = _split(login.base_url)
+            answer = await self._open.get(origin, prefix + path, headers, until=until)
+            try:
+                body = await _read_capped(answer, until)
+            except BaseException:
+                answer.close()
+                raise
+            if body is None:
+                answer.close()
+                return read_network_failure("the answer was larger than 2 MB")
+            answer.release()
+            return _Raw(status=answer.status, headers=answer.headers, body=body)
         except TimeoutError:
             return read_network_failure(f"no answer within {self._timeout_s:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -186,15 +198,23 @@ class Upstream:
             return read_network_failure(type(error).__name__)
 
 
-async def _read_capped(response: aiohttp.ClientResponse) -> bytes | None:
+@lru_cache(maxsize=64)
+def _split(base_url: str) -> tuple[str, str]:
+    """Split an upstream's address into its origin and the path that all requests begin with."""
+    url = URL(base_url, encoded=True)
+    return str(url.origin()), url.raw_path.removesuffix("/")
+
+
+async def _read_capped(answer: Exchange, until: float) -> bytes | None:
     """Read at most BODY_LIMIT decompressed bytes; None for more."""
-    if response.content.is_eof() and response.content.total_bytes <= BODY_LIMIT:
-        return await response.read()  # it came with its head
+    if answer.has_come and answer.content.total_bytes <= BODY_LIMIT:
+        return answer.content.read_nowait()  # it came with its head
     chunks: list[bytes] = []
     size = 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > BODY_LIMIT:
-            return None
-        chunks.append(chunk)
+    async with asyncio.timeout_at(until):
+        async for chunk in answer.content.iter_any():
+            size += len(chunk)
+            if size > BODY_LIMIT:
+                return None
+            chunks.append(chunk)
     return b"".join(chunks)

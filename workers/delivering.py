@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import structlog
+from msgspec import Struct
 
 from bridge.domain.attempts import Answer, Verdict, judge
 from bridge.domain.job import Callback, CallbackState, Delivery, DeliveryState, EventRecord, Job
@@ -24,8 +24,7 @@ HOLD_STEP_MS = 200  # how often a held first delivery is looked at again
 GRACE_MS = 10_000  # an attempt's token outlives its timeout by this, however long it waited for a slot
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendTask:
+class SendTask(Struct, frozen=True, kw_only=True, gc=False):
     """A held delivery with what it needs to be sent."""
 
     delivery: Loaded[Delivery]
@@ -45,6 +44,7 @@ class Delivering:
         self._receivers = Receivers(services.store)
         self._suspects_at_most = suspects_at_most
         self._suspects = 0
+        self._log = log.bind()  # bound once: a lazy logger is made anew each time it is used
         self.lease_ms = round((services.settings.attempt_timeout + STALE_S) * 1000) + GRACE_MS
 
     def share_claim(self, lanes: int) -> tuple[int, int]:
@@ -114,7 +114,7 @@ class Delivering:
         answer = await self._send(task, began_ms)
         delivery = task.delivery.record
         verdict = judge(answer)
-        log.info(
+        self._log.info(
             "delivery.attempted",
             delivery=delivery.id,
             event_id=delivery.event,

@@ -20,6 +20,7 @@ from bridge.services.context import Services
 from bridge.settings import Settings, load_settings
 from bridge.store.connect import arq_settings
 from workers.codec import pack, unpack
+from workers.collector import calm_collector
 from workers.delivering import Delivering
 from workers.polling import Polling
 from workers.pump import STORE_ERRORS, Pump, StoreClock
@@ -62,6 +63,7 @@ async def start(context: dict[str, Any]) -> None:
         asyncio.create_task(supervise(lambda: keep_beating(services, clock))),
         asyncio.create_task(supervise(lambda: keep_tidying(services))),
     ]
+    calm_collector()
     await beat(services, clock)  # last: `up` and /readyz tell clients by it that jobs are read
     log.info("worker.ready")
 

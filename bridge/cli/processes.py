@@ -9,8 +9,7 @@ from bridge.cli.errors import CommandError
 from bridge.settings import Settings, SettingsError
 from bridge.store.connect import UnfitStoreError
 
-WORKER = "workers.main.WorkerSettings"
-ARQ = ["arq", WORKER, "--custom-log-dict", "bridge.log.ARQ_LOGGING"]
+WORKER = "workers"
 
 
 def run_api(settings: Settings) -> int:
@@ -29,9 +28,9 @@ def run_worker(settings: Settings) -> int:
     """Become an arq worker; what it imports is named by text, since this package may not import it."""
     require_shared(settings)
     if sys.platform == "linux":
-        os.execv(sys.executable, [sys.executable, "-m", *ARQ])  # noqa: S606 -- our own interpreter, fixed arguments
-    sys.argv = ARQ  # elsewhere the watch over the supervisor is a thread, which exec would end
-    runpy.run_module("arq", run_name="__main__", alter_sys=True)
+        os.execv(sys.executable, [sys.executable, "-m", WORKER])  # noqa: S606 -- our own interpreter, fixed arguments
+    # Elsewhere the watch over the supervisor is a thread, which exec would end.
+    runpy.run_module(WORKER, run_name="__main__", alter_sys=True)
     return 0
 
 

@@ -6,6 +6,7 @@ import ssl
 import aiohttp
 
 from bridge.domain.url_policy import explain_rule
+from bridge.outbound.exchange import NotHttpError
 from bridge.outbound.guard import RefusedAddress
 
 # OpenSSL's X509_V_ERR_… numbers (openssl-verify, "Diagnostics").
@@ -51,7 +52,7 @@ def explain_failure(error: BaseException, *, timeout_s: float) -> tuple[str, str
             return _explain_connect(error)
         case aiohttp.ServerDisconnectedError():
             return "reset", "The receiver closed the connection without an answer."
-        case aiohttp.ClientResponseError():
+        case NotHttpError():
             return "header", "The receiver's answer is not HTTP, or its headers are too long."
         case OSError() | aiohttp.ClientError():
             return "reset", "The connection to the receiver broke before an answer came."

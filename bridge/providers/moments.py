@@ -3,8 +3,10 @@
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 _NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,9})?", re.ASCII)
+_LONGEST = 64  # characters: what is longer is no number, and not worth remembering
 # Unix milliseconds passed 10^11 in 1973, Unix seconds reach it in the year 5138.
 _FIRST_MS = 10**11
 
@@ -15,9 +17,13 @@ def read_number(value: object) -> float | None:
         return None
     if isinstance(value, int | float):
         return float(value) if 0 <= value < 10**15 else None
-    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        return float(value)
-    return None
+    return _read_digits(value) if isinstance(value, str) and len(value) <= _LONGEST else None
+
+
+@lru_cache(maxsize=1024)
+def _read_digits(text: str) -> float | None:
+    """Remembered: every answer of a window names the same limit and the same reset."""
+    return float(text) if _NUMBER.fullmatch(text.strip()) else None
 
 
 def read_moment_ms(value: object) -> int | None:

@@ -39,7 +39,7 @@ def read_rate(*, headers: Mapping[str, str], body: bytes, http_status: int, now_
     if http_status == 429:
         reset_ms = _first_sane(_quiet_moments(found, read_document(body).value, now_ms), now_ms)
     else:
-        reset_ms = _first_sane(iter([_read_reset_ms(found.get("x-ratelimit-reset"), now_ms)]), now_ms)
+        reset_ms = _if_sane(_read_reset_ms(found.get("x-ratelimit-reset"), now_ms), now_ms)
     return RateSeen(
         limit=_read_count(found.get("x-ratelimit-limit"), least=1),
         remaining=_read_count(found.get("x-ratelimit-remaining"), least=0),
@@ -73,11 +73,17 @@ def _quiet_moments(found: Mapping[str, str], document: Any, now_ms: int) -> Iter
 
 
 def _first_sane(moments: Iterator[int | None], now_ms: int) -> int | None:
-    earliest, latest = now_ms - _STALE_MS, now_ms + MOST_QUIET_MS
-    return next((moment for moment in moments if moment is not None and earliest <= moment <= latest), None)
+    return next((moment for moment in moments if _if_sane(moment, now_ms) is not None), None)
+
+
+def _if_sane(moment: int | None, now_ms: int) -> int | None:
+    sane = moment is not None and now_ms - _STALE_MS <= moment <= now_ms + MOST_QUIET_MS
+    return moment if sane else None
 
 
 def _read_reset_ms(value: object, now_ms: int) -> int | None:
+    if value is None:
+        return None
     number = read_number(value)
     if number is not None and number <= _LARGEST_WAIT_S:
         return now_ms + int(number * 1000)

@@ -1,7 +1,8 @@
 """From a delivery to the request that carries it: the body for this subscription, its headers and signatures."""
 
 import json
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from bridge.domain.events import build_body
 from bridge.domain.job import Callback, Delivery, EventRecord
@@ -13,8 +14,7 @@ MASK = "***"
 SECRETS_KEPT_MS = 1_000  # a rotated secret signs for 24 h more, so a second's delay is nobody's loss
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class Envelope(Struct, frozen=True, kw_only=True, gc=False):
     """One request in clear; never logged."""
 
     url: str
@@ -42,6 +42,7 @@ class Envelopes:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._base_url = services.settings.base_url
         self._secrets: dict[str, tuple[int, list[str]]] = {}
 
     async def seal(
@@ -56,7 +57,7 @@ class Envelopes:
             callback_id=callback.id,
             metadata=callback.metadata,
             resend=delivery.resend,
-            base_url=self._services.settings.base_url,
+            base_url=self._base_url,
         )
         timestamp_s = now_ms // 1000
         secrets = await self._secrets_of(delivery.project, callback, now_ms)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bridge.domain.attempts import Verdict
-from bridge.services.destinations import INBOX, origin_of, proven_origins
+from bridge.services.destinations import INBOX, origin_of
 from bridge.store.store import Store
 
 SUCCESSES = frozenset({Verdict.SUCCEEDED, Verdict.SUCCEEDED_WITH_WARNING})
@@ -20,8 +20,8 @@ class Receivers:
 
     async def load(self, shard: str, lanes: Sequence[str]) -> dict[str, tuple[bool, int]]:
         """Give for each lane whether its origin is proven, and its failures in a row."""
-        proven = await proven_origins(self._store, shard, [origin_of(lane) for lane in lanes])
-        failures = await self._store.destinations.failures(shard, lanes)
+        origins = sorted({origin_of(lane) for lane in lanes} - {INBOX})
+        proven, failures = await self._store.destinations.known(shard, origins, lanes)
         known = {
             lane: (origin_of(lane) == INBOX or origin_of(lane) in proven, failures.get(lane, 0))
             for lane in lanes

@@ -35,10 +35,16 @@ class Destinations:
         names = (keys.proven(shard), keys.failing(shard))
         return int(await run(self._redis, Call(SCRIPTS["fared_v1"], names, args)))
 
-    async def failures(self, shard: str, lanes: Sequence[str]) -> dict[str, int]:
-        """Give the failures in a row of these destinations, for those that have any."""
-        if not lanes:
-            return {}
-        asked = self._redis.hmget(keys.failing(shard), list(lanes))
-        found = await asked  # type: ignore[misc]  # redis-py types both clients at once
-        return {lane: int(count) for lane, count in zip(lanes, found, strict=True) if count}
+    async def known(
+        self, shard: str, origins: Sequence[str], lanes: Sequence[str]
+    ) -> tuple[set[str], dict[str, int]]:
+        """Give in one round trip which origins have answered 2xx, and the failures in a row of those lanes that have any."""
+        asked = [(keys.proven(shard), origins), (keys.failing(shard), lanes)]
+        pipe = self._redis.pipeline(transaction=False)
+        for key, names in asked:
+            if names:
+                pipe.hmget(key, list(names))
+        answers = iter(await pipe.execute() if origins or lanes else ())
+        found = [dict(zip(names, next(answers), strict=True)) if names else {} for _, names in asked]
+        proven = {origin for origin, at_ms in found[0].items() if at_ms}
+        return proven, {lane: int(count) for lane, count in found[1].items() if count}

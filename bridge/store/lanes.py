@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from redis.asyncio import Redis
 
 from bridge.store import keys
@@ -20,8 +21,7 @@ UNBLOCK_STEP = 1000
 MOST_ITEMS = 2000  # unpack takes 4,000 arguments
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True, gc=False):  # one is made for every read and every attempt
     """A claimed item. `due_ms` tells how late it is; negative: it came back from a lease that ended then."""
 
     lane: str
@@ -38,8 +38,7 @@ class Claim:
     items: tuple[Item, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True, gc=False):  # likewise
     """An item whose work is done: back in `delay_ms` (None: it leaves the queue), with the record to write, if any.
 
     The record is written only where one exists, and keeps its expiry.

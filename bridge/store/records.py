@@ -27,8 +27,7 @@ class UnreadableRecord(Exception):
     """A record in the store does not have the shape that this version knows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded(Generic[R]):
+class Loaded(Struct, Generic[R], frozen=True, gc=False):  # several are made for every read and every attempt
     """A record with the bytes it was read from, which guard its next write."""
 
     record: R
@@ -102,9 +101,12 @@ class _Reads:
 
     def __init__(self, pipe: Any) -> None:
         self._pipe = pipe
-        self._asked: list[tuple[dict[str, Any], type[Struct], list[str]]] = []
+        self._asked: list[tuple[dict[str, Any], type[Struct] | None, list[str]]] = []
 
-    def ask(self, found: dict[str, Any], kind: type[Struct], place: Any, ids: Sequence[str]) -> None:
+    def ask_raw(self, found: dict[str, bytes], place: Any, ids: Sequence[str]) -> None:
+        self.ask(found, None, place, ids)
+
+    def ask(self, found: dict[str, Any], kind: type[Struct] | None, place: Any, ids: Sequence[str]) -> None:
         by_shard: dict[str, list[str]] = {}
         for identifier in dict.fromkeys(ids):
             by_shard.setdefault(keys.shard(identifier), []).append(identifier)
@@ -117,25 +119,37 @@ class _Reads:
         for (found, kind, some), raws in zip(self._asked, answers, strict=False):
             for identifier, raw in zip(some, raws, strict=True):
                 if raw is not None:
-                    found[identifier] = Loaded(unpack(kind, raw), raw)
+                    found[identifier] = raw if kind is None else Loaded(unpack(kind, raw), raw)
         return answers[len(self._asked) :]
 
 
 async def load_many(redis: Redis, wanted: Wanted, *, peek: Lanes | None = None) -> Page:
-    """Read a page of records in one round trip, with the next peek of a queue riding along if `peek` names it."""
+    """Read a page of records in one round trip, with the next peek of a queue riding along if `peek` names it.
+
+    Holds that are there cost a second one.
+    """
     page, pipe = Page(), redis.pipeline(transaction=False)
     reads = _Reads(pipe)
     reads.ask(page.jobs, Job, keys.job, wanted.jobs)
     reads.ask(page.logs, PollLog, keys.poll_log, wanted.logs)
     reads.ask(page.deliveries, Delivery, keys.delivery, wanted.deliveries)
     reads.ask(page.events, EventRecord, keys.event, wanted.events)
-    holds = list(dict.fromkeys(wanted.holds))
-    for callback in holds:
-        pipe.pttl(keys.hold(callback))
+    held: dict[str, bytes] = {}
+    reads.ask_raw(held, keys.hold, wanted.holds)
     if peek is not None:
         peek.ask_peek(pipe)
     rest = reads.take(await pipe.execute())
-    page.holds.update({cb: int(left) for cb, left in zip(holds, rest, strict=False) if left > 0})
     if peek is not None:
-        page.peeked.extend(peek.read_peek(rest[len(holds) :]))
+        page.peeked.extend(peek.read_peek(rest))
+    if held:
+        page.holds.update(await _time_holds(redis, list(held)))
     return page
+
+
+async def _time_holds(redis: Redis, callbacks: Sequence[str]) -> dict[str, int]:
+    """Ask how long holds last; they are few and short, so it is asked only of those that are there."""
+    pipe = redis.pipeline(transaction=False)
+    for callback in callbacks:
+        pipe.pttl(keys.hold(callback))
+    lasting = zip(callbacks, await pipe.execute(), strict=True)
+    return {callback: int(left) for callback, left in lasting if left > 0}

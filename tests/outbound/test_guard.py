@@ -62,8 +62,10 @@ async def test_the_socket_has_the_last_word() -> None:
 
         sender = Sender(policy=STRICT, resolver=look_up, user_agent="t")
         await sender.start()
-        assert sender._session is not None
-        sender._session.connector._resolver = GuardedResolver(LAPTOP, look_up)  # type: ignore[union-attr] # a resolver that was deceived
+        assert sender._exchanges is not None
+        sender._exchanges.connector._resolver = GuardedResolver(
+            LAPTOP, look_up
+        )  # a resolver that was deceived
         try:
             answer = await post(sender, receiver.url(host="rebind.example"))
         finally:

@@ -57,11 +57,14 @@ async def test_failures_in_a_row_are_counted_until_a_2xx(store: Store) -> None:
     """By destination; the 2xx proves its origin for ever."""
     fared = store.destinations
     assert [await fared.note_failure("a", "lane") for _ in range(3)] == [1, 2, 3]
-    assert await fared.failures("a", ["lane", "other"]) == {"lane": 3}
+    assert (await fared.known("a", [], ["lane", "other"]))[1] == {"lane": 3}
     assert await fared.proven("a", ["https://a.example"]) == set()
     await fared.note_success("a", "lane", "https://a.example", 5)
-    assert await fared.failures("a", ["lane"]) == {}
+    assert await fared.known("a", ["https://b.example", "https://a.example"], ["lane"]) == (
+        {"https://a.example"},
+        {},
+    )
     assert await fared.note_failure("a", "lane") == 1
     assert await fared.proven("a", ["https://b.example", "https://a.example"]) == {"https://a.example"}
     assert await fared.proven("a", []) == set()
-    assert await fared.failures("a", []) == {}
+    assert (await fared.known("a", [], []))[1] == {}

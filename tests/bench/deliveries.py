@@ -1,0 +1,102 @@
+"""Deliveries: events of ended jobs, signed and posted by the worker's own pump and handler."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from bridge.services.context import Services
+from bridge.services.envelopes import Envelopes
+from bridge.store.lanes import Settled
+from bridge.store.records import Wanted
+from tests.bench.ground import Bridge, Ground, Job, name_job, running_bridge
+from tests.bench.meter import Meter, Speed
+from tests.bench.polls import CountedPolling, polling_pump, pump_until_done
+from workers.delivering import Delivering, SendTask
+from workers.pump import Pump
+
+SUSPECTS = 0.75  # of the slots, as in the worker
+
+
+class CountedDelivering(Delivering):
+    """The worker's handler, and a meter."""
+
+    def __init__(self, services: Services, *, suspects_at_most: int) -> None:
+        super().__init__(services, suspects_at_most=suspects_at_most)
+        self.meter = Meter(warm_up=0, measured=0)
+
+    async def work(self, task: SendTask) -> Sequence[Settled]:
+        settled = await super().work(task)
+        self.meter.tick()
+        return settled
+
+
+class Deliveries:
+    """Measures signed POSTs; every delivery is a real record, made by a read that showed its job's end."""
+
+    def __init__(self, ground: Ground, bridge: Bridge) -> None:
+        self._ground = ground
+        self._bridge = bridge
+        slots = ground.size.slots
+        self._handler = CountedDelivering(bridge.services, suspects_at_most=round(slots * SUSPECTS))
+        self._polling = CountedPolling(bridge.services)
+
+    async def measure(self, *, warm_up: int, measured: int) -> Speed:
+        """Send what is due as fast as the worker can."""
+        meter = self._handler.meter = Meter(warm_up=warm_up, measured=measured)
+        _, before = self._ground.stub.counts()
+        await pump_until_done(self._pump(), meter)
+        _, posts = self._ground.stub.counts()
+        assert posts - before == meter.count, "an attempt is a POST, and each delivery has one"
+        return meter.speed()
+
+    def _pump(self) -> Pump[SendTask]:
+        return Pump(
+            self._bridge.services.store.dlv,
+            self._handler,
+            slots=self._ground.size.slots,
+            clock=self._bridge.clock,
+            shard_of=lambda task: task.delivery.record.id[4],
+        )
+
+    async def end_jobs(self, first: int, count: int) -> Speed:
+        """Register jobs that have ended, and read them: each read writes an event and a delivery."""
+        size, bridge = self._ground.size, self._bridge
+        jobs = [
+            Job(
+                account=bridge.accounts[number % size.accounts],
+                id=name_job(number, "ends"),
+                url=self._ground.stub.hook(number),
+            )
+            for number in range(first, first + count)
+        ]
+        callbacks = await bridge.watch(jobs)
+        meter = self._polling.meter = Meter(warm_up=1, measured=count - 1)
+        await pump_until_done(polling_pump(bridge, self._polling, slots=size.slots), meter)
+        await bridge.wait_released(callbacks)
+        return meter.speed()
+
+    async def read_body(self, number: int) -> bytes:
+        """Give the body that an ended job's delivery has."""
+        bridge, store = self._bridge, self._bridge.services.store
+        account = bridge.accounts[number % len(bridge.accounts)]
+        [delivery] = await store.indexes.job_deliveries(bridge.key(account, name_job(number, "ends")))
+        found = (await store.load_many(Wanted(deliveries=[delivery]))).deliveries[delivery].record
+        page = await store.load_many(Wanted(events=[found.event], jobs=[found.job]))
+        callback = page.jobs[found.job].record.callbacks[0]
+        sealed = await Envelopes(bridge.services).seal(
+            found, page.events[found.event].record, callback, now_ms=bridge.clock.now_ms()
+        )
+        return sealed.body
+
+
+@asynccontextmanager
+async def ready_to_deliver(ground: Ground) -> AsyncIterator[tuple[Deliveries, Speed, bytes]]:
+    """Prove every destination, then let enough jobs end; gives also how fast they ended, and a body."""
+    size = ground.size
+    async with running_bridge(ground, "deliveries", poll_scale=1.0) as bridge:
+        deliveries = Deliveries(ground, bridge)
+        await deliveries.end_jobs(0, size.destinations)
+        await deliveries.measure(warm_up=1, measured=size.destinations - 1)
+        # A stopped pump lets what is in flight end, which counts for nobody.
+        needed = size.rounds * (size.warm_up + size.deliveries + size.slots)
+        endings = await deliveries.end_jobs(size.destinations, needed)
+        yield deliveries, endings, await deliveries.read_body(size.destinations)

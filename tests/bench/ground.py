@@ -1,0 +1,250 @@
+"""What the measured code stands on: cores, the stub, and bridges with a store as `up` runs it."""
+
+import asyncio
+import base64
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from bridge.compose import bootstrap, open_services
+from bridge.domain.ids import job_key
+from bridge.domain.url_policy import check_url
+from bridge.services.context import Services
+from bridge.services.registration import Order, answered, register
+from bridge.settings import Settings
+from bridge.store.embedded import EmbeddedStore
+from bridge.store.records import Wanted
+from workers.pump import StoreClock
+
+API_KEY = "brk_bench_0123456789abcdef0123456789abcdef"
+URL_BYTES = 60
+REGISTERED_AT_ONCE = 100
+STEPS_AT_ONCE = 8
+OWN_DEADLINE_S = 86_400.0  # no callback times out while it is measured, whatever the scale
+QUIET_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How much is measured."""
+
+    rounds: int = 5
+    slots: int = 64
+    accounts: int = 100
+    destinations: int = 100
+    polled_jobs: int = 10_000
+    polls: int = 4_000  # a round, as all below
+    deliveries: int = 2_500
+    registrations: int = 1_200
+    warm_up: int = 400
+    watched_jobs: int = 100_000
+    lag_s: float = 30.0
+
+
+FULL = Size()
+SMOKE = Size(
+    rounds=1,
+    slots=8,
+    accounts=4,
+    destinations=4,
+    polled_jobs=40,
+    polls=100,
+    deliveries=60,
+    registrations=40,
+    warm_up=10,
+    watched_jobs=100,
+    lag_s=1.0,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cores:
+    """The worker's core, and the other one for store, stub and clients."""
+
+    worker: int
+    other: int
+
+    @classmethod
+    def choose(cls) -> "Cores":
+        """Take the first and the last core that this process may use."""
+        allowed = sorted(os.sched_getaffinity(0))
+        return cls(worker=allowed[0], other=allowed[-1])
+
+
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Run this thread, and processes it starts, on one core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stub:
+    """The running stub: its upstream, and its receivers' ports."""
+
+    upstream: str
+    receivers: tuple[int, ...]
+
+    def hook(self, number: int) -> str:
+        """Give a callback URL of 60 bytes at one of the receivers, another one for each number."""
+        start = f"http://127.0.0.1:{self.receivers[number % len(self.receivers)]}/hooks/"
+        return start + str(number).rjust(URL_BYTES - len(start), "0")
+
+    def counts(self) -> tuple[int, int]:
+        """Give how many reads and posts have come."""
+        with urllib.request.urlopen(f"{self.upstream}/counts", timeout=10) as answer:
+            reads, posts = json.load(answer)
+        return reads, posts
+
+
+def name_job(number: int, word: str = "runs") -> str:
+    """Give a job's id, of 36 characters like those that ReelMirror shows."""
+    return word + str(number).rjust(36 - len(word), "0")
+
+
+@contextmanager
+def running_stub(receivers: int) -> Iterator[Stub]:
+    """Run the stub as a process on this thread's core."""
+    program = [sys.executable, str(Path(__file__).with_name("stub.py")), str(receivers)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            upstream, *ports = json.loads(process.stdout.readline())
+            yield Stub(upstream=f"http://127.0.0.1:{upstream}", receivers=tuple(ports))
+        finally:
+            process.kill()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """Where everything runs."""
+
+    folder: Path
+    cores: Cores
+    stub: Stub
+    size: Size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A sync job to watch."""
+
+    account: str
+    id: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bridge:
+    """One bridge's tools in this process, with a store of its own."""
+
+    services: Services
+    clock: StoreClock
+    project: str
+    accounts: tuple[str, ...]
+    url: str
+
+    @property
+    def redis(self) -> Redis:
+        """The store's client."""
+        return self.services.store.redis
+
+    def key(self, account: str, job: str) -> str:
+        """Give a sync job's key."""
+        return job_key(self.services.store.shard_of(account), account, "sync_job", job)
+
+    async def watch(self, jobs: Sequence[Job]) -> list[str]:
+        """Register jobs through the use case that the API calls, and let it be answered; give the callbacks' ids."""
+        by_account: dict[str, list[Order]] = {}
+        for job in jobs:
+            order = Order(
+                kind="sync_job",
+                job_id=job.id,
+                url=check_url(job.url, self.services.policy),
+                timeout_s=OWN_DEADLINE_S,
+                account=job.account,
+            )
+            by_account.setdefault(job.account, []).append(order)
+        steps = [
+            orders[at : at + REGISTERED_AT_ONCE]
+            for orders in by_account.values()
+            for at in range(0, len(orders), REGISTERED_AT_ONCE)
+        ]
+        ids: list[str] = []
+        for at in range(0, len(steps), STEPS_AT_ONCE):
+            some = steps[at : at + STEPS_AT_ONCE]
+            done = await asyncio.gather(*(register(self.services, self.project, step) for step in some))
+            fresh = [each.callback.id for registered in done for each in registered]
+            await answered(self.services, fresh)
+            ids += fresh
+        return ids
+
+    async def wait_released(self, callbacks: Sequence[str]) -> None:
+        """Wait until first deliveries may go: they are held back until a moment after the registering answer."""
+        for at in range(0, len(callbacks), 1_000):
+            some = callbacks[at : at + 1_000]
+            while (await self.services.store.load_many(Wanted(holds=some))).holds:  # noqa: ASYNC110 -- the store has no event to wait on
+                await asyncio.sleep(QUIET_S)
+
+
+@asynccontextmanager
+async def running_store(ground: Ground, name: str) -> AsyncIterator[str]:
+    """Run an embedded store, as `up` does, on the other core; gives its address."""
+    store = EmbeddedStore(ground.folder / name)
+    with on_core(ground.cores.other):
+        await store.start()
+    try:
+        yield store.url
+    finally:
+        await store.stop()
+
+
+def make_environment(ground: Ground, store_url: str, *, poll_scale: float) -> dict[str, str]:
+    """Give the environment of a bridge on this ground."""
+    return {
+        "REELBRIDGE_REDIS_URL": store_url,
+        "REELBRIDGE_MASTER_KEYS": base64.b64encode(b"k" * 32).decode(),
+        "REELBRIDGE_DATA_DIR": str(ground.folder),
+        "REELBRIDGE_API_KEY": API_KEY,
+        "REELBRIDGE_PORT": "0",
+        "REELBRIDGE_POLL_SCALE": str(poll_scale),
+        "REELMIRROR_API_KEY": "rm_" + "a" * 32,
+        "REELMIRROR_BASE_URL": f"{ground.stub.upstream}/reelmirror/api",
+    }
+
+
+@asynccontextmanager
+async def running_bridge(ground: Ground, name: str, *, poll_scale: float) -> AsyncIterator[Bridge]:
+    """Open a bridge's services over a fresh store, with accounts to spread jobs over."""
+    async with running_store(ground, name) as url:
+        environment = make_environment(ground, url, poll_scale=poll_scale)
+        os.environ.update(environment)
+        clock = StoreClock()
+        async with open_services(Settings(_env_file=None), clock_ms=clock.now_ms) as services:
+            await bootstrap(services)
+            seconds, micros = await services.store.redis.time()
+            clock.set(seconds * 1000 + micros // 1000)
+            project = (await services.store.projects.ensure_default()).id
+            accounts = [
+                await services.store.accounts.create(project, "reelmirror", f"rm_{n:032}", f"account {n}")
+                for n in range(ground.size.accounts)
+            ]
+            yield Bridge(
+                services=services,
+                clock=clock,
+                project=project,
+                accounts=tuple(each.id for each in accounts),
+                url=url,
+            )

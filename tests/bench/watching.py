@@ -1,0 +1,158 @@
+"""A hundred thousand watched jobs: what they cost the store, and how late they are read under half of the load."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bridge.domain.news import Moment
+from bridge.domain.progress import advance
+from bridge.providers.read import read_answer
+from bridge.providers.registry import KINDS
+from bridge.services.context import Services, traits_of
+from bridge.services.drafts import Draft
+from bridge.services.progress import write_advance
+from bridge.services.reads import NO_LOG
+from bridge.store import keys
+from bridge.store.lanes import Claim, Settled
+from bridge.store.records import Wanted
+from tests.bench.ground import QUIET_S, Bridge, Ground, Job, name_job, running_bridge
+from tests.bench.polls import STOP_GRACE_S, polling_pump
+from tests.bench.stub import write_job
+from workers.polling import Polling, Task
+
+KIND = KINDS["sync_job"]
+STEP = 200
+START_IN_MS = 1_000  # until then the reads are being spread
+SETTLE_IN_S = 2.0  # of the lag run, before lags count
+LOAD = 0.5  # of what the worker can do
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watching:
+    """What was found; lags in ms, rates a second."""
+
+    bytes_registered: float
+    bytes_read: float
+    offered_per_s: float
+    polled_per_s: float
+    lags_ms: Sequence[float]
+
+
+class TimedPolling(Polling):
+    """The worker's handler; notes how long after its due time each read began."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self.lags_ms: list[float] = []
+        self._due_ms: dict[str, int] = {}
+
+    async def load(self, shard: str, claim: Claim) -> tuple[list[Task], list[Settled]]:
+        self._due_ms.update({item.member: item.due_ms for item in claim.items if item.due_ms > 0})
+        return await super().load(shard, claim)
+
+    async def work(self, task: Task) -> Sequence[Settled]:
+        due_ms = self._due_ms.pop(task.held.key, None)
+        if due_ms is not None:
+            self.lags_ms.append(self._services.clock_ms() - due_ms)
+        return await super().work(task)
+
+
+async def measure_watching(ground: Ground, *, able_per_s: float) -> Watching:
+    """Register the jobs, read each once, spread them over one interval, and read them on time."""
+    size = ground.size
+    interval_s = size.watched_jobs / (able_per_s * LOAD)
+    scale = interval_s / KIND.timing.interval_s
+    async with running_bridge(ground, "watched", poll_scale=scale) as bridge:
+        empty = await _used_bytes(bridge)
+        for first in range(0, size.watched_jobs, 10 * STEP):
+            await bridge.watch(_list_jobs(ground, bridge, first, 10 * STEP))
+        registered = await _used_bytes(bridge)
+        for first in range(0, size.watched_jobs, STEP):
+            await _read_once(bridge, _list_jobs(ground, bridge, first, STEP), interval_s)
+        read = await _used_bytes(bridge)
+        await _spread(ground, bridge, interval_s)
+        lags_ms, polled_per_s = await _poll_on_time(ground, bridge)
+    return Watching(
+        bytes_registered=(registered - empty) / size.watched_jobs,
+        bytes_read=(read - empty) / size.watched_jobs,
+        offered_per_s=size.watched_jobs / interval_s,
+        polled_per_s=polled_per_s,
+        lags_ms=lags_ms,
+    )
+
+
+def _list_jobs(ground: Ground, bridge: Bridge, first: int, count: int) -> list[Job]:
+    last = min(first + count, ground.size.watched_jobs)
+    return [
+        Job(
+            account=bridge.accounts[number % len(bridge.accounts)],
+            id=name_job(number, "waits"),
+            url=ground.stub.hook(number),
+        )
+        for number in range(first, last)
+    ]
+
+
+async def _used_bytes(bridge: Bridge) -> int:
+    """Give the store's memory once the holds of the registrations, which last a second, are gone."""
+    while True:
+        space = (await bridge.redis.info("keyspace")).get("db0", {})
+        if not space.get("expires"):
+            return int((await bridge.redis.info("memory"))["used_memory"])
+        await asyncio.sleep(QUIET_S)
+
+
+async def _spread(ground: Ground, bridge: Bridge, interval_s: float) -> None:
+    """Spread the next reads evenly over one interval from now; what came before took longer than that."""
+    store, total = bridge.services.store, ground.size.watched_jobs
+    start_ms = bridge.clock.now_ms() + START_IN_MS
+    by_account: dict[str, dict[str, int]] = {account: {} for account in bridge.accounts}
+    for number, job in enumerate(_list_jobs(ground, bridge, 0, total)):
+        due_ms = start_ms + round(number / total * interval_s * 1000)
+        by_account[job.account][bridge.key(job.account, job.id)] = due_ms
+    for account, dues in by_account.items():
+        shard = store.shard_of(account)
+        await bridge.redis.zadd(keys.lane(shard, "poll", account), dues)
+        await bridge.redis.zadd(keys.lanes(shard, "poll"), {account: min(dues.values())})
+
+
+async def _read_once(bridge: Bridge, jobs: Sequence[Job], interval_s: float) -> None:
+    """Write what a first read leaves."""
+    services, now_ms = bridge.services, bridge.clock.now_ms()
+    names = [bridge.key(job.account, job.id) for job in jobs]
+    loaded = (await services.store.load_many(Wanted(jobs=names))).jobs
+    at = Moment(begun_ms=now_ms, now_ms=now_ms, took_ms=3, digest=b"12345678")
+    changes = []
+    for name, job in zip(names, jobs, strict=True):
+        body = write_job(job.id.encode())
+        reading = read_answer(KIND, job_id=job.id, http_status=200, headers={}, body=body, now_ms=now_ms)
+        moved = advance(
+            loaded[name].record,
+            NO_LOG,
+            reading,
+            key=name,
+            at=at,
+            traits=traits_of(KIND.name),
+            pace=services.pace,
+        )
+        draft = Draft(name[0], now_ms=now_ms, retention_s=services.settings.retention)
+        await write_advance(services, draft, name, loaded[name], moved=moved, at=at)
+        draft.poll_at(name, moved.job, round(interval_s * 1000), how="set")
+        changes.append(draft.change())
+    assert set(await services.store.committer.commit_many(changes)) == {"done"}
+
+
+async def _poll_on_time(ground: Ground, bridge: Bridge) -> tuple[list[float], float]:
+    handler = TimedPolling(bridge.services)
+    pump = polling_pump(bridge, handler, slots=ground.size.slots)
+    running = asyncio.create_task(pump.run())
+    try:
+        await asyncio.sleep(SETTLE_IN_S)
+        handler.lags_ms.clear()
+        await asyncio.sleep(ground.size.lag_s)
+        lags_ms = list(handler.lags_ms)
+    finally:
+        await pump.stop(grace_s=STOP_GRACE_S)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    return lags_ms, len(lags_ms) / ground.size.lag_s

@@ -1,0 +1,16 @@
+"""`python -m workers` runs the worker as `reelbridge worker` does: arq's command line, on uvloop where there is one."""
+
+import asyncio
+import sys
+
+from arq.cli import cli
+
+SETTINGS = "workers.main.WorkerSettings"
+LOGGING = ("--custom-log-dict", "bridge.log.ARQ_LOGGING")
+
+if __name__ == "__main__":
+    if sys.platform != "win32":
+        import uvloop  # not to be had on Windows
+
+        asyncio.set_event_loop(uvloop.new_event_loop())
+    cli([SETTINGS, *LOGGING])
