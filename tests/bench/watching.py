@@ -19,6 +19,7 @@ from tests.bench.ground import QUIET_S, Bridge, Ground, Job, name_job, running_b
 from tests.bench.polls import STOP_GRACE_S, polling_pump
 from tests.bench.stub import write_job
 from workers.polling import Polling, Task
+from workers.reading import ReadTask
 
 KIND = KINDS["sync_job"]
 STEP = 200
@@ -47,13 +48,17 @@ class TimedPolling(Polling):
         self._due_ms: dict[str, int] = {}
 
     async def load(self, shard: str, claim: Claim) -> tuple[list[Task], list[Settled]]:
-        self._due_ms.update({item.member: item.due_ms for item in claim.items if item.due_ms > 0})
+        for item in claim.items:
+            self._due_ms.setdefault(
+                item.member, abs(item.due_ms)
+            )  # where it first stood, however often put back
         return await super().load(shard, claim)
 
     async def work(self, task: Task) -> Sequence[Settled]:
-        due_ms = self._due_ms.pop(task.held.key, None)
-        if due_ms is not None:
-            self.lags_ms.append(self._services.clock_ms() - due_ms)
+        if isinstance(
+            task, ReadTask
+        ):  # else it asks once whether the upstream has a list of sync jobs: it has none
+            self.lags_ms.append(self._services.clock_ms() - self._due_ms.pop(task.held.key))
         return await super().work(task)
 
 
