@@ -38,7 +38,7 @@ class Polling:
     def __init__(self, services: Services) -> None:
         self._services = services
         logins = Logins(services)
-        spending = Spending(services, logins)
+        spending = self._spending = Spending(services, logins)
         evidence = Evidence(services.store.learnt, scale=services.settings.poll_scale)
         self._wellness = Wellness(services.store.health)
         neighbours = Neighbours()
@@ -115,6 +115,8 @@ class Polling:
 
     def give_back(self, task: Task) -> Sequence[Settled]:
         """Let another worker take the jobs now."""
+        if task.granted is not None:
+            self._spending.give_back(task.granted.purse, task.granted.id)
         held = (task.held, *task.followers) if isinstance(task, ReadTask) else task.held
         return [Settled(task.account, each.key, each.token, 0) for each in held]
 

@@ -1,7 +1,7 @@
 """Planning polls: which of the jobs that are due get a request now, and when the others are weighed again."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -11,6 +11,7 @@ from bridge.domain.job import Job
 from bridge.domain.pages import ListSeen
 from bridge.domain.plan import Plan, Request, Scene, Watch, defer_ms, plan_requests
 from bridge.domain.watches import make_watch
+from bridge.domain.worth import Worth
 from bridge.providers.registry import KINDS
 from bridge.services.context import Services, traits_of
 from bridge.services.evidence import Evidence, sort_of
@@ -23,7 +24,13 @@ from bridge.store.vault import VaultError
 MOST_WEIGHED = 500  # jobs of an account in one plan
 LIST_RETRY_S = 600.0  # before a documented list that did not serve is tried again
 PROBE_RETRY_S = 86_400.0  # the same of one that may not be there
+SCARCE_MS = 500  # what is due takes longer than this: it has to be weighed
+USELESS_MS = 30_000  # for so long a list of no use is not even looked up
+MOST_USELESS = 10_000
 UNUSABLE_MS = 60_000  # before an account whose credential cannot be opened is looked at again
+
+NO_SCENE = Scene(now_ms=0, pace_ms=0.0, lifetimes={})
+NO_WORTH = Worth(0.0, 0.0)
 
 log = structlog.get_logger()
 
@@ -60,7 +67,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Round:
-    """One account's turn at planning."""
+    """One account's turn at planning; without watches nothing was weighed."""
 
     purse: Purse
     jobs: Mapping[str, DueJob]
@@ -79,6 +86,7 @@ class Planning:
         self._spending = spending
         self._evidence = evidence
         self._neighbours = neighbours
+        self._useless: dict[tuple[str, str], int] = {}
         self._scarce: dict[
             str, float
         ] = {}  # account -> ms a request, where not all that was asked for was granted
@@ -122,7 +130,7 @@ class Planning:
         return Planned(granted=granted, waiting=waiting, sleeping=sleeping)
 
     def _note_scarcity(self, each: _Round, grant: Grant) -> None:
-        if grant.wait_ms:
+        if grant.wait_ms and grant.pace_ms * len(each.plan.requests) >= SCARCE_MS:
             self._scarce[each.purse.account] = grant.pace_ms
         else:
             self._scarce.pop(each.purse.account, None)
@@ -131,7 +139,7 @@ class Planning:
         """Load what planning needs to know: lists that could serve two jobs or more, and stale lifetimes."""
         names: dict[str, set[str]] = defaultdict(set)
         for job in due:
-            name = list_of(job.held.job.record)
+            name = self._list_of(job)
             if name:
                 names[job.account].add(name)
                 self._neighbours.meet(job.account, name, job.held.key)
@@ -147,6 +155,13 @@ class Planning:
         return lessons
 
     def _plan_account(self, purse: Purse, jobs: Sequence[DueJob], lessons: Lessons, watched: int) -> _Round:
+        crowded = purse.account in self._scarce or any(
+            self._neighbours.count(purse.account, name) > 1
+            for name in {self._list_of(job) for job in jobs} - {""}
+        )
+        by_key = {job.held.key: job for job in jobs}
+        if not crowded:
+            return _Round(purse=purse, jobs=by_key, watches=(), scene=NO_SCENE, plan=_plan_all(by_key))
         now_ms = self._services.clock_ms()
         untried: set[str] = set()
         watches = [self._watch(job, lessons, untried, now_ms) for job in jobs]
@@ -163,7 +178,7 @@ class Planning:
         )
         return _Round(
             purse=purse,
-            jobs={job.held.key: job for job in jobs},
+            jobs=by_key,
             watches=watches,
             scene=scene,
             plan=plan_requests(watches, scene),
@@ -171,9 +186,9 @@ class Planning:
 
     def _watch(self, job: DueJob, lessons: Lessons, untried: set[str], now_ms: int) -> Watch:
         record = job.held.job.record
-        name = list_of(record)
+        name = self._list_of(job)
         if name:
-            name = self._usable(record.kind, name, lessons.lists.get(name), untried, now_ms)
+            name = self._usable(job, name, lessons.lists.get(name), untried, now_ms)
         return make_watch(
             job.held.key,
             record,
@@ -186,19 +201,35 @@ class Planning:
             pace=self._services.pace,
         )
 
-    def _usable(self, kind: str, name: str, seen: ListSeen | None, untried: set[str], now_ms: int) -> str:
+    def _list_of(self, job: DueJob) -> str:
+        """Name the list that would show a job, unless it was found of no use a moment ago."""
+        name = list_of(job.held.job.record)
+        if name and self._services.clock_ms() < self._useless.get((job.account, name), 0):
+            return ""
+        return name
+
+    def _usable(self, job: DueJob, name: str, seen: ListSeen | None, untried: set[str], now_ms: int) -> str:
         """Give a list's name if it may be asked; one that is not known to be there is `untried`."""
-        spec = KINDS[kind].list
+        spec = KINDS[job.held.job.record.kind].list
         assert spec is not None, "it has a name"
         if seen is not None and seen.useless_ms:
             retry_ms = (
                 self._services.pace.ms(LIST_RETRY_S) if spec.documented else round(PROBE_RETRY_S * 1000)
             )
             if now_ms - seen.useless_ms < retry_ms:
+                if len(self._useless) >= MOST_USELESS:
+                    self._useless.clear()
+                self._useless[job.account, name] = min(seen.useless_ms + retry_ms, now_ms + USELESS_MS)
                 return ""
         if not spec.documented and (seen is None or seen.useless_ms):
             untried.add(name)
         return name
+
+
+def _plan_all(keys: Collection[str]) -> Plan:
+    """Where requests are plenty no job is weighed against another."""
+    requests = tuple(Request(purpose=Purpose.SINGLE, worth=0.0, covers=(key,)) for key in keys)
+    return Plan(requests=requests, worths=dict.fromkeys(keys, NO_WORTH), patience_ms=0.0)
 
 
 def list_of(job: Job) -> str:
@@ -238,6 +269,6 @@ def _waiting(each: _Round, grant: Grant) -> list[tuple[DueJob, int]]:
     for number, request in enumerate(left):
         for key in request.covers:
             worth = each.plan.worths[key]
-            later = defer_ms(watches[key], worth, left[0].worth, each.scene) if number else 0
+            later = defer_ms(watches[key], worth, left[0].worth, each.scene) if number and watches else 0
             waiting.append((each.jobs[key], max(grant.wait_ms, later)))
     return waiting

@@ -19,6 +19,8 @@ from bridge.store.budgets import MOST_OPEN, Ask
 TELL_S = 0.02  # what answers say is gathered for so long, unless a request is asked for sooner
 FEW_OPEN = 2  # requests in flight of an account whose upstream let the last one hang
 HANGS_MS = 5_000  # without an answer
+UNTOLD = 2  # times as many are open to the budget: it hears of an answer a little later
+MOST_PURSES = 10_000
 
 log = structlog.get_logger()
 
@@ -52,13 +54,20 @@ class Spending:
         self._logins = logins
         self._heard: dict[Purse, list[Heard]] = defaultdict(list)
         self._silent: set[str] = set()
+        self._purses: dict[tuple[str, int, str], Purse] = {}
         self._telling: asyncio.Task[None] | None = None
 
     async def purse(self, account: str, version: int, kind: str) -> Purse:
         """Give the limit that a kind's reads count under; KeyError for an account that is gone."""
+        known = self._purses.get((account, version, KINDS[kind].limit))
+        if known is not None:
+            return known
         login = await self._logins.get(account, version)
         limit = plan_limit(self._services, login.provider, login.credential, KINDS[kind].limit)
-        return Purse(account, limit)
+        if len(self._purses) >= MOST_PURSES:
+            self._purses.clear()
+        purse = self._purses[account, version, limit.name] = Purse(account, limit)
+        return purse
 
     def room(self, account: str) -> int:
         """Give how many requests of an account may be in flight: few while its upstream does not answer."""
@@ -73,7 +82,7 @@ class Spending:
                     limit=purse.limit,
                     wanted=wanted,
                     heard=self._heard.pop(purse, ()),
-                    most_open=self.room(purse.account),
+                    most_open=UNTOLD * self.room(purse.account),
                     turn_ms=turn_ms,
                 )
                 for purse, wanted, turn_ms in asked
@@ -95,6 +104,14 @@ class Spending:
         hangs = isinstance(reading, Broken) and took_ms >= HANGS_MS
         (self._silent.add if hangs else self._silent.discard)(purse.account)
         self._heard[purse].append(hear(request, rate, reading, shared=shared, batched=batched))
+        self._tell()
+
+    def give_back(self, purse: Purse, request: str) -> None:
+        """Note that a request that was granted never went out; it counts as spent all the same."""
+        self._heard[purse].append(Heard(request=request))
+        self._tell()
+
+    def _tell(self) -> None:
         if self._telling is None:
             self._telling = asyncio.create_task(self._tell_soon())
 
