@@ -35,7 +35,7 @@ class KeptLeases:
         self._members = [member for member, _ in held]
         self._lease_ms = lease_ms
         self._every_s = every_s
-        self._over = asyncio.Event()
+        self._over: asyncio.Event | None = None  # made with the first renewal: most blocks are quick
         self._renewing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.tokens = [token for _, token in held]
@@ -51,21 +51,23 @@ class KeptLeases:
         """Renew no more; a renewal under way ends first, since it changes the tokens."""
         assert self._timer is not None, "entered"
         self._timer.cancel()
-        self._over.set()
+        if self._over is not None:
+            self._over.set()
         if self._renewing is not None:
             await self._renewing
 
     def _begin(self) -> None:
-        self._renewing = asyncio.ensure_future(self._renew_until_over())
+        self._over = asyncio.Event()
+        self._renewing = asyncio.ensure_future(self._renew_until_over(self._over))
 
-    async def _renew_until_over(self) -> None:
-        while not self._over.is_set():
+    async def _renew_until_over(self, over: asyncio.Event) -> None:
+        while not over.is_set():
             try:
                 await self._renew()
             except STORE_ERRORS as error:
                 log.warning("lease.not_renewed", error=type(error).__name__)
             try:
-                await asyncio.wait_for(self._over.wait(), self._every_s)
+                await asyncio.wait_for(over.wait(), self._every_s)
             except TimeoutError:
                 continue
 
