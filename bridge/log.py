@@ -4,12 +4,14 @@ import json
 import logging
 import re
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TextIO
 
+import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -173,15 +175,24 @@ def _stamp(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     record = event.get("_record")
     event["logger"] = logger.name if record is None else record.name
     event["level"] = method
-    event["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    seconds, nanos = divmod(time.time_ns(), 1_000_000_000)
+    event["timestamp"] = f"{_say_second(seconds)}.{nanos // 1000:06}Z"
     return event
 
 
-_encode_json = json.JSONEncoder(ensure_ascii=False).encode
+@lru_cache(maxsize=2)
+def _say_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    return _encode_json(event)
+    try:
+        return _encode(event).decode()
+    except (TypeError, ValueError):  # half of a character, which only json writes, or a value of its own kind
+        return json.dumps(event, ensure_ascii=False, default=str)
 
 
 def _format_exception(exc_info: Any) -> str:

@@ -45,6 +45,8 @@ def build_body(
 
     Writing the result again in JavaScript gives the same bytes. Raises ValueError for an unknown `payload`.
     """
+    if payload == "full" and not test and (spliced := _splice(event, callback_id, metadata, resend=resend)):
+        return spliced
     fields = _split(event)
     fields["metadata"] = to_js_json(metadata)
     fields["bridge"] = _add_subscription(fields["bridge"], callback_id, resend=resend)
@@ -71,6 +73,20 @@ def read_event_job(event: bytes) -> str:
         return _job_decoder.decode(event).job_id
     except msgspec.DecodeError:  # a lone surrogate somewhere, which msgspec does not read
         return str(json.loads(event)["job_id"])
+
+
+def _splice(event: bytes, callback_id: str, metadata: Any, *, resend: bool) -> bytes | None:
+    """Put a subscription's fields between those of a stored event, None where they are not in the usual order.
+
+    The first field of that name is the event's own `data`, since nothing before it holds an object with one, and the
+    last `bridge` that begins an object is its own, since it holds none. In a text the marks' quotes are escaped.
+    """
+    head, data_mark, rest = event.partition(b',"data":')
+    data, bridge_mark, bridge = rest.rpartition(b',"bridge":{')
+    if not (data_mark and bridge_mark):
+        return None
+    fields = _add_subscription(b"{" + bridge, callback_id, resend=resend)
+    return b'%b,"metadata":%b,"data":%b,"bridge":%b' % (head, to_js_json(metadata), data, fields)
 
 
 def _split(event: bytes) -> dict[str, bytes]:

@@ -126,6 +126,30 @@ def test_any_object_passes_through_every_form(data: dict[str, Any], metadata: An
     assert to_js_json({**data, "id": "a1"}) in body
 
 
+MARKS = st.sampled_from(['"data":', ',"data":{', ',"bridge":{', '"bridge"', "data", "bridge", "}", '"'])
+
+
+@given(
+    data=st.dictionaries(MARKS, MARKS | st.dictionaries(MARKS, MARKS, max_size=2), max_size=3),
+    texts=st.lists(MARKS, min_size=3, max_size=3),
+    resend=st.booleans(),
+)
+def test_a_full_body_is_put_together_right_whatever_it_holds(
+    data: dict[str, Any],
+    texts: list[str],
+    resend: bool,  # noqa: FBT001 -- a case
+) -> None:
+    """Names and texts that look like the marks between the parts of a stored event."""
+    status, job_id, persona = texts
+    event = store(data, status=status, job_id=job_id, related={"persona_id": persona})
+    body = send(event, metadata=data, resend=resend)
+    stored = json.loads(event)
+    assert (body["data"], body["metadata"], body["status"]) == (stored["data"], data, status)
+    assert (body["job_id"], body["related"]) == (job_id, {"persona_id": persona})
+    marks = {"callback_id": "cb_1", **({"resend": True} if resend else {})}
+    assert body["bridge"] == stored["bridge"] | marks
+
+
 @pytest.mark.parametrize("metadata", [None, "order 42", {"order": {"deep": [1, 2]}}, "", {}])
 def test_metadata_is_echoed_as_it_was_given(metadata: Any) -> None:
     """A string stays a string, an object an object, and none is null."""
