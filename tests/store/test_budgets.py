@@ -117,20 +117,22 @@ async def test_the_idle_part_is_given_back_the_moment_the_client_wakes(real: Red
 
 
 async def test_requests_are_paced(upstream: Upstream) -> None:
-    """A tenth of the limit at once, no more, and then one after the other."""
+    """A fifth of the limit at once when it is first used, later a tenth, and then one after the other."""
     grant = await upstream.budgets.spend("x", API, SINGLE * 60)
-    assert len(grant.requests) == 6
+    assert len(grant.requests) == 12
     assert 0 < grant.wait_ms < 3000
     upstream.now += grant.wait_ms
     assert len((await upstream.budgets.spend("x", API, SINGLE * 60)).requests) == 1
+    upstream.now += MINUTE
+    assert len((await upstream.budgets.spend("x", API, SINGLE * 60)).requests) == 6
 
 
 async def test_two_workers_share_one_budget(redis: Redis, upstream: Upstream) -> None:
     """Whoever asks, what the other spent is gone."""
     other = Budgets(redis, lambda _: "a", now_ms=lambda: upstream.now)
-    first = await upstream.budgets.spend("x", API, SINGLE * 4)
-    second = await other.spend("x", API, SINGLE * 4)
-    assert (len(first.requests), len(second.requests)) == (4, 2)
+    first = await upstream.budgets.spend("x", API, SINGLE * 8)
+    second = await other.spend("x", API, SINGLE * 8)
+    assert (len(first.requests), len(second.requests)) == (8, 4)
     assert not set(first.requests) & set(second.requests)
 
 
@@ -138,8 +140,8 @@ async def test_accounts_and_limits_are_apart(upstream: Upstream) -> None:
     """ReelBot limits each of its addresses by itself."""
     downloads = Limit(name="download", requests=30, window_s=3600)
     await upstream.budgets.spend("x", API, SINGLE * 60)
-    assert len((await upstream.budgets.spend("y", API, SINGLE * 60)).requests) == 6
-    assert len((await upstream.budgets.spend("x", downloads, SINGLE * 60)).requests) == 3
+    assert len((await upstream.budgets.spend("y", API, SINGLE * 60)).requests) == 12
+    assert len((await upstream.budgets.spend("x", downloads, SINGLE * 60)).requests) == 6
 
 
 async def test_a_429_quiets_the_account_until_its_reset(upstream: Upstream) -> None:
@@ -246,8 +248,8 @@ async def test_no_more_are_in_flight_than_may_be(upstream: Upstream) -> None:
 
 async def test_a_crowd_in_flight_does_not_shorten_the_wait_for_the_budget(upstream: Upstream) -> None:
     """Once the burst is spent the pace is what counts."""
-    first = await asked(upstream, 60, most_open=6)
-    assert len(first.requests) == 6
+    first = await asked(upstream, 60, most_open=12)
+    assert len(first.requests) == 12
     assert first.wait_ms >= first.pace_ms > 100
 
 

@@ -11,7 +11,7 @@
 --          window runs out: an idle client's part is used, and given back as soon as it asks again. Own requests of
 --          any trailing window stay under the limit as well, so that a sliding limit, or a window whose borders we do
 --          not know exactly, is never passed. The client's use is what `Remaining` fell by beyond our own requests.
-local MARGIN, FLOOR, ROOM, FADE, BURST, FASTEST, CROWDED = 0.015, 0.25, 1.1, 0.7, 0.1, 0.6, 100
+local MARGIN, FLOOR, ROOM, FADE, BURST, FIRST, FASTEST, CROWDED = 0.015, 0.25, 1.1, 0.7, 0.1, 2, 0.6, 100
 local SENT, OPEN = KEYS[2], KEYS[3]
 local now = tonumber(ARGV[1])
 if not now then
@@ -124,7 +124,8 @@ local function pace_of(n) return math.max(span / math.max(n + (s.sliding > now a
 local pace = pace_of(left)
 local loose = s.fixed == 1 and s.limit or s.limit - 1 - trailing
 local burst = math.max(1, s.limit * BURST)
-s.credit = math.min(burst, (s.credit or burst) + (now - (s.spent_at or now)) / pace)
+s.credit = s.credit or FIRST * burst
+s.credit = math.max(s.credit, math.min(burst, s.credit + (now - (s.spent_at or now)) / pace))
 s.spent_at = now
 if s.quiet <= now then
   granted = math.floor(math.max(0, math.min(asked, left, loose, s.credit, most_open - open)))
