@@ -11,6 +11,7 @@
 --          window runs out: an idle client's part is used, and given back as soon as it asks again. Own requests of
 --          any trailing window stay under the limit as well, so that a sliding limit, or a window whose borders we do
 --          not know exactly, is never passed. The client's use is what `Remaining` fell by beyond our own requests.
+--          A limit that was never used begins with a larger burst: a newcomer's first jobs are read at once.
 local MARGIN, FLOOR, ROOM, FADE, BURST, FIRST, FASTEST, CROWDED = 0.015, 0.25, 1.1, 0.7, 0.1, 2, 0.6, 100
 local SENT, OPEN = KEYS[2], KEYS[3]
 local now = tonumber(ARGV[1])
