@@ -17,7 +17,7 @@ from bridge.domain.worth import Worth, rate
 PATIENCE = 3.0  # a job goes first when it waited this many times the time that one read of each would take
 LEAST_PATIENCE_MS = 180_000
 MOST_DEFER_MS = 2_000
-DEFER_EACH_MS = 4  # the more jobs there are, the less often each is weighed
+DEFER_EACH_MS = 8  # the more jobs there are, the less often each is weighed
 STEADY_RISE = (
     4.0  # a read that no ending drives gains this many seconds of worth for each interval it is late
 )
