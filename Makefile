@@ -14,7 +14,7 @@ RUNTIME_STAMP := $(VENV)/.runtime-$(RUNTIME_STATE)
 DEV_STAMP := $(VENV)/.dev-$(DEV_STATE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test soak lint format bench lock clean
+.PHONY: help setup run test soak lint format bench freshness lock clean
 
 help:
 	@echo 'make run     set up and start reelbridge (Ctrl-C ends it)'
@@ -24,6 +24,7 @@ help:
 	@echo 'make lint    the checks alone'
 	@echo 'make format  lay the code out'
 	@echo 'make bench   measure what a worker does a second (five minutes, on an idle machine)'
+	@echo 'make freshness  how soon an ending is seen under a rate limit (virtual time, half an hour)'
 	@echo 'make lock    pin the dependencies anew'
 	@echo 'make clean   remove $(VENV)'
 
@@ -55,6 +56,9 @@ format: $(DEV_STAMP)
 
 bench: $(DEV_STAMP)
 	@$(BIN)/python -m tests.bench.throughput
+
+freshness: $(DEV_STAMP)
+	@$(BIN)/python -m tests.bench.freshness --full
 
 lock: setup
 	@$(BIN)/uv --version
