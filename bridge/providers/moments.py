@@ -41,8 +41,12 @@ def read_moment_ms(value: object) -> int | None:
 
 def read_http_date_ms(value: str) -> int | None:
     """Unix milliseconds of an HTTP date (RFC 9110, 5.6.7); None when it is none."""
-    if len(value) > 64:
-        return None
+    return _read_http_date_ms(value) if len(value) <= _LONGEST else None
+
+
+@lru_cache(maxsize=64)
+def _read_http_date_ms(value: str) -> int | None:
+    """Remembered: every answer of a second has the same."""
     try:
         return _to_ms(parsedate_to_datetime(value))
     except (ValueError, TypeError, IndexError, OverflowError):

@@ -12,6 +12,8 @@ LEAST_QUIET_MS = 1_000
 MOST_QUIET_MS = 3_600_000
 # A reset that has just passed is a clock a little off; one further back is no reset.
 _STALE_MS = 60_000
+# `Date` has whole seconds, and answers take their time.
+_SAME_CLOCK_MS = 3_000
 # A reset this small is a number of seconds to wait, not a moment in 1970.
 _LARGEST_WAIT_S = 86_400
 _BODY_RESETS = (
@@ -31,15 +33,19 @@ def fold_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_rate(*, headers: Mapping[str, str], body: bytes, http_status: int, now_ms: int) -> RateSeen:
-    """Rate headers of any answer; on 429 also `Retry-After` and the body's reset time.
+    """Rate headers of any answer; on 429 also `Retry-After` and the body's reset time; in our time.
 
     ReelMirror writes the reset as a Unix number (Introduction), ReelBot as ISO 8601 (Rate Limits).
     """
     found = fold_headers(headers)
+    ahead_ms = _read_ahead_ms(found, now_ms)
+    there_ms = now_ms + ahead_ms
     if http_status == 429:
-        reset_ms = _first_sane(_quiet_moments(found, read_document(body).value, now_ms), now_ms)
+        reset_ms = _first_sane(_quiet_moments(found, read_document(body).value, there_ms), there_ms)
     else:
-        reset_ms = _if_sane(_read_reset_ms(found.get("x-ratelimit-reset"), now_ms), now_ms)
+        reset_ms = _if_sane(_read_reset_ms(found.get("x-ratelimit-reset"), there_ms), there_ms)
+    if reset_ms is not None:
+        reset_ms -= ahead_ms
     return RateSeen(
         limit=_read_count(found.get("x-ratelimit-limit"), least=1),
         remaining=_read_count(found.get("x-ratelimit-remaining"), least=0),
@@ -49,11 +55,14 @@ def read_rate(*, headers: Mapping[str, str], body: bytes, http_status: int, now_
 
 def read_quiet_until_ms(headers: Mapping[str, str], document: Any, *, now_ms: int) -> int:
     """When a limited account may ask again: 1 s to 1 h ahead, 60 s when the answer names no sane moment."""
-    moments = [m for m in _quiet_moments(fold_headers(headers), document, now_ms) if m is not None]
-    sane = _first_sane(iter(moments), now_ms)
-    if sane is None and any(moment > now_ms + MOST_QUIET_MS for moment in moments):
+    found = fold_headers(headers)
+    ahead_ms = _read_ahead_ms(found, now_ms)
+    there_ms = now_ms + ahead_ms
+    moments = [m for m in _quiet_moments(found, document, there_ms) if m is not None]
+    sane = _first_sane(iter(moments), there_ms)
+    if sane is None and any(moment > there_ms + MOST_QUIET_MS for moment in moments):
         return now_ms + MOST_QUIET_MS
-    return max(now_ms + LEAST_QUIET_MS, sane if sane is not None else now_ms + DEFAULT_QUIET_MS)
+    return max(now_ms + LEAST_QUIET_MS, now_ms + DEFAULT_QUIET_MS if sane is None else sane - ahead_ms)
 
 
 def read_retry_after_s(headers: Mapping[str, str], *, now_ms: int) -> float | None:
@@ -62,6 +71,14 @@ def read_retry_after_s(headers: Mapping[str, str], *, now_ms: int) -> float | No
     if moment is None or moment < now_ms - _STALE_MS:
         return None
     return min(max(moment - now_ms, LEAST_QUIET_MS), MOST_QUIET_MS) / 1000
+
+
+def _read_ahead_ms(found: Mapping[str, str], now_ms: int) -> int:
+    """How far the upstream's clock is ahead of ours, by its `Date` (RFC 9110, 6.6.1); 0 for less than it can tell."""
+    date = found.get("date")
+    moment = None if date is None else read_http_date_ms(date)
+    ahead_ms = 0 if moment is None else moment - now_ms
+    return ahead_ms if abs(ahead_ms) > _SAME_CLOCK_MS else 0
 
 
 def _quiet_moments(found: Mapping[str, str], document: Any, now_ms: int) -> Iterator[int | None]:

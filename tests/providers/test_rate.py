@@ -1,6 +1,7 @@
 """Rate headers and waits, in every form that the documents show and some that they do not."""
 
 import json
+from email.utils import formatdate
 
 import pytest
 from multidict import CIMultiDict
@@ -117,3 +118,17 @@ def test_unavailable_waits_a_minute_or_as_asked(headers: dict[str, str], expecte
     """503 waits 60 s (ReelMirror, Bots guide) unless Retry-After says otherwise, never beyond an hour."""
     reading = read_answer(SYNC, job_id="j", http_status=503, headers=headers, body=b"", now_ms=NOW_MS)
     assert reading == Unavailable(wait_s=expected)
+
+
+@pytest.mark.parametrize("ahead_s", [-7200, -300, 0, 2, 300, 7200])
+def test_an_upstreams_clock_may_be_wrong(ahead_s: int) -> None:
+    """Its resets are in its own time, which its `Date` tells: in ours they are just as far away."""
+    headers = {
+        "Date": formatdate(NOW_S + ahead_s, usegmt=True),
+        "X-RateLimit-Remaining": "5",
+        "X-RateLimit-Reset": str(NOW_S + ahead_s + 30),
+    }
+    reset_ms = read_rate(headers=headers, body=b"", http_status=200, now_ms=NOW_MS).reset_ms
+    assert reset_ms is not None
+    assert abs(reset_ms - NOW_MS - 30_000) <= 2_000
+    assert abs(wait_ms(headers) - 30_000) <= 2_000
