@@ -30,18 +30,24 @@ s.quiet, s.known, s.sliding, s.fixed = s.quiet or 0, s.known or 0, s.sliding or 
 local function slack() return math.min(1000, s.window / 20) end
 local function ours(from) return redis.call('ZCOUNT', SENT, from, '+inf') end
 
--- A window that ended leaves behind how much the client used at most, fading.
+-- A window that ended leaves behind how much the client used at most, fading. One that headers told ends a little
+-- later: their moments are rounded, and clocks differ.
 local function roll()
-  if now < s.reset then return end
+  if now < s.reset + (s.known == 1 and slack() or 0) then return end
   local passed = math.floor((now - s.reset) / s.window) + 1
   s.peak = math.max(s.client, s.peak * FADE) * FADE ^ (passed - 1)
   s.reset, s.client, s.remaining, s.heard = s.reset + passed * s.window, 0, nil, nil
 end
 roll()
 
--- The header's window against the one in mind: a later one teaches the length; one that moves early slides.
+-- The header's window against the one in mind: one that moves early slides; a length is learnt from two headers, since
+-- any single one may be an edge's, or wrong.
 local function learn(limit, remaining, reset)
-  if reset - now > s.window + 1000 then s.window = reset - now end
+  local ahead = reset - now
+  if ahead > s.window + 1000 then
+    if s.far and math.abs(reset - s.far) > slack() then s.window = math.min(ahead, s.far_ahead) end
+    s.far, s.far_ahead = reset, ahead
+  end
   local moved = s.header and reset - s.header or 0
   if s.header and moved > 0 then
     local used, wide = limit - remaining, ours(now - s.window - slack())
@@ -62,7 +68,7 @@ local function learn(limit, remaining, reset)
     s.peak = math.max(s.client, s.peak * FADE)
     s.client, s.remaining = 0, nil
   end
-  if reset > now then s.reset = reset end
+  s.reset = math.min(reset, now + s.window)
 end
 
 local a = 8
@@ -75,7 +81,8 @@ for _ = 1, tonumber(ARGV[8]) do
   limit = limit or s.limit
   if remaining and remaining > limit then limit = remaining end
   s.limit = limit
-  if reset and remaining and reset >= (s.header or 0) - slack() then
+  if s.header and s.header > now + s.window + 1000 then s.header = nil end
+  if reset and remaining and reset > now and reset >= (s.header or 0) - slack() then
     learn(limit, remaining, reset)
     s.header, s.known = math.max(reset, s.header or 0), 1
     local from = s.sliding > now and now - s.window or s.reset - s.window
@@ -123,7 +130,7 @@ end
 local fastest = s.window / s.limit * (s.fixed == 1 and FASTEST or 1)
 local function pace_of(n) return math.max(span / math.max(n + (s.sliding > now and used or 0), 1), fastest) end
 local pace = pace_of(left)
-local loose = s.fixed == 1 and s.limit or s.limit - 1 - trailing
+local loose = s.fixed == 1 and s.limit or math.max(1, s.limit - 1) - trailing
 local burst = math.max(1, s.limit * BURST)
 s.credit = s.credit or FIRST * burst
 s.credit = math.max(s.credit, math.min(burst, s.credit + (now - (s.spent_at or now)) / pace))
