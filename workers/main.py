@@ -6,7 +6,7 @@
 import asyncio
 import os
 import platform
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from typing import Any, ClassVar, cast
 
@@ -23,7 +23,7 @@ from workers.codec import pack, unpack
 from workers.collector import calm_collector
 from workers.delivering import Delivering
 from workers.polling import Polling
-from workers.pump import STORE_ERRORS, Pump, StoreClock
+from workers.pump import STORE_ERRORS, Pump, StoreClock, is_cancelled
 from workers.queue import open_queue
 from workers.sweep import prove, tidy
 
@@ -85,7 +85,7 @@ async def beat(services: Services, clock: StoreClock) -> None:
 
 async def keep_beating(services: Services, clock: StoreClock) -> None:
     """Beat again and again."""
-    while True:
+    while not is_cancelled():
         await asyncio.sleep(BEAT_EVERY_S)
         await beat(services, clock)
 
@@ -95,7 +95,7 @@ async def keep_tidying(services: Services) -> None:
 
     No job of arq's: those need memory, and it is retention that gives memory back to a full store.
     """
-    while True:
+    while not is_cancelled():
         if await services.store.take_tick("tidy", services.clock_ms(), every_ms=TIDY_EVERY_MS):
             await tidy(services)
         await asyncio.sleep(TIDY_EVERY_MS / 1000)
@@ -103,7 +103,7 @@ async def keep_tidying(services: Services) -> None:
 
 async def supervise(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a loop for ever; one that ends by an error is started again."""
-    while True:
+    while not is_cancelled():
         try:
             await run()
         except Exception:
@@ -114,9 +114,7 @@ async def supervise(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
 async def stop(context: dict[str, Any]) -> None:
     """Drain: claim nothing more, let attempts in flight end, give back what was not begun."""
     await asyncio.gather(*(pump.stop(grace_s=STOP_GRACE_S) for pump in context.get("pumps", [])))
-    for task in context.get("tasks", []):
-        task.cancel()
-    await asyncio.gather(*context.get("tasks", []), return_exceptions=True)
+    await _end(context.get("tasks", []))
     if "services" in context:
         try:
             await context["services"].store.heartbeats.leave(WORKER)
@@ -125,6 +123,15 @@ async def stop(context: dict[str, Any]) -> None:
     if "stack" in context:
         await context["stack"].aclose()
     log.info("worker.stopped")
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """End tasks; told once, a task in the middle of a store's command may not have heard it."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=RESTART_S)
 
 
 async def prove_tick(context: dict[str, Any]) -> dict[str, int]:

@@ -69,6 +69,16 @@ class StoreClock:
         return round((self._offset + time.monotonic()) * 1000)
 
 
+def is_cancelled() -> bool:
+    """Say whether the running task was told to end.
+
+    A store's client that is cancelled in the middle of a command may raise an error of its own instead, or go on: what
+    loops must look.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class Pump(Generic[Task]):
     """Runs one queue's items through a handler until it is stopped."""
 
@@ -126,7 +136,7 @@ class Pump(Generic[Task]):
         return not (self._claiming or self._loaded or any(self._ended.values()))
 
     async def _forever(self, name: str, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        while True:
+        while not is_cancelled():
             try:
                 await step()
             except STORE_ERRORS as error:
@@ -189,7 +199,7 @@ class Pump(Generic[Task]):
         return len(claim.items)
 
     async def _slot(self) -> None:
-        while True:
+        while not is_cancelled():
             loaded_at, task = await self._waiting.get()
             if self._stopping or time.monotonic() - loaded_at > STALE_S:
                 self._give_back(task)
