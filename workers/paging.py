@@ -2,20 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bridge.domain.budget import Purpose
 from bridge.domain.ids import job_key
 from bridge.domain.news import Moment
-from bridge.domain.pages import note_page
+from bridge.domain.pages import ListSeen, note_page
 from bridge.domain.progress import quiet_until_ms
-from bridge.domain.reading import Broken, Limited, Observation, Refused, Seen, Timing, Unavailable
+from bridge.domain.reading import Limited, Observation, Refused, Seen, Timing
 from bridge.domain.runs import has_ended
 from bridge.providers.lists import Rows, RowSeen, read_row
 from bridge.providers.registry import KINDS
 from bridge.providers.spec import Lens
 from bridge.services.context import traits_of
+from bridge.services.neighbours import MOST_LOOKS
 from bridge.services.planning import Granted
 from bridge.services.progress import Held, observe, observe_echo
 from bridge.store.health import AccountHealth
@@ -26,7 +29,7 @@ from workers.riding import Rider, back_in_line, digest_of
 from workers.tools import RENEW_S, PollTools
 
 ROW_WAIT_S = 5.0  # an ending that a row shows in part waits so long for the job's own read
-MOST_PLACES = 5_000  # of a list that are remembered
+LEAST_READ_S = 0.5  # a read that was granted in the last moment gets so long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,11 @@ class PageTask:
     def shard(self) -> str:
         """The shard of its account."""
         return self.held[0].key[0]
+
+    @property
+    def list(self) -> str:
+        """The list that it is a page of."""
+        return self.granted.request.list
 
     @property
     def kind(self) -> str:
@@ -107,25 +115,26 @@ class PageReads:
     async def _take_refusal(
         self, task: PageTask, asked: Sequence[Held], answer: ListAnswer, at: Moment
     ) -> Sequence[Settled]:
-        """An outage, a limit, a refused key meet each job that was asked for; a list that does not serve leaves them alone."""
+        """A limit or a refused key meets each job that was asked for; any other trouble may be the list's own.
+
+        Then the jobs are read by themselves, and if the upstream is in trouble, that tells.
+        """
         reading = answer.reading
-        if isinstance(reading, Limited | Broken | Unavailable | Refused):
+        if isinstance(reading, Limited | Refused):
             at = await self._tools.notes.note(task.account, task.health, task.kind, reading, at)
             settled = [await observe(self._services, each, reading, at) for each in asked]
             return [each for each in settled if each is not None]
-        seen = note_page(
-            task.granted.seen, offset=0, ids=(), count=0, looked_for=(), watched=(), now_ms=at.now_ms
-        )
-        await self._services.store.learnt.save_list(
-            task.account, task.granted.request.list, replace(seen, useless_ms=at.now_ms)
-        )
+        seen = replace(task.granted.seen or ListSeen(), useless_ms=at.now_ms)
+        await self._services.store.learnt.save_list(task.account, task.list, seen)
+        for each in asked:  # also where a full store keeps nothing
+            self._tools.neighbours.lose(task.account, task.list, each.job.record.id, looks=MOST_LOOKS)
         return [Settled(task.account, each.key, each.token, 0) for each in asked]
 
     async def _take_rows(
         self, task: PageTask, asked: Sequence[Held], page: Rows, answer: ListAnswer, at: Moment
     ) -> Sequence[Settled]:
         shard, kind = asked[0].key[0], task.kind
-        rows = {job_key(shard, task.account, kind, identifier): row for identifier, row in page.rows}
+        rows = _rows_by_key(shard, task, page)
         mine = {each.key for each in asked}
         riders = await self._tools.riding.hold(
             shard, task.account, [key for key in rows if key not in mine], begun_ms=at.begun_ms
@@ -133,39 +142,43 @@ class PageReads:
         await self._tools.notes.note_ok(task.account, task.health, kind)
         here = [Rider(held=each, left_ms=0) for each in asked]
         shown = [rider for rider in (*here, *riders) if rider.held.key in rows]
-        for rider in riders:
-            self._tools.neighbours.meet(task.account, task.granted.request.list, rider.held.key)
+        for rider in shown:
+            self._tools.neighbours.meet(task.account, task.list, rider.held.job.record.id)
+            self._tools.neighbours.find(task.account, task.list, rider.held.job.record.id)
         self._hear(task, answer, batched=max(0, len(shown) - 1))
-        await self._note_places(task, page, shown, at)
-        absent = [back_in_line(rider) for rider in here if rider.held.key not in rows]
-        whole: list[Settled] = []
+        await self._note_places(task, page, at)
+        absent = [rider for rider in here if rider.held.key not in rows]
+        for rider in absent:
+            self._tools.neighbours.lose(task.account, task.list, rider.held.job.record.id)
+        settled: list[Settled] = [back_in_line(rider) for rider in absent]
         waiting: list[tuple[Held, Observation, Moment]] = []
         for rider in shown:
             row = rows[rider.held.key]
             moment = replace(at, digest=digest_of(row), source="list")
-            job = rider.held.job.record
-            lens = Lens(
-                now_ms=at.now_ms,
-                words=self._services.upstream.words,
-                superseded=frozenset(job.superseded),
-            )
-            seen = read_row(KINDS[kind], job.id, row, lens)
+            seen = self._understand(rider.held, row, at)
             if seen is not None and _wants_its_own_read(rider.held, seen):
                 waiting.append((rider.held, seen.observation, moment))
             else:
-                whole += await self._take_row(rider, seen, moment)
-        if whole or absent:
-            await self._services.store.poll.settle(shard, [*whole, *absent])
+                settled += await self._take_row(rider, seen, moment)
+        if settled:
+            await self._services.store.poll.settle(shard, settled)
         if waiting:
             await asyncio.gather(*(self._read_whole(task, *each) for each in waiting))
         return ()
+
+    def _understand(self, held: Held, row: Mapping[str, Any], at: Moment) -> RowSeen | None:
+        job = held.job.record
+        words = self._services.upstream.words
+        lens = Lens(now_ms=at.now_ms, words=words, superseded=frozenset(job.superseded))
+        return read_row(KINDS[job.kind], job.id, row, lens)
 
     async def _take_row(self, rider: Rider, row: RowSeen | None, at: Moment) -> Sequence[Settled]:
         """Observe what a row shows; where it shows too little to change anything, it shows that the job goes on."""
         if row is None:
             return (back_in_line(rider),)
         held = rider.held
-        if not row.is_whole or not row.names_parts:
+        forgets = row.hides_parts and bool(held.job.record.parts)
+        if forgets or not row.is_whole or not row.names_parts:
             if not self._is_quiet(held, row.observation, at):
                 return (back_in_line(rider),) if rider.left_ms else await self._as_it_is(held, row, at)
             seen = Seen(observation=replace(row.observation, timing=_pace_of(held, row.observation)))
@@ -187,11 +200,10 @@ class PageReads:
         traits, pace = traits_of(job.kind), self._services.pace
         return same and quiet_until_ms(job, held.log, traits=traits, pace=pace) > at.now_ms
 
-    async def _note_places(self, task: PageTask, page: Rows, shown: Sequence[Rider], at: Moment) -> None:
+    async def _note_places(self, task: PageTask, page: Rows, at: Moment) -> None:
         before, ids = task.granted.seen, [identifier for identifier, _ in page.rows]
         looked_for = [each.job.record.id for each in task.held]
-        known = [*(before.places if before else ()), *(before.missed if before else ())]
-        watched = {*looked_for, *(rider.held.job.record.id for rider in shown), *known[:MOST_PLACES]}
+        watched = {*looked_for, *self._tools.neighbours.ids(task.account, task.list)}
         seen = note_page(
             before,
             offset=task.granted.request.offset,
@@ -201,7 +213,7 @@ class PageReads:
             watched=watched,
             now_ms=at.now_ms,
         )
-        await self._services.store.learnt.save_list(task.account, task.granted.request.list, seen)
+        await self._services.store.learnt.save_list(task.account, task.list, seen)
 
     async def _read_whole(self, task: PageTask, held: Held, seen: Observation, at: Moment) -> None:
         """Read a job whose row shows an end but not all of it; after a while the row goes out as it is."""
@@ -215,16 +227,21 @@ class PageReads:
             lease_ms=self._tools.lease_ms,
             every_s=RENEW_S,
         ) as kept:
-            whole = await self._ask_until(task, held, until)
+            whole = await self._ask_until(task, held, until, at)
         held = replace(held, token=kept.tokens[0])
         if whole is not None:
             seen = whole
             at = replace(at, now_ms=self._services.clock_ms(), digest=digest_of(whole.data), source="")
+        elif seen.ending is None:
+            # Its row tells of an end, but not which: nothing but its own read will do.
+            self._tools.neighbours.lose(account, task.list, held.job.record.id, looks=MOST_LOOKS)
+            await lanes.settle(held.key[0], [Settled(account, held.key, held.token, 0)])
+            return
         settled = await self._tools.riding.observe(held, seen, at)
         if settled:
             await lanes.settle(held.key[0], settled)
 
-    async def _ask_until(self, task: PageTask, held: Held, until: float) -> Observation | None:
+    async def _ask_until(self, task: PageTask, held: Held, until: float, at: Moment) -> Observation | None:
         """Ask the budget for one read until it is granted or it is too late; give what the read showed."""
         purse, job = task.granted.purse, held.job.record
         while True:
@@ -236,22 +253,40 @@ class PageReads:
                 return None
             await asyncio.sleep(min(grant.wait_ms / 1000, left_s))
         login = await self._tools.logins.get(task.account, task.health.version)
-        answer = await self._services.upstream.read(
-            login,
-            KINDS[job.kind],
-            job.id,
-            now_ms=self._services.clock_ms(),
-            superseded=frozenset(job.superseded),
-        )
+        try:
+            async with asyncio.timeout(max(left_s, LEAST_READ_S)):
+                answer = await self._services.upstream.read(
+                    login,
+                    KINDS[job.kind],
+                    job.id,
+                    now_ms=self._services.clock_ms(),
+                    superseded=frozenset(job.superseded),
+                )
+        except TimeoutError:
+            self._tools.spending.give_back(purse, grant.requests[0])
+            return None
+        await self._tools.notes.note(task.account, task.health, job.kind, answer.reading, at)
         self._tools.spending.hear(
             purse, grant.requests[0], answer.rate, answer.reading, took_ms=answer.took_ms
         )
         return answer.reading.observation if isinstance(answer.reading, Seen) else None
 
 
+def _rows_by_key(shard: str, task: PageTask, page: Rows) -> dict[str, Mapping[str, Any]]:
+    """Give a page's rows by job key; what is listed twice shows nothing."""
+    counted = Counter(identifier for identifier, _ in page.rows)
+    return {
+        job_key(shard, task.account, task.kind, identifier): row
+        for identifier, row in page.rows
+        if counted[identifier] == 1
+    }
+
+
 def _wants_its_own_read(held: Held, row: RowSeen) -> bool:
     """Say whether a row shows an end that has not been told, without all that belongs to it."""
-    return row.observation.ending is not None and not row.is_whole and not has_ended(held.job.record)
+    seen = row.observation
+    speaks = seen.ending is not None or (row.hides_parts and seen.status in KINDS[held.job.record.kind].ends)
+    return speaks and not row.is_whole and not has_ended(held.job.record)
 
 
 def _pace_of(held: Held, seen: Observation) -> Timing:

@@ -4,6 +4,7 @@ Rows of a list show posts that were not due, and a post shows its items: they ne
 """
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -132,5 +133,9 @@ def back_in_line(rider: Rider) -> Settled:
 
 
 def digest_of(shown: Mapping[str, object]) -> bytes:
-    """Hash an object as one answer shows it."""
-    return hashlib.blake2b(msgspec.json.encode(shown), digest_size=8).digest()
+    """Hash an object as one answer shows it, halves of characters included."""
+    try:
+        text = msgspec.json.encode(shown)
+    except UnicodeEncodeError:
+        text = json.dumps(shown).encode()
+    return hashlib.blake2b(text, digest_size=8).digest()

@@ -37,6 +37,7 @@ def rate(lifetimes: Lifetimes, *, age_s: float, read_age_s: float | None) -> Wor
         density = max(rest * now.density, _LEAST)
         waiting = sure * max(age_s, 0.0) + rest * now.area
     else:
+        read_age_s = min(read_age_s, age_s)  # a clock may step back
         then = lifetimes.at(read_age_s)
         alive = max(1 - then.ended, _LEAST)
         gone, left, density = now.ended - then.ended, 1 - now.ended, max(now.density, _LEAST)

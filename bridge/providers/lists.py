@@ -29,12 +29,14 @@ class Rows:
 class RowSeen:
     """What a row shows of its job.
 
-    `names_parts`: every item or delivery in it has its id, so that what became of each can be told. `is_whole`: an
-    ending in it may go out as it is, because nothing that a read of the job itself would add is missing.
+    `names_parts`: every item or delivery in it has its id, so that what became of each can be told. `hides_parts`: it
+    shows none, which need not mean that there are none. `is_whole`: an ending in it may go out as it is, because
+    nothing that a read of the job itself would add is missing.
     """
 
     observation: Observation
     names_parts: bool
+    hides_parts: bool
     is_whole: bool
 
 
@@ -71,9 +73,9 @@ def read_row(kind: KindSpec, job_id: str, row: Mapping[str, Any], lens: Lens) ->
     seen = reading.observation
     listed = (row.get(kind.parts_field) or ()) if kind.parts_field else ()
     names_parts = all(isinstance(part, dict) and read_id(part.get("id")) is not None for part in listed)
-    return RowSeen(
-        observation=seen, names_parts=names_parts, is_whole=names_parts and _shows_results(kind, seen)
-    )
+    hides_parts = kind.parts_field is not None and not listed
+    is_whole = names_parts and not (hides_parts and seen.status in kind.ends) and _shows_results(kind, seen)
+    return RowSeen(observation=seen, names_parts=names_parts, hides_parts=hides_parts, is_whole=is_whole)
 
 
 def _tells(kind: KindSpec, row: Mapping[str, Any]) -> bool:

@@ -1,9 +1,11 @@
 """How long an account's jobs take: what this process saw, folded now and then into what all workers know."""
 
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from bridge.domain.job import Job, PollLog
 from bridge.domain.lifetimes import NO_LIVES, LifeTable, Lifetimes, note_life
@@ -11,12 +13,11 @@ from bridge.providers.registry import KINDS
 from bridge.store.learnt import Learnt, Lessons
 
 FRESH_S = 5.0  # how old a picture of lifetimes may be
-MOST_NOTES = 2_000  # of an account between two foldings
+MOST_NOTES = 200  # the latest of an account since the last folding
 MOST_ACCOUNTS = 5_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Life:
+class Life(Struct, frozen=True, kw_only=True, gc=False):
     """One read: a job of a sort, last seen alive at `alive_s` (None: never), runs at `age_s`, or has ended by then."""
 
     sort: str
@@ -53,13 +54,15 @@ class Evidence:
         self._unit_ms = 1000 * scale
         self._clock_s = clock_s
         self._known: dict[str, _Known] = {}
-        self._notes: dict[str, list[Life]] = defaultdict(list)
+        self._notes: dict[str, deque[Life]] = defaultdict(lambda: deque(maxlen=MOST_NOTES))
         self._documented: dict[str, Lifetimes] = {}
 
     def note(self, job: Job, log: PollLog, *, at_ms: int, ended: bool) -> None:
         """Note a read of a job whose records are as they were before it."""
+        if job.account not in self._notes and len(self._notes) >= MOST_ACCOUNTS:
+            self._notes.clear()
         notes = self._notes[job.account]
-        if len(notes) < MOST_NOTES and job.run_ms <= at_ms:
+        if job.run_ms <= at_ms:
             seen = log.seen_ms >= job.run_ms
             notes.append(
                 Life(
@@ -78,7 +81,7 @@ class Evidence:
     async def fold(self, account: str, lessons: Lessons) -> None:
         """Take over what all workers know, and add what this process saw."""
         tables = dict(lessons.lives)
-        notes = self._notes.pop(account, [])
+        notes = self._notes.pop(account, deque())
         for note in notes:
             tables[note.sort] = note_life(
                 tables.get(note.sort, NO_LIVES),

@@ -22,13 +22,14 @@ from bridge.store.learnt import Lessons
 from bridge.store.vault import VaultError
 
 MOST_WEIGHED = 500  # jobs of an account in one plan
-LIST_RETRY_S = 600.0  # before a documented list that did not serve is tried again
-PROBE_RETRY_S = 86_400.0  # the same of one that may not be there
+LIST_RETRY_S = 60.0  # before a list that did not serve once is tried again
+PROBE_RETRY_S = 86_400.0  # the same of one that may not be there at all
 SCARCE_MS = 500  # what is due takes longer than this: it has to be weighed
 USELESS_MS = 30_000  # for so long a list of no use is not even looked up
 MOST_USELESS = 10_000
 UNUSABLE_MS = 60_000  # before an account whose credential cannot be opened is looked at again
 
+NO_LESSONS = Lessons()
 NO_SCENE = Scene(now_ms=0, pace_ms=0.0, lifetimes={})
 NO_WORTH = Worth(0.0, 0.0)
 
@@ -107,12 +108,13 @@ class Planning:
             except (KeyError, VaultError) as error:
                 log.warning("poll.account_unusable", account=job.account, error=type(error).__name__)
                 waiting.append((job, UNUSABLE_MS))
-        lessons = await self._load_lessons(due)
+        names = self._name_lists(due)
+        lessons = await self._load_lessons(due, names)
         crowded = {purse.account for purse in purses} & self._scarce.keys()
         sizes = await self._services.store.poll.sizes(shard, sorted(crowded))
         rounds = [
             self._plan_account(
-                purse, jobs, lessons.get(purse.account, Lessons()), sizes.get(purse.account, len(jobs))
+                purse, jobs, names, lessons.get(purse.account, NO_LESSONS), sizes.get(purse.account)
             )
             for purse, jobs in purses.items()
         ]
@@ -135,46 +137,63 @@ class Planning:
         else:
             self._scarce.pop(each.purse.account, None)
 
-    async def _load_lessons(self, due: Sequence[DueJob]) -> Mapping[str, Lessons]:
-        """Load what planning needs to know: lists that could serve two jobs or more, and stale lifetimes."""
-        names: dict[str, set[str]] = defaultdict(set)
+    def _name_lists(self, due: Sequence[DueJob]) -> dict[str, str]:
+        """Name the list of each job that may be shown by one, by job key; jobs that no list shows are left out."""
+        names: dict[str, str] = {}
         for job in due:
-            name = self._list_of(job)
-            if name:
-                names[job.account].add(name)
-                self._neighbours.meet(job.account, name, job.held.key)
-        wanted = {
-            account: {name for name in listed if self._neighbours.count(account, name) > 1}
-            for account, listed in names.items()
-        }
-        stale = {a for a in {job.account for job in due} & self._scarce.keys() if self._evidence.is_stale(a)}
-        asked = {a: wanted.get(a, set()) for a in {*wanted, *stale} if wanted.get(a) or a in stale}
-        lessons = await self._services.store.learnt.load(asked) if asked else {}
-        for account in stale:
-            await self._evidence.fold(account, lessons[account])
+            record = job.held.job.record
+            name = list_of(record)
+            if not name or self._services.clock_ms() < self._useless.get((job.account, name), 0):
+                continue
+            self._neighbours.meet(job.account, name, record.id)
+            if not self._neighbours.is_lost(job.account, name, record.id):
+                names[job.held.key] = name
+        return names
+
+    async def _load_lessons(self, due: Sequence[DueJob], names: Mapping[str, str]) -> Mapping[str, Lessons]:
+        """Load what planning needs to know: lists that show two jobs or more, and stale lifetimes."""
+        wanted: dict[str, set[str]] = defaultdict(set)
+        for job in due:
+            name = names.get(job.held.key)
+            if name and self._neighbours.count(job.account, name) > 1:
+                wanted[job.account].add(name)
+        for account in {job.account for job in due} & self._scarce.keys():
+            if self._evidence.is_stale(account):
+                wanted.setdefault(account, set())
+        lessons = await self._services.store.learnt.load(wanted) if wanted else {}
+        for account in lessons.keys() & self._scarce.keys():
+            if self._evidence.is_stale(account):
+                await self._evidence.fold(account, lessons[account])
         return lessons
 
-    def _plan_account(self, purse: Purse, jobs: Sequence[DueJob], lessons: Lessons, watched: int) -> _Round:
-        crowded = purse.account in self._scarce or any(
-            self._neighbours.count(purse.account, name) > 1
-            for name in {self._list_of(job) for job in jobs} - {""}
-        )
+    def _plan_account(
+        self,
+        purse: Purse,
+        jobs: Sequence[DueJob],
+        names: Mapping[str, str],
+        lessons: Lessons,
+        watched: int | None,
+    ) -> _Round:
+        """Plan one account's jobs; `watched` counts all of its jobs where they are weighed."""
         by_key = {job.held.key: job for job in jobs}
-        if not crowded:
+        listed = {names[key] for key in by_key.keys() & names.keys()}
+        members = {name: self._neighbours.count(purse.account, name) for name in listed}
+        if purse.account not in self._scarce and max(members.values(), default=0) < 2:
             return _Round(purse=purse, jobs=by_key, watches=(), scene=NO_SCENE, plan=_plan_all(by_key))
         now_ms = self._services.clock_ms()
         untried: set[str] = set()
-        watches = [self._watch(job, lessons, untried, now_ms) for job in jobs]
-        listed = {watch.list for watch in watches if watch.list}
+        watches = [
+            self._watch(job, names.get(job.held.key, ""), lessons, untried, now_ms=now_ms) for job in jobs
+        ]
         scene = Scene(
             now_ms=now_ms,
             pace_ms=self._scarce.get(purse.account, 0.0),
             lifetimes=self._evidence.lifetimes(purse.account, {watch.sort for watch in watches}),
             lists=lessons.lists,
             untried=frozenset(untried),
-            members={name: self._neighbours.count(purse.account, name) for name in listed},
+            members=members,
             scale=self._services.settings.poll_scale,
-            watched=watched,
+            watched=len(jobs) if watched is None else watched,
         )
         return _Round(
             purse=purse,
@@ -184,9 +203,8 @@ class Planning:
             plan=plan_requests(watches, scene),
         )
 
-    def _watch(self, job: DueJob, lessons: Lessons, untried: set[str], now_ms: int) -> Watch:
+    def _watch(self, job: DueJob, name: str, lessons: Lessons, untried: set[str], *, now_ms: int) -> Watch:
         record = job.held.job.record
-        name = self._list_of(job)
         if name:
             name = self._usable(job, name, lessons.lists.get(name), untried, now_ms)
         return make_watch(
@@ -201,21 +219,13 @@ class Planning:
             pace=self._services.pace,
         )
 
-    def _list_of(self, job: DueJob) -> str:
-        """Name the list that would show a job, unless it was found of no use a moment ago."""
-        name = list_of(job.held.job.record)
-        if name and self._services.clock_ms() < self._useless.get((job.account, name), 0):
-            return ""
-        return name
-
     def _usable(self, job: DueJob, name: str, seen: ListSeen | None, untried: set[str], now_ms: int) -> str:
         """Give a list's name if it may be asked; one that is not known to be there is `untried`."""
         spec = KINDS[job.held.job.record.kind].list
         assert spec is not None, "it has a name"
         if seen is not None and seen.useless_ms:
-            retry_ms = (
-                self._services.pace.ms(LIST_RETRY_S) if spec.documented else round(PROBE_RETRY_S * 1000)
-            )
+            serves = spec.documented or seen.count > 0
+            retry_ms = self._services.pace.ms(LIST_RETRY_S) if serves else round(PROBE_RETRY_S * 1000)
             if now_ms - seen.useless_ms < retry_ms:
                 if len(self._useless) >= MOST_USELESS:
                     self._useless.clear()

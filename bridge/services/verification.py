@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bridge.domain.budget import Heard, Limit, Purpose
 from bridge.domain.cadence import OUTAGE_RETRY_S
 from bridge.domain.news import Moment
 from bridge.domain.reading import Broken, Forbidden, Limited, Missing, Odd, Reading, Refused, Seen
@@ -12,12 +13,13 @@ from bridge.errors import Forbidden as NotAllowed
 from bridge.errors import NotFound, RateLimited, Unauthorized, Unavailable
 from bridge.providers.registry import KINDS
 from bridge.services.account_notes import AccountNotes
-from bridge.services.budgets import plan_limit, view_budget
+from bridge.services.budgets import plan_limit
 from bridge.services.context import Services
 from bridge.services.registration import Order, find_account
 from bridge.services.spending import hear
 from bridge.services.wellness import Wellness
 from bridge.store.accounts import Account
+from bridge.store.budgets import Ask
 from bridge.store.health import AccountHealth
 from bridge.upstream import Answer
 
@@ -33,24 +35,25 @@ class _Guest:
     account: Account
     kind: str
 
-    async def enter(self, count: int) -> AccountHealth:
-        """Give the account's health.
-
-        Raises RateLimited while it sleeps or has no room for so many reads, Unauthorized or NotAllowed while it is
-        refused.
-        """
+    async def enter(self) -> AccountHealth:
+        """Give the account's health; Unauthorized or NotAllowed while it is refused and was tried lately."""
         store, now_ms = self.services.store, self.services.clock_ms()
-        budget = await view_budget(self.services, self.account)
-        if budget.quiet_ms:
-            raise self._limited(budget.quiet_ms)
-        if budget.remaining is not None and budget.remaining < count:
-            raise self._limited(budget.reset_ms)
         health = await store.health.load(self.account.id)
         refused = Refused() if health.outage_ms else Forbidden() if self.kind in health.forbidden else None
         every_ms = round(self.services.pace.ms(OUTAGE_RETRY_S))
         if refused and not await store.health.take_probe(self.account.id, now_ms, every_ms=every_ms):
-            self.judge("", refused)  # it was tried lately
+            self.judge("", refused)
         return health
+
+    async def take(self, count: int) -> tuple[str, ...]:
+        """Take so many requests from the account's budget, all or none; RateLimited where its window lacks them."""
+        limit = await self._limit()
+        wanted = [Purpose.SINGLE] * count
+        ask = Ask(account=self.account.id, limit=limit, wanted=wanted, most_open=None)
+        (grant,) = await self.services.store.budgets.spend_many((ask,))
+        if len(grant.requests) < count:
+            raise self._limited(grant.wait_ms / 1000)
+        return grant.requests
 
     async def read(self, job_ids: Sequence[str]) -> list[Answer]:
         """Read some jobs at once."""
@@ -59,28 +62,28 @@ class _Guest:
         reads = (self.services.upstream.read(login, kind, job_id, now_ms=now_ms) for job_id in job_ids)
         return list(await asyncio.gather(*reads))
 
-    async def note(self, answers: Sequence[Answer], health: AccountHealth, *, begun_ms: int) -> None:
-        """Keep what answers say of the whole account: to its budget they are the client's own calls."""
+    async def note(
+        self, requests: Sequence[str], answers: Sequence[Answer], health: AccountHealth, *, begun_ms: int
+    ) -> None:
+        """Keep what answers say of the whole account."""
         notes = AccountNotes(self.services, Wellness(self.services.store.health))
         at = Moment(begun_ms=begun_ms, now_ms=self.services.clock_ms())
         for answer in answers:
             await notes.note(self.account.id, health, self.kind, answer.reading, at)
-        credential = await self.services.store.accounts.credential(self.account.id)
-        limit = plan_limit(self.services, self.account.provider, credential, KINDS[self.kind].limit)
-        heard = [hear("", answer.rate, answer.reading) for answer in answers]
-        await self.services.store.budgets.spend(self.account.id, limit, heard=heard)
+        heard = [
+            hear(request, answer.rate, answer.reading)
+            for request, answer in zip(requests, answers, strict=True)
+        ]
+        await self.services.store.budgets.spend(self.account.id, await self._limit(), heard=heard)
 
-    def check_room(self, answers: Sequence[Answer], left: int) -> None:
-        """Raise RateLimited where the window has fewer requests left than there are jobs to read."""
-        rooms = [each.rate for each in answers if each.rate.remaining is not None and each.rate.reset_ms]
-        rate = min(rooms, key=lambda each: each.remaining or 0, default=None)
-        if (
-            rate
-            and rate.reset_ms
-            and (rate.remaining or 0) < left
-            and rate.reset_ms > self.services.clock_ms()
-        ):
-            raise self._limited(rate.reset_ms)
+    async def give_back(self, requests: Sequence[str]) -> None:
+        """Tell the budget of requests that did not go out; they count as spent."""
+        heard = [Heard(request=request) for request in requests]
+        await self.services.store.budgets.spend(self.account.id, await self._limit(), heard=heard)
+
+    async def _limit(self) -> Limit:
+        credential = await self.services.store.accounts.credential(self.account.id)
+        return plan_limit(self.services, self.account.provider, credential, KINDS[self.kind].limit)
 
     def judge(self, job_id: str, reading: Reading) -> None:
         """Raise what keeps a job from being registered, if anything does."""
@@ -99,7 +102,7 @@ class _Guest:
                     f"the account's key may not read a {self.kind}: give it the scope that reads them"
                 )
             case Limited(until_ms=until_ms):
-                raise self._limited(until_ms)
+                raise self._limited(max(0.0, (until_ms - self.services.clock_ms()) / 1000))
             case Waiting(wait_s=wait_s):
                 raise Unavailable(
                     f"verify: {provider} answers 503; repeat later, {LATER}", retry_after_s=wait_s
@@ -109,8 +112,7 @@ class _Guest:
             case Odd(reason=reason):
                 raise Unavailable(f"verify: {provider} gave no usable answer ({reason}); try again, {LATER}")
 
-    def _limited(self, until_ms: int) -> RateLimited:
-        wait_s = max(0.0, (until_ms - self.services.clock_ms()) / 1000)
+    def _limited(self, wait_s: float) -> RateLimited:
         return RateLimited(
             wait_s,
             f"verify: {self.account.provider}'s rate limit for this account leaves no room for it now: "
@@ -126,15 +128,19 @@ async def verify(services: Services, project: str, orders: Sequence[Order]) -> N
     """
     account = await find_account(services, project, orders[0])
     guest = _Guest(services, account, orders[0].kind)
-    left = [order.job_id for order in orders]
-    page = 1
-    health = await guest.enter(len(left))
-    while left:
-        asked, left = left[:page], left[page:]
-        begun_ms = services.clock_ms()
-        answers = await guest.read(asked)
-        await guest.note(answers, health, begun_ms=begun_ms)
-        for job_id, answer in zip(asked, answers, strict=True):
-            guest.judge(job_id, answer.reading)
-        guest.check_room(answers, len(left))
-        page = AT_ONCE
+    ids = [order.job_id for order in orders]
+    health = await guest.enter()
+    for start, stop in ((0, 1), (1, len(ids))):
+        left, requests = ids[start:stop], await guest.take(len(ids[start:stop]))
+        try:
+            while left:
+                page, sent = left[:AT_ONCE], requests[:AT_ONCE]
+                left, requests = left[AT_ONCE:], requests[AT_ONCE:]
+                begun_ms = services.clock_ms()
+                answers = await guest.read(page)
+                await guest.note(sent, answers, health, begun_ms=begun_ms)
+                for job_id, answer in zip(page, answers, strict=True):
+                    guest.judge(job_id, answer.reading)
+        finally:
+            if requests:
+                await guest.give_back(requests)

@@ -17,14 +17,15 @@ MOST_OPEN = 16  # requests of one account in flight
 class Ask:
     """What one account wants of one limit: to tell what answers said, and requests, the most wanted first.
 
-    At most `most_open` may be without an answer. `turn_ms`: how long a job waits for its turn now, for people.
+    At most `most_open` may be without an answer; None: a client waits for them, who gets all or none as far as the
+    window reaches. `turn_ms`: how long a job waits for its turn now, for people.
     """
 
     account: str
     limit: Limit
     wanted: Sequence[Purpose] = ()
     heard: Sequence[Heard] = ()
-    most_open: int = MOST_OPEN
+    most_open: int | None = MOST_OPEN
     turn_ms: int | None = None
 
 
@@ -68,8 +69,12 @@ class Budgets:
         ]
         now: Bytes = "" if self._now_ms is None else self._now_ms()
         window_ms = round(ask.limit.window_s * 1000)
-        args: list[Bytes] = [now, ask.limit.requests, window_ms, str(self._share), LOST_MS, ask.most_open]
-        args += ("" if ask.turn_ms is None else ask.turn_ms, len(ask.heard))
+        args: list[Bytes] = [now, ask.limit.requests, window_ms, str(self._share), LOST_MS]
+        args += (
+            "" if ask.most_open is None else ask.most_open,
+            "" if ask.turn_ms is None else ask.turn_ms,
+            len(ask.heard),
+        )
         for each in ask.heard:
             said = (each.limit, each.remaining, each.reset_ms, each.quiet_ms)
             args += (each.request, *("" if value is None else value for value in said))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.services.neighbours import KEPT_S, MOST_LISTS, Neighbours
+from bridge.services.neighbours import KEPT_S, LOST_S, MOST_LISTS, MOST_LOOKS, PRUNED_S, Neighbours
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def test_what_was_not_met_lately_is_forgotten(neighbours: Neighbours, now: list[
     now[0] += KEPT_S
     assert neighbours.count("x", "/posts") == 2
     neighbours.meet("x", "/posts", "waits")
-    now[0] += 1
-    assert neighbours.count("x", "/posts") == 1
+    now[0] += PRUNED_S
+    assert neighbours.ids("x", "/posts") == {"waits"}
     now[0] += KEPT_S
     assert neighbours.count("x", "/posts") == 0
 
@@ -49,3 +49,17 @@ def test_memory_is_bounded(neighbours: Neighbours) -> None:
     assert neighbours.count("x", "/0") == 2
     neighbours.meet("x", "/more", "a")
     assert (neighbours.count("x", "/0"), neighbours.count("x", "/more")) == (0, 1)
+
+
+def test_a_job_that_no_page_shows_is_lost_for_a_while(neighbours: Neighbours, now: list[float]) -> None:
+    """Until a page shows it, or until it is looked for again."""
+    for _ in range(MOST_LOOKS - 1):
+        neighbours.lose("x", "/posts", "a")
+    assert not neighbours.is_lost("x", "/posts", "a")
+    neighbours.lose("x", "/posts", "a")
+    assert neighbours.is_lost("x", "/posts", "a")
+    neighbours.find("x", "/posts", "a")
+    assert not neighbours.is_lost("x", "/posts", "a")
+    neighbours.lose("x", "/posts", "a", looks=MOST_LOOKS)
+    now[0] += LOST_S
+    assert not neighbours.is_lost("x", "/posts", "a")

@@ -2,7 +2,8 @@
 -- Takes in what answers said of a rate limit, and grants requests under it: one budget for all workers.
 -- KEYS     state, own requests by time, own requests without an answer
 -- ARGV     now ms ('': the server's), documented limit, documented window ms, share, ms after which an answer is lost,
---          most requests without an answer, ms until a job's turn, number of answers, per answer: id of its request
+--          most requests without an answer ('': a client asks, all or none, whatever the pace), ms until a job's turn,
+--          number of answers, per answer: id of its request
 --          ('': the client's own), limit, remaining, reset ms, quiet until ms ('' where it does not say), requests
 --          saved by sharing it, by showing many jobs; then the purpose of each request asked for, in order of worth
 -- Returns  now ms, requests granted, id of the first, ms until more may be had, ms a request at this pace, limit,
@@ -19,7 +20,8 @@ if not now then
   local t = redis.call('TIME')
   now = t[1] * 1000 + math.floor(t[2] / 1000)
 end
-local share, lost, most_open = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local share, lost, urgent = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == ''
+local most_open = urgent and math.huge or tonumber(ARGV[6])
 local raw, s = redis.call('HGETALL', KEYS[1]), {}
 for i = 1, #raw, 2 do s[raw[i]] = tonumber(raw[i + 1]) end
 s.limit = s.limit or tonumber(ARGV[2])
@@ -135,7 +137,11 @@ local burst = math.max(1, s.limit * BURST)
 s.credit = s.credit or FIRST * burst
 s.credit = math.max(s.credit, math.min(burst, s.credit + (now - (s.spent_at or now)) / pace))
 s.spent_at = now
-if s.quiet <= now then
+if urgent then
+  local rest = s.sliding > now and s.limit - trailing or s.limit - s.client - used
+  if s.remaining then rest = math.min(rest, s.remaining - open) end
+  granted = s.quiet <= now and asked <= math.min(rest, loose) and asked or 0
+elseif s.quiet <= now then
   granted = math.floor(math.max(0, math.min(asked, left, loose, s.credit, most_open - open)))
   s.credit = s.credit - granted
   if s.sliding <= now then pace = pace_of(left - granted) end
@@ -144,6 +150,8 @@ end
 local wait = 0
 if s.quiet > now then
   wait = s.quiet - now
+elseif urgent then
+  wait = granted < asked and math.max(1, s.reset - now) or 0
 elseif granted < asked then
   wait = math.max(1 - s.credit, 0) * pace
   local missing = granted + 1 - left

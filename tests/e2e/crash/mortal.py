@@ -33,7 +33,7 @@ SETTINGS = {
     "REELBRIDGE_ATTEMPT_TIMEOUT": "2",
     "REELBRIDGE_RETRY_SCHEDULE": "0.2,0.4,0.8,1.5,2,2,2,2,2,2,2,2,2,2,2,2",
 }
-WORDS = {"worker": "arq", "api": "bridge.cli.main api"}
+WORDS = {"worker": "-m workers", "api": "bridge.cli.main api"}
 
 
 @dataclass(frozen=True, kw_only=True)
