@@ -130,8 +130,8 @@ async def verify(services: Services, project: str, orders: Sequence[Order]) -> N
     guest = _Guest(services, account, orders[0].kind)
     ids = [order.job_id for order in orders]
     health = await guest.enter()
-    for start, stop in ((0, 1), (1, len(ids))):
-        left, requests = ids[start:stop], await guest.take(len(ids[start:stop]))
+    for part in (ids[:1], ids[1:]):
+        left, requests = part, await guest.take(len(part)) if part else ()
         try:
             while left:
                 page, sent = left[:AT_ONCE], requests[:AT_ONCE]

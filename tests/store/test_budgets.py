@@ -278,3 +278,46 @@ async def test_the_pace_is_shown_as_it_was_granted(upstream: Upstream) -> None:
     view = await upstream.budgets.view("x", API, now_ms=upstream.now)
     assert view.pace_ms == pytest.approx(grant.pace_ms, abs=1)
     assert grant.pace_ms > 1000  # a fifth is the client's
+
+
+async def test_a_limit_of_one_is_no_standstill(upstream: Upstream) -> None:
+    """An edge's header, seen once: the account goes on, and learns better."""
+    await upstream.budgets.spend("x", API, heard=[Heard(limit=1, remaining=0, reset_ms=upstream.now + 1000)])
+    upstream.now += 2 * MINUTE
+    assert len((await upstream.budgets.spend("x", API, SINGLE)).requests) == 1
+
+
+async def test_one_odd_reset_costs_nothing(real: Redis) -> None:
+    """A single header that names the next hour does not make a minute's limit an hour's."""
+    upstream = Upstream(real)
+    await upstream.greedy(START + MINUTE)
+    odd = Heard(limit=60, remaining=30, reset_ms=upstream.now + 3_500_000)
+    await upstream.budgets.spend("x", API, heard=[odd])
+    await upstream.greedy(START + 3 * MINUTE)
+    assert await upstream.greedy(START + 5 * MINUTE) >= 2 * 50
+    assert upstream.refused == 0
+
+
+@pytest.mark.parametrize("off_ms", [-900, -500, 900])
+async def test_resets_may_be_rounded_and_clocks_differ_a_little(real: Redis, off_ms: int) -> None:
+    """Neither we nor a client of 20 a minute are refused, and most of the rest is spent."""
+    upstream = Upstream(real)
+    upstream.begins -= off_ms
+    await upstream.greedy(START + 2 * MINUTE, client_every=3000)
+    spent = await upstream.greedy(START + 6 * MINUTE, client_every=3000)
+    assert upstream.refused == 0
+    assert spent / 4 >= 30
+
+
+async def test_a_waiting_client_gets_all_or_none(upstream: Upstream) -> None:
+    """At once, as far as the window reaches, and not a part of it."""
+
+    async def take(count: int) -> Grant:
+        ask = Ask(account="x", limit=API, wanted=SINGLE * count, most_open=None)
+        return (await upstream.budgets.spend_many((ask,)))[0]
+
+    assert len((await take(40)).requests) == 40
+    refused = await take(30)
+    assert refused.requests == ()
+    assert 0 < refused.wait_ms <= MINUTE
+    assert len((await take(15)).requests) == 15

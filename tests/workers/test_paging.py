@@ -186,3 +186,29 @@ async def test_watched_items_are_carried_by_a_row_of_their_post(bench: Bench) ->
     assert await bench.turn() == [LIST]
     assert (await bench.job(item)).ending == "completed"
     assert (await bench.event_types(item))[-1] == "generated_media_item.completed"
+
+
+async def test_half_a_character_in_a_row_harms_nobody(bench: Bench) -> None:
+    """A caption that JavaScript cut through an emoji."""
+    one, two = [await bench.register(name) for name in ("p1", "p2")]
+    bench.upstream.lay(LIST, {"data": [{**post("p1"), "caption": "\ud83d"}, post("p2")], "count": 2})
+    assert await bench.turn() == [LIST]
+    assert [(await bench.job(key)).seen for key in (one, two)] == [True, True]
+
+
+async def test_a_row_that_ended_without_its_items_is_read_whole(bench: Bench) -> None:
+    """A list that does not show items hides how they ended."""
+    one, _ = [await bench.register(name) for name in ("p1", "p2")]
+    bench.upstream.lay(LIST, {"data": [post("p1", "completed"), post("p2")], "count": 2})
+    whole = post("p1", "completed", {"id": "i", "status": "completed", "url": "https://x"})
+    bench.upstream.lay(POSTS + "p1", {"data": whole})
+    assert await bench.turn() == [LIST, POSTS + "p1"]
+    assert (await bench.job(one)).ending == "completed"
+
+
+async def test_what_a_page_lists_twice_is_read_by_itself(bench: Bench) -> None:
+    """Which of them is true, a page cannot say."""
+    one, two = [await bench.register(name) for name in ("p1", "p2")]
+    bench.upstream.lay(LIST, {"data": [post("p1"), post("p2"), post("p1")], "count": 3})
+    assert await bench.turn() == [LIST]
+    assert [(await bench.job(key)).seen for key in (one, two)] == [False, True]
