@@ -135,7 +135,7 @@ class _Loggers(structlog.stdlib.LoggerFactory):
     """Makes loggers that know their module's name and write rendered lines."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
-        super().__init__()
+        super().__init__(ignore_frame_names=[__name__])  # a logger without a name gets its caller's, not ours
         self._write = write
 
     def __call__(self, *args: Any) -> Any:

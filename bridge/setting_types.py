@@ -60,6 +60,15 @@ def _check_web_url(url: str) -> str:
     return url.strip().rstrip("/")
 
 
+def _check_upstream_url(url: str) -> str:
+    if not re.fullmatch(r"[!-~]+", url.strip()):
+        raise ValueError("blanks or characters outside ASCII")
+    url = _check_web_url(url)
+    if "@" in urlsplit(url).netloc:
+        raise ValueError("holds a user name or a password")
+    return url
+
+
 def _check_redis_url(url: SecretStr) -> SecretStr:
     if urlsplit(url.get_secret_value()).scheme not in {"redis", "rediss", "unix"}:
         raise ValueError("not a Redis address")
@@ -101,6 +110,7 @@ Delays = Annotated[tuple[float, ...], NoDecode, BeforeValidator(_split_words), A
 Duration = Annotated[int, BeforeValidator(_read_duration), Field(ge=1, le=10 * 365 * 86400)]
 Host = Annotated[str, AfterValidator(_check_host)]
 WebUrl = Annotated[str, AfterValidator(_check_web_url)]
+UpstreamUrl = Annotated[str, AfterValidator(_check_upstream_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_check_redis_url)]
 Credential = Annotated[SecretStr, AfterValidator(_check_credential)]
 BootstrapKey = Annotated[SecretStr, AfterValidator(_check_bootstrap_key)]

@@ -18,6 +18,7 @@ from bridge.setting_types import (
     NetworkList,
     Networks,
     RedisUrl,
+    UpstreamUrl,
     WebUrl,
     Words,
 )
@@ -42,6 +43,7 @@ def _setting(default: Any, meaning: str, *, fix: str, env: str | None = None, **
 REDIS_FIX = "use redis://HOST:PORT/DB, rediss://… or unix:///path/to/socket"
 SWITCH_FIX = "use true or false"
 URL_FIX = "use an http:// or https:// address without query"
+UPSTREAM_FIX = "use an http:// or https:// address without query, user name and password, other letters in its host as xn--…"
 KEY_FIX = "paste the key again, without quotes or spaces"
 
 
@@ -104,14 +106,14 @@ class Settings(BaseSettings):
     reelmirror_api_key: Credential | None = _setting(
         None, "ReelMirror credential of project default", fix=KEY_FIX, env="REELMIRROR_API_KEY"
     )
-    reelmirror_base_url: WebUrl = _setting(
-        "https://reelmirror.com/api", "ReelMirror's address", fix=URL_FIX, env="REELMIRROR_BASE_URL"
+    reelmirror_base_url: UpstreamUrl = _setting(
+        "https://reelmirror.com/api", "ReelMirror's address", fix=UPSTREAM_FIX, env="REELMIRROR_BASE_URL"
     )
     reelbot_api_key: Credential | None = _setting(
         None, "ReelBot credential of project default", fix=KEY_FIX, env="REELBOT_API_KEY"
     )
-    reelbot_base_url: WebUrl = _setting(
-        "https://reelbot.space/api", "ReelBot's address", fix=URL_FIX, env="REELBOT_BASE_URL"
+    reelbot_base_url: UpstreamUrl = _setting(
+        "https://reelbot.space/api", "ReelBot's address", fix=UPSTREAM_FIX, env="REELBOT_BASE_URL"
     )
     passthrough: bool = _setting(
         default=False,

@@ -39,6 +39,10 @@ def read_key(call: Call) -> str | None:
     key = call.request.headers.get(HEADER, "").strip()
     if len(key) > LONGEST:
         raise ValidationFailed(HEADER, f"at most {LONGEST} characters: use a UUID")
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise ValidationFailed(HEADER, "not UTF-8: use a UUID") from None
     return key or None
 
 

@@ -41,8 +41,8 @@ def plan_demo(settings: Settings) -> Demo | None:
 
 
 def own_command(*words: str) -> list[str]:
-    """One of our own commands, run by this Python."""
-    return [sys.executable, "-m", "bridge.cli.main", *words]
+    """One of our own commands, run by this Python; with `-P` no module of the current directory goes before ours."""
+    return [sys.executable, "-P", "-m", "bridge.cli.main", *words]
 
 
 def child_environment(

@@ -28,7 +28,8 @@ def run_worker(settings: Settings) -> int:
     """Become an arq worker; what it imports is named by text, since this package may not import it."""
     require_shared(settings)
     if sys.platform == "linux":
-        os.execv(sys.executable, [sys.executable, "-m", WORKER])  # noqa: S606 -- our own interpreter, fixed arguments
+        # -P: a `workers` in the current directory is somebody else's, and would get the master keys.
+        os.execv(sys.executable, [sys.executable, "-P", "-m", WORKER])  # noqa: S606 -- our own interpreter, fixed arguments
     # Elsewhere the watch over the supervisor is a thread, which exec would end.
     runpy.run_module(WORKER, run_name="__main__", alter_sys=True)
     return 0

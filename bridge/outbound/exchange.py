@@ -9,41 +9,49 @@ import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
-from aiohttp.http import HttpProcessingError
+from aiohttp.http import HttpProcessingError, RawResponseMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from bridge.outbound.wire import MOST_INFORMATIONAL, SWITCHING, Wire, is_final
+
 REMEMBERED_ORIGINS = 1024
-MAX_HEADER_BYTES = 8190
-SWITCHING = 101
+LARGE_BYTES = 16 * 1024
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # would end a header, or hide in it
 
 
 class NotHttpError(aiohttp.ClientError):
-    """What came back is not HTTP, or its head is too large."""
+    """What came back is not HTTP, its head is too large, or too many heads came."""
 
 
 class Exchange:
-    """An answer whose head has come; `content` is its body. Either `release` or `close` ends it."""
+    """An answer whose head has come; `content` is its body. Either `release` or `close` ends it.
 
-    __slots__ = ("_connection", "content", "headers", "status")
+    `is_broken` says that what came with the head is no body, or more than one: `content` is empty then.
+    """
+
+    __slots__ = ("_connection", "_is_last", "content", "headers", "is_broken", "status")
 
     def __init__(
         self,
         connection: Connection,
-        status: int,
-        headers: CIMultiDictProxy[str],
-        content: aiohttp.StreamReader,
+        message: RawResponseMessage,
+        content: aiohttp.StreamReader | None,
+        *,
+        is_last: bool,
     ) -> None:
         self._connection = connection
-        self.status = status
-        self.headers = headers
-        self.content = content
+        self._is_last = is_last
+        self.status: int = message.code
+        self.headers: CIMultiDictProxy[str] = message.headers
+        self.content = aiohttp.EMPTY_PAYLOAD if content is None else content
+        self.is_broken = content is None
 
     @property
     def has_come(self) -> bool:
@@ -51,12 +59,15 @@ class Exchange:
         return self.content.is_eof()
 
     def release(self) -> None:
-        """Keep the connection for the next request, unless something is left in it either way."""
-        transport = self._connection.transport
-        if transport is not None and transport.get_write_buffer_size():
+        """Keep the connection for the next request, unless this answer was its last or more of the request waits."""
+        connection = self._connection
+        wire, transport = connection.protocol, connection.transport
+        if self._is_last or (transport is not None and transport.get_write_buffer_size()):
             self.close()
         else:
-            self._connection.release()
+            if isinstance(wire, Wire):
+                wire.keep()
+            connection.release()
 
     def close(self) -> None:
         """Give the connection up."""
@@ -87,6 +98,9 @@ class Exchanges:
     ) -> None:
         self.connector = connector
         self._loop = asyncio.get_running_loop()
+        # aiohttp offers no other way to a protocol of one's own; its version is pinned.
+        wires = cast("partial[ResponseHandler]", partial(Wire, loop=self._loop))
+        connector._factory = wires  # noqa: SLF001 -- see above
         self._headers = headers
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_s)
         self._decompress = decompress
@@ -133,7 +147,7 @@ class Exchanges:
         connection: Connection | None = None
         try:
             async with asyncio.timeout_at(until):
-                connection = await self.connector.connect(place, [], self._timeout)
+                connection = await self._connect(place)
                 return await self._answer(connection, request)
         except TimeoutError as late:
             if connection is None:
@@ -145,23 +159,28 @@ class Exchanges:
                 _give_up(connection)
             raise
 
+    async def _connect(self, place: aiohttp.ClientRequest) -> Connection:
+        """Connect, or take a kept connection on which nothing came since."""
+        while True:
+            connection = await self.connector.connect(place, [], self._timeout)
+            wire = connection.protocol
+            if not (isinstance(wire, Wire) and wire.is_spoilt):
+                return connection
+            connection.close()
+
     async def _answer(self, connection: Connection, request: bytes) -> Exchange:
-        protocol = connection.protocol
-        if protocol is None or not protocol.is_connected():
+        wire = connection.protocol
+        if not isinstance(wire, Wire) or not wire.is_connected():
             raise aiohttp.ServerDisconnectedError
-        assert protocol.transport is not None, "it is connected"
-        protocol.set_response_params(
-            read_until_eof=True,
-            auto_decompress=self._decompress,
-            read_bufsize=self._read_bufsize,
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
-            max_headers=self._max_headers,
-        )
+        assert wire.transport is not None, "it is connected"
+        wire.ask(decompress=self._decompress, read_bufsize=self._read_bufsize, max_headers=self._max_headers)
         # Whole in one write and never waited for: it is in memory anyway, and an answer may come before all is taken.
-        protocol.transport.write(request)
-        message, content = await _read_head(protocol)
-        return Exchange(connection, message.code, message.headers, content)
+        wire.transport.write(request)
+        message, content = await _read_head(wire, self._max_headers)
+        # Who refuses a large request may have left part of it unread, out of sight in the buffers of TLS and the kernel.
+        refused = len(request) > LARGE_BYTES and not 200 <= message.code < 300
+        is_last = refused or content is None or message.code == SWITCHING
+        return Exchange(connection, message, content, is_last=is_last)
 
     def _prepare(self, origin: str) -> _Origin:
         place = aiohttp.ClientRequest(
@@ -171,21 +190,30 @@ class Exchanges:
         return _Origin(place, _write_headers(place.headers), names)
 
 
-async def _read_head(
-    protocol: ResponseHandler,
-) -> tuple[aiohttp.http.RawResponseMessage, aiohttp.StreamReader]:
-    """Wait for the final answer's head; informational ones (RFC 9110, 15.2) are passed over."""
-    while True:
+async def _read_head(wire: Wire, max_headers: int) -> tuple[RawResponseMessage, aiohttp.StreamReader | None]:
+    """Wait for the final answer's head; informational ones are passed over. None as the body: it is broken."""
+    content: aiohttp.StreamReader | None
+    for _ in range(MOST_INFORMATIONAL + 1):
         try:
-            message, content = await protocol.read()
+            message, content = await wire.read()
         except HttpProcessingError as error:
-            raise NotHttpError from error
-        if not 100 <= message.code < 200 or message.code == SWITCHING:
+            # A receiver that adds bytes to its 200 has taken the request all the same.
+            begun = wire.read_begun(max_headers)
+            if begun is None:
+                raise NotHttpError from error
+            message, content = begun, None
+        if message.code < 100:
+            raise NotHttpError
+        if is_final(message.code):
             return message, content
+    raise NotHttpError
 
 
 def _give_up(connection: Connection) -> None:
-    """Close a connection; what was not taken of the request yet is dropped, not sent to its end."""
+    """Close a connection; what its transport still holds of the request is dropped.
+
+    What TLS or the kernel took over already may yet be sent.
+    """
     transport = connection.transport
     if transport is not None and transport.get_write_buffer_size():
         transport.abort()

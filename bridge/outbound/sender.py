@@ -169,7 +169,9 @@ async def _read_body(answer: Exchange, until: float) -> tuple[bytes, str]:
     """Read an answer's body and end the exchange; a body that breaks off leaves the status as it is."""
     content, note = b"", "its body was not read"
     try:
-        if answer.has_come:
+        if answer.is_broken:
+            note = "its body is malformed or goes on behind its end"
+        elif answer.has_come:
             content, note = await read_capped(answer)
         else:
             async with asyncio.timeout_at(until):

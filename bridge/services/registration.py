@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.domain.deadlines import is_live
-from bridge.domain.enrol import CALLBACKS_PER_JOB, Enrolled, TooManyCallbacks, enrol, list_told, new_job
+from bridge.domain.enrol import (
+    CALLBACKS_PER_JOB,
+    Enrolled,
+    TooManyCallbacks,
+    enrol,
+    find_repeated,
+    list_told,
+    new_job,
+)
 from bridge.domain.ids import callback_id, job_key
 from bridge.domain.job import Callback, CallbackState, Job
 from bridge.domain.url_policy import CheckedUrl
@@ -127,8 +135,8 @@ async def _draft(
             media=order.media,
         )
     )
-    held = await _load_held(services, job, order)
     identifier = _choose_id(services, job, key, order, now_ms=draft.now_ms)
+    held = await _load_held(services, job, order, identifier)
     enrolled = _enrol(services, job, identifier, order, now_ms=draft.now_ms, held=held)
     _write(draft, key, enrolled, loaded, held)
     draft.unindex_dropped(job, enrolled.job)
@@ -141,10 +149,12 @@ async def _draft(
     )
 
 
-async def _load_held(services: Services, job: Job, order: Order) -> Collection[str]:
-    """Load which callbacks for this URL have ended but wait for their registration's answer; seldom there are any."""
-    told = list_told(job, services.store.vault.fingerprint(order.url.text))
-    return (await services.store.load_many(Wanted(holds=[each.id for each in told]))).holds if told else ()
+async def _load_held(services: Services, job: Job, order: Order, identifier: str) -> Collection[str]:
+    """Load which callbacks that this order may repeat wait for their registration's answer; a new one repeats none."""
+    fingerprint = services.store.vault.fingerprint(order.url.text)
+    known = (_find(job, identifier), find_repeated(job, fingerprint, once=order.once))
+    ids = {each.id for each in (*list_told(job, fingerprint), *known) if each is not None}
+    return (await services.store.load_many(Wanted(holds=sorted(ids)))).holds if ids else ()
 
 
 def _choose_id(services: Services, job: Job, key: str, order: Order, *, now_ms: int) -> str:

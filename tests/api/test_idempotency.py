@@ -1,7 +1,10 @@
 """`Idempotency-Key` over HTTP."""
 
 import asyncio
+import json
+from urllib.parse import urlsplit
 
+import pytest
 from msgspec.structs import replace
 
 from bridge.domain.ids import read_callback_job
@@ -10,7 +13,7 @@ from bridge.domain.url_policy import check_url
 from bridge.services.drafts import Draft
 from bridge.services.registration import Order, register
 from bridge.store import keys
-from tests.api.serving import BEARER, Client
+from tests.api.serving import BEARER, KEY, Client
 
 OWN = "whsec_" + "QUJD" * 10
 HEADERS = {**BEARER, "Idempotency-Key": "k-1"}
@@ -100,6 +103,25 @@ async def test_a_repeat_holds_what_waits_until_it_is_answered(api: Client) -> No
     assert await api.services.store.redis.pttl(keys.hold(first["id"])) > 10_000
 
 
+@pytest.mark.parametrize("request_name", ["", "a-name"])
+async def test_a_repeat_while_its_callback_lives_holds_it_until_it_is_answered(
+    api: Client, request_name: str
+) -> None:
+    """On a slow disk the repeat's answer may come later than the first hold lasts; an answered one is not held anew."""
+    url = check_url(FIELDS["callback_url"], api.services.policy)
+    order = Order(kind="sync_job", job_id=FIELDS["job_id"], url=url, request=request_name)
+    redis = api.services.store.redis
+    (first,) = await register(api.services, "prj_default", [order])
+    hold = keys.hold(first.callback.id)
+    await redis.pexpire(hold, 5_000)
+    (again,) = await register(api.services, "prj_default", [order])
+    assert (again.callback.id, again.updated) == (first.callback.id, True)
+    assert await redis.pttl(hold) > 10_000
+    await redis.delete(hold)
+    await register(api.services, "prj_default", [order])
+    assert not await redis.exists(hold)
+
+
 async def test_a_request_whose_process_died_makes_no_second_callback(api: Client) -> None:
     """Registered, but the answer neither kept nor sent: the same request finds its callback, even one that is over."""
     _, first = await api.call("POST", "/v1/callbacks", json=FIELDS, headers=HEADERS)
@@ -127,3 +149,16 @@ async def test_keys_are_apart_by_project_and_bounded(api: Client) -> None:
     assert (status, body["error"]["details"]["field"]) == (400, "kind")  # no account there, but no conflict
     long = {**BEARER, "Idempotency-Key": "k" * 256}
     assert (await api.call("POST", "/v1/callbacks", json=FIELDS, headers=long))[0] == 400
+
+
+async def test_a_key_that_is_no_text_is_refused(api: Client) -> None:
+    """Bytes that are not UTF-8 are the client's mistake, and it is told which header."""
+    body = json.dumps(FIELDS).encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(api.url).port)
+    head = f"POST /v1/callbacks HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Length: {len(body)}\r\n"
+    writer.write(head.encode() + b"Connection: close\r\nIdempotency-Key: \xff\xfe\r\n\r\n" + body)
+    async with asyncio.timeout(20):
+        answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"Idempotency-Key" in answer.partition(b"\r\n\r\n")[2]

@@ -7,8 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+import aiohttp
+
 from bridge.domain.attempts import Answer
 from bridge.domain.url_policy import UrlPolicy, plan_policy
+from bridge.outbound.exchange import Exchanges
 from bridge.outbound.sender import Sender
 
 LAPTOP = plan_policy(
@@ -114,6 +117,18 @@ async def sending(
         yield sender
     finally:
         await sender.close()
+
+
+@asynccontextmanager
+async def exchanging() -> AsyncIterator[Exchanges]:
+    """Requests without a guard, as an upstream gets them."""
+    exchanges = Exchanges(
+        aiohttp.TCPConnector(), headers={"user-agent": "t"}, read_bufsize=1 << 16, max_headers=100
+    )
+    try:
+        yield exchanges
+    finally:
+        await exchanges.close()
 
 
 async def post(

@@ -1,30 +1,16 @@
 """Requests as they are written over kept connections: what is repeated, what is passed over, what is dropped."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 
 from bridge.outbound.exchange import Exchanges
-from tests.outbound.receivers import OK, post, receive, sending
+from tests.outbound.receivers import OK, exchanging, post, receive, sending
 
 LARGE = b"x" * 8_000_000  # more than both sides' socket buffers hold
 Reader = asyncio.StreamReader
 Writer = asyncio.StreamWriter
-
-
-@asynccontextmanager
-async def exchanging() -> AsyncIterator[Exchanges]:
-    """Requests without a guard, as an upstream gets them."""
-    exchanges = Exchanges(
-        aiohttp.TCPConnector(), headers={"user-agent": "t"}, read_bufsize=1 << 16, max_headers=100
-    )
-    try:
-        yield exchanges
-    finally:
-        await exchanges.close()
 
 
 async def _get(exchanges: Exchanges, port: int, headers: dict[str, str] | None = None) -> int:

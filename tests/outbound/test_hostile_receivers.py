@@ -182,7 +182,7 @@ async def test_connections_are_kept() -> None:
         b"HTTP/1.1 abc\r\n\r\n",
         HEAD + b"Content-Length: -5\r\n\r\n",
         HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
-        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n",
+        b"HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n",
     ],
     ids=[
         "long header",
@@ -192,7 +192,7 @@ async def test_connections_are_kept() -> None:
         "no status",
         "bad length",
         "both framings",
-        "bad chunk",
+        "below 100",
     ],
 )
 async def test_an_answer_that_is_not_http_is_a_failed_attempt(answer_bytes: bytes) -> None:
@@ -214,8 +214,9 @@ async def test_an_answer_that_is_not_http_is_a_failed_attempt(answer_bytes: byte
         (b"Content-Encoding: br\r\nContent-Length: 3\r\n", b"abc", "not asked for"),
         (b"Content-Encoding: gzip\r\nContent-Length: 0\r\n", b"", "broke off"),
         (b"Content-Length: 10\r\nConnection: close\r\n", b"abc", "broke off"),
+        (b"Transfer-Encoding: chunked\r\n", b"zz\r\nabc\r\n", "malformed"),
     ],
-    ids=["truncated gzip", "no gzip", "brotli", "empty gzip", "short body"],
+    ids=["truncated gzip", "no gzip", "brotli", "empty gzip", "short body", "bad chunk"],
 )
 async def test_a_spoiled_body_does_not_unmake_a_status(fields: bytes, body: bytes, note: str) -> None:
     """The receiver said 200; what is wrong with the rest stands in the reason."""

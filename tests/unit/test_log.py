@@ -103,6 +103,12 @@ def test_exceptions_come_without_local_variables(lines: Any) -> None:
     assert SECRET not in json.dumps(line)
 
 
+def test_a_logger_without_a_name_gets_its_callers(lines: Any) -> None:
+    """A line that says our own log module for its origin would lead nobody anywhere."""
+    structlog.get_logger().info("nameless")
+    assert [line["logger"] for line in lines()] == [__name__]
+
+
 def test_lines_below_the_level_are_dropped(lines: Any) -> None:
     """Debug lines do not appear at the default level."""
     get_logger("t").debug("detail")

@@ -108,6 +108,8 @@ def test_secrets_are_read_but_not_shown(monkeypatch: pytest.MonkeyPatch, variabl
         ("REELMIRROR_API_KEY", f'rm_ "{SECRET}"', "without quotes"),
         ("REELBOT_API_KEY", f"rb_live_\n{SECRET}", "without quotes"),
         ("REELMIRROR_BASE_URL", "ftp://x", "http:// or https://"),
+        ("REELMIRROR_BASE_URL", "https://b\u00fccher.example/api", "xn--"),
+        ("REELBOT_BASE_URL", "https://someone:hunter2SECRET@x.example", "without query, user name"),
         ("REELBRIDGE_PASSTHROUGH", "2", "true or false"),
         ("REELBRIDGE_ALLOW_HTTP", "maybe", "true or false"),
         ("REELBRIDGE_ALLOW_NETWORKS", "all", "10.0.0.0/8"),
