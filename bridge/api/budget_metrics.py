@@ -1,5 +1,6 @@
 """Budgets as metrics: read from the store when asked, so that one scrape of one process tells of all workers."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -52,7 +53,7 @@ class _Budgets(Collector):
         yield self._gauge(
             "expected_delay_seconds",
             "How long a job waits for its turn on average.",
-            [s.budget.turn_ms / 2000 if s.watched else 0.0 for s in self._shown],
+            [s.budget.expected_delay_s(s.watched) for s in self._shown],
         )
         spent = CounterMetricFamily("reelbridge_budget_spent", "Requests spent.", labels=[*LABELS, "purpose"])
         saved = CounterMetricFamily("reelbridge_budget_saved", "Requests saved.", labels=[*LABELS, "by"])
@@ -79,18 +80,19 @@ def _fill(family: GaugeMetricFamily, values: Sequence[tuple[list[str], float]]) 
     return family
 
 
+async def _show(services: Services, account: Account) -> Shown:
+    store, limit = services.store, documented_limit(services, account.provider)
+    return Shown(
+        account=account,
+        budget=await store.budgets.view(account.id, limit, now_ms=services.clock_ms()),
+        watched=await store.poll.size(store.shard_of(account.id), account.id),
+    )
+
+
 async def render_budgets(services: Services) -> bytes:
     """Give the budgets of the installation's accounts in Prometheus' text format, of 500 at most."""
-    store, now_ms = services.store, services.clock_ms()
-    shown = []
-    for account in (await store.accounts.all())[:MOST_ACCOUNTS]:
-        if account.provider not in PROVIDERS:
-            continue
-        budget = await store.budgets.view(
-            account.id, documented_limit(services, account.provider), now_ms=now_ms
-        )
-        watched = await store.poll.size(store.shard_of(account.id), account.id)
-        shown.append(Shown(account=account, budget=budget, watched=watched))
+    known = [each for each in await services.store.accounts.all() if each.provider in PROVIDERS]
+    shown = await asyncio.gather(*(_show(services, account) for account in known[:MOST_ACCOUNTS]))
     registry = CollectorRegistry()
     registry.register(_Budgets(shown))
     return generate_latest(registry)

@@ -15,7 +15,7 @@ from bridge.domain.job import (
 )
 from bridge.domain.marks import KEPT, Mark, read_marks
 from bridge.domain.times import iso_ms
-from bridge.services.callbacks import Found, History
+from bridge.services.callbacks import History
 
 WAITS_MS = 1_000  # later than this is worth a reason
 
@@ -101,7 +101,7 @@ def _next(history: History, state: CallbackState, dues: Mapping[str, int | None]
         )
         coming.append(_entry(since, "next", text))
     if due_ms is not None and state in (CallbackState.WATCHING, CallbackState.PAUSED):
-        coming.append(_entry(abs(due_ms), "next", _say_next_read(found, due_ms)))
+        coming.append(_entry(abs(due_ms), "next", _say_next_read(history, due_ms)))
     if state is CallbackState.WATCHING and found.callback.expires_ms:
         coming.append(_entry(found.callback.expires_ms, "next", "The callback expires."))
     for delivery in history.deliveries:
@@ -109,19 +109,22 @@ def _next(history: History, state: CallbackState, dues: Mapping[str, int | None]
     return sorted(coming, key=lambda entry: entry["at"])
 
 
-def _say_next_read(found: Found, due_ms: int) -> str:
+def _say_next_read(history: History, due_ms: int) -> str:
     """Say when the job is read, and why that is later than its interval."""
     if due_ms < 0:
         return "The job is being read now."
-    budget, was_due_ms = found.budget, found.log.due_ms or found.job.born_ms
+    found, budget = history.found, history.budget
+    was_due_ms = found.log.due_ms or found.job.born_ms
     if budget is None or due_ms - was_due_ms < WAITS_MS:
         return "The job is read again."
     if budget.quiet_ms:
         why = f"the provider's rate limit was reached; nothing is asked before {iso_ms(budget.quiet_ms)}"
     else:
         every = f"{budget.limit} requests in {budget.window_ms / 1000:g} s"
-        jobs = "job" if found.watched == 1 else "jobs"
-        why = f"it waits for its turn in the account's rate limit ({every}, {found.watched:,} {jobs} watched)"
+        jobs = "job" if history.watched == 1 else "jobs"
+        why = (
+            f"it waits for its turn in the account's rate limit ({every}, {history.watched:,} {jobs} watched)"
+        )
     return f"The job is read again at the latest then: it was due at {iso_ms(was_due_ms)}, but {why}."
 
 

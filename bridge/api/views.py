@@ -191,6 +191,6 @@ def view_budget(budget: BudgetView, *, watched: int) -> BudgetShape:
         },
         "saved": {"coalescing": budget.shared, "batching": budget.batched},
         "seconds_per_request": budget.pace_ms / 1000,
-        "expected_delay_seconds": budget.turn_ms / 2000 if watched else 0.0,
+        "expected_delay_seconds": budget.expected_delay_s(watched),
         "watched_jobs": watched,
     }

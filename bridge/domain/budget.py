@@ -85,6 +85,10 @@ class BudgetView:
     batched: int
     spent: Mapping[Purpose, int] = field(default_factory=dict)
 
+    def expected_delay_s(self, watched: int) -> float:
+        """Give how many seconds a job waits for its turn on average, where so many are watched."""
+        return self.turn_ms / 2000 if watched else 0.0
+
 
 def read_view(state: Mapping[str, float], documented: Limit, *, share: float, now_ms: int) -> BudgetView:
     """Give what a budget's stored state shows; of a window that is over nothing is left to tell."""

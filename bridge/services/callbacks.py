@@ -27,27 +27,27 @@ TRIES: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A callback with what its view needs; `due_ms` is negative while the job is being read.
-
-    A single one also has its account's budget, and how many jobs share that.
-    """
+    """A callback with what its view needs; `due_ms` is negative while the job is being read."""
 
     job: Job
     callback: Callback
     log: PollLog
     due_ms: int | None
     health: AccountHealth
-    budget: BudgetView | None = None
-    watched: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """A callback with the events of its job and its own deliveries, oldest first."""
+    """A callback with the events of its job and its own deliveries, oldest first.
+
+    With it its account's budget, and how many jobs share that.
+    """
 
     found: Found
     events: Sequence[EventRecord]
     deliveries: Sequence[Delivery]
+    budget: BudgetView | None
+    watched: int
 
 
 def _no_callback(callback_id: str) -> NotFound:
@@ -72,15 +72,12 @@ async def get(services: Services, project: str, callback_id: str) -> Found:
 
 
 async def _find(services: Services, key: str, job: Job, callback: Callback) -> Found:
-    account = await services.store.accounts.get(job.account)
     return Found(
         job=job,
         callback=callback,
         log=await load_log(services.store, key),
         due_ms=await next_turn_ms(services, job.account, key),
         health=await services.store.health.load(job.account),
-        budget=await view_budget(services, account) if account else None,
-        watched=await services.store.poll.size(key[0], job.account),
     )
 
 
@@ -93,8 +90,14 @@ async def history(services: Services, project: str, callback_id: str) -> History
         for each in await load_job_deliveries(services.store, key)
         if each.record.callback == callback_id
     ]
-    found = await _find(services, key, loaded.record, callback)
-    return History(found=found, events=events, deliveries=deliveries)
+    account = await services.store.accounts.get(loaded.record.account)
+    return History(
+        found=await _find(services, key, loaded.record, callback),
+        events=events,
+        deliveries=deliveries,
+        budget=await view_budget(services, account) if account else None,
+        watched=await services.store.poll.size(key[0], loaded.record.account),
+    )
 
 
 def view_state(found: Found) -> CallbackState:

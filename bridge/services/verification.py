@@ -21,7 +21,7 @@ from bridge.services.wellness import Wellness
 from bridge.store.accounts import Account
 from bridge.store.budgets import Ask
 from bridge.store.health import AccountHealth
-from bridge.upstream import Answer
+from bridge.upstream import Answer, Login
 
 AT_ONCE = 10
 LATER = "or register without verify"
@@ -34,6 +34,15 @@ class _Guest:
     services: Services
     account: Account
     kind: str
+    login: Login
+    limit: Limit
+
+    @classmethod
+    async def invite(cls, services: Services, account: Account, kind: str) -> "_Guest":
+        """Open the account's credential once, for all of its reads."""
+        login = await services.login(account)
+        limit = plan_limit(services, account.provider, login.credential, KINDS[kind].limit)
+        return cls(services, account, kind, login, limit)
 
     async def enter(self) -> AccountHealth:
         """Give the account's health; Unauthorized or NotAllowed while it is refused and was tried lately."""
@@ -47,9 +56,8 @@ class _Guest:
 
     async def take(self, count: int) -> tuple[str, ...]:
         """Take so many requests from the account's budget, all or none; RateLimited where its window lacks them."""
-        limit = await self._limit()
         wanted = [Purpose.SINGLE] * count
-        ask = Ask(account=self.account.id, limit=limit, wanted=wanted, most_open=None)
+        ask = Ask(account=self.account.id, limit=self.limit, wanted=wanted, most_open=None)
         (grant,) = await self.services.store.budgets.spend_many((ask,))
         if len(grant.requests) < count:
             raise self._limited(grant.wait_ms / 1000)
@@ -57,9 +65,8 @@ class _Guest:
 
     async def read(self, job_ids: Sequence[str]) -> list[Answer]:
         """Read some jobs at once."""
-        login = await self.services.login(self.account)
         kind, now_ms = KINDS[self.kind], self.services.clock_ms()
-        reads = (self.services.upstream.read(login, kind, job_id, now_ms=now_ms) for job_id in job_ids)
+        reads = (self.services.upstream.read(self.login, kind, job_id, now_ms=now_ms) for job_id in job_ids)
         return list(await asyncio.gather(*reads))
 
     async def note(
@@ -74,16 +81,12 @@ class _Guest:
             hear(request, answer.rate, answer.reading)
             for request, answer in zip(requests, answers, strict=True)
         ]
-        await self.services.store.budgets.spend(self.account.id, await self._limit(), heard=heard)
+        await self.services.store.budgets.spend(self.account.id, self.limit, heard=heard)
 
     async def give_back(self, requests: Sequence[str]) -> None:
         """Tell the budget of requests that did not go out; they count as spent."""
         heard = [Heard(request=request) for request in requests]
-        await self.services.store.budgets.spend(self.account.id, await self._limit(), heard=heard)
-
-    async def _limit(self) -> Limit:
-        credential = await self.services.store.accounts.credential(self.account.id)
-        return plan_limit(self.services, self.account.provider, credential, KINDS[self.kind].limit)
+        await self.services.store.budgets.spend(self.account.id, self.limit, heard=heard)
 
     def judge(self, job_id: str, reading: Reading) -> None:
         """Raise what keeps a job from being registered, if anything does."""
@@ -127,7 +130,7 @@ async def verify(services: Services, project: str, orders: Sequence[Order]) -> N
     first read tells how much room the account's window has, before the others use it up.
     """
     account = await find_account(services, project, orders[0])
-    guest = _Guest(services, account, orders[0].kind)
+    guest = await _Guest.invite(services, account, orders[0].kind)
     ids = [order.job_id for order in orders]
     health = await guest.enter()
     for part in (ids[:1], ids[1:]):
