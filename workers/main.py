@@ -18,16 +18,17 @@ from bridge.compose import bootstrap, open_services
 from bridge.log import configure_logging
 from bridge.services.context import Services
 from bridge.settings import Settings, load_settings
+from bridge.store.clock import StoreClock
 from bridge.store.connect import arq_settings
 from workers.codec import pack, unpack
 from workers.collector import calm_collector
 from workers.delivering import Delivering
 from workers.polling import Polling
-from workers.pump import STORE_ERRORS, Pump, StoreClock, is_cancelled
+from workers.pump import STORE_ERRORS, Pump, is_cancelled
 from workers.queue import open_queue
 from workers.sweep import prove, tidy
 
-POLL_SLOTS = 256  # an upstream that hangs holds 16 an account, and the others still find room
+POLL_SLOTS = 256  # an account has 16 at most, few once its upstream hangs, and the others still find room
 SEND_SLOTS = 512
 SUSPECT_SLOTS = 384
 RESTART_S = 1.0
@@ -78,8 +79,7 @@ def _send_shard(task: Any) -> str:
 
 async def beat(services: Services, clock: StoreClock) -> None:
     """Show that this worker lives, and take over the store's time: a suspended machine's clock may have stood still."""
-    seconds, micros = await services.store.redis.time()
-    clock.set(seconds * 1000 + micros // 1000)
+    await clock.ask(services.store.redis)
     await services.store.heartbeats.beat(WORKER, clock.now_ms())
 
 

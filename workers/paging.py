@@ -24,9 +24,8 @@ from bridge.services.progress import Held, observe, observe_echo
 from bridge.store.health import AccountHealth
 from bridge.store.lanes import Settled
 from bridge.upstream import ListAnswer
-from workers.leases import KeptLeases
 from workers.riding import Rider, back_in_line, digest_of
-from workers.tools import RENEW_S, PollTools
+from workers.tools import PollTools
 
 ROW_WAIT_S = 5.0  # an ending that a row shows in part waits so long for the job's own read
 LEAST_READ_S = 0.5  # a read that was granted in the last moment gets so long
@@ -75,14 +74,7 @@ class PageReads:
     async def work(self, task: PageTask) -> Sequence[Settled]:
         """Read one page, and take each of its rows to its job."""
         begun_ms = self._services.clock_ms()
-        async with KeptLeases(
-            self._services.store.poll,
-            task.held[0].key[0],
-            task.account,
-            [(each.key, each.token) for each in task.held],
-            lease_ms=self._tools.lease_ms,
-            every_s=RENEW_S,
-        ) as kept:
+        async with self._tools.keep(task.account, task.held) as kept:
             answer = await self._read(task)
         asked = [replace(each, token=token) for each, token in zip(task.held, kept.tokens, strict=True)]
         at = Moment(begun_ms=begun_ms, now_ms=self._services.clock_ms(), took_ms=answer.took_ms)
@@ -219,14 +211,7 @@ class PageReads:
         """Read a job whose row shows an end but not all of it; after a while the row goes out as it is."""
         until = time.monotonic() + self._services.pace.ms(ROW_WAIT_S) / 1000
         lanes, account = self._services.store.poll, task.account
-        async with KeptLeases(
-            lanes,
-            held.key[0],
-            account,
-            [(held.key, held.token)],
-            lease_ms=self._tools.lease_ms,
-            every_s=RENEW_S,
-        ) as kept:
+        async with self._tools.keep(account, (held,)) as kept:
             whole = await self._ask_until(task, held, until, at)
         held = replace(held, token=kept.tokens[0])
         if whole is not None:
@@ -252,16 +237,9 @@ class PageReads:
             if left_s <= 0:
                 return None
             await asyncio.sleep(min(grant.wait_ms / 1000, left_s))
-        login = await self._tools.logins.get(task.account, task.health.version)
         try:
             async with asyncio.timeout(max(left_s, LEAST_READ_S)):
-                answer = await self._services.upstream.read(
-                    login,
-                    KINDS[job.kind],
-                    job.id,
-                    now_ms=self._services.clock_ms(),
-                    superseded=frozenset(job.superseded),
-                )
+                answer = await self._tools.read(task.account, task.health.version, job)
         except TimeoutError:
             self._tools.spending.give_back(purse, grant.requests[0])
             return None

@@ -13,8 +13,7 @@ from bridge.services.evidence import Evidence
 from bridge.services.logins import Logins
 from bridge.services.neighbours import Neighbours
 from bridge.services.planning import MOST_WEIGHED, DueJob, Planning
-from bridge.services.progress import Held
-from bridge.services.reads import NO_LOG
+from bridge.services.progress import take_held
 from bridge.services.spending import Spending
 from bridge.services.wellness import Wellness
 from bridge.store.health import AccountHealth
@@ -78,17 +77,16 @@ class Polling:
         refused: list[ReadTask] = []
         settled: list[Settled] = []
         for item in claim.items:
-            job, poll_log = page.jobs.get(item.member), page.logs.get(item.member)
-            if job is None:
+            held = take_held(page, item.member, claim.token)
+            if held is None:
                 settled.append(Settled(item.lane, item.member, claim.token, None))
                 continue
-            log = poll_log.record if poll_log else NO_LOG
-            held = Held(key=item.member, token=claim.token, job=job, log=log)
-            if outage_for(health[item.lane], job.record.kind):
+            kind = held.job.record.kind
+            if outage_for(health[item.lane], kind):
                 refused.append(ReadTask(held=held, account=item.lane, health=health[item.lane]))
             else:
                 version = health[item.lane].version
-                self._riding.notice(item.lane, job.record.kind)
+                self._riding.notice(item.lane, kind)
                 due.append(DueJob(held=held, account=item.lane, version=version, queued_ms=item.due_ms))
         tasks, waiting = await self._plan(shard, due, health) if due else ([], [])
         return [*_gather_refused(refused), *tasks], [*settled, *waiting]

@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import structlog
 from redis.exceptions import RedisError
 
+from bridge.store.clock import StoreClock
 from bridge.store.lanes import Claim, Lanes, Settled
 
 Task = TypeVar("Task")
@@ -52,21 +53,6 @@ class Handler(Protocol[Task]):
 
     async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
         """Look at what came too late: its lease had ended, and nothing of it was written."""
-
-
-class StoreClock:
-    """The store's time, from its last answer and the time since: no two hosts' clocks are compared."""
-
-    def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
-
-    def set(self, now_ms: int) -> None:
-        """Take over the store's time from one of its answers."""
-        self._offset = now_ms / 1000 - time.monotonic()
-
-    def now_ms(self) -> int:
-        """Give the store's time now, in Unix milliseconds."""
-        return round((self._offset + time.monotonic()) * 1000)
 
 
 def is_cancelled() -> bool:

@@ -9,7 +9,6 @@ from bridge.domain.cadence import OUTAGE_RETRY_S
 from bridge.domain.deadlines import is_live
 from bridge.domain.news import Moment
 from bridge.domain.reading import Forbidden, Reading, Refused, Seen
-from bridge.providers.registry import KINDS
 from bridge.services.account_notes import outage_for
 from bridge.services.echoes import Echoes
 from bridge.services.planning import Granted
@@ -17,8 +16,7 @@ from bridge.services.progress import Held, observe, observe_echo
 from bridge.store.health import AccountHealth
 from bridge.store.lanes import Settled
 from bridge.upstream import Answer, Known
-from workers.leases import KeptLeases
-from workers.tools import RENEW_S, PollTools
+from workers.tools import PollTools
 
 log = structlog.get_logger()
 
@@ -109,31 +107,13 @@ class SingleReads:
     async def _read_held(self, task: ReadTask, known: Known | None) -> tuple[ReadTask, Answer]:
         """Read, however slow the upstream is, and keep the leases meanwhile; give the task with those it has then."""
         held = (task.held, *task.followers)
-        async with KeptLeases(
-            self._services.store.poll,
-            task.held.key[0],
-            task.account,
-            [(each.key, each.token) for each in held],
-            lease_ms=self._tools.lease_ms,
-            every_s=RENEW_S,
-        ) as kept:
-            answer = await self._read(task, known)
+        job = task.held.job.record
+        async with self._tools.keep(task.account, held) as kept:
+            answer = await self._tools.read(task.account, task.health.version, job, known=known)
         if kept.tokens[0] != task.held.token:
             first, *rest = [replace(each, token=token) for each, token in zip(held, kept.tokens, strict=True)]
             task = replace(task, held=first, followers=tuple(rest))
         return task, answer
-
-    async def _read(self, task: ReadTask, known: Known | None) -> Answer:
-        job = task.held.job.record
-        login = await self._tools.logins.get(task.account, task.health.version)
-        return await self._services.upstream.read(
-            login,
-            KINDS[job.kind],
-            job.id,
-            now_ms=self._services.clock_ms(),
-            superseded=frozenset(job.superseded),
-            known=known,
-        )
 
     async def _follow(self, task: ReadTask, follower: Held, reading: Reading, at: Moment) -> None:
         """Apply a refusal to a job that waited for the probe; anything else lets it be read now."""

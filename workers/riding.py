@@ -20,8 +20,7 @@ from bridge.providers.registry import KINDS
 from bridge.providers.spec import Lens
 from bridge.services.context import Services
 from bridge.services.evidence import Evidence
-from bridge.services.progress import Held, observe
-from bridge.services.reads import NO_LOG
+from bridge.services.progress import Held, observe, take_held
 from bridge.store.lanes import Settled
 from bridge.store.records import Wanted
 
@@ -80,13 +79,12 @@ class Riding:
         riders: list[Rider] = []
         back: list[Settled] = []
         for item in claim.items:
-            job, log = page.jobs.get(item.member), page.logs.get(item.member)
+            held = take_held(page, item.member, claim.token)
             left_ms = max(0, item.due_ms - claim.now_ms)
-            if job is None or (log is not None and log.record.last_ms >= begun_ms):
+            if held is None or held.log.last_ms >= begun_ms:
                 back.append(Settled(account, item.member, claim.token, left_ms))
-                continue
-            held = Held(key=item.member, token=claim.token, job=job, log=log.record if log else NO_LOG)
-            riders.append(Rider(held=held, left_ms=left_ms))
+            else:
+                riders.append(Rider(held=held, left_ms=left_ms))
         if back:
             await store.poll.settle(shard, back)
         return riders

@@ -1,13 +1,19 @@
 """What the readers of jobs share in one worker."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bridge.domain.job import Job
+from bridge.providers.registry import KINDS
 from bridge.services.account_notes import AccountNotes
 from bridge.services.context import Services
 from bridge.services.evidence import Evidence
 from bridge.services.logins import Logins
 from bridge.services.neighbours import Neighbours
+from bridge.services.progress import Held
 from bridge.services.spending import Spending
+from bridge.upstream import Answer, Known
+from workers.leases import KeptLeases
 from workers.riding import Riding
 
 RENEW_S = 2.0  # less than a lease that has waited for a slot still lasts
@@ -25,3 +31,25 @@ class PollTools:
     riding: Riding
     neighbours: Neighbours
     lease_ms: int
+
+    def keep(self, account: str, held: Sequence[Held]) -> KeptLeases:
+        """Keep the leases of an account's jobs for as long as a block lasts."""
+        return KeptLeases(
+            self.services.store.poll,
+            held[0].key[0],
+            account,
+            [(each.key, each.token) for each in held],
+            lease_ms=self.lease_ms,
+            every_s=RENEW_S,
+        )
+
+    async def read(self, account: str, version: int, job: Job, *, known: Known | None = None) -> Answer:
+        """Read one job by itself."""
+        return await self.services.upstream.read(
+            await self.logins.get(account, version),
+            KINDS[job.kind],
+            job.id,
+            now_ms=self.services.clock_ms(),
+            superseded=frozenset(job.superseded),
+            known=known,
+        )

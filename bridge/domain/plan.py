@@ -18,9 +18,8 @@ PATIENCE = 3.0  # a job goes first when it waited this many times the time that 
 LEAST_PATIENCE_MS = 180_000
 MOST_DEFER_MS = 2_000
 DEFER_EACH_MS = 8  # the more jobs there are, the less often each is weighed
-STEADY_RISE = (
-    4.0  # a read that no ending drives gains this many seconds of worth for each interval it is late
-)
+# A read that no ending drives gains this many seconds of worth for each interval that it is late.
+STEADY_RISE = 4.0
 SOON = 1e6  # what has a moment of its own (a confirmation, a deadline) is worth more than any guess
 
 
@@ -82,7 +81,6 @@ class Plan:
 
     requests: tuple[Request, ...]
     worths: Mapping[str, Worth]
-    patience_ms: float
 
 
 def plan_requests(due: Sequence[Watch], scene: Scene) -> Plan:
@@ -109,7 +107,7 @@ def plan_requests(due: Sequence[Watch], scene: Scene) -> Plan:
         return (oldest if late else scene.now_ms, -request.worth)
 
     requests.sort(key=order)
-    return Plan(requests=tuple(requests), worths=worths, patience_ms=patience)
+    return Plan(requests=tuple(requests), worths=worths)
 
 
 def patience_ms(needed: int, scene: Scene) -> float:

@@ -3,7 +3,7 @@
 from bridge.domain.absence import awaits_confirmation
 from bridge.domain.budget import Purpose
 from bridge.domain.cadence import Pace, interval_ms
-from bridge.domain.deadlines import deadline_ms, has_deadline_ahead
+from bridge.domain.deadlines import is_overdue
 from bridge.domain.job import Job, JobState, PollLog
 from bridge.domain.news import Traits
 from bridge.domain.next_read import is_slow
@@ -44,9 +44,9 @@ def make_watch(
 
 
 def _is_overdue(job: Job, log: PollLog, *, now_ms: int, traits: Traits, pace: Pace) -> bool:
+    """Say whether a read that shows no ending would tell somebody of it."""
     timeout_s = log.timeout_s or traits.timing.timeout_s
     return any(
-        has_deadline_ahead(job, callback)
-        and deadline_ms(job, callback, timeout_s=timeout_s, pace=pace) <= now_ms
+        is_overdue(job, callback, begun_ms=now_ms, timeout_s=timeout_s, pace=pace)
         for callback in job.callbacks
     )

@@ -7,9 +7,8 @@ from collections.abc import Set as AbstractSet
 KEPT_S = 300.0  # a job that waits for its turn is met far more often
 PRUNED_S = 5.0  # how often those that were not met any more are looked for
 MOST_LISTS = 10_000
-MOST_LOOKS = (
-    3  # pages on which a job was not found before it is read by itself, whatever the list's places say
-)
+# Pages on which a job was not found before it is read by itself, whatever the list's places say.
+MOST_LOOKS = 3
 LOST_S = 60.0  # then it is looked for again
 MOST_LOST = 50_000
 

@@ -88,9 +88,8 @@ class Planning:
         self._evidence = evidence
         self._neighbours = neighbours
         self._useless: dict[tuple[str, str], int] = {}
-        self._scarce: dict[
-            str, float
-        ] = {}  # account -> ms a request, where not all that was asked for was granted
+        # Ms a request, by account, where not all that was asked for was granted.
+        self._scarce: dict[str, float] = {}
 
     def cap(self, account: str) -> int:
         """Give how many jobs of an account are worth claiming: many where they have to be weighed."""
@@ -239,7 +238,7 @@ class Planning:
 def _plan_all(keys: Collection[str]) -> Plan:
     """Where requests are plenty no job is weighed against another."""
     requests = tuple(Request(purpose=Purpose.SINGLE, worth=0.0, covers=(key,)) for key in keys)
-    return Plan(requests=requests, worths=dict.fromkeys(keys, NO_WORTH), patience_ms=0.0)
+    return Plan(requests=requests, worths=dict.fromkeys(keys, NO_WORTH))
 
 
 def list_of(job: Job) -> str:

@@ -18,11 +18,11 @@ from bridge.services.context import Services, traits_of
 from bridge.services.destinations import lane_of, load_proven
 from bridge.services.drafts import Draft
 from bridge.services.echoes import Echoes
-from bridge.services.reads import load_log
+from bridge.services.reads import NO_LOG, load_log
 from bridge.store import keys
 from bridge.store.commit import Lease
 from bridge.store.lanes import Settled
-from bridge.store.records import Loaded, pack
+from bridge.store.records import Loaded, Page, pack
 
 TRIES = 8  # a record that others write all the time is read again this often before the lease brings it back
 ITEM = "generated_media_item"
@@ -36,6 +36,12 @@ class Held:
     token: bytes
     job: Loaded[Job]
     log: PollLog
+
+
+def take_held(page: Page, key: str, token: bytes) -> Held | None:
+    """Put a leased job's records together; None for a job that has none."""
+    job, log = page.jobs.get(key), page.logs.get(key)
+    return Held(key=key, token=token, job=job, log=log.record if log else NO_LOG) if job else None
 
 
 async def observe(

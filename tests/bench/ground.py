@@ -20,9 +20,9 @@ from bridge.domain.url_policy import check_url
 from bridge.services.context import Services
 from bridge.services.registration import Order, answered, register
 from bridge.settings import Settings
+from bridge.store.clock import StoreClock
 from bridge.store.embedded import EmbeddedStore
 from bridge.store.records import Wanted
-from workers.pump import StoreClock
 
 API_KEY = "brk_bench_0123456789abcdef0123456789abcdef"
 URL_BYTES = 60

@@ -10,9 +10,10 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as LostError
 
+from bridge.store.clock import StoreClock
 from bridge.store.commit import Change, Committer, Due
 from bridge.store.lanes import Claim, Lanes, Settled
-from workers.pump import Pump, StoreClock
+from workers.pump import Pump
 
 LEASE_MS = 60_000
 
