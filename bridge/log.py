@@ -81,12 +81,15 @@ def mask_value(value: Any, *, depth: int = 0) -> Any:
 def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """The last line of defence: callers must not log secrets, and what slips through ends here."""
     for name, value in event.items():
-        if value is None or name.startswith("_"):  # names that begin with an underscore are structlog's own
+        if not value or name.startswith("_"):  # names that begin with an underscore are structlog's own
             continue
-        if _is_secret(name) and value:
+        kind = type(value)
+        if _is_secret(name):
             event[name] = MASK
-        else:
-            event[name] = mask_text(value) if type(value) is str else mask_value(value)
+        elif kind is str:
+            event[name] = mask_text(value)
+        elif kind is not int:
+            event[name] = mask_value(value)
     return event
 
 
@@ -113,7 +116,7 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> No
         )
     )
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, *shared, render],
+        processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=_Loggers(_write_lines(stream, handler)),
         cache_logger_on_first_use=False,

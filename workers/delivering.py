@@ -16,7 +16,7 @@ from bridge.services.receivers import Receivers
 from bridge.store.lanes import Claim, Settled
 from bridge.store.records import Loaded, Page, Wanted
 from bridge.store.vault import VaultError
-from workers.pump import PAGE, STALE_S, STORE_BACKOFF_S, STORE_ERRORS
+from workers.pump import STALE_S, STORE_BACKOFF_S, STORE_ERRORS
 
 log = structlog.get_logger()
 
@@ -47,9 +47,9 @@ class Delivering:
         self._log = log.bind()  # bound once: a lazy logger is made anew each time it is used
         self.lease_ms = round((services.settings.attempt_timeout + STALE_S) * 1000) + GRACE_MS
 
-    def share_claim(self, lanes: int) -> tuple[int, int]:
+    def share_claim(self, most: int, lanes: int) -> tuple[int, int]:
         """Share a page evenly."""
-        return PAGE, max(1, PAGE // lanes)
+        return most, max(1, most // lanes)
 
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
         """Give each destination its room: little for a stranger, less for one that fails."""

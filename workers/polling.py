@@ -56,9 +56,9 @@ class Polling:
         self._reads = SingleReads(tools)
         self._pages = PageReads(tools)
 
-    def share_claim(self, lanes: int) -> tuple[int, int]:
+    def share_claim(self, most: int, lanes: int) -> tuple[int, int]:
         """Give the first lanes all they may have: a plan is as good as what it weighs."""
-        del lanes
+        del most, lanes
         return 2 * MOST_WEIGHED, 2 * MOST_WEIGHED
 
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:

@@ -15,12 +15,12 @@ from redis.exceptions import RedisError
 
 from bridge.store.clock import StoreClock
 from bridge.store.lanes import Claim, Lanes, Settled
+from workers.pace import Pace
 
 Task = TypeVar("Task")
 log = structlog.get_logger()
 
-PAGE = 200  # items a batch: its round trips and the visits to its lanes are shared by so many
-LOW_WATER = 2  # a page is claimed once no more than slots x LOW_WATER items are loaded
+PAGE = 200  # items a batch, at least: its round trips and the visits to its lanes are shared by so many
 STALE_S = 5.0  # an item that waited so long for a slot is given back: its lease must outlast its work
 IDLE_S = 0.02
 FLUSH_S = 0.02
@@ -33,8 +33,8 @@ class Handler(Protocol[Task]):
 
     lease_ms: int
 
-    def share_claim(self, lanes: int) -> tuple[int, int]:
-        """Give the most items of one claim over so many lanes, and the most of one lane."""
+    def share_claim(self, most: int, lanes: int) -> tuple[int, int]:
+        """Give the most items of one claim over so many lanes, `most` as the pump wishes, and the most of one lane."""
 
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
         """Give each lane with the number of its items that may be in flight; leave out lanes to skip."""
@@ -82,7 +82,7 @@ class Pump(Generic[Task]):
         self._slots = slots
         self._clock = clock
         self._shard_of = shard_of
-        self._low_water = slots * LOW_WATER
+        self._pace = Pace(slots)
         self._waiting: asyncio.Queue[tuple[float, Task]] = asyncio.Queue()
         self._room = asyncio.Event()
         self._loaded = 0
@@ -164,7 +164,7 @@ class Pump(Generic[Task]):
         capped = await self._handler.cap_lanes(shard, names)
         if not capped:
             return 0
-        most, page = self._handler.share_claim(len(capped))
+        most, page = self._handler.share_claim(max(PAGE, self._pace.held), len(capped))
         lease_ms = self._handler.lease_ms
         claim = await self._lanes.claim(shard, capped, most=most, page=page, lease_ms=lease_ms)
         self._clock.set(claim.now_ms)
@@ -177,7 +177,7 @@ class Pump(Generic[Task]):
             raise
         self._ended[shard] += settled
         self._loaded += len(tasks)
-        if self._loaded > self._low_water:
+        if self._loaded > self._pace.held:
             self._room.clear()
         now = time.monotonic()
         for task in tasks:
@@ -211,11 +211,13 @@ class Pump(Generic[Task]):
     def _leave(self, task: Task) -> None:
         self._handler.leave(task)
         self._loaded -= 1
-        if self._loaded <= self._low_water:
+        self._pace.note_end()
+        if self._loaded <= self._pace.held:
             self._room.set()
 
     async def _flush_soon(self) -> None:
         await asyncio.sleep(FLUSH_S)
+        self._pace.measure(time.monotonic())
         await self._flush()
 
     async def _flush(self) -> None:

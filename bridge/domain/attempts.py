@@ -3,10 +3,11 @@
 import enum
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+
+from msgspec import Struct
 
 QUIET_S = 1800.0  # who refuses twice is asked again at this distance or a greater one
 MAX_RETRY_AFTER_S = 36000.0
@@ -16,8 +17,7 @@ _REFUSALS = frozenset({401, 403, 405, 422})
 _SECONDS = re.compile(r"\d{1,12}(?:\.\d{0,6})?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True, gc=False):  # one is made for every attempt
     """One attempt's outcome: `status` when an HTTP status came, else `failure`; exactly one of the two is set.
 
     `failure` is a class to count by: `timeout`, `dns`, `refused_address`, `refused_url`, `connect`, `reset`, `header`,

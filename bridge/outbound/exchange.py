@@ -9,11 +9,13 @@ import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
+from math import inf
 from typing import cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError, RawResponseMessage
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -23,6 +25,7 @@ from bridge.outbound.wire import MOST_INFORMATIONAL, SWITCHING, Wire, is_final
 
 REMEMBERED_ORIGINS = 1024
 LARGE_BYTES = 16 * 1024
+SHORTEST_S = 0.001  # the connector takes 0 for no limit
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # would end a header, or hide in it
 
 
@@ -74,11 +77,19 @@ class Exchange:
         _give_up(self._connection)
 
 
+class _Place(aiohttp.ClientRequest):
+    """A request that stands for all to one origin; how the connector knows it is worked out once."""
+
+    @cached_property
+    def connection_key(self) -> ConnectionKey:
+        return super().connection_key
+
+
 @dataclass(frozen=True, slots=True)
 class _Origin:
     """What all requests to one origin share: how the connector knows it, and their headers."""
 
-    place: aiohttp.ClientRequest
+    place: _Place
     head: str
     names: frozenset[str]
 
@@ -102,7 +113,7 @@ class Exchanges:
         wires = cast("partial[ResponseHandler]", partial(Wire, loop=self._loop))
         connector._factory = wires  # noqa: SLF001 -- see above
         self._headers = headers
-        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_s)
+        self._connect_s = inf if connect_s is None else connect_s
         self._decompress = decompress
         self._read_bufsize = read_bufsize
         self._max_headers = max_headers
@@ -117,77 +128,79 @@ class Exchanges:
 
         `origin` is `https://host:port`, `target` what goes on the wire behind it, `until` a moment of the loop's clock.
         """
-        request = self._write("GET", origin, target, headers, b"")
+        known = self._origin(origin)
+        request = _write("GET", known, target, headers, b"")
         try:
-            return await self._exchange(origin, request, until)
+            return await self._exchange(known.place, request, until)
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-            return await self._exchange(origin, request, until)
+            return await self._exchange(known.place, request, until)
 
     async def post(
         self, origin: str, target: str, headers: Mapping[str, str], body: bytes, *, until: float
     ) -> Exchange:
         """POST, never repeated; see `get`."""
-        own = {**headers, "content-length": str(len(body))}
-        return await self._exchange(origin, self._write("POST", origin, target, own, body), until)
-
-    def _write(self, method: str, origin: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
         known = self._origin(origin)
-        if " " in target or _FORBIDDEN.search("".join([target, *headers, *headers.values()])):
-            raise ValueError("a blank or a control character in a request's head")
-        if known.names.isdisjoint([name.lower() for name in headers]):
-            head = known.head + _write_headers(headers)
-        else:
-            head = _write_headers(_overlay(known.place.headers, headers))
-        return f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode() + body
+        own = {**headers, "content-length": str(len(body))}
+        return await self._exchange(known.place, _write("POST", known, target, own, body), until)
 
-    async def _exchange(self, origin: str, request: bytes, until: float) -> Exchange:
-        place = self._origin(origin).place
-        connection: Connection | None = None
+    async def _exchange(self, place: _Place, request: bytes, until: float) -> Exchange:
+        connection, wire = await self._connect(place, until)
         try:
-            async with asyncio.timeout_at(until):
-                connection = await self._connect(place)
-                return await self._answer(connection, request)
-        except TimeoutError as late:
-            if connection is None:
-                raise aiohttp.ConnectionTimeoutError from late
+            return await self._answer(connection, wire, request, until)
+        except BaseException:
             _give_up(connection)
             raise
-        except BaseException:
-            if connection is not None:
-                _give_up(connection)
-            raise
 
-    async def _connect(self, place: aiohttp.ClientRequest) -> Connection:
+    async def _connect(self, place: _Place, until: float) -> tuple[Connection, Wire]:
         """Connect, or take a kept connection on which nothing came since."""
+        left_s = max(until - self._loop.time(), SHORTEST_S)
+        # The connector heeds it only where it connects anew; its threshold is where it begins to round up.
+        timeout = aiohttp.ClientTimeout(total=None, connect=min(left_s, self._connect_s), ceil_threshold=inf)
         while True:
-            connection = await self.connector.connect(place, [], self._timeout)
+            try:
+                connection = await self.connector.connect(place, [], timeout)
+            except TimeoutError as late:
+                raise aiohttp.ConnectionTimeoutError from late
             wire = connection.protocol
-            if not (isinstance(wire, Wire) and wire.is_spoilt):
-                return connection
+            assert isinstance(wire, Wire), "the connector makes no others"
+            if not wire.is_spoilt:
+                return connection, wire
             connection.close()
 
-    async def _answer(self, connection: Connection, request: bytes) -> Exchange:
-        wire = connection.protocol
-        if not isinstance(wire, Wire) or not wire.is_connected():
+    async def _answer(self, connection: Connection, wire: Wire, request: bytes, until: float) -> Exchange:
+        if not wire.is_connected():
             raise aiohttp.ServerDisconnectedError
         assert wire.transport is not None, "it is connected"
         wire.ask(decompress=self._decompress, read_bufsize=self._read_bufsize, max_headers=self._max_headers)
         # Whole in one write and never waited for: it is in memory anyway, and an answer may come before all is taken.
         wire.transport.write(request)
-        message, content = await _read_head(wire, self._max_headers)
+        # Lighter than a timeout around the wait, which would cancel and catch; many are set and nearly none strikes.
+        late = self._loop.call_at(until, wire.set_exception, TimeoutError())
+        try:
+            message, content = await _read_head(wire, self._max_headers)
+        finally:
+            late.cancel()
         # Who refuses a large request may have left part of it unread, out of sight in the buffers of TLS and the kernel.
         refused = len(request) > LARGE_BYTES and not 200 <= message.code < 300
         is_last = refused or content is None or message.code == SWITCHING
         return Exchange(connection, message, content, is_last=is_last)
 
     def _prepare(self, origin: str) -> _Origin:
-        place = aiohttp.ClientRequest(
-            "GET", URL(origin, encoded=True), headers=self._headers, loop=self._loop
-        )
+        place = _Place("GET", URL(origin, encoded=True), headers=self._headers, loop=self._loop)
         names = frozenset(name.lower() for name in place.headers)
         return _Origin(place, _write_headers(place.headers), names)
+
+
+def _write(method: str, known: _Origin, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    if " " in target or _FORBIDDEN.search("".join([target, *headers, *headers.values()])):
+        raise ValueError("a blank or a control character in a request's head")
+    if known.names.isdisjoint([name.lower() for name in headers]):
+        head = known.head + _write_headers(headers)
+    else:
+        head = _write_headers(_overlay(known.place.headers, headers))
+    return f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode() + body
 
 
 async def _read_head(wire: Wire, max_headers: int) -> tuple[RawResponseMessage, aiohttp.StreamReader | None]:

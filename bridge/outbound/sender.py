@@ -56,7 +56,7 @@ class Sender:
         self._now = now
         self._exchanges: Exchanges | None = None
         # A URL is new with each callback, where it leads is not; a refusal raises and is not remembered.
-        self._judge = lru_cache(maxsize=REMEMBERED_ORIGINS)(self._check)
+        self._judge = lru_cache(maxsize=REMEMBERED_ORIGINS)(self._judge_origin)
 
     async def start(self) -> None:
         """Open the connection pool; nothing is called."""
@@ -145,9 +145,12 @@ class Sender:
         """Judge a URL and give its origin, and what goes on the wire behind it."""
         plain = _PLAIN.fullmatch(url) if len(url) <= MAX_URL_CHARACTERS else None
         if plain is not None:
-            return _origin(self._judge(plain[1] + "/")), plain[2]
+            return self._judge(plain[1]), plain[2]
         checked = self._check(url)
         return _origin(checked), checked.target
+
+    def _judge_origin(self, origin: str) -> str:
+        return _origin(self._check(origin + "/"))
 
     def _check(self, url: str) -> CheckedUrl:
         checked = check_url(url, self._policy)
@@ -194,7 +197,8 @@ def _excerpt(content: bytes, target: str, headers: Mapping[str, str]) -> str:
     for name, value in headers.items():
         if value in text and not name.lower().startswith(_NOT_SECRET):
             text = _mask(text, value)
-    for pair in target.partition("?")[2].split("&"):
+    query = target.partition("?")[2]
+    for pair in query.split("&") if query else ():
         text = _mask(text, pair.partition("=")[2] or pair)
     return _CONTROL.sub("\ufffd", text[:EXCERPT_CHARACTERS])
 

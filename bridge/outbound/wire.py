@@ -48,6 +48,11 @@ class Wire(ResponseHandler):
         self._kept = True
         self._began = b""
 
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 -- aiohttp's own signature
+        """Go on after a pause; the parser's reader asks for it after every piece, paused or not."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def data_received(self, data: bytes) -> None:
         """Let the parser have what came."""
         if self._kept:

@@ -11,7 +11,10 @@ from bridge.domain.times import iso_ms
 from bridge.services.context import Services
 
 MASK = "***"
-SECRETS_KEPT_MS = 1_000  # a rotated secret signs for 24 h more, so a second's delay is nobody's loss
+# A rotated secret signs for 24 h more, so a second's delay is nobody's loss.
+SECRETS_KEPT_MS = 1_000
+SECRETS_SERVE_MS = 2_000  # while they are read anew, all others sign with those they have
+NOT_READ: tuple[int, list[str]] = (-SECRETS_SERVE_MS, [])
 
 
 class Envelope(Struct, frozen=True, kw_only=True, gc=False):
@@ -44,6 +47,7 @@ class Envelopes:
         self._services = services
         self._base_url = services.settings.base_url
         self._secrets: dict[str, tuple[int, list[str]]] = {}
+        self._reading: set[str] = set()
 
     async def seal(
         self, delivery: Delivery, event: EventRecord, callback: Callback, *, now_ms: int
@@ -76,10 +80,15 @@ class Envelopes:
     async def _secrets_of(self, project: str, callback: Callback, now_ms: int) -> list[str]:
         if callback.secret is not None:
             return [self._services.store.vault.open(callback.secret, record=callback.id).decode()]
-        known = self._secrets.get(project)
-        if known is not None and now_ms - known[0] < SECRETS_KEPT_MS:
-            return known[1]
-        valid = await self._services.store.projects.default_secret(project)
+        read_ms, secrets = self._secrets.get(project, NOT_READ)
+        lasts_ms = SECRETS_SERVE_MS if project in self._reading else SECRETS_KEPT_MS
+        if now_ms - read_ms < lasts_ms:
+            return secrets
+        self._reading.add(project)
+        try:
+            valid = await self._services.store.projects.default_secret(project)
+        finally:
+            self._reading.discard(project)
         secrets = [valid.current, valid.previous] if valid.previous else [valid.current]
         self._secrets[project] = (now_ms, secrets)
         return secrets

@@ -12,11 +12,10 @@ from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ExponentialBackoff
-from redis.connection import HiredisRespSerializer
 from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError  # noqa: A004 -- redis's own errors are meant
-from redis.typing import EncodableT
 
 from bridge.settings import Settings, SettingsError
+from bridge.store.lean import LeanConnection
 
 MAX_CONNECTIONS = 96
 POOL_WAIT_S = 30
@@ -41,17 +40,6 @@ class StoreFacts:
     version: str
     aof: bool  # WAITAOF works: the append-only file is on and the server knows the command
     persistent: bool  # the append-only file is on
-
-
-class _Packing:
-    """Lets hiredis write commands, as redis-py's blocking client does: a page of work has thousands of arguments."""
-
-    _packer = HiredisRespSerializer()
-
-    def pack_command(self, *args: EncodableT) -> list[bytes]:
-        """Write one command as it goes to the server."""
-        packed: list[bytes] = self._packer.pack(*args)  # type: ignore[arg-type]  # redis-py wrote down the wrong type
-        return packed
 
 
 def _retry(times: int) -> Retry:
@@ -96,8 +84,8 @@ def connect(settings: Settings) -> Redis:
         **_tls_options(url),
         **_connection_options(),
     )
-    # The URL chose the class (TCP, TLS or a Unix socket); this one differs only in how it writes commands.
-    pool.connection_class = type("PackingConnection", (_Packing, pool.connection_class), {})
+    # The URL chose the class: TCP, TLS or a Unix socket.
+    pool.connection_class = type("Connection", (LeanConnection, pool.connection_class), {})
     return Redis.from_pool(pool)
 
 

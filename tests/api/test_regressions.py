@@ -1,12 +1,16 @@
 """What was once broken: secrets of a repeated registration, identity under PATCH, what is kept in clear."""
 
+import asyncio
+
+import pytest
 from msgspec.structs import replace
 
 from bridge.domain.ids import read_callback_job
 from bridge.domain.job import Callback, DeliveryState
 from bridge.services.drafts import Draft
-from bridge.services.envelopes import Envelopes
+from bridge.services.envelopes import Envelope, Envelopes
 from bridge.store import keys
+from bridge.store.projects import Secrets
 from tests.api.serving import BEARER, Client, settle, tell
 
 URL = "https://hooks.example.test/x"
@@ -89,6 +93,50 @@ async def test_the_inbox_shows_no_value_of_a_receivers_header(api: Client) -> No
     entry = envelope.as_inbox_entry(now_ms)
     assert b"header-secret-31" not in entry
     assert b'"X-Key":"***"' in entry
+
+
+async def test_a_projects_secret_is_read_once_a_second_however_many_sign(
+    api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one delivery reads it anew the others sign with the last one, for a second more at most."""
+    made = await api.register(job_id="a")
+    event, delivery = await tell(api, made)
+    store = api.services.store
+    loaded, record = await store.load_delivery(delivery), await store.load_event(event)
+    assert loaded is not None
+    assert record is not None
+    callback = await load_callback(api, made["id"])
+    may_read, reads = asyncio.Event(), 0
+    read = store.projects.default_secret
+
+    async def slow_read(project: str) -> Secrets:
+        nonlocal reads
+        reads += 1
+        await may_read.wait()
+        return await read(project)
+
+    monkeypatch.setattr(store.projects, "default_secret", slow_read)
+    envelopes = Envelopes(api.services)
+
+    def seal(now_ms: int) -> asyncio.Task[Envelope]:
+        return asyncio.ensure_future(envelopes.seal(loaded.record, record, callback, now_ms=now_ms))
+
+    may_read.set()
+    before = (await seal(0)).headers["webhook-signature"]
+    await store.projects.rotate(loaded.record.project)
+    may_read.clear()
+    reads = 0
+    first = seal(1_000)
+    await asyncio.sleep(0)
+    others = await asyncio.gather(*(seal(1_500) for _ in range(20)))
+    assert reads == 1
+    assert len({each.headers["webhook-signature"] for each in others}) == 1
+    late = seal(2_000)
+    await asyncio.sleep(0)
+    assert not late.done()
+    may_read.set()
+    assert len((await first).headers["webhook-signature"].split(" ")) == 2 > len(before.split(" "))
+    assert len((await late).headers["webhook-signature"].split(" ")) == 2
 
 
 async def test_a_replaced_credential_is_tried_at_once(api: Client) -> None:

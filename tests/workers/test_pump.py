@@ -31,8 +31,8 @@ class Work:
     late_failures: list[Exception] = field(default_factory=list)
     loading: asyncio.Event | None = None
 
-    def share_claim(self, lanes: int) -> tuple[int, int]:
-        return 200, max(1, 200 // lanes)
+    def share_claim(self, most: int, lanes: int) -> tuple[int, int]:
+        return most, max(1, most // lanes)
 
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
         return [(lane, 0) for lane in lanes]
