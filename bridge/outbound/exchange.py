@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
-from math import inf
+from math import ceil, inf
 from typing import cast
 
 import aiohttp
@@ -25,7 +25,7 @@ from bridge.outbound.wire import MOST_INFORMATIONAL, SWITCHING, Wire, is_final
 
 REMEMBERED_ORIGINS = 1024
 LARGE_BYTES = 16 * 1024
-SHORTEST_S = 0.001  # the connector takes 0 for no limit
+STEPS_A_SECOND = 10  # a limit made once serves all requests of its tenth of a second
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # would end a header, or hide in it
 
 
@@ -102,7 +102,7 @@ class Exchanges:
         connector: aiohttp.TCPConnector,
         *,
         headers: Mapping[str, str],
-        connect_s: float | None = None,
+        connect_s: float = inf,
         decompress: bool = False,
         read_bufsize: int,
         max_headers: int,
@@ -113,7 +113,7 @@ class Exchanges:
         wires = cast("partial[ResponseHandler]", partial(Wire, loop=self._loop))
         connector._factory = wires  # noqa: SLF001 -- see above
         self._headers = headers
-        self._connect_s = inf if connect_s is None else connect_s
+        self._connect_s = connect_s
         self._decompress = decompress
         self._read_bufsize = read_bufsize
         self._max_headers = max_headers
@@ -155,9 +155,8 @@ class Exchanges:
 
     async def _connect(self, place: _Place, until: float) -> tuple[Connection, Wire]:
         """Connect, or take a kept connection on which nothing came since."""
-        left_s = max(until - self._loop.time(), SHORTEST_S)
-        # The connector heeds it only where it connects anew; its threshold is where it begins to round up.
-        timeout = aiohttp.ClientTimeout(total=None, connect=min(left_s, self._connect_s), ceil_threshold=inf)
+        left_s = min(until - self._loop.time(), self._connect_s)
+        timeout = _connect_within(max(ceil(left_s * STEPS_A_SECOND), 1))
         while True:
             try:
                 connection = await self.connector.connect(place, [], timeout)
@@ -201,6 +200,12 @@ def _write(method: str, known: _Origin, target: str, headers: Mapping[str, str],
     else:
         head = _write_headers(_overlay(known.place.headers, headers))
     return f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode() + body
+
+
+@lru_cache(maxsize=REMEMBERED_ORIGINS)
+def _connect_within(steps: int) -> aiohttp.ClientTimeout:
+    """Limit a new connection; the connector must not round it up by itself, as it does beyond a threshold."""
+    return aiohttp.ClientTimeout(total=None, connect=steps / STEPS_A_SECOND, ceil_threshold=inf)
 
 
 async def _read_head(wire: Wire, max_headers: int) -> tuple[RawResponseMessage, aiohttp.StreamReader | None]:
