@@ -170,7 +170,19 @@ def _write_lines(stream: TextIO, handler: logging.Handler) -> Callable[[str], No
 
 
 def _shared_processors() -> list[Processor]:
-    return [structlog.processors.ExceptionRenderer(_format_exception), mask_secrets, _stamp]
+    return [_show_exception, mask_secrets, _stamp]
+
+
+def _format_exception(exc_info: Any) -> str:
+    """The traceback without the values of local variables."""
+    return logging.Formatter().formatException(exc_info)
+
+
+_render_exception = structlog.processors.ExceptionRenderer(_format_exception)
+
+
+def _show_exception(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    return _render_exception(logger, method, event) if "exc_info" in event else event
 
 
 def _stamp(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
@@ -196,8 +208,3 @@ def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
         return _encode(event).decode()
     except (TypeError, ValueError):  # half of a character, which only json writes, or a value of its own kind
         return json.dumps(event, ensure_ascii=False, default=str)
-
-
-def _format_exception(exc_info: Any) -> str:
-    """The traceback without the values of local variables."""
-    return logging.Formatter().formatException(exc_info)

@@ -2,9 +2,11 @@
 
 import base64
 import binascii
-import hmac
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 PREFIX = "whsec_"
 MIN_KEY_BYTES = 24
@@ -26,13 +28,13 @@ def sign_content(key: bytes, content: bytes) -> str:
     """Give one signature, `v1,` and base64, of content that already holds id and timestamp."""
     mac = _keyed(key).copy()
     mac.update(content)
-    return "v1," + binascii.b2a_base64(mac.digest(), newline=False).decode()
+    return "v1," + binascii.b2a_base64(mac.finalize(), newline=False).decode()
 
 
 @lru_cache(maxsize=1024)
-def _keyed(key: bytes) -> hmac.HMAC:
+def _keyed(key: bytes) -> HMAC:
     """Give a MAC that has taken its key and nothing else: setting one up costs more than signing with its copy."""
-    return hmac.new(key, digestmod="sha256")
+    return HMAC(key, SHA256())
 
 
 def make_secret(dice: Callable[[int], bytes]) -> str:

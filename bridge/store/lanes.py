@@ -64,19 +64,11 @@ class Lanes:
     async def peek(self, *, limit: int = 200) -> list[tuple[str, str, int]]:
         """Give (shard, lane, wake ms), earliest first; compare with the `now_ms` of a claim, not a clock of yours."""
         pipe = self.redis.pipeline(transaction=False)
-        self.ask_peek(pipe, limit=limit)
-        return self.read_peek(await pipe.execute())
-
-    def ask_peek(self, pipe: Any, *, limit: int = 200) -> None:
-        """Put the commands of a peek into a pipeline that goes anyway, one for each shard."""
         for shard in self.shards:
             pipe.zrange(keys.lanes(shard, self.queue), 0, limit - 1, withscores=True)
-
-    def read_peek(self, answers: Iterable[Sequence[tuple[bytes, float]]]) -> list[tuple[str, str, int]]:
-        """Read what `ask_peek` asked."""
         seen = [
             (shard, lane.decode(), int(wake))
-            for shard, lanes in zip(self.shards, answers, strict=True)
+            for shard, lanes in zip(self.shards, await pipe.execute(), strict=True)
             for lane, wake in lanes
         ]
         return sorted(seen, key=lambda place: place[2])

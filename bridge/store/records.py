@@ -14,7 +14,6 @@ from redis.asyncio import Redis
 from bridge.domain.job import Delivery, EventRecord, Job, PollLog
 from bridge.store import keys
 from bridge.store.commit import Guard
-from bridge.store.lanes import Lanes
 
 R = TypeVar("R", bound=Struct)
 ZLIB_FROM = 200  # bytes of JSON from which compression pays
@@ -51,14 +50,13 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What was found, by id; what is absent is left out. `holds` gives the ms left, `peeked` as `Lanes.peek`."""
+    """What was found, by id; what is absent is left out. `holds` gives the ms left."""
 
     jobs: dict[str, Loaded[Job]] = field(default_factory=dict)
     logs: dict[str, Loaded[PollLog]] = field(default_factory=dict)
     deliveries: dict[str, Loaded[Delivery]] = field(default_factory=dict)
     events: dict[str, Loaded[EventRecord]] = field(default_factory=dict)
     holds: dict[str, int] = field(default_factory=dict)
-    peeked: list[tuple[str, str, int]] = field(default_factory=list)
 
 
 def pack(record: Struct) -> bytes:
@@ -107,27 +105,24 @@ class _Reads:
         self.ask(found, None, place, ids)
 
     def ask(self, found: dict[str, Any], kind: type[Struct] | None, place: Any, ids: Sequence[str]) -> None:
-        by_shard: dict[str, list[str]] = {}
-        for identifier in dict.fromkeys(ids):
-            by_shard.setdefault(keys.shard(identifier), []).append(identifier)
-        for some in by_shard.values():
-            self._pipe.execute_command("MGET", *map(place, some))
-            self._asked.append((found, kind, some))
+        by_shard: dict[str, dict[str, str]] = {}
+        for identifier in ids:
+            name = place(identifier)
+            by_shard.setdefault(name[1], {})[identifier] = name  # a key begins with its shard: `{a}:`
+        for names in by_shard.values():
+            self._pipe.execute_command("MGET", *names.values())
+            self._asked.append((found, kind, list(names)))
 
-    def take(self, answers: list[Any]) -> list[Any]:
-        """Fill what was asked for from the first answers; give the rest."""
-        for (found, kind, some), raws in zip(self._asked, answers, strict=False):
+    def take(self, answers: list[Any]) -> None:
+        """Fill what was asked for."""
+        for (found, kind, some), raws in zip(self._asked, answers, strict=True):
             for identifier, raw in zip(some, raws, strict=True):
                 if raw is not None:
                     found[identifier] = raw if kind is None else Loaded(unpack(kind, raw), raw)
-        return answers[len(self._asked) :]
 
 
-async def load_many(redis: Redis, wanted: Wanted, *, peek: Lanes | None = None) -> Page:
-    """Read a page of records in one round trip, with the next peek of a queue riding along if `peek` names it.
-
-    Holds that are there cost a second one.
-    """
+async def load_many(redis: Redis, wanted: Wanted) -> Page:
+    """Read a page of records in one round trip; holds that are there cost a second one."""
     page, pipe = Page(), redis.pipeline(transaction=False)
     reads = _Reads(pipe)
     reads.ask(page.jobs, Job, keys.job, wanted.jobs)
@@ -136,11 +131,7 @@ async def load_many(redis: Redis, wanted: Wanted, *, peek: Lanes | None = None) 
     reads.ask(page.events, EventRecord, keys.event, wanted.events)
     held: dict[str, bytes] = {}
     reads.ask_raw(held, keys.hold, wanted.holds)
-    if peek is not None:
-        peek.ask_peek(pipe)
-    rest = reads.take(await pipe.execute())
-    if peek is not None:
-        page.peeked.extend(peek.read_peek(rest))
+    reads.take(await pipe.execute())
     if held:
         page.holds.update(await _time_holds(redis, list(held)))
     return page

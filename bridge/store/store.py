@@ -125,9 +125,9 @@ class Store:
         raw = await self.redis.get(keys.observed(key))
         return None if raw is None else unpack_object(raw)
 
-    async def load_many(self, wanted: Wanted, *, peek: Lanes | None = None) -> Page:
+    async def load_many(self, wanted: Wanted) -> Page:
         """Read a page of records in one round trip; see `records.load_many`."""
-        return await load_many(self.redis, wanted, peek=peek)
+        return await load_many(self.redis, wanted)
 
 
 async def _fix_shards(redis: Redis, wanted: int) -> int:

@@ -14,6 +14,7 @@ from workers.delivering import Delivering, SendTask
 from workers.pump import Pump
 
 SUSPECTS = 0.75  # of the slots, as in the worker
+LATE = 3  # items a slot may still send: what it is at, and what it takes in the turns until the stop comes
 
 
 class CountedDelivering(Delivering):
@@ -97,6 +98,6 @@ async def ready_to_deliver(ground: Ground) -> AsyncIterator[tuple[Deliveries, Sp
         await deliveries.end_jobs(0, size.destinations)
         await deliveries.measure(warm_up=1, measured=size.destinations - 1)
         # A stopped pump lets what is in flight end, which counts for nobody.
-        needed = size.rounds * (size.warm_up + size.deliveries + size.slots)
+        needed = size.rounds * (size.warm_up + size.deliveries + LATE * size.slots)
         endings = await deliveries.end_jobs(size.destinations, needed)
         yield deliveries, endings, await deliveries.read_body(size.destinations)

@@ -18,7 +18,6 @@ from bridge.domain.job import (
     PollLog,
 )
 from bridge.store import keys
-from bridge.store.lanes import Lanes
 from bridge.store.records import UnreadableRecord, Wanted, load_many, pack, pack_object, unpack, unpack_object
 
 JSON = st.recursive(
@@ -112,14 +111,13 @@ def test_a_long_object_is_compressed_and_a_bomb_is_refused() -> None:
 
 
 async def test_a_page_is_read_in_one_round_trip(redis: Redis) -> None:
-    """Jobs, logs, deliveries, events and holds of several shards; what is absent is left out; the peek rides along."""
+    """Jobs, logs, deliveries, events and holds of several shards; what is absent is left out."""
     await redis.set(keys.job("a1"), pack(job()))
     await redis.set(keys.job("b1"), pack(job(id="b")))
     await redis.set(keys.poll_log("a1"), pack(PollLog(polls=2)))
     await redis.set(keys.delivery("dlv_b1"), pack(delivery("dlv_b1")))
     await redis.set(keys.event("evt_a1"), pack(event("evt_a1")))
     await redis.set(keys.hold("cb_a1"), b"1", px=60_000)
-    await redis.zadd(keys.lanes("b", "dlv"), {"x": 5})
     wanted = Wanted(
         jobs=("a1", "b1", "a1", "a9"),
         logs=("a1", "b1"),
@@ -127,7 +125,7 @@ async def test_a_page_is_read_in_one_round_trip(redis: Redis) -> None:
         events=("evt_a1",),
         holds=("cb_a1", "cb_b1"),
     )
-    page = await load_many(redis, wanted, peek=Lanes(redis, "dlv", "ab"))
+    page = await load_many(redis, wanted)
     assert {key: loaded.record.id for key, loaded in page.jobs.items()} == {"a1": "1", "b1": "b"}
     assert page.jobs["a1"].guard(keys.job("a1")).value == await redis.get(keys.job("a1"))
     assert list(page.logs) == ["a1"]
@@ -135,5 +133,4 @@ async def test_a_page_is_read_in_one_round_trip(redis: Redis) -> None:
     assert page.events["evt_a1"].record == event("evt_a1")
     assert list(page.holds) == ["cb_a1"]
     assert 0 < page.holds["cb_a1"] <= 60_000
-    assert page.peeked == [("b", "x", 5)]
     assert await load_many(redis, Wanted()) == type(page)()
