@@ -38,8 +38,7 @@ async def after_attempt(
         member=delivery.id,
         token=token,
         delay_ms=delay_ms,
-        key=keys.delivery(delivery.id),
-        value=pack(delivery),
+        records=((keys.delivery(delivery.id), pack(delivery)),),
     )
 
 
@@ -112,9 +111,9 @@ async def _cancel_callback(services: Services, loaded: Loaded[Delivery], attempt
 
 async def finish_late(services: Services, settled: Settled) -> None:
     """Take a 2xx whose lease had ended: the receiver has the event, so nothing more is sent."""
-    if settled.value is None:
+    if not settled.records:
         return
-    late = unpack(Delivery, settled.value)
+    late = unpack(Delivery, settled.records[0][1])
     if late.state is not DeliveryState.SUCCEEDED:
         return
     for _ in range(TRIES):

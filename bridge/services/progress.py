@@ -22,10 +22,11 @@ from bridge.services.reads import NO_LOG, load_log
 from bridge.store import keys
 from bridge.store.commit import Lease
 from bridge.store.lanes import Settled
-from bridge.store.records import Loaded, Page, pack
+from bridge.store.records import Loaded, Page, pack, pack_object
 
 TRIES = 8  # a record that others write all the time is read again this often before the lease brings it back
 ITEM = "generated_media_item"
+LARGE_OBJECT = 16 * 1024  # bytes as stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,8 @@ async def observe(
             if echoes is not None and isinstance(reading, Seen):
                 _keep(services, echoes, held, reading, log=moved.log, at=at)
             return _settle(held, moved.log, moved.delay_ms)
+        if (shown := _new_object(held, moved)) is not None:
+            return _settle(held, moved.log, moved.delay_ms, shown)
         match await _save(services, held, moved, at):
             case "done":
                 await _publish(services, moved.job, moved.fresh)
@@ -108,14 +111,27 @@ def _is_news(held: Held, moved: Advance) -> bool:
     return first or changed_object or moved.delay_ms is None or moved.job != held.job.record
 
 
-def _settle(held: Held, log: PollLog, delay_ms: int | None) -> Settled:
+def _new_object(held: Held, moved: Advance) -> bytes | None:
+    """Give the object of a read that shows no more than that: progress, most often. It is settled with the others.
+
+    A settle writes only over an object that is there, and many go together, so that a large one goes alone.
+    """
+    if not held.log.digest or moved.data is None or moved.delay_ms is None:
+        return None
+    if moved.job != held.job.record or moved.fresh or moved.replaced:
+        return None
+    shown = pack_object(moved.data)
+    return shown if len(shown) <= LARGE_OBJECT else None
+
+
+def _settle(held: Held, log: PollLog, delay_ms: int | None, shown: bytes | None = None) -> Settled:
+    records = ((keys.poll_log(held.key), pack(log)),)
     return Settled(
         lane=held.job.record.account,
         member=held.key,
         token=held.token,
         delay_ms=delay_ms,
-        key=keys.poll_log(held.key),
-        value=pack(log),
+        records=records if shown is None else (*records, (keys.observed(held.key), shown)),
     )
 
 

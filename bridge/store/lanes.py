@@ -39,17 +39,16 @@ class Claim:
 
 
 class Settled(Struct, frozen=True, gc=False):  # likewise
-    """An item whose work is done: back in `delay_ms` (None: it leaves the queue), with the record to write, if any.
+    """An item whose work is done: back in `delay_ms` (None: it leaves the queue), with the records to write.
 
-    The record is written only where one exists, and keeps its expiry.
+    `records` are keys and values. Each is written only where one exists, and keeps its expiry.
     """
 
     lane: str
     member: str
     token: bytes
     delay_ms: int | None
-    key: str | None = None
-    value: bytes | None = None
+    records: tuple[tuple[str, bytes], ...] = ()
 
 
 class Lanes:
@@ -133,10 +132,10 @@ class Lanes:
             args += (lane, len(items))
             for item in items:
                 delay = "" if item.delay_ms is None else item.delay_ms
-                args += (item.member, item.token, delay, item.value or "")
-                if item.value:
-                    assert item.key is not None, "a record needs its key"
-                    records.append(item.key)
+                args += (item.member, item.token, delay, len(item.records))
+                for key, value in item.records:
+                    records.append(key)
+                    args.append(value)
         return Call(SCRIPTS["settle_v1"], [*self._head(shard), *places, *records], args)
 
     def _head(self, shard: str) -> tuple[str, str, str, str]:

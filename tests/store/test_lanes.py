@@ -73,19 +73,41 @@ async def test_an_ended_lease_brings_the_item_back_and_fences_its_holder(lanes: 
     while not alive.items:
         alive = await claim(lanes, "x")
     assert alive.items[0].due_ms < 0
-    late = Settled("x", "1", dead.token, 5, "{a}:l:1", b"late")
+    late = Settled("x", "1", dead.token, 5, (("{a}:l:1", b"late"),))
     assert await lanes.settle("a", [late]) == ["1"]
     assert await lanes.redis.get("{a}:l:1") == b"old"
-    assert await lanes.settle("a", [Settled("x", "1", alive.token, None, "{a}:l:1", b"new")]) == []
+    assert await lanes.settle("a", [Settled("x", "1", alive.token, None, (("{a}:l:1", b"new"),))]) == []
     assert await lanes.redis.get("{a}:l:1") == b"new"
     assert await lanes.size("a", "x") == 0
+
+
+async def test_each_item_has_its_own_records_also_beside_a_fenced_one(lanes: Lanes) -> None:
+    names = {f"{{a}}:{kind}:{member}": b"old" for kind in "lo" for member in "123"}
+    await lanes.redis.mset(names)
+    await add(lanes, "x", "1", "2", "3")
+    held = await claim(lanes, "x")
+    records = {"1": "lo", "2": "lo", "3": "o"}
+    done = [
+        Settled(
+            "x",
+            member,
+            b"-5.001" if member == "2" else held.token,
+            0,
+            tuple((f"{{a}}:{kind}:{member}", f"new {kind}{member}".encode()) for kind in kinds),
+        )
+        for member, kinds in records.items()
+    ]
+    assert await lanes.settle("a", done) == ["2"]
+    values = await lanes.redis.mget([*names])
+    expected = [b"new l1", b"old", b"old", b"new o1", b"old", b"new o3"]
+    assert values == expected
 
 
 async def test_a_settled_item_comes_back_after_its_delay(lanes: Lanes) -> None:
     """Its lane wakes for it; a record that was removed meanwhile is not brought back to life."""
     await add(lanes, "x", "1")
     held = await claim(lanes, "x")
-    assert await lanes.settle("a", [Settled("x", "1", held.token, 4000, "{a}:l:1", b"v")]) == []
+    assert await lanes.settle("a", [Settled("x", "1", held.token, 4000, (("{a}:l:1", b"v"),))]) == []
     due = await lanes.due_of("a", "x", "1")
     assert due is not None
     assert due >= held.now_ms + 4000

@@ -53,7 +53,7 @@ async def test_a_full_store_goes_on_with_what_it_has(full: Redis) -> None:
     held = await lanes.claim("a", [("acc", 1)], most=9, page=9, lease_ms=60_000)
     assert [item.member for item in held.items] == ["1"]
     await Committer(full, aof=False).commit(Change("a", (), (Due("poll", "acc", "1", 0, "sooner"),)))
-    assert await lanes.settle("a", [Settled("acc", "1", held.token, 5, J, b"observed" * 50)]) == []
+    assert await lanes.settle("a", [Settled("acc", "1", held.token, 5, ((J, b"observed" * 50),))]) == []
     observed = Change(
         "a", (Guard(J, b"observed" * 50),), (Put("{a}:e:1", b"e"), Rank("{a}:outbox", "evt_a", 1))
     )

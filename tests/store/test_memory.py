@@ -77,7 +77,7 @@ async def test_claiming_and_settling_is_cheap_for_the_server(filled: tuple[Store
         due = [(lane, 0) for _, lane, _ in await store.poll.peek()]
         held = await store.poll.claim("a", due, most=200, page=50, lease_ms=60_000)
         settled = [
-            Settled(item.lane, item.member, held.token, 60_000, keys.poll_log(item.member), b"l" * 100)
+            Settled(item.lane, item.member, held.token, 60_000, ((keys.poll_log(item.member), b"l" * 100),))
             for item in held.items
         ]
         for start in range(0, len(settled), 20):

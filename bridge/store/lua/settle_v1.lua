@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- Ends leases: each item leaves its queue or waits until its next due time, and its record is written.
--- KEYS     lanes, gate, nudge, full, then the queue of each lane, then the record of each item that has one
+-- KEYS     lanes, gate, nudge, full, then the queue of each lane, then the records of each item
 -- ARGV     number of lanes, then per lane: name, number of items, then per item: member, token, delay ms ('' leaves
---          the queue), record ('' keeps it)
+--          the queue), number of its records, then each of them
 -- Returns  the members whose lease is another's by now: nothing of theirs was written
 -- Why      A nudge written while the item was in flight wins over a later due time, and over leaving. The lane's
 --          wake-up only ever moves earlier here (claim computes it exactly), but never before its gate, or an
@@ -19,13 +19,14 @@ for l = 1, lanes do
   local lane, count, queue = ARGV[a], tonumber(ARGV[a + 1]), KEYS[4 + l]
   a = a + 2
   local members, waiting, leaving, wake = {}, {}, {}, math.huge
+  local at = a
   for i = 1, count do
-    members[i] = ARGV[a + 4 * (i - 1)]
+    members[i] = ARGV[at]
+    at = at + 4 + tonumber(ARGV[at + 3])
   end
   local scores = redis.call('ZMSCORE', queue, unpack(members))
   for i = 1, count do
-    local member, delay, value = ARGV[a], ARGV[a + 2], ARGV[a + 3]
-    if value ~= '' then record = record + 1 end
+    local member, delay, records = ARGV[a], ARGV[a + 2], tonumber(ARGV[a + 3])
     if not scores[i] or tonumber(scores[i]) ~= tonumber(ARGV[a + 1]) then
       fenced[#fenced + 1] = member
     else
@@ -42,9 +43,12 @@ for l = 1, lanes do
       else
         leaving[#leaving + 1] = member
       end
-      if value ~= '' then redis.call('SET', KEYS[record], value, 'XX', 'KEEPTTL') end
+      for r = 1, records do
+        redis.call('SET', KEYS[record + r], ARGV[a + 3 + r], 'XX', 'KEEPTTL')
+      end
     end
-    a = a + 4
+    record = record + records
+    a = a + 4 + records
   end
   if waiting[1] then redis.call('ZADD', queue, unpack(waiting)) end
   if leaving[1] then redis.call('ZREM', queue, unpack(leaving)) end
