@@ -23,12 +23,7 @@ MAX_DEPTH = 6
 ARQ_LOGGING = {"version": 1, "disable_existing_loggers": False}
 
 _SECRET_WORD = re.compile(r"(?<![A-Za-z0-9])(brk_|rm_|rb_live_|rb_test_|whsec_)[A-Za-z0-9+/=_.-]{4,}")
-_SECRET_ENDS = (
-    "rk_",
-    "rm_",
-    "rb_",
-    "ec_",
-)  # one is in every secret word, and a look for them costs next to nothing
+_PLAIN = frozenset({int, float, bool, type(None)})
 _URL_LOGIN = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,20}://)[^\s/@\"'<>]+@")
 _URL_QUERY = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,20}://[^\s?#\"'<>]{1,4096})[?#][^\s\"'<>]+")
 _PAIR = re.compile(
@@ -80,17 +75,30 @@ def mask_value(value: Any, *, depth: int = 0) -> Any:
 
 def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """The last line of defence: callers must not log secrets, and what slips through ends here."""
-    for name, value in event.items():
-        if not value or name.startswith("_"):  # names that begin with an underscore are structlog's own
-            continue
-        kind = type(value)
-        if _is_secret(name):
-            event[name] = MASK
-        elif kind is str:
-            event[name] = mask_text(value)
-        elif kind is not int:
-            event[name] = mask_value(value)
+    texts = []
+    for value in event.values():
+        if type(value) is str:
+            texts.append(value)
+        elif type(value) not in _PLAIN:
+            return _mask_each(event)
+    # Most lines are ids and numbers: one look at all of them together is enough. No pattern needs a text's end.
+    together = "\n".join(texts)
+    if _has_secret_name(tuple(event)) or mask_text(together) != together:
+        return _mask_each(event)
     return event
+
+
+def _mask_each(event: EventDict) -> EventDict:
+    for name, value in event.items():
+        if value is None or name.startswith("_"):  # names that begin with an underscore are structlog's own
+            continue
+        event[name] = MASK if _is_secret(name) and value else mask_value(value)
+    return event
+
+
+@lru_cache(maxsize=1024)
+def _has_secret_name(names: tuple[str, ...]) -> bool:
+    return any(_is_secret(name) for name in names)
 
 
 @lru_cache(maxsize=1024)

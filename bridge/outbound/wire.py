@@ -31,17 +31,20 @@ class Wire(ResponseHandler):
         return self._kept and self.should_close
 
     def ask(self, *, decompress: bool, read_bufsize: int, max_headers: int) -> None:
-        """Expect the answer to a request."""
+        """Expect the answer to a request; the limits are the same for all of a connection."""
         self._kept = False
         self._began = b""
-        self.set_response_params(
-            read_until_eof=True,
-            auto_decompress=decompress,
-            read_bufsize=read_bufsize,
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
-            max_headers=max_headers,
-        )
+        if (
+            self._parser is None
+        ):  # it goes on from answer to answer, as a server's does from request to request
+            self.set_response_params(
+                read_until_eof=True,
+                auto_decompress=decompress,
+                read_bufsize=read_bufsize,
+                max_line_size=MAX_HEADER_BYTES,
+                max_field_size=MAX_HEADER_BYTES,
+                max_headers=max_headers,
+            )
 
     def keep(self) -> None:
         """Expect nothing until the next request."""

@@ -81,6 +81,24 @@ def test_fields_are_masked_however_deep(lines: Any) -> None:
     assert (line["event"], line["delivery_id"], line["level"]) == ("attempt_made", "dlv_1", "info")
 
 
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize(
+    "text", [f"brk_{SECRET}", f"token={SECRET}", f"bearer {SECRET}", f"https://h/?{SECRET}"]
+)
+def test_one_field_of_a_line_is_enough(lines: Any, text: str, place: int) -> None:
+    """Fields are looked at together, and masked each by itself."""
+    texts = ["dlv_a1", "done", "cb_a2"]
+    texts[place] = text
+    get_logger("x").info("sent", first=texts[0], second=texts[1], third=texts[2], count=3, none=None)
+    [line] = lines()
+    assert SECRET not in json.dumps(line)
+    assert [line["count"], line["none"]] == [3, None]
+    shown = [line["first"], line["second"], line["third"]]
+    assert [each for number, each in enumerate(shown) if number != place] == [
+        each for number, each in enumerate(["dlv_a1", "done", "cb_a2"]) if number != place
+    ]
+
+
 def test_libraries_records_are_masked_too(lines: Any) -> None:
     """What aiohttp or arq log passes through the same mask, arguments included."""
     logging.getLogger("arq").warning("enqueue %s", f"rm_{SECRET}")
