@@ -54,7 +54,7 @@ async def observe(
     echoes: Echoes | None = None,
     least_ms: int = 0,
 ) -> Settled | None:
-    """Take one reading of a held job to its end: what changed is written at once, else the queue's entry is settled.
+    """Take one reading of a held job to its end: news is written at once, else the queue's entry is settled.
 
     Gives what the pump shall settle, None when a commit has settled it or somebody else holds the job by now.
     What changed nothing is kept in `echoes`. The job waits for at least `least_ms`, if it is read again at all.
