@@ -203,6 +203,7 @@ class Pump(Generic[Task]):
                 log.exception("pump.item_failed")
                 done = ()
             self._ended[self._shard_of(task)] += done
+            self._pace.note_end()
             self._leave(task)
 
     def _give_back(self, task: Task) -> None:
@@ -212,7 +213,6 @@ class Pump(Generic[Task]):
     def _leave(self, task: Task) -> None:
         self._handler.leave(task)
         self._loaded -= 1
-        self._pace.note_end()
         if self._loaded <= self._pace.held:
             self._room.set()
 

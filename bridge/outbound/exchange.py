@@ -171,6 +171,10 @@ class Exchanges:
     async def _answer(self, connection: Connection, wire: Wire, request: bytes, until: float) -> Exchange:
         if not wire.is_connected():
             raise aiohttp.ServerDisconnectedError
+        if (
+            self._loop.time() >= until
+        ):  # connecting took all of it: what is sent now would be sent for nothing
+            raise aiohttp.ConnectionTimeoutError
         assert wire.transport is not None, "it is connected"
         wire.ask(decompress=self._decompress, read_bufsize=self._read_bufsize, max_headers=self._max_headers)
         # Whole in one write and never waited for: it is in memory anyway, and an answer may come before all is taken.

@@ -24,6 +24,7 @@ class Wire(ResponseHandler):
         super().__init__(loop)
         self._began = b""
         self._kept = False
+        self._paused_once = False
 
     @property
     def is_spoilt(self) -> bool:
@@ -31,29 +32,36 @@ class Wire(ResponseHandler):
         return self._kept and self.should_close
 
     def ask(self, *, decompress: bool, read_bufsize: int, max_headers: int) -> None:
-        """Expect the answer to a request; the limits are the same for all of a connection."""
+        """Expect the answer to a request."""
         self._kept = False
         self._began = b""
-        if (
-            self._parser is None
-        ):  # it goes on from answer to answer, as a server's does from request to request
-            self.set_response_params(
-                read_until_eof=True,
-                auto_decompress=decompress,
-                read_bufsize=read_bufsize,
-                max_line_size=MAX_HEADER_BYTES,
-                max_field_size=MAX_HEADER_BYTES,
-                max_headers=max_headers,
-            )
+        self._paused_once = False
+        # A parser of its own for each answer: what one leaves behind, half a head or a trailer, is no other's.
+        self.set_response_params(
+            read_until_eof=True,
+            auto_decompress=decompress,
+            read_bufsize=read_bufsize,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+            max_headers=max_headers,
+        )
 
     def keep(self) -> None:
         """Expect nothing until the next request."""
         self._kept = True
         self._began = b""
 
+    def pause_reading(self) -> None:
+        """Stop until what has come is read."""
+        self._paused_once = True
+        super().pause_reading()
+
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 -- aiohttp's own signature
-        """Go on after a pause; the parser's reader asks for it after every piece, paused or not."""
-        if self._reading_paused:
+        """Go on after a pause; the reader asks for it after every piece, also of an answer that was never paused.
+
+        Whether one is paused now does not say it: the parser may hold something back after reading went on.
+        """
+        if self._paused_once:
             super().resume_reading(resume_parser)
 
     def data_received(self, data: bytes) -> None:

@@ -25,6 +25,7 @@ MOST_WEIGHED = 500  # jobs of an account in one plan
 LIST_RETRY_S = 60.0  # before a list that did not serve once is tried again
 PROBE_RETRY_S = 86_400.0  # the same of one that may not be there at all
 SCARCE_MS = 500  # what is due takes longer than this: it has to be weighed
+SCARCE_FOR_S = 30.0  # and for so long afterwards: a claim may come when only a few of many jobs are due
 USELESS_MS = 30_000  # for so long a list of no use is not even looked up
 MOST_USELESS = 10_000
 UNUSABLE_MS = 60_000  # before an account whose credential cannot be opened is looked at again
@@ -88,8 +89,9 @@ class Planning:
         self._evidence = evidence
         self._neighbours = neighbours
         self._useless: dict[tuple[str, str], int] = {}
-        # Ms a request, by account, where not all that was asked for was granted.
+        # Ms a request, by account, where not all that was asked for was granted, and until when that is remembered.
         self._scarce: dict[str, float] = {}
+        self._scarce_until_ms: dict[str, int] = {}
 
     def cap(self, account: str) -> int:
         """Give how many jobs of an account are worth claiming: many where they have to be weighed."""
@@ -131,10 +133,13 @@ class Planning:
         return Planned(granted=granted, waiting=waiting, sleeping=sleeping)
 
     def _note_scarcity(self, each: _Round, grant: Grant) -> None:
+        account, now_ms = each.purse.account, self._services.clock_ms()
         if grant.wait_ms and grant.pace_ms * len(each.plan.requests) >= SCARCE_MS:
-            self._scarce[each.purse.account] = grant.pace_ms
-        else:
-            self._scarce.pop(each.purse.account, None)
+            self._scarce[account] = grant.pace_ms
+            self._scarce_until_ms[account] = now_ms + self._services.pace.ms(SCARCE_FOR_S)
+        elif now_ms >= self._scarce_until_ms.get(account, 0):
+            self._scarce.pop(account, None)
+            self._scarce_until_ms.pop(account, None)
 
     def _name_lists(self, due: Sequence[DueJob]) -> dict[str, str]:
         """Name the list of each job that may be shown by one, by job key; jobs that no list shows are left out."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from redis.asyncio.connection import AbstractConnection
 from redis.connection import HiredisRespSerializer
+from redis.exceptions import ConnectionError  # noqa: A004 -- redis's own error is meant
 from redis.typing import EncodableT
 
 
@@ -26,6 +27,8 @@ class LeanConnection(AbstractConnection):
         reader = self._reader
         if reader is None or reader.exception() is not None or reader.at_eof():
             return True
+        if self._writer is None or self._writer.transport.is_closing():
+            return True
         return bool(reader._buffer) or self._parser._reader.has_data()  # type: ignore[attr-defined]  # noqa: SLF001 -- redis-py looks there too
 
     async def send_packed_command(
@@ -41,6 +44,6 @@ class LeanConnection(AbstractConnection):
             await self.check_health()  # type: ignore[no-untyped-call]  # redis-py leaves it without types
         writer = self._writer
         if writer is None or writer.transport.is_closing():
-            await super().send_packed_command(command, check_health)
-        else:
-            writer.writelines(command)
+            await self.disconnect(nowait=True)
+            raise ConnectionError("the connection is closing")  # which is retried; uvloop's own error is not
+        writer.writelines(command)

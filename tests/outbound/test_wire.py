@@ -164,3 +164,51 @@ async def test_a_connection_that_may_hold_a_rest_is_not_kept(
         for _ in range(2):
             assert (await post(sender, receiver.url(), body=b"x" * size)).failure is None
     assert (len(receiver.requests), receiver.connects) == (2, connects)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nX-More: ",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nRetry-After: 30000\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 1_025 + b"0\r\n\r\n",
+    ],
+    ids=["half a head behind it", "a trailer", "many small pieces"],
+)
+async def test_an_answer_leaves_nothing_for_the_next(first: bytes) -> None:
+    second = b"HTTP/1.1 503 X\r\nContent-Length: 4\r\n\r\nbusy"
+    async with receive(first, second) as receiver, sending() as sender:
+        assert (await post(sender, receiver.url())).status == 200
+        answer = await post(sender, receiver.url())
+        assert (answer.status, answer.retry_after_s, answer.excerpt) == (503, None, "busy")
+
+
+async def test_a_body_of_many_small_pieces_that_is_read_in_between_ends() -> None:
+    """The parser holds back what comes behind a pause; who reads on must set it going again."""
+    pieces = 4_097  # one more than are taken in before a pause, at this size of buffer
+    read = asyncio.Event()
+
+    async def in_two_parts(_: Reader, writer: Writer) -> None:
+        writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * pieces)
+        await read.wait()
+        writer.write(b"1\r\nx\r\n1\r\nx\r\n0\r\n\r\n")
+
+    async with receive(in_two_parts) as receiver, exchanging() as exchanges, asyncio.timeout(20):
+        until = asyncio.get_running_loop().time() + 20
+        answer = await exchanges.get(f"http://127.0.0.1:{receiver.port}", "/", {}, until=until)
+        body = b""
+        while len(body) < pieces:
+            body += await answer.content.readany()
+        read.set()
+        body += await answer.content.read()
+        answer.release()
+    assert len(body) == pieces + 2
+
+
+async def test_nothing_is_sent_when_connecting_took_all_the_time() -> None:
+    """What is sent after its limit is given up unheard, and sent again later."""
+    async with receive(OK) as receiver, exchanging() as exchanges:
+        until = asyncio.get_running_loop().time() - 0.01
+        with pytest.raises(aiohttp.ConnectionTimeoutError):
+            await exchanges.post(f"http://127.0.0.1:{receiver.port}", "/", {}, b"{}", until=until)
+    assert receiver.requests == []

@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as LostError
 from bridge.store.clock import StoreClock
 from bridge.store.commit import Change, Committer, Due
 from bridge.store.lanes import Claim, Lanes, Settled
-from workers.pump import Pump
+from workers.pump import PAGE, Pump
 
 LEASE_MS = 60_000
 
@@ -30,8 +30,10 @@ class Work:
     failures: list[Exception] = field(default_factory=list)
     late_failures: list[Exception] = field(default_factory=list)
     loading: asyncio.Event | None = None
+    wished: list[int] = field(default_factory=list)
 
     def share_claim(self, most: int, lanes: int) -> tuple[int, int]:
+        self.wished.append(most)
         return most, max(1, most // lanes)
 
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
@@ -153,3 +155,17 @@ async def test_a_late_answer_is_kept_until_it_is_looked_at(lanes: Lanes) -> None
         await lanes.redis.zadd("{a}:dlv:q:x", {"0": -9e15})  # somebody else's lease
         work.may_end.set()
         await until(lambda: work.late == ["0"])
+
+
+async def test_what_waited_too_long_is_given_back_and_counts_for_no_pace(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slow slots must not look fast because they let go of what they could not begin."""
+    monkeypatch.setattr("workers.pump.STALE_S", -1.0)
+    work = Work()
+    await add(lanes, PAGE)
+    async with running(lanes, work):
+        while len(work.left) < 20 * PAGE:  # noqa: ASYNC110 -- the work has no event to wait on
+            await asyncio.sleep(0)
+    assert work.begun == []
+    assert set(work.wished) == {PAGE}
