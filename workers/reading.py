@@ -79,9 +79,12 @@ class SingleReads:
             self._tools.evidence.note(
                 job, task.held.log, at_ms=now_ms, ended=reading.observation.ending is not None
             )
-        if echo is not None and isinstance(reading, Seen) and reading is echo.reading:
+        least_ms = self._tools.riding.least_ms(task.held.key) if isinstance(reading, Seen) else 0
+        if echo is not None and isinstance(reading, Seen) and reading is echo.reading and not least_ms:
             return (observe_echo(self._services, task.held, reading, at),)
-        settled = await observe(self._services, task.held, reading, at, echoes=self._echoes)
+        settled = await observe(
+            self._services, task.held, reading, at, echoes=self._echoes, least_ms=least_ms
+        )
         if isinstance(reading, Seen) and carries:
             await self._tools.riding.carry_parts(task.held, reading.observation, at)
         return (settled,) if settled else ()

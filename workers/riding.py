@@ -6,7 +6,7 @@ Rows of a list show posts that were not due, and a post shows its items: they ne
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -25,6 +25,7 @@ from bridge.store.lanes import Settled
 from bridge.store.records import Wanted
 
 NOTICED_S = 60.0  # how long after one of its items was watched an account is believed to have such
+MOST_MISSED = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,7 @@ class Riding:
         self._lease_ms = lease_ms
         self._clock_s = clock_s
         self._items: dict[str, float] = {}
+        self._missed: dict[str, tuple[int, float]] = {}
 
     def notice(self, account: str, kind: str) -> None:
         """Notice that an account watches a job that a post could show."""
@@ -99,6 +101,9 @@ class Riding:
             if KINDS[kind].registrable
         }
         riders = await self.hold(held.key[0], job.account, list(shown), begun_ms=at.begun_ms)
+        # Its post is read again before its own turn comes.
+        least_ms = 0 if post.ending else self._services.pace.ms(2 * post.timing.interval_s)
+        self._miss(shown.keys() - {rider.held.key for rider in riders}, least_ms)
         settled: list[Settled] = []
         for rider in riders:
             kind, part = shown[rider.held.key]
@@ -109,11 +114,25 @@ class Riding:
                 settled.append(back_in_line(rider))
                 continue
             moment = replace(at, digest=digest_of(part.data))
-            # Its post is read again before its own turn comes.
-            least_ms = 0 if post.ending else self._services.pace.ms(2 * post.timing.interval_s)
             settled += await self.observe(rider.held, seen, moment, least_ms=least_ms)
         if settled:
             await self._services.store.poll.settle(held.key[0], settled)
+
+    def _miss(self, keys: Collection[str], least_ms: int) -> None:
+        """Remember what a post showed but could not take along, most often because it was being read itself."""
+        if len(self._missed) + len(keys) > MOST_MISSED:
+            self._missed.clear()
+        until_s = self._clock_s() + least_ms / 1000
+        self._missed.update((key, (least_ms, until_s)) for key in keys)
+
+    def least_ms(self, key: str) -> int:
+        """Give how long a job that was read by itself waits at least, 0: as its answer says.
+
+        A post and its item that fall due together are read together, and would be from then on. The item waits for
+        as long as one that was taken along, so that the post's next read finds it waiting.
+        """
+        least_ms, until_s = self._missed.pop(key, (0, 0.0))
+        return least_ms if self._clock_s() < until_s else 0
 
     async def observe(
         self, held: Held, seen: Observation, at: Moment, *, least_ms: int = 0

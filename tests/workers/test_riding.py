@@ -162,3 +162,42 @@ async def test_a_carried_item_is_not_late(bench: Bench, riding: Riding) -> None:
     item = {"id": "i2", "status": "generating", "media_type": "video"}
     await carry(bench, riding, post, item, status="generating")
     assert await bench.due_ms(runs) - (await bench.log(runs)).due_ms < 1_000
+
+
+async def test_what_is_read_together_with_its_post_rides_the_next_time(bench: Bench) -> None:
+    """Both fell due at once: the item was in flight as its post spoke of it, and is not again."""
+    item = {"id": "i1", "status": "generating", "media_type": "video"}
+    paths = ["/v1/generated-posts/p1", "/v1/generated-media-items/i1"]
+    bench.upstream.lay(paths[0], {"id": "p1", "status": "generating", "media_items": [item]})
+    bench.upstream.lay(paths[1], item)
+    keys = [await bench.register("p1"), await bench.register("i1", "generated_media_item")]
+    asked = 0
+    for _ in range(2):
+        assert await bench.turn() == paths
+        asked = bench.api.services.clock_ms()
+        for key in keys:
+            await bench.put_off(key, 0)
+    assert await bench.turn() == paths
+    assert asked + 30_000 <= await bench.due_ms(keys[1]) < asked + 30_000 + LATE_MS
+    await bench.put_off(keys[0], 0)
+    assert await bench.turn() == paths[:1]
+    assert (await bench.log(keys[1])).polls == 4
+
+
+async def test_an_item_that_its_post_could_not_take_waits_as_one_that_rode(
+    bench: Bench, riding: Riding, now_s: list[float]
+) -> None:
+    """Once, while its post's answer is fresh, and not for a post that has ended."""
+    post, runs = await bench.register("p1"), await bench.register("i2", "generated_media_item")
+    item = {"id": "i2", "status": "generating", "media_type": "video"}
+    (rider,) = await hold(bench, riding, runs)
+    await carry(bench, riding, post, item, status="generating")
+    assert [riding.least_ms(runs) for _ in range(2)] == [30_000, 0]
+    await carry(bench, riding, post, item, status="generating")
+    now_s[0] += 30
+    assert riding.least_ms(runs) == 0
+    await carry(bench, riding, post, {**item, "status": "completed", "url": URL}, status="completed")
+    assert riding.least_ms(runs) == 0
+    assert await bench.api.services.store.poll.settle(runs[0], [back_in_line(rider)]) == []
+    await carry(bench, riding, post, item, status="generating")
+    assert riding.least_ms(runs) == 0
