@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
+from statistics import median
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cadence")]
 
 POLLS = 5  # of each kind, the first at once
 EARLY_S = 0.02  # two clocks' rounding
+STOLEN_S = 2.0  # a shared machine stands still now and then: it may stretch one wait, not the median
 
 # kind: (documented interval in seconds, the simulator's job that does not end, the field that names it)
 INTERVALS: dict[str, tuple[float, dict[str, Any], str]] = {
@@ -100,7 +102,9 @@ async def test_polls_fall_on_the_documented_intervals(slow_bridge: Bridge, slow_
     for name, (interval, _, _) in INTERVALS.items():
         gaps = [b - a for a, b in pairwise(await requests_of(slow_simulator, jobs[name]))]
         assert waits[name] < 1.0, name
-        assert all(interval - EARLY_S <= gap <= interval * 1.1 for gap in gaps), (name, gaps)
+        assert interval - EARLY_S <= min(gaps), (name, gaps)
+        assert median(gaps) <= interval * 1.1, (name, gaps)
+        assert max(gaps) <= interval * 1.1 + STOLEN_S, (name, gaps)
 
 
 async def all_polled(simulator: Simulator, jobs: list[str]) -> bool:
