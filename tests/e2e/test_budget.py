@@ -22,7 +22,7 @@ from tests.e2e.processes import (
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
 
-SPEED = 20
+SPEED = 10  # a moment for which a shared machine stands still is that much longer a part of a window, too
 WINDOW_S = 60 / SPEED
 SEED = 7
 POSTS, PERSONAS = 1000, 10
@@ -47,7 +47,7 @@ def bridge(upstream: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 async def calm(upstream: Simulator) -> Simulator:
-    """An upstream as just started, whose windows are told to the millisecond: they are twenty times as short."""
+    """An upstream as just started, whose windows are told to the millisecond: they are that much shorter."""
     await upstream.control("POST", "/reset")
     await upstream.control("PUT", "/switches", {"rate_reset": "ms"})
     return upstream
@@ -95,6 +95,7 @@ async def limited(simulator: Simulator) -> int:
     return sum(stats["limited_by_key"].values())
 
 
+@pytest.mark.timeout(240)
 async def test_a_thousand_posts_under_one_key(calm: Simulator, bridge: Bridge, receiver: Receiver) -> None:
     """Every event arrives, nothing is refused once the windows are known, and the client is never in the way."""
     dice = random.Random(SEED)
@@ -110,7 +111,7 @@ async def test_a_thousand_posts_under_one_key(calm: Simulator, bridge: Bridge, r
             await asyncio.gather(
                 *(watch(calm, bridge, receiver, each) for each in made[start : start + AT_ONCE])
             )
-        got = await receiver.wait("/posts", count=POSTS, within_s=90)
+        got = await receiver.wait("/posts", count=POSTS, within_s=120)
         assert len({each.event_id for each in got}) == len(got) == POSTS
         assert {each.event["type"] for each in got} == {"generated_post.completed"}
         assert set(statuses) == {200}
