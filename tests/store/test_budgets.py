@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import pytest
@@ -64,14 +65,21 @@ class Upstream:
             quiet_ms=quiet,
         )
 
-    async def greedy(self, until: int, *, client_every: int = 0, step: int = 250) -> int:
-        """Spend whatever is granted, while the client asks now and then; give how many were spent."""
+    async def greedy(
+        self, until: int, *, client_every: int = 0, step: int = 250, pauses: Random | None = None
+    ) -> int:
+        """Spend whatever is granted, while the client asks now and then; give how many were spent.
+
+        With `pauses` the bridge stands still now and then, between a grant and its requests.
+        """
         spent, next_call = 0, self.now
         while self.now < until:
-            if client_every and self.now >= next_call:
+            grant = await self.budgets.spend("x", API, SINGLE * 5)
+            if pauses and pauses.random() < 0.01:
+                self.now += pauses.randrange(5000)
+            while client_every and self.now >= next_call:
                 assert self.ask(), "the client was refused"
                 next_call += client_every
-            grant = await self.budgets.spend("x", API, SINGLE * 5)
             for request in grant.requests:
                 allowed = self.ask()
                 await self.budgets.spend("x", API, heard=[self.said(request, allowed=allowed)])
@@ -104,6 +112,17 @@ async def test_a_steady_client_is_never_refused(real: Redis, client_every: int, 
     spent = await upstream.greedy(START + 6 * MINUTE, client_every=client_every)
     assert upstream.refused == 0
     assert spent / 4 >= 0.55 * (60 - MINUTE / client_every)
+
+
+@pytest.mark.parametrize("seed", [20, 22, 53, 54])
+async def test_a_bridge_that_stands_still_takes_nothing_from_the_client(real: Redis, seed: int) -> None:
+    """Its requests fall into the next window, whose border is told rounded, and it misses what the client asks."""
+    dice = Random(seed)
+    upstream = Upstream(real, border=dice.randrange(MINUTE))
+    await upstream.greedy(START + 2 * MINUTE, client_every=3000)
+    spent = await upstream.greedy(START + 12 * MINUTE, client_every=3000, pauses=dice)
+    assert upstream.refused == 0
+    assert spent / 10 >= 0.55 * 40
 
 
 async def test_the_idle_part_is_given_back_the_moment_the_client_wakes(real: Redis) -> None:

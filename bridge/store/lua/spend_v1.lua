@@ -126,8 +126,10 @@ else
   local due = expected * rest
   local kept = s.known == 1 and math.max(idle * rest, due + 2 * math.sqrt(due)) or idle
   melts = s.known == 1 and kept / span or 0
-  left = math.max(s.limit - margin - s.client - kept, least) - used
-  if s.remaining then left = math.min(left, s.remaining - open - (expected > 0 and 1 or 0)) end
+  -- What is left by the header counts too: it knows of requests that we put down to the window before.
+  local told = s.remaining and s.remaining - open or math.huge
+  left = math.min(s.limit - margin - s.client - used, told) - kept
+  left = math.max(left, math.min(least - used, told - (expected > 0 and 1 or 0)))
 end
 local fastest = s.window / s.limit * (s.fixed == 1 and FASTEST or 1)
 local function pace_of(n) return math.max(span / math.max(n + (s.sliding > now and used or 0), 1), fastest) end
