@@ -27,19 +27,19 @@ CLOCKS = frozenset({"now", "utcnow", "today"})
 # Who may open what. Commands of the CLI are programs of their own: they ask one server and go.
 PROGRAMS = ("bridge/cli/",)
 OPENERS: dict[str, tuple[str, ...]] = {
-    "bridge.compose.open_services": ("bridge/api/app.py", "workers/main.py"),
-    "bridge.store.store.Store.open": ("bridge/compose.py",),
-    "bridge.store.connect.connect": ("bridge/compose.py", *PROGRAMS),
-    "bridge.outbound.sender.Sender": ("bridge/compose.py", *PROGRAMS),
-    "bridge.upstream.Upstream": ("bridge/compose.py", *PROGRAMS),
-    "aiohttp.ClientSession": ("bridge/outbound/", "bridge/upstream.py", *PROGRAMS),
-    "redis.asyncio.Redis": ("bridge/store/connect.py",),
-    "redis.asyncio.Redis.from_url": ("bridge/store/connect.py",),
-    "redis.asyncio.from_url": ("bridge/store/connect.py",),
-    "redis.asyncio.BlockingConnectionPool.from_url": ("bridge/store/connect.py",),
-    "redis.asyncio.ConnectionPool.from_url": ("bridge/store/connect.py",),
-    "redis.asyncio.RedisCluster.from_url": ("bridge/store/connect.py",),
-    "redis.asyncio.cluster.RedisCluster.from_url": ("bridge/store/connect.py",),
+    "bridge.container.open_services": ("bridge/api/app.py", "workers/main.py"),
+    "bridge.store.store.Store.open": ("bridge/container.py",),
+    "bridge.store.server.connect.connect": ("bridge/container.py", *PROGRAMS),
+    "bridge.http.receivers.Sender": ("bridge/container.py", *PROGRAMS),
+    "bridge.http.upstream.Upstream": ("bridge/container.py", *PROGRAMS),
+    "aiohttp.ClientSession": ("bridge/http/", *PROGRAMS),
+    "redis.asyncio.Redis": ("bridge/store/server/connect.py",),
+    "redis.asyncio.Redis.from_url": ("bridge/store/server/connect.py",),
+    "redis.asyncio.from_url": ("bridge/store/server/connect.py",),
+    "redis.asyncio.BlockingConnectionPool.from_url": ("bridge/store/server/connect.py",),
+    "redis.asyncio.ConnectionPool.from_url": ("bridge/store/server/connect.py",),
+    "redis.asyncio.RedisCluster.from_url": ("bridge/store/server/connect.py",),
+    "redis.asyncio.cluster.RedisCluster.from_url": ("bridge/store/server/connect.py",),
 }
 
 Finder = Callable[[ast.Module], Iterator[str]]
@@ -169,7 +169,7 @@ def test_only_composition_roots_open_stores_and_clients() -> None:
     assert [(path, name) for path, name in opened if not path.startswith(OPENERS[name])] == []
 
 
-@pytest.mark.parametrize("name", ["bridge.compose.open_services", "bridge.store.store.Store.open"])
+@pytest.mark.parametrize("name", ["bridge.container.open_services", "bridge.store.store.Store.open"])
 def test_the_composition_roots_are_where_the_rule_says(name: str) -> None:
     """A rule about a name that nobody calls would hold for ever."""
     for place in OPENERS[name]:

@@ -6,7 +6,7 @@ import sys
 from arq.cli import cli
 
 SETTINGS = "workers.main.WorkerSettings"
-LOGGING = ("--custom-log-dict", "bridge.log.ARQ_LOGGING")
+LOGGING = ("--custom-log-dict", "bridge.config.log.ARQ_LOGGING")
 
 if __name__ == "__main__":
     if sys.platform != "win32":

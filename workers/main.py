@@ -14,18 +14,18 @@ import structlog
 from arq import cron
 from arq.typing import WorkerCoroutine
 
-from bridge.compose import bootstrap, open_services
-from bridge.log import configure_logging
+from bridge.config.log import configure_logging
+from bridge.config.settings import Settings, load_settings
+from bridge.container import bootstrap, open_services
 from bridge.services.context import Services
-from bridge.settings import Settings, load_settings
-from bridge.store.clock import StoreClock
-from bridge.store.connect import arq_settings
-from workers.codec import pack, unpack
-from workers.collector import calm_collector
-from workers.delivering import Delivering
-from workers.polling import Polling
+from bridge.store.queue.clock import StoreClock
+from bridge.store.server.connect import arq_settings
+from workers.arq_json import pack, unpack
+from workers.arq_queue import open_queue
+from workers.gc_tuning import calm_collector
+from workers.handlers.deliver import Delivering
+from workers.handlers.poll import Polling
 from workers.pump import STORE_ERRORS, Pump, is_cancelled
-from workers.queue import open_queue
 from workers.sweep import prove, tidy
 
 POLL_SLOTS = 256  # an account has 16 at most, few once its upstream hangs, and the others still find room

@@ -13,9 +13,9 @@ from typing import Any, Generic, Protocol, TypeVar
 import structlog
 from redis.exceptions import RedisError
 
-from bridge.store.clock import StoreClock
-from bridge.store.lanes import Claim, Lanes, Settled
-from workers.pace import Pace
+from bridge.store.queue.clock import StoreClock
+from bridge.store.queue.lanes import Claim, Lanes, Settled
+from workers.prefetch import Pace
 
 Task = TypeVar("Task")
 log = structlog.get_logger()

@@ -7,15 +7,15 @@ from typing import Final
 
 import structlog
 
-from bridge.domain.job import Delivery, DeliveryState, Job
-from bridge.domain.next_read import is_done
+from bridge.domain.jobs.next_poll import is_done
+from bridge.domain.jobs.records import Delivery, DeliveryState, Job
 from bridge.services.context import Services
-from bridge.services.drafts import Draft
-from bridge.services.reads import load_deliveries, load_jobs
-from bridge.services.reseal import reseal_job
-from bridge.services.retention import end_retention
+from bridge.services.jobs.key_rotation import reseal_job
+from bridge.services.jobs.retention import end_retention
+from bridge.services.queries import load_deliveries, load_jobs
+from bridge.store.queue.scan import scan_deliveries, scan_jobs
 from bridge.store.records import Loaded
-from bridge.store.scan import scan_deliveries, scan_jobs
+from bridge.store.unit_of_work import Draft
 
 log = structlog.get_logger()
 

@@ -6,19 +6,21 @@ import signal
 import uvloop
 from aiohttp import web
 
-from bridge.api import accounts, administration, callbacks, catalogue, events, registering
 from bridge.api.auth import Gate
-from bridge.api.door import listening
-from bridge.api.forwarded import Forwarding
-from bridge.api.guard import BODY_LIMIT, add_headers, bind, shape_errors
-from bridge.api.metrics import Metrics
+from bridge.api.middleware import BODY_LIMIT, add_headers, bind, shape_errors
+from bridge.api.requests.forwarded import Forwarding
+from bridge.api.responses.metrics import Metrics
+from bridge.api.routes import accounts, administration, callbacks, events
+from bridge.api.routes import event_types as catalogue
+from bridge.api.routes import registration as registering
+from bridge.api.routes.service import DOCS_FILES, describe, open_routes, serve_file
 from bridge.api.routing import API, Api, Route
-from bridge.api.service import DOCS_FILES, describe, open_routes, serve_file
-from bridge.compose import bootstrap, open_services
-from bridge.log import configure_logging, get_logger
+from bridge.api.server import listening
+from bridge.config.log import configure_logging, get_logger
+from bridge.config.settings import Settings
+from bridge.container import bootstrap, open_services
 from bridge.services.context import Services
-from bridge.settings import Settings
-from bridge.store.clock import StoreClock, following
+from bridge.store.queue.clock import StoreClock, following
 
 SHUTDOWN_S = 10.0
 log = get_logger("bridge.api")

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from bridge.api.limits import Buckets
+from bridge.api.rate_limiter import Buckets
 from bridge.errors import Forbidden, RateLimited, Unauthorized
-from bridge.store.apikeys import ApiKey, ApiKeys
+from bridge.store.tables.apikeys import ApiKey, ApiKeys
 
 QUERY_FIELD = "api_key"
 LONGEST_KEY = 200

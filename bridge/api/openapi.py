@@ -7,11 +7,11 @@ from typing import Any, get_origin
 
 from pydantic import TypeAdapter
 
-from bridge.api.idempotency import HEADER, LONGEST
+from bridge.api.requests.idempotency import HEADER, LONGEST
+from bridge.api.responses.models import ErrorAnswer
 from bridge.api.routing import ANY_SCOPE, Route
-from bridge.api.shapes import ErrorAnswer
-from bridge.domain.event_schema import event_schema
-from bridge.domain.event_types import EVENT_TYPES
+from bridge.domain.events.catalogue import EVENT_TYPES
+from bridge.domain.events.schema import event_schema
 
 REF = "#/components/schemas/{model}"
 BODY_ERRORS = (400, 413)

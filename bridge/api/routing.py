@@ -9,12 +9,12 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from bridge.api.auth import QUERY_FIELD, Gate, Presented
-from bridge.api.bodies import Fields, read_fields
-from bridge.api.forwarded import Forwarding
-from bridge.api.intake import present, read_model
-from bridge.api.metrics import Metrics
+from bridge.api.requests.bodies import Fields, read_fields
+from bridge.api.requests.callback_request import present, read_model
+from bridge.api.requests.forwarded import Forwarding
+from bridge.api.responses.metrics import Metrics
 from bridge.services.context import Services
-from bridge.store.apikeys import ApiKey
+from bridge.store.tables.apikeys import ApiKey
 
 ANY_SCOPE = "any"
 

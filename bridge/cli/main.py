@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from bridge.cli.errors import CommandError
 from bridge.cli.setting_help import describe_settings
-from bridge.cli.tether import tie_to_supervisor
-from bridge.settings import SettingsError, load_settings
+from bridge.cli.supervisor.parent_death import tie_to_supervisor
+from bridge.config.settings import SettingsError, load_settings
 
 SCOPES = ("register", "read", "manage", "proxy", "admin")
 SIGNED_HOW = (
@@ -142,38 +142,38 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
 
 
 def _up(_chosen: argparse.Namespace) -> int:
-    from bridge.cli.up import run_up  # noqa: PLC0415 -- a command loads what it needs
+    from bridge.cli.supervisor.up import run_up  # noqa: PLC0415 -- a command loads what it needs
 
     return run_up(load_settings())
 
 
 def _api(_chosen: argparse.Namespace) -> int:
-    from bridge.cli.processes import run_api  # noqa: PLC0415 -- likewise
+    from bridge.cli.commands.processes import run_api  # noqa: PLC0415 -- likewise
 
     return run_api(load_settings())
 
 
 def _worker(_chosen: argparse.Namespace) -> int:
-    from bridge.cli.processes import run_worker  # noqa: PLC0415 -- likewise
+    from bridge.cli.commands.processes import run_worker  # noqa: PLC0415 -- likewise
 
     return run_worker(load_settings())
 
 
 def _simulate(chosen: argparse.Namespace) -> int:
-    from bridge.cli.processes import run_simulator  # noqa: PLC0415 -- likewise
+    from bridge.cli.commands.processes import run_simulator  # noqa: PLC0415 -- likewise
 
     return run_simulator(chosen.host, chosen.port, chosen.speed)
 
 
 def _doctor(_chosen: argparse.Namespace) -> int:
-    from bridge.cli.doctor import run_doctor  # noqa: PLC0415 -- likewise
+    from bridge.cli.commands.doctor import run_doctor  # noqa: PLC0415 -- likewise
 
     return run_doctor(load_settings())
 
 
 def _verify(chosen: argparse.Namespace) -> int:
-    from bridge.cli.remote import find_signing_secret  # noqa: PLC0415 -- likewise
-    from bridge.cli.verify import run_verify  # noqa: PLC0415 -- likewise
+    from bridge.cli.commands.remote import find_signing_secret  # noqa: PLC0415 -- likewise
+    from bridge.cli.commands.verify import run_verify  # noqa: PLC0415 -- likewise
 
     return run_verify(
         secret=find_signing_secret(),
@@ -184,8 +184,8 @@ def _verify(chosen: argparse.Namespace) -> int:
 
 
 def _trigger(chosen: argparse.Namespace) -> int:
-    from bridge.cli.remote import find_signing_secret  # noqa: PLC0415 -- likewise
-    from bridge.cli.trigger import check_type, run_trigger  # noqa: PLC0415 -- likewise
+    from bridge.cli.commands.remote import find_signing_secret  # noqa: PLC0415 -- likewise
+    from bridge.cli.commands.trigger import check_type, run_trigger  # noqa: PLC0415 -- likewise
 
     settings = load_settings()
     check_type(chosen.type)
@@ -195,19 +195,19 @@ def _trigger(chosen: argparse.Namespace) -> int:
 
 
 def _list_keys(_chosen: argparse.Namespace) -> int:
-    from bridge.cli.remote import list_keys  # noqa: PLC0415 -- likewise
+    from bridge.cli.commands.remote import list_keys  # noqa: PLC0415 -- likewise
 
     return list_keys()
 
 
 def _create_key(chosen: argparse.Namespace) -> int:
-    from bridge.cli.remote import create_key  # noqa: PLC0415 -- likewise
+    from bridge.cli.commands.remote import create_key  # noqa: PLC0415 -- likewise
 
     return create_key(chosen.name, chosen.scopes or ["register", "read"])
 
 
 def _revoke_key(chosen: argparse.Namespace) -> int:
-    from bridge.cli.remote import revoke_key  # noqa: PLC0415 -- likewise
+    from bridge.cli.commands.remote import revoke_key  # noqa: PLC0415 -- likewise
 
     return revoke_key(chosen.id)
 

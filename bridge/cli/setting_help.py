@@ -4,8 +4,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from bridge.setting_types import SECONDS_PER_UNIT
-from bridge.settings import Settings, variable_name
+from bridge.config.settings import Settings, variable_name
+from bridge.config.value_types import SECONDS_PER_UNIT
 
 WIDTH = 100
 

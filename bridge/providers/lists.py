@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.domain.reading import Observation, Odd, Outcome, Reading, Seen
+from bridge.domain.observation import Observation, Odd, Outcome, Reading, Seen
 from bridge.providers.body import read_document
+from bridge.providers.error_responses import read_refusal
 from bridge.providers.read import read_network_failure, read_object
-from bridge.providers.refusals import read_refusal
 from bridge.providers.spec import KindSpec, Lens
-from bridge.providers.words import read_id
+from bridge.providers.status_words import read_id
 
 _MOST_ROWS = 1_000  # a list that ignores its limit
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bridge.domain.reading import RateSeen
+from bridge.domain.observation import RateSeen
 from bridge.providers.body import look_up, read_document
-from bridge.providers.moments import read_http_date_ms, read_moment_ms, read_number
+from bridge.providers.timestamps import read_http_date_ms, read_moment_ms, read_number
 
 DEFAULT_QUIET_MS = 60_000
 LEAST_QUIET_MS = 1_000

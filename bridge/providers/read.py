@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from bridge.domain.reading import (
+from bridge.domain.observation import (
     Broken,
     Forbidden,
     Missing,
@@ -16,11 +16,11 @@ from bridge.domain.reading import (
     Seen,
 )
 from bridge.providers.body import read_document
+from bridge.providers.error_responses import has_error_shape, read_refusal, say_error
 from bridge.providers.rate import read_rate
-from bridge.providers.refusals import has_error_shape, read_refusal, say_error
 from bridge.providers.spec import NO_EXTRA_WORDS, ExtraWords, KindSpec, Lens, ProviderSpec, Standing
+from bridge.providers.status_words import read_id
 from bridge.providers.text import name_type, show
-from bridge.providers.words import read_id
 
 __all__ = [
     "ending_event_type",

@@ -3,7 +3,7 @@
 import re
 from types import MappingProxyType
 
-from bridge.domain.reading import Outcome, Timing
+from bridge.domain.observation import Outcome, Timing
 from bridge.providers.rules import observe_status
 from bridge.providers.spec import CredentialForm, ErrorShape, KindSpec, ProviderSpec, endings
 

@@ -7,7 +7,7 @@ are likely to be, and anything else means "still running".
 import re
 from types import MappingProxyType
 
-from bridge.domain.reading import Outcome, Timing
+from bridge.domain.observation import Outcome, Timing
 from bridge.providers.rules import observe_generated_post, observe_outgoing_post, observe_status
 from bridge.providers.spec import (
     Clock,

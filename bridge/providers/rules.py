@@ -4,11 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.domain.reading import Ending, Observation, Part, Timing
-from bridge.providers.moments import read_moment_ms
+from bridge.domain.observation import Ending, Observation, Part, Timing
 from bridge.providers.spec import KindSpec, Lens
+from bridge.providers.status_words import (
+    Word,
+    fold,
+    read_ending,
+    read_id,
+    read_message,
+    read_related,
+    read_word,
+)
 from bridge.providers.text import MESSAGE_CHARS, WORD_CHARS, name_type, show
-from bridge.providers.words import Word, fold, read_ending, read_id, read_message, read_related, read_word
+from bridge.providers.timestamps import read_moment_ms
 
 # A hostile answer may hold thousands of strange words; a timeline needs to see a few.
 _MOST_UNKNOWN = 10

@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from bridge.domain.reading import Observation, Outcome, Timing
+from bridge.domain.observation import Observation, Outcome, Timing
 
 # Lenient on purpose: the providers show UUIDs and short words but promise neither. What must never pass is
 # anything that changes the path it is put into.

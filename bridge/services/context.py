@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bridge.domain.cadence import IDLE_LASTS_S, TAIL_LASTS_S, Pace
-from bridge.domain.news import Traits
-from bridge.domain.url_policy import UrlPolicy
-from bridge.outbound.sender import Sender
+from bridge.config.settings import Settings
+from bridge.domain.jobs.intervals import IDLE_LASTS_S, TAIL_LASTS_S, Pace
+from bridge.domain.jobs.outcome import Traits
+from bridge.domain.urls.policy import UrlPolicy
+from bridge.http.receivers import Sender
+from bridge.http.upstream import Login, Upstream
 from bridge.providers.registry import KINDS, PROVIDERS
-from bridge.settings import Settings
-from bridge.store.accounts import Account
 from bridge.store.store import Store
-from bridge.upstream import Login, Upstream
+from bridge.store.tables.accounts import Account
 
 Dice = Callable[[int], bytes]
 

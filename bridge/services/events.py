@@ -4,16 +4,16 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from bridge.domain.events import read_event_job
+from bridge.domain.events.event import read_event_job
 from bridge.domain.ids import read_shard
-from bridge.domain.job import Delivery, DeliveryState, EventRecord
+from bridge.domain.jobs.records import Delivery, DeliveryState, EventRecord
 from bridge.errors import Conflict, NotFound
 from bridge.services.context import Services
-from bridge.services.deliveries import current_lane, view_state
-from bridge.services.drafts import Draft
-from bridge.services.moves import start_again
-from bridge.services.reads import load_events, load_job_deliveries
+from bridge.services.deliveries.admin import current_lane, view_state
+from bridge.services.deliveries.requeue import start_again
+from bridge.services.queries import load_events, load_job_deliveries
 from bridge.store.records import Loaded
+from bridge.store.unit_of_work import Draft
 
 SCAN_PAGES: Final = 50
 TRIES: Final = 20

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct, msgpack
 from redis.asyncio import Redis
 
-from bridge.domain.job import Delivery, EventRecord, Job, PollLog
+from bridge.domain.jobs.records import Delivery, EventRecord, Job, PollLog
 from bridge.store import keys
 from bridge.store.commit import Guard
 

@@ -7,27 +7,27 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from bridge.domain.budget import SHARE
 from bridge.domain.ids import SHARD_LETTERS, shard_of
-from bridge.domain.job import Delivery, EventRecord, Job, PollLog
+from bridge.domain.jobs.records import Delivery, EventRecord, Job, PollLog
+from bridge.domain.polling.rate_limit import SHARE
 from bridge.store import keys
-from bridge.store.accounts import Accounts
-from bridge.store.apikeys import ApiKeys
-from bridge.store.budgets import Budgets
 from bridge.store.commit import Change, Committer, Guard, Put
-from bridge.store.destinations import Destinations
-from bridge.store.feed import Feed
-from bridge.store.health import Health
-from bridge.store.heartbeats import Heartbeats
-from bridge.store.idempotency import Idempotency
-from bridge.store.inbox import Inbox
-from bridge.store.indexes import Indexes
-from bridge.store.lanes import Lanes
-from bridge.store.learnt import Learnt
-from bridge.store.projects import Projects
+from bridge.store.queue.heartbeats import Heartbeats
+from bridge.store.queue.lanes import Lanes
 from bridge.store.records import Loaded, Page, Wanted, load_many, unpack_object
 from bridge.store.scripts import SCRIPTS, Call, run
-from bridge.store.tables import Dice
+from bridge.store.tables.account_health import Health
+from bridge.store.tables.account_stats import Learnt
+from bridge.store.tables.accounts import Accounts
+from bridge.store.tables.apikeys import ApiKeys
+from bridge.store.tables.destinations import Destinations
+from bridge.store.tables.feed import Feed
+from bridge.store.tables.idempotency import Idempotency
+from bridge.store.tables.inbox import Inbox
+from bridge.store.tables.indexes import Indexes
+from bridge.store.tables.projects import Projects
+from bridge.store.tables.rate_budgets import Budgets
+from bridge.store.tables.table import Dice
 from bridge.store.vault import Vault
 
 PEPPER_BYTES = 32

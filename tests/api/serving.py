@@ -11,15 +11,15 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from bridge.api.app import build_app
-from bridge.api.door import listening
 from bridge.api.routing import API
-from bridge.compose import bootstrap, open_services
-from bridge.domain.event_samples import samples
+from bridge.api.server import listening
+from bridge.config.settings import Settings, load_settings
+from bridge.container import bootstrap, open_services
+from bridge.domain.events.samples import samples
 from bridge.domain.ids import delivery_id, event_id, read_callback_job
-from bridge.domain.job import Attempt, Delivery, DeliveryState, EventRecord
+from bridge.domain.jobs.records import Attempt, Delivery, DeliveryState, EventRecord
 from bridge.services.context import Services
-from bridge.services.drafts import Draft
-from bridge.settings import Settings, load_settings
+from bridge.store.unit_of_work import Draft
 
 KEY = "brk_" + "a" * 40
 MASTER_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="

@@ -8,7 +8,7 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import ConnectionError as NotReadyError
 
-from bridge.store.engines import find_engine
+from bridge.store.server.engines import find_engine
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from openapi_spec_validator import validate
 from redis.exceptions import ConnectionError as StoreLostError
 
 from bridge.api.app import build_app
-from bridge.api.guard import shape_errors
-from bridge.compose import open_services
+from bridge.api.middleware import shape_errors
+from bridge.container import open_services
 from tests.api.serving import BEARER, KEY, Client, make_settings, running, serving
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from bridge.api.forwarded import Forwarding
-from bridge.api.limits import Buckets
-from bridge.api.replies import to_json
+from bridge.api.rate_limiter import Buckets
+from bridge.api.requests.forwarded import Forwarding
+from bridge.api.responses.json_response import to_json
 from bridge.errors import RateLimited, Unavailable, ValidationFailed
 
 

@@ -6,11 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from bridge.domain.ids import read_callback_job
-from bridge.domain.job import Callback, DeliveryState
-from bridge.services.drafts import Draft
-from bridge.services.envelopes import Envelope, Envelopes
+from bridge.domain.jobs.records import Callback, DeliveryState
+from bridge.services.deliveries.request import Envelope, Envelopes
 from bridge.store import keys
-from bridge.store.projects import Secrets
+from bridge.store.tables.projects import Secrets
+from bridge.store.unit_of_work import Draft
 from tests.api.serving import BEARER, Client, settle, tell
 
 URL = "https://hooks.example.test/x"

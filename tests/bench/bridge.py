@@ -8,11 +8,19 @@ from itertools import count
 
 from redis.asyncio import Redis
 
-from bridge.domain.budget import Grant, Heard, Limit, Purpose
-from bridge.domain.lifetimes import NO_LIVES, LifeTable, Lifetimes, note_life
-from bridge.domain.pages import PAGE, ListSeen, note_page
-from bridge.domain.plan import Plan, Request, Scene, Watch, defer_ms, longest_wait_ms, plan_requests
-from bridge.store.budgets import Budgets
+from bridge.domain.polling.durations import NO_LIVES, LifeTable, Lifetimes, note_life
+from bridge.domain.polling.list_pages import PAGE, ListSeen, note_page
+from bridge.domain.polling.planner import (
+    Plan,
+    Request,
+    Scene,
+    Watch,
+    defer_ms,
+    longest_wait_ms,
+    plan_requests,
+)
+from bridge.domain.polling.rate_limit import Grant, Heard, Limit, Purpose
+from bridge.store.tables.rate_budgets import Budgets
 from tests.bench.race import (
     FULL_MS,
     IMAGE,

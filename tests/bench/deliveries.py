@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from bridge.services.context import Services
-from bridge.services.envelopes import Envelopes
-from bridge.store.lanes import Settled
+from bridge.services.deliveries.request import Envelopes
+from bridge.store.queue.lanes import Settled
 from bridge.store.records import Wanted
 from tests.bench.ground import Bridge, Ground, Job, name_job, running_bridge
 from tests.bench.meter import Meter, Speed
 from tests.bench.polls import CountedPolling, polling_pump, pump_until_done
-from workers.delivering import Delivering, SendTask
+from workers.handlers.deliver import Delivering, SendTask
 from workers.pump import Pump
 
 SUSPECTS = 0.75  # of the slots, as in the worker

@@ -18,7 +18,7 @@ from typing import cast, get_args
 
 from redis.asyncio import Redis
 
-from bridge.store.engines import find_engine
+from bridge.store.server.engines import find_engine
 from tests.bench.bridge import run_bridge
 from tests.bench.race import Result, Set, Style, make_jobs
 from tests.bench.rivals import backoff, fixed_interval, run_loops, run_oracle

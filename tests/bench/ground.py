@@ -14,15 +14,15 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from bridge.compose import bootstrap, open_services
+from bridge.config.settings import Settings
+from bridge.container import bootstrap, open_services
 from bridge.domain.ids import job_key
-from bridge.domain.url_policy import check_url
+from bridge.domain.urls.policy import check_url
 from bridge.services.context import Services
-from bridge.services.registration import Order, answered, register
-from bridge.settings import Settings
-from bridge.store.clock import StoreClock
-from bridge.store.embedded import EmbeddedStore
+from bridge.services.jobs.registration import Order, answered, register
+from bridge.store.queue.clock import StoreClock
 from bridge.store.records import Wanted
+from bridge.store.server.embedded import EmbeddedStore
 
 API_KEY = "brk_bench_0123456789abcdef0123456789abcdef"
 URL_BYTES = 60

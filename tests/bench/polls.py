@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bridge.services.context import Services
-from bridge.store.lanes import Settled
+from bridge.store.queue.lanes import Settled
 from tests.bench.ground import Bridge, Ground, Job, name_job, running_bridge
 from tests.bench.meter import Meter, Speed
-from workers.polling import Polling, Task
+from workers.handlers.poll import Polling, Task
 from workers.pump import Pump
 
 ALWAYS_DUE = 0.00001  # of the documented intervals

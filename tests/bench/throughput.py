@@ -16,9 +16,9 @@ from pathlib import Path
 
 import uvloop
 
-from bridge.log import configure_logging
-from bridge.settings import Settings
-from bridge.store.connect import check_store, connect
+from bridge.config.log import configure_logging
+from bridge.config.settings import Settings
+from bridge.store.server.connect import check_store, connect
 from tests.bench.bare import post_bare, read_bare
 from tests.bench.deliveries import Deliveries, ready_to_deliver
 from tests.bench.ground import (
@@ -37,7 +37,7 @@ from tests.bench.polls import Polls, ready_to_poll
 from tests.bench.registrations import Registrations, ready_to_register
 from tests.bench.report import Row, percentile, write_table
 from tests.bench.watching import Watching, measure_watching
-from workers.collector import calm_collector
+from workers.gc_tuning import calm_collector
 
 POLL_RATIO = 0.6
 DELIVERY_RATIO = 0.7

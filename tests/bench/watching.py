@@ -4,22 +4,22 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bridge.domain.news import Moment
-from bridge.domain.progress import advance
+from bridge.domain.jobs.outcome import Moment
+from bridge.domain.jobs.transition import advance
 from bridge.providers.read import read_answer
 from bridge.providers.registry import KINDS
 from bridge.services.context import Services, traits_of
-from bridge.services.drafts import Draft
-from bridge.services.progress import write_advance
-from bridge.services.reads import NO_LOG
+from bridge.services.jobs.observe import write_advance
+from bridge.services.polling.single_poll import ReadTask
+from bridge.services.queries import NO_LOG
 from bridge.store import keys
-from bridge.store.lanes import Claim, Settled
+from bridge.store.queue.lanes import Claim, Settled
 from bridge.store.records import Wanted
+from bridge.store.unit_of_work import Draft
 from tests.bench.ground import QUIET_S, Bridge, Ground, Job, name_job, running_bridge
 from tests.bench.polls import STOP_GRACE_S, polling_pump
 from tests.bench.stub import write_job
-from workers.polling import Polling, Task
-from workers.reading import ReadTask
+from workers.handlers.poll import Polling, Task
 
 KIND = KINDS["sync_job"]
 STEP = 200

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.domain.reading import Broken, Forbidden, Limited, Missing, Odd, Reading, Refused, Unavailable
+from bridge.domain.observation import Broken, Forbidden, Limited, Missing, Odd, Reading, Refused, Unavailable
 from bridge.providers import KINDS, Lens
 from bridge.providers.lists import Rows, RowSeen, read_list, read_row
 

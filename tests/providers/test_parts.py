@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from bridge.domain.reading import Observation, Part, Seen
+from bridge.domain.observation import Observation, Part, Seen
 from bridge.providers import KINDS, ExtraWords, Lens
 from bridge.providers.read import part_observation, read_answer
 

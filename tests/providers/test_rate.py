@@ -6,7 +6,7 @@ from email.utils import formatdate
 import pytest
 from multidict import CIMultiDict
 
-from bridge.domain.reading import Limited, RateSeen, Unavailable
+from bridge.domain.observation import Limited, RateSeen, Unavailable
 from bridge.providers import KINDS
 from bridge.providers.read import read_answer, read_rate
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.domain.reading import Broken, Limited, Observation, Reading, Seen, Unavailable
+from bridge.domain.observation import Broken, Limited, Observation, Reading, Seen, Unavailable
 from bridge.providers import KINDS, KindSpec, Lens
 from bridge.providers.read import part_observation, read_answer, read_rate
-from bridge.providers.words import fold
+from bridge.providers.status_words import fold
 
 NOW_MS = 1_767_609_000_000
 BODIES = [

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bridge.domain.reading import Broken, Odd, Seen
+from bridge.domain.observation import Broken, Odd, Seen
 from bridge.providers import KINDS
 from bridge.providers.read import read_answer, read_network_failure
 from bridge.providers.text import show

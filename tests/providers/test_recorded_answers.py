@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from bridge.domain.reading import Limited, Observation, Outcome, Reading, Seen, Unavailable
+from bridge.domain.observation import Limited, Observation, Outcome, Reading, Seen, Unavailable
 from bridge.providers import KINDS, PROVIDERS, ExtraWords, KindSpec
 from bridge.providers.read import read_answer
 from bridge.providers.spec import BRIDGE_ENDINGS

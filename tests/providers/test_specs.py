@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from bridge.domain.reading import Outcome
+from bridge.domain.observation import Outcome
 from bridge.providers import KINDS, PROVIDERS, Clock, KindSpec, ProviderSpec, Standing
 from bridge.providers.read import ending_event_type, read_credential
 

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import ConnectionError as NotReadyError
 
-from bridge.store.engines import find_engine
+from bridge.store.server.engines import find_engine
 from bridge.store.store import Store
 
 

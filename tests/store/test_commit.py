@@ -16,7 +16,7 @@ from bridge.store.commit import (
     Rank,
     Unrank,
 )
-from bridge.store.lanes import Lanes
+from bridge.store.queue.lanes import Lanes
 
 J, E, D = "{a}:j:1", "{a}:e:1", "{a}:d:1"
 

@@ -7,14 +7,14 @@ import pytest
 from redis.asyncio import Redis
 
 from bridge.store.commit import Change, Committer, Due, Guard, Put, Rank, StoreFull, StoreNotDurable
-from bridge.store.destinations import Destinations
-from bridge.store.feed import Feed
-from bridge.store.health import Health
-from bridge.store.heartbeats import Heartbeats
-from bridge.store.idempotency import Idempotency
-from bridge.store.inbox import Inbox
-from bridge.store.lanes import Lanes, Settled
+from bridge.store.queue.heartbeats import Heartbeats
+from bridge.store.queue.lanes import Lanes, Settled
 from bridge.store.scripts import SCRIPTS, Call, run_many
+from bridge.store.tables.account_health import Health
+from bridge.store.tables.destinations import Destinations
+from bridge.store.tables.feed import Feed
+from bridge.store.tables.idempotency import Idempotency
+from bridge.store.tables.inbox import Inbox
 
 J = "{a}:j:1"
 

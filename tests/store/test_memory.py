@@ -4,13 +4,13 @@ import pytest
 from redis.asyncio import Redis
 
 from bridge.domain.ids import callback_id, job_key
-from bridge.domain.job import Callback, CallbackState, Job, JobState
+from bridge.domain.jobs.records import Callback, CallbackState, Job, JobState
 from bridge.store import keys
 from bridge.store.commit import Change, Due, Guard, Put
-from bridge.store.indexes import rank_callback
-from bridge.store.lanes import Settled
+from bridge.store.queue.lanes import Settled
 from bridge.store.records import pack
 from bridge.store.store import Store
+from bridge.store.tables.indexes import rank_callback
 
 JOBS = 5000
 NOW_MS = 1_795_000_000_000

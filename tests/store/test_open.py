@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bridge.domain.ids import job_key
-from bridge.domain.job import Job, JobState
+from bridge.domain.jobs.records import Job, JobState
 from bridge.store import keys
 from bridge.store.records import pack, pack_object
 from bridge.store.store import Store

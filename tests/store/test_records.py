@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from bridge.domain.job import (
+from bridge.domain.jobs.records import (
     Callback,
     CallbackState,
     Delivery,

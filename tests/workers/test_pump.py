@@ -10,9 +10,9 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as LostError
 
-from bridge.store.clock import StoreClock
 from bridge.store.commit import Change, Committer, Due
-from bridge.store.lanes import Claim, Lanes, Settled
+from bridge.store.queue.clock import StoreClock
+from bridge.store.queue.lanes import Claim, Lanes, Settled
 from workers.pump import PAGE, Pump
 
 LEASE_MS = 60_000

@@ -12,8 +12,8 @@ from typing import Literal
 
 import aiohttp
 
-from bridge.compose import open_services
-from bridge.settings import load_settings
+from bridge.config.settings import load_settings
+from bridge.container import open_services
 from tests.e2e.processes import (
     READY_S,
     Bridge,

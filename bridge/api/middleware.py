@@ -1,0 +1,139 @@
+"""What stands around every handler: the key, the error's shape, the headers, the counters."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from redis.exceptions import OutOfMemoryError, RedisError
+
+from bridge.api.auth import check_scope, read_key
+from bridge.api.responses.json_response import reply, reply_error
+from bridge.api.routing import ANY_SCOPE, API, Api, Call, Route
+from bridge.config.log import get_logger
+from bridge.errors import (
+    BridgeError,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    Unauthorized,
+    Unavailable,
+    ValidationFailed,
+)
+from bridge.store.scripts import StoreFull
+
+BODY_LIMIT = 256 * 1024
+BODY_TIMEOUT_S = 30.0
+log = get_logger("bridge.api")
+
+Inner = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def bind(route: Route, api: Api) -> Inner:
+    """Make aiohttp's handler of a route: authenticate, read the body, call."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        presented = read_key(request)
+        key = await api.gate.enter(presented, api.forwarding.client(request))
+        if presented is None or route.scope is None:
+            raise Unauthorized("no API key")
+        scope = None if route.scope == ANY_SCOPE else route.scope
+        check_scope(key, scope, presented, by_query=route.by_query)
+        await _receive(request)
+        answer: web.StreamResponse = await route.handler(
+            Call(request=request, api=api, key=key, presented=presented)
+        )
+        return answer
+
+    return handle
+
+
+async def _receive(request: web.Request) -> None:
+    """Read the body before anything is done, so that a slow or broken one costs nothing else."""
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            await request.read()
+    except TimeoutError:
+        raise ValidationFailed(
+            "body", f"not complete after {BODY_TIMEOUT_S:.0f} seconds: send it again"
+        ) from None
+
+
+@web.middleware
+async def shape_errors(request: web.Request, handler: Inner) -> web.StreamResponse:
+    """Answer every failure in one shape, and count."""
+    begun_s = time.perf_counter()
+    try:
+        answer = await handler(request)
+    except Exception as error:
+        if isinstance(error, ConnectionError) and _is_gone(request):
+            raise
+        answer = _answer_error(request, error)
+    request.app[API].metrics.count(
+        _template(request), request.method, answer.status, time.perf_counter() - begun_s
+    )
+    return answer
+
+
+def _is_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
+
+
+def _answer_error(request: web.Request, error: Exception) -> web.Response:
+    shaped = _shape(request, error)
+    if shaped is not None:
+        return reply_error(shaped)
+    request_id = f"req_{secrets.token_hex(8)}"
+    log.error(
+        "api.failed", request_id=request_id, method=request.method, path=_template(request), exc_info=error
+    )
+    message = f"something went wrong on our side; the log knows it as {request_id}"
+    details = {"request_id": request_id}
+    return reply({"error": {"code": "INTERNAL_ERROR", "message": message, "details": details}}, status=500)
+
+
+def _shape(request: web.Request, error: Exception) -> BridgeError | None:
+    match error:
+        case BridgeError():
+            return error
+        case web.HTTPRequestEntityTooLarge():
+            return PayloadTooLarge(
+                f"body: larger than {BODY_LIMIT // 1024} KB, the most that is read: send less"
+            )
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(error.allowed_methods))
+            return MethodNotAllowed(
+                f"{request.method} is not for this path: use {allowed}", headers={"Allow": allowed}
+            )
+        case web.HTTPNotFound():
+            return NotFound("there is nothing at this path: see /docs")
+        case web.HTTPException() if 400 <= error.status < 500:
+            return ValidationFailed("", error.reason)
+        case web.RequestPayloadError():
+            return ValidationFailed("body", "not readable (its length or encoding is wrong): send it again")
+        case _ if isinstance(error, StoreFull | OutOfMemoryError):
+            return Unavailable("the store is full: nothing was changed, try again later", retry_after_s=30)
+        case RedisError() | OSError() | TimeoutError():
+            log.warning(
+                "api.store_unreachable",
+                method=request.method,
+                path=_template(request),
+                error=type(error).__name__,
+            )
+            return Unavailable("the store does not answer: try again in a moment")
+    return None
+
+
+def _template(request: web.Request) -> str:
+    """The path as the route spells it: ids and queries belong into no log and no metric."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "(none)"
+
+
+async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    """Keep answers out of caches and sniffers; say nothing about the server."""
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Server"] = "reelbridge"

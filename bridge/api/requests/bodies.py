@@ -1,0 +1,165 @@
+"""Read a request's fields, whatever dialect they come in: JSON under any label, form, multipart, or the query.
+
+No-code tools mislabel bodies (Node-RED sends JSON text without a Content-Type, curl labels it a form), so the content
+decides and the label only breaks ties.
+"""
+
+import codecs
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any
+from urllib.parse import parse_qsl
+
+from bridge.api.requests.multipart import read_multipart
+from bridge.errors import ValidationFailed
+
+DEEPEST = 64
+MOST_FIELDS = 1000
+# Text is only ever decoded with what HTTP clients really declare; anything else is read as UTF-8.
+_CHARSETS = frozenset({"utf-8", "iso8859-1", "cp1252", "ascii", "utf-16", "utf-16-le", "utf-16-be"})
+_PLAIN_NAME = re.compile(r"[\w.-]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fields:
+    """What a request says; `textual` values came from a form or query, where objects can only be JSON text."""
+
+    values: dict[str, Any]
+    textual: frozenset[str] = frozenset()
+
+
+def read_fields(body: bytes, content_type: str, query: Sequence[tuple[str, str]]) -> Fields:
+    """Give the fields of a body, completed from the query; raises ValidationFailed for what is no object."""
+    beside = _gather(query)
+    if not body.strip():
+        return Fields(values=beside, textual=frozenset(beside))
+    found = _read_body(body, content_type)
+    # The body was written for this request; the query may be a leftover of a copied URL.
+    extra = {name: value for name, value in beside.items() if name not in found.values}
+    return Fields(values={**extra, **found.values}, textual=found.textual | extra.keys())
+
+
+def parse_json(text: str, *, field: str) -> Any:
+    """Parse JSON text of sane depth and finite numbers; raises ValidationFailed that names `field`."""
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_read_float)
+    except json.JSONDecodeError as error:
+        raise ValidationFailed(
+            field,
+            f"not readable as JSON ({error.msg}, line {error.lineno}, column {error.colno}): send one JSON object",
+        ) from None
+    except RecursionError:
+        raise ValidationFailed(field, "nested too deep: send a flat JSON object") from None
+    except ValueError as error:
+        raise ValidationFailed(field, f"not readable as JSON ({_tell(error)})") from None
+    if _is_deep(value):
+        raise ValidationFailed(field, f"nested deeper than {DEEPEST} levels: send a flat JSON object")
+    return value
+
+
+def _read_body(body: bytes, content_type: str) -> Fields:
+    label = Message()
+    label["content-type"] = content_type if content_type.isascii() and content_type.isprintable() else ""
+    kind = label.get_content_type()
+    if kind == "multipart/form-data":
+        boundary = label.get_param("boundary")
+        values = _gather(read_multipart(body, boundary if isinstance(boundary, str) else ""))
+        return Fields(values=values, textual=frozenset(values))
+    text = _decode(body, str(label.get_content_charset() or "utf-8")).strip()
+    if _is_form(text, kind):
+        values = _gather(_split_form(text))
+        return Fields(values=values, textual=frozenset(values))
+    return Fields(values=_read_object(text))
+
+
+def _is_form(text: str, kind: str) -> bool:
+    if text[:1] in ("{", "[", '"'):
+        return False
+    if kind == "application/x-www-form-urlencoded":
+        return True
+    labelled_json = kind.endswith("json")
+    name, equals, _ = text.partition("=")
+    return not labelled_json and bool(equals) and _PLAIN_NAME.fullmatch(name) is not None
+
+
+def _read_object(text: str) -> dict[str, Any]:
+    value = parse_json(text, field="body")
+    if isinstance(value, str):  # a tool that encodes JSON twice
+        value = parse_json(value, field="body")
+    if isinstance(value, list):
+        if len(value) != 1:
+            raise ValidationFailed(
+                "body", "an array: send one object; for several sync jobs at once use its field job_ids"
+            )
+        value = value[0]
+    if not isinstance(value, dict):
+        raise ValidationFailed("body", 'not an object: send one JSON object such as {"job_id": "…"}')
+    return value
+
+
+def _decode(body: bytes, charset: str) -> str:
+    try:
+        name = codecs.lookup(charset).name
+    except (LookupError, ValueError):
+        name = "utf-8"
+    name = name if name in _CHARSETS else "utf-8"
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        name = "utf-16"
+    try:
+        return body.decode("utf-8-sig" if name == "utf-8" else name)
+    except UnicodeDecodeError:
+        raise ValidationFailed("body", "not readable as text: send it as UTF-8") from None
+
+
+def _split_form(text: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
+    except UnicodeDecodeError:
+        raise ValidationFailed("body", "a form with bytes that are no UTF-8: send it as UTF-8") from None
+    except ValueError:
+        raise ValidationFailed("body", f"a form with more than {MOST_FIELDS} fields") from None
+
+
+def _gather(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """One value a name; a repeated name, and one written with [], becomes a list."""
+    values: dict[str, Any] = {}
+    for written, value in pairs:
+        name = written.removesuffix("[]")
+        if name in values:
+            known = values[name]
+            values[name] = [*known, value] if isinstance(known, list) else [known, value]
+        else:
+            values[name] = [value] if name != written else value
+    return values
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _read_float(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _tell(error: ValueError) -> str:
+    """Python's own sentence about huge integers speaks of Python."""
+    return "a number is too long" if "integer string conversion" in str(error) else str(error)
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(DEEPEST):
+        level = [child for node in level for child in _children(node) if isinstance(child, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _children(node: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return node.values() if isinstance(node, dict) else node

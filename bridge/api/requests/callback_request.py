@@ -1,0 +1,215 @@
+"""From a request's bytes to a checked `CallbackRequest`: what no-code tools really send is understood here. Pure."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from bridge.api.requests.bodies import Fields, parse_json, read_fields
+from bridge.api.requests.coercion import Flag, Headers, Metadata, Seconds, WordList
+from bridge.api.requests.job_identity import JOB_WORDS, NamedJobs, name_jobs, read_id
+from bridge.domain.deliveries.headers import check_headers
+from bridge.domain.deliveries.signing import check_secret
+from bridge.errors import ValidationFailed
+from bridge.providers.registry import KINDS
+
+ENVELOPES = ("data", "post")
+DEEPEST_ENVELOPE = 3
+URL_FIELDS = ("callback_url", "webhook_url", "url")
+EVENT_FIELDS = ("events", "event_types", "webhook_events_filter")
+RERUNNABLE = frozenset({"generated_post", "generated_media_item"})
+MONTH_S = 30 * 86400
+ITEM_LISTS = ("media_items", "retried_items")
+OBJECT_FIELDS = frozenset(
+    {*ENVELOPES, "metadata", "headers", "retried_items", "media_items", "deliveries", "job_ids"}
+)
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Options(BaseModel):
+    """The fields of a registration that do not name its job."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    callback_url: str
+    events: WordList = ()
+    once: Flag = True
+    metadata: Metadata | None = None
+    headers: Headers | None = None
+    secret: str | None = None
+    persona_id: str = ""
+    media_type: str = ""
+    timeout_seconds: Seconds | None = Field(default=None, ge=1, le=MONTH_S, allow_inf_nan=False)
+    expect: Literal["any", "new_run"] = "any"
+    payload: Literal["full", "thin", "flat", "cloudevents"] = "full"
+    verify: Flag = False
+    account_id: str | None = None
+
+    @field_validator("headers")
+    @classmethod
+    def _check_headers(cls, headers: dict[str, str] | None) -> dict[str, str] | None:
+        return None if headers is None else check_headers(headers)
+
+    @field_validator("secret")
+    @classmethod
+    def _check_secret(cls, secret: str | None) -> str | None:
+        if secret is not None:
+            check_secret(secret)
+        return secret
+
+
+class CallbackRequest(Options):
+    """A registration, understood: its jobs and its options; the URL and the events' words are still to be judged."""
+
+    jobs: NamedJobs
+
+
+def read_callback_request(
+    body: bytes, content_type: str, query: Sequence[tuple[str, str]] = ()
+) -> CallbackRequest:
+    """Understand `POST /v1/callbacks`; raises ValidationFailed that names the field and the fix."""
+    values = present(unwrap(read_fields(body, content_type, query)))
+    _refuse_later_fields(values)
+    jobs = name_jobs({name: value for name, value in values.items() if name in JOB_WORDS})
+    options = read_model(Options, _pick_options(values))
+    if options.expect == "new_run" and jobs.kind not in RERUNNABLE:
+        raise ValidationFailed(
+            "expect", f"new_run is for generated posts and items; a {jobs.kind} has only one run"
+        )
+    return CallbackRequest.model_construct(**dict(options), jobs=jobs)
+
+
+def unwrap(fields: Fields) -> dict[str, Any]:
+    """Open the upstream's envelopes (`data`, `post`); fields beside an envelope are kept and win."""
+    values = _open_objects(fields)
+    for _ in range(DEEPEST_ENVELOPE):
+        name = next((each for each in ENVELOPES if _is_envelope(values.get(each))), None)
+        if name is None:
+            break
+        inner = values.pop(name)
+        values = {**(inner[0] if isinstance(inner, list) else inner), **values}
+    for name in ENVELOPES:
+        if isinstance(values.get(name), list) and len(values[name]) > 1:
+            raise ValidationFailed(name, "a list: send one object; for several sync jobs at once use job_ids")
+    return values
+
+
+def present(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what tools send for fields that nobody filled: null and empty text."""
+    return {name: value for name, value in values.items() if value is not None and value != ""}
+
+
+def first_of(values: Mapping[str, Any], names: Iterable[str]) -> Any:
+    """The value of the first of some names that is there."""
+    return next((values[name] for name in names if name in values), None)
+
+
+def read_model(model: type[Model], values: Mapping[str, Any]) -> Model:
+    """Check fields against a model; raises ValidationFailed for the first bad one, without its value."""
+    _check_characters(model, values)
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    field = str(problem["loc"][0]) if problem["loc"] else ""
+    raise ValidationFailed(field, _explain(field, problem["type"], problem["msg"]))
+
+
+def _check_characters(model: type[BaseModel], values: Mapping[str, Any]) -> None:
+    """Refuse what UTF-8 cannot write: it could neither be stored nor sent."""
+    for name in values.keys() & model.model_fields.keys():
+        try:
+            json.dumps(values[name], ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValidationFailed(name, "holds half of a character (a lone surrogate): remove it") from None
+
+
+def _explain(field: str, kind: str, message: str) -> str:
+    if kind == "missing":
+        return "missing: add it"
+    return message.removeprefix("Value error, ").removeprefix(f"{field}: ")
+
+
+def _pick_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    picked = {name: _unlist(name, values[name]) for name in Options.model_fields if name in values}
+    url = first_of(values, URL_FIELDS)
+    if url is None:
+        raise ValidationFailed(
+            "callback_url", "missing: add the URL that gets the callback (`inbox:` for trying out)"
+        )
+    picked["callback_url"] = _unlist("callback_url", url)
+    if (events := first_of(values, EVENT_FIELDS)) is not None:
+        picked["events"] = events
+    if "persona_id" in picked:
+        picked["persona_id"] = _read_persona(picked["persona_id"])
+    picked["media_type"] = _find_media(values)
+    return picked
+
+
+def _find_media(values: Mapping[str, Any]) -> str:
+    """Name the media type that an answer passed on to us shows of all its items, empty where it shows none or several."""
+    shown = [values, *(each for name in ITEM_LISTS for each in _as_list(values.get(name)))]
+    types = {
+        str(each["media_type"]).strip().casefold()
+        for each in shown
+        if isinstance(each, dict) and "media_type" in each
+    }
+    media = types.pop() if len(types) == 1 else ""
+    return media if media in KINDS["generated_post"].timing_by_media else ""
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _read_persona(value: Any) -> str:
+    persona = read_id(value, "persona_id")
+    if not KINDS["generated_post"].id_pattern.fullmatch(persona):
+        raise ValidationFailed("persona_id", "not an id: use it exactly as the provider's answer gave it")
+    return persona
+
+
+def _unlist(name: str, value: Any) -> Any:
+    """A scalar field that a tool wrapped in a list of one."""
+    return value[0] if isinstance(value, list) and len(value) == 1 and name != "events" else value
+
+
+def _open_objects(fields: Fields) -> dict[str, Any]:
+    """Forms and queries can only carry objects as JSON text."""
+    values = dict(fields.values)
+    for name in fields.textual & OBJECT_FIELDS & values.keys():
+        text = values[name]
+        if isinstance(text, str) and text.lstrip().startswith(("{", "[")):
+            values[name] = _open_text(name, text)
+    return values
+
+
+def _open_text(name: str, text: str) -> Any:
+    try:
+        return parse_json(text, field=name)
+    except ValidationFailed:
+        if name == "metadata":  # plain text that happens to begin like an object
+            return text
+        raise
+
+
+def _is_envelope(value: Any) -> bool:
+    return isinstance(value, dict) or (
+        isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict)
+    )
+
+
+def _refuse_later_fields(values: Mapping[str, Any]) -> None:
+    if str(_unlist("follow", values.get("follow", False))).strip().casefold() not in (
+        "false",
+        "0",
+        "no",
+        "off",
+    ):
+        raise ValidationFailed("follow", "not available yet: leave it out and register the job itself")
+    if "wait_for" in values:
+        raise ValidationFailed(
+            "wait_for", "not available yet: leave it out, each job then gets its own callback"
+        )

@@ -1,0 +1,98 @@
+"""Budgets as metrics: read from the store when asked, so that one scrape of one process tells of all workers."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from bridge.domain.polling.rate_limit import BudgetView, Purpose
+from bridge.providers.registry import PROVIDERS
+from bridge.services.accounts.budget_view import documented_limit
+from bridge.services.context import Services
+from bridge.store.tables.accounts import Account
+
+MOST_ACCOUNTS = 500  # each is a label's value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """One account's budget; the account's id is no secret, its name might be."""
+
+    account: Account
+    budget: BudgetView
+    watched: int
+
+    @property
+    def labels(self) -> list[str]:
+        """What tells it from the others."""
+        return [self.account.provider, self.account.id]
+
+
+class _Budgets(Collector):
+    def __init__(self, shown: Sequence[Shown]) -> None:
+        self._shown = shown
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the families."""
+        yield self._gauge("limit", "Requests that fit into a window.", [s.budget.limit for s in self._shown])
+        left = [(s, s.budget.remaining) for s in self._shown if s.budget.remaining is not None]
+        yield _fill(
+            GaugeMetricFamily("reelbridge_budget_remaining", "Requests left in this window.", labels=LABELS),
+            [(s.labels, remaining) for s, remaining in left],
+        )
+        yield self._gauge(
+            "share", "Part of the limit that is always ours.", [s.budget.share for s in self._shown]
+        )
+        yield self._gauge("watched_jobs", "Jobs that share it.", [s.watched for s in self._shown])
+        yield self._gauge(
+            "pace_seconds", "Time a request takes now.", [s.budget.pace_ms / 1000 for s in self._shown]
+        )
+        yield self._gauge(
+            "expected_delay_seconds",
+            "How long a job waits for its turn on average.",
+            [s.budget.expected_delay_s(s.watched) for s in self._shown],
+        )
+        spent = CounterMetricFamily("reelbridge_budget_spent", "Requests spent.", labels=[*LABELS, "purpose"])
+        saved = CounterMetricFamily("reelbridge_budget_saved", "Requests saved.", labels=[*LABELS, "by"])
+        refused = CounterMetricFamily("reelbridge_budget_refused", "Answers with 429.", labels=LABELS)
+        for each in self._shown:
+            for purpose in Purpose:
+                spent.add_metric([*each.labels, purpose.value], each.budget.spent[purpose])
+            saved.add_metric([*each.labels, "coalescing"], each.budget.shared)
+            saved.add_metric([*each.labels, "batching"], each.budget.batched)
+            refused.add_metric(each.labels, each.budget.limited)
+        yield from (spent, saved, refused)
+
+    def _gauge(self, name: str, what: str, values: Sequence[float]) -> Metric:
+        family = GaugeMetricFamily(f"reelbridge_budget_{name}", what, labels=LABELS)
+        return _fill(family, [(s.labels, value) for s, value in zip(self._shown, values, strict=True)])
+
+
+LABELS = ["provider", "account"]
+
+
+def _fill(family: GaugeMetricFamily, values: Sequence[tuple[list[str], float]]) -> GaugeMetricFamily:
+    for labels, value in values:
+        family.add_metric(labels, value)
+    return family
+
+
+async def _show(services: Services, account: Account) -> Shown:
+    store, limit = services.store, documented_limit(services, account.provider)
+    return Shown(
+        account=account,
+        budget=await store.budgets.view(account.id, limit, now_ms=services.clock_ms()),
+        watched=await store.poll.size(store.shard_of(account.id), account.id),
+    )
+
+
+async def render_budgets(services: Services) -> bytes:
+    """Give the budgets of the installation's accounts in Prometheus' text format, of 500 at most."""
+    known = [each for each in await services.store.accounts.all() if each.provider in PROVIDERS]
+    shown = await asyncio.gather(*(_show(services, account) for account in known[:MOST_ACCOUNTS]))
+    registry = CollectorRegistry()
+    registry.register(_Budgets(shown))
+    return generate_latest(registry)

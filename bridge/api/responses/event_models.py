@@ -1,0 +1,122 @@
+"""The shapes of answers about events and deliveries."""
+
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict  # as in shapes.py
+
+from bridge.api.responses.models import DeliveryWord
+
+
+class EventShape(TypedDict, total=False):
+    """An immutable fact about a job, as its receivers get it; GET /v1/event-types gives each type's schema."""
+
+    id: str
+    type: str
+    timestamp: str
+    object: str
+    job_id: str | None
+    status: str | None
+    outcome: str | None
+    error: dict[str, Any] | None
+    summary: dict[str, Any] | None
+    related: dict[str, Any]
+    run: int
+    sequence: int
+    data: Any
+    bridge: dict[str, Any]
+
+
+class EventPage(TypedDict):
+    """Events, newest first; with `after` oldest first, and `next_cursor` is then always there to go on with."""
+
+    data: list[EventShape]
+    next_cursor: str | None
+
+
+class AttemptShape(TypedDict):
+    """One HTTP try."""
+
+    at: str
+    status: int | None
+    failure: str | None
+    reason: str
+    duration_ms: int
+    response_excerpt: str
+
+
+class DeliveryShape(TypedDict):
+    """One event to one subscription."""
+
+    id: str
+    object: Literal["delivery"]
+    event_id: str
+    event_type: NotRequired[str]
+    callback_id: str
+    state: DeliveryWord
+    destination: str
+    created_at: str
+    finished_at: str | None
+    next_attempt_at: str | None
+    attempt_count: int
+    attempts: list[AttemptShape]
+    reason: str | None
+
+
+class DeliveryPage(TypedDict):
+    """Deliveries, newest first."""
+
+    data: list[DeliveryShape]
+    next_cursor: str | None
+
+
+class ResentShape(TypedDict):
+    """An event that goes out again."""
+
+    id: str
+    object: Literal["event"]
+    data: list[DeliveryShape]
+
+
+class RecoveredShape(TypedDict):
+    """How many deliveries go again."""
+
+    id: str
+    object: Literal["recovery"]
+    count: int
+
+
+class InboxEntry(TypedDict):
+    """A callback as the built-in inbox got it."""
+
+    id: str
+    received_at: str
+    headers: dict[str, str]
+    body: Any
+
+
+class InboxPage(TypedDict):
+    """The newest hundred deliveries to `inbox:`."""
+
+    data: list[InboxEntry]
+    next_cursor: None
+
+
+class EventTypeShape(TypedDict):
+    """A type of event, with its JSON Schema and a sample."""
+
+    id: str
+    object: Literal["event_type"]
+    type: str
+    kind: str
+    ending: bool
+    outcome: str | None
+    description: str
+    schema: dict[str, Any]
+    sample: dict[str, Any]
+
+
+class EventTypePage(TypedDict):
+    """The catalogue."""
+
+    data: list[EventTypeShape]
+    next_cursor: None

@@ -1,0 +1,137 @@
+"""A callback's history in words: polls, events, attempts, and what comes next. Pure."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from bridge.api.responses.models import TimelineEntry, TimelineShape
+from bridge.api.responses.views import view_url
+from bridge.domain.jobs.poll_history import KEPT, Mark, read_marks
+from bridge.domain.jobs.records import (
+    Callback,
+    CallbackState,
+    Delivery,
+    DeliveryState,
+    EventRecord,
+    Job,
+)
+from bridge.domain.times import iso_ms
+from bridge.services.subscriptions.callbacks import History
+
+WAITS_MS = 1_000  # later than this is worth a reason
+
+CLOSED = {
+    CallbackState.ENDED: "The callback closed: its ending event is out, nothing follows.",
+    CallbackState.TIMED_OUT: "The callback closed: no ending was seen in time, and it was told so.",
+    CallbackState.CANCELLED: "The callback was cancelled; nothing more is sent.",
+}
+
+
+def view_timeline(history: History, *, state: CallbackState, dues: Mapping[str, int | None]) -> TimelineShape:
+    """Tell everything in order; `dues` says when each delivery's next attempt is due, negative: in flight."""
+    found = history.found
+    log = found.log
+    entries = [
+        _registered(found.job, found.callback),
+        *(_poll(mark) for mark in read_marks(log)),
+        *(_event(event) for event in history.events),
+        *_attempts(history.deliveries),
+        *_closed(found.callback),
+    ]
+    entries.sort(key=lambda entry: entry["at"])
+    return {
+        "id": found.callback.id,
+        "object": "timeline",
+        "state": cast("Any", str(state)),
+        "polls": log.polls,
+        "earlier_polls": max(0, log.polls - KEPT),
+        "entries": entries,
+        "next": _next(history, state, dues),
+    }
+
+
+def _entry(at_ms: int, what: str, text: str, identifier: str | None = None) -> TimelineEntry:
+    entry: TimelineEntry = {"at": iso_ms(at_ms), "what": cast("Any", what), "text": text}
+    return {**entry, "id": identifier} if identifier else entry
+
+
+def _registered(job: Job, callback: Callback) -> TimelineEntry:
+    text = f"Registered for {job.kind} {job.id}; the callback goes to {view_url(callback)}."
+    return _entry(callback.created_ms, "registered", text, callback.id)
+
+
+def _poll(mark: Mark) -> TimelineEntry:
+    note = f" ({mark.note})" if mark.note else ""
+    return _entry(
+        mark.at_ms, "poll", f"Read the job: {mark.word or 'no status'}{note}, in {mark.took_ms} ms."
+    )
+
+
+def _event(event: EventRecord) -> TimelineEntry:
+    return _entry(event.at_ms, "event", f"Event {event.type}.", event.id)
+
+
+def _attempts(deliveries: Iterable[Delivery]) -> Iterable[TimelineEntry]:
+    for delivery in deliveries:
+        first = delivery.tries - len(delivery.attempts) + 1
+        for number, attempt in enumerate(delivery.attempts, first):
+            outcome = (
+                f"status {attempt.status}" if attempt.status is not None else f"no answer ({attempt.failure})"
+            )
+            text = f"Attempt {number} to {_place(delivery)}: {outcome} after {attempt.duration_ms} ms. {attempt.reason}"
+            yield _entry(attempt.at_ms, "attempt", text, delivery.id)
+
+
+def _place(delivery: Delivery) -> str:
+    return delivery.lane.partition(" ")[2]
+
+
+def _closed(callback: Callback) -> Iterable[TimelineEntry]:
+    if callback.closed_ms and callback.state in CLOSED:
+        yield _entry(callback.closed_ms, "closed", CLOSED[callback.state], callback.id)
+
+
+def _next(history: History, state: CallbackState, dues: Mapping[str, int | None]) -> list[TimelineEntry]:
+    found = history.found
+    due_ms = found.due_ms
+    coming: list[TimelineEntry] = []
+    if state is CallbackState.PAUSED:
+        since = found.health.outage_ms or found.health.forbidden.get(found.job.kind, 0)
+        text = (
+            "Paused: the provider refuses the account's key; watching goes on by itself once it is accepted."
+        )
+        coming.append(_entry(since, "next", text))
+    if due_ms is not None and state in (CallbackState.WATCHING, CallbackState.PAUSED):
+        coming.append(_entry(abs(due_ms), "next", _say_next_read(history, due_ms)))
+    if state is CallbackState.WATCHING and found.callback.expires_ms:
+        coming.append(_entry(found.callback.expires_ms, "next", "The callback expires."))
+    for delivery in history.deliveries:
+        coming += _coming_attempt(delivery, dues.get(delivery.id))
+    return sorted(coming, key=lambda entry: entry["at"])
+
+
+def _say_next_read(history: History, due_ms: int) -> str:
+    """Say when the job is read, and why that is later than its interval."""
+    if due_ms < 0:
+        return "The job is being read now."
+    found, budget = history.found, history.budget
+    was_due_ms = found.log.due_ms or found.job.born_ms
+    if budget is None or due_ms - was_due_ms < WAITS_MS:
+        return "The job is read again."
+    if budget.quiet_ms:
+        why = f"the provider's rate limit was reached; nothing is asked before {iso_ms(budget.quiet_ms)}"
+    else:
+        every = f"{budget.limit} requests in {budget.window_ms / 1000:g} s"
+        jobs = "job" if history.watched == 1 else "jobs"
+        why = (
+            f"it waits for its turn in the account's rate limit ({every}, {history.watched:,} {jobs} watched)"
+        )
+    return f"The job is read again at the latest then: it was due at {iso_ms(was_due_ms)}, but {why}."
+
+
+def _coming_attempt(delivery: Delivery, due_ms: int | None) -> Iterable[TimelineEntry]:
+    if delivery.state is DeliveryState.PARKED:
+        text = f"Parked ({delivery.reason or 'all attempts failed'}): POST /v1/deliveries/{delivery.id}/retry sends it again."
+        yield _entry(delivery.done_ms or delivery.created_ms, "next", text, delivery.id)
+    elif delivery.state is DeliveryState.PENDING and due_ms is not None:
+        text = "An attempt is in flight" if due_ms < 0 else f"Attempt {delivery.tries + 1}"
+        yield _entry(abs(due_ms), "next", f"{text} to {_place(delivery)}.", delivery.id)

@@ -1,0 +1,196 @@
+"""From records to the JSON of the contract. Pure."""
+
+from functools import lru_cache
+from typing import Any, cast
+
+from bridge.api.responses.event_models import AttemptShape, DeliveryShape
+from bridge.api.responses.models import (
+    AccountShape,
+    BudgetShape,
+    CallbackShape,
+    JobShape,
+    KeyShape,
+    ProjectShape,
+    SecretShape,
+)
+from bridge.domain.events.catalogue import EVENT_TYPES
+from bridge.domain.jobs.records import Attempt, Callback, CallbackState, Delivery, DeliveryState, Job, PollLog
+from bridge.domain.polling.rate_limit import BudgetView, Purpose
+from bridge.domain.times import iso_ms
+from bridge.store.tables.account_health import AccountHealth
+from bridge.store.tables.accounts import Account
+from bridge.store.tables.apikeys import ApiKey
+from bridge.store.tables.projects import Project, Secrets
+
+
+@lru_cache(maxsize=64)
+def ending_types(kind: str) -> tuple[str, ...]:
+    """What a callback without a filter hears."""
+    return tuple(each.type for each in EVENT_TYPES.values() if each.kind == kind and each.ending)
+
+
+def iso_or_none(at_ms: int | None) -> str | None:
+    """A time, None for 0 and None."""
+    return iso_ms(at_ms) if at_ms else None
+
+
+def view_callback(
+    job: Job, callback: Callback, *, state: CallbackState, due_ms: int | None, url: str | None = None
+) -> CallbackShape:
+    """A callback; `url` in clear where the caller may see it, else its masked form."""
+    live = state in (CallbackState.WATCHING, CallbackState.PAUSED)
+    return {
+        "id": callback.id,
+        "object": "callback",
+        "kind": job.kind,
+        "job_id": job.id,
+        "account_id": job.account,
+        "state": cast("Any", str(state)),
+        "status": job.status or None,
+        "callback_url": url if url is not None else view_url(callback),
+        "events": list(callback.events or ending_types(job.kind)),
+        "once": callback.once,
+        "metadata": callback.metadata,
+        "payload": callback.payload,
+        "expect": callback.expect,
+        "timeout_seconds": callback.timeout_s,
+        "run": job.run,
+        "created_at": iso_ms(callback.created_ms),
+        "expires_at": iso_or_none(callback.expires_ms),
+        "next_poll_at": iso_ms(abs(due_ms)) if due_ms and live else None,
+        "closed_at": iso_or_none(callback.closed_ms),
+    }
+
+
+def view_url(callback: Callback) -> str:
+    """A callback's URL without its secrets."""
+    return callback.masked or f"{callback.origin}/…"
+
+
+def view_job(job: Job, log: PollLog | None, data: dict[str, Any] | None) -> JobShape:
+    """A job with its last observed object."""
+    return {
+        "id": job.id,
+        "object": "job",
+        "kind": job.kind,
+        "account_id": job.account,
+        "state": str(job.state),
+        "status": job.status or None,
+        "run": job.run,
+        "ending": job.ending or None,
+        "event_id": job.ending_event or None,
+        "polls": log.polls if log else 0,
+        "last_poll_at": iso_or_none(log.last_ms) if log else None,
+        "watched_since": iso_ms(job.born_ms),
+        "data": data,
+    }
+
+
+def view_attempt(attempt: Attempt) -> AttemptShape:
+    """One HTTP try."""
+    return {
+        "at": iso_ms(attempt.at_ms),
+        "status": attempt.status,
+        "failure": attempt.failure,
+        "reason": attempt.reason,
+        "duration_ms": attempt.duration_ms,
+        "response_excerpt": attempt.excerpt,
+    }
+
+
+def view_delivery(delivery: Delivery, *, due_ms: int | None) -> DeliveryShape:
+    """A delivery; `due_ms` negative while an attempt is in flight."""
+    waits = delivery.state is DeliveryState.PENDING
+    in_flight = waits and due_ms is not None and due_ms < 0
+    return {
+        "id": delivery.id,
+        "object": "delivery",
+        "event_id": delivery.event,
+        "callback_id": delivery.callback,
+        "state": cast("Any", "in_flight" if in_flight else str(delivery.state)),
+        "destination": delivery.lane.partition(" ")[2],
+        "created_at": iso_ms(delivery.created_ms),
+        "finished_at": iso_or_none(delivery.done_ms),
+        "next_attempt_at": iso_ms(due_ms) if waits and due_ms and due_ms > 0 else None,
+        "attempt_count": delivery.tries,
+        "attempts": [view_attempt(attempt) for attempt in delivery.attempts],
+        "reason": delivery.reason or None,
+    }
+
+
+def view_secret(secrets: Secrets) -> SecretShape:
+    """A project's signing secret."""
+    expires = secrets.previous_expires_ms if secrets.previous else None
+    return {
+        "id": "default",
+        "object": "secret",
+        "secret": secrets.current,
+        "previous_expires_at": iso_or_none(expires),
+    }
+
+
+def view_project(project: Project) -> ProjectShape:
+    """A tenant."""
+    return {
+        "id": project.id,
+        "object": "project",
+        "name": project.name,
+        "created_at": iso_ms(project.created_ms),
+    }
+
+
+def view_key(key: ApiKey) -> KeyShape:
+    """An API key without the key."""
+    return {
+        "id": key.id,
+        "object": "key",
+        "name": key.name,
+        "scopes": sorted(key.scopes),
+        "project_id": key.project,
+        "hint": key.hint,
+        "created_at": iso_ms(key.created_ms),
+    }
+
+
+def view_account(
+    account: Account, health: AccountHealth, budget: BudgetView, *, watched: int
+) -> AccountShape:
+    """An account with what is known of its budget."""
+    return {
+        "id": account.id,
+        "object": "account",
+        "provider": account.provider,
+        "name": account.name,
+        "state": "unauthorized" if health.outage_ms else "ok",
+        "unauthorized_since": iso_or_none(health.outage_ms),
+        "note": health.outage_note or None,
+        "forbidden_kinds": sorted(health.forbidden),
+        "credential_version": account.version,
+        "created_at": iso_ms(account.created_ms),
+        "budget": view_budget(budget, watched=watched),
+    }
+
+
+def view_budget(budget: BudgetView, *, watched: int) -> BudgetShape:
+    """A rate limit; the expected delay is how long a job waits for its turn on average, beyond its interval."""
+    spent = budget.spent
+    return {
+        "limit": budget.limit,
+        "window_seconds": budget.window_ms / 1000,
+        "remaining": budget.remaining,
+        "resets_at": iso_or_none(budget.reset_ms) if budget.remaining is not None else None,
+        "share": budget.share,
+        "client_requests": budget.client_peak,
+        "refused": budget.limited,
+        "quiet_until": iso_or_none(budget.quiet_ms),
+        "spent": {
+            "single": spent[Purpose.SINGLE],
+            "list": spent[Purpose.LIST],
+            "confirm": spent[Purpose.CONFIRM],
+            "probe": spent[Purpose.PROBE],
+        },
+        "saved": {"coalescing": budget.shared, "batching": budget.batched},
+        "seconds_per_request": budget.pace_ms / 1000,
+        "expected_delay_seconds": budget.expected_delay_s(watched),
+        "watched_jobs": watched,
+    }

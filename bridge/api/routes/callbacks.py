@@ -1,0 +1,194 @@
+"""Callbacks after their registration."""
+
+from aiohttp import web
+from msgspec import UNSET
+
+from bridge.api.requests.callback_request import first_of, read_model
+from bridge.api.requests.commands import judge_events, judge_headers, judge_secret, judge_url
+from bridge.api.requests.fields import (
+    CallbackChange,
+    CallbackQuery,
+    CallbackSelection,
+    TestBody,
+)
+from bridge.api.responses.json_response import reply
+from bridge.api.responses.models import (
+    CallbackPage,
+    CallbackShape,
+    Deleted,
+    JobShape,
+    TestShape,
+    TimelineShape,
+)
+from bridge.api.responses.timeline import view_timeline
+from bridge.api.responses.views import view_callback, view_job
+from bridge.api.routing import Call, Routes
+from bridge.domain.deliveries.retry import Verdict, judge
+from bridge.errors import ValidationFailed
+from bridge.services.deliveries import admin as deliveries
+from bridge.services.jobs import last_seen as jobs
+from bridge.services.subscriptions import callback_lists, callbacks
+from bridge.services.subscriptions.callbacks import Found
+from bridge.services.subscriptions.patch import Patch
+
+ROUTES = Routes("Callbacks")
+KEPT = frozenset({"callback_url", "events"})
+CHANGEABLE = ("callback_url", "headers", "metadata", "events", "timeout_seconds")
+
+
+def view_found(call: Call, found: Found, *, whole: bool = False) -> CallbackShape:
+    """A callback; its URL in clear only in a single read, by a key that may see it."""
+    url = None
+    if whole and call.shows_secrets:
+        callback = found.callback
+        url = call.services.store.vault.open(callback.url, record=callback.id).decode()
+    state = callbacks.view_state(found)
+    return view_callback(found.job, found.callback, state=state, due_ms=found.due_ms, url=url)
+
+
+@ROUTES.add("GET", "/v1/callbacks", scope="read", query=CallbackQuery, answers={200: CallbackPage})
+async def list_callbacks(call: Call) -> web.StreamResponse:
+    """List callbacks, newest first, with masked URLs."""
+    query = call.query(CallbackQuery)
+    found, cursor = await callback_lists.list_callbacks(
+        call.services,
+        call.project,
+        kind=query.kind,
+        job_id=query.job_id,
+        url=query.callback_url,
+        state=query.state,
+        cursor=query.cursor,
+        limit=query.limit,
+    )
+    return reply({"data": [view_found(call, each) for each in found], "next_cursor": cursor})
+
+
+@ROUTES.add("GET", "/v1/callbacks/{id}", scope="read", answers={200: CallbackShape}, errors=(404,))
+async def get_callback(call: Call) -> web.StreamResponse:
+    """Read a callback; its URL is whole for a key with the scope manage."""
+    return reply(
+        view_found(call, await callbacks.get(call.services, call.project, call.path("id")), whole=True)
+    )
+
+
+@ROUTES.add(
+    "PATCH",
+    "/v1/callbacks/{id}",
+    scope="register",
+    body=CallbackChange,
+    lenient=True,
+    answers={200: CallbackShape},
+    errors=(404, 409),
+)
+async def change_callback(call: Call) -> web.StreamResponse:
+    """Change a callback; its parked deliveries go again."""
+    found = await callbacks.get(call.services, call.project, call.path("id"))
+    patch = await _read_patch(call, found)
+    return reply(
+        view_found(
+            call, await callbacks.patch(call.services, call.project, call.path("id"), patch), whole=True
+        )
+    )
+
+
+async def _read_patch(call: Call, found: Found) -> Patch:
+    """Empty text is what tools send for unfilled fields; null removes."""
+    values = {name: value for name, value in (await call.fields()).values.items() if value != ""}
+    url = first_of(values, ("callback_url", "webhook_url", "url"))
+    if url is not None:
+        values["callback_url"] = url
+    if (events := first_of(values, ("events", "event_types", "webhook_events_filter"))) is not None:
+        values["events"] = events
+    # Neither can be removed, so that null says nothing of them.
+    named = [name for name in CHANGEABLE if name in values and (name not in KEPT or values[name] is not None)]
+    if not named:
+        raise ValidationFailed("", f"nothing to change: send one of {', '.join(CHANGEABLE)}")
+    change = read_model(CallbackChange, {name: values[name] for name in named})
+    headers = None if change.headers is None else judge_headers(change.headers)
+    return Patch(
+        url=judge_url(change.callback_url, call.services.policy) if change.callback_url else UNSET,
+        headers=headers if "headers" in named else UNSET,
+        metadata=change.metadata if "metadata" in named else UNSET,
+        events=judge_events(change.events or (), kind=found.job.kind, once=found.callback.once)
+        if "events" in named
+        else UNSET,
+        timeout_s=change.timeout_seconds if "timeout_seconds" in named else UNSET,
+    )
+
+
+@ROUTES.add("DELETE", "/v1/callbacks/{id}", scope="register", answers={200: Deleted})
+async def delete_callback(call: Call) -> web.StreamResponse:
+    """Cancel a callback; idempotent."""
+    identifier = call.path("id")
+    await callbacks.cancel(call.services, call.project, identifier)
+    return reply({"id": identifier, "deleted": True})
+
+
+@ROUTES.add("DELETE", "/v1/callbacks", scope="register", query=CallbackSelection, answers={200: Deleted})
+async def delete_callbacks(call: Call) -> web.StreamResponse:
+    """Cancel all callbacks of a job or of a URL."""
+    values = dict(call.query_pairs())
+    for name in ("job_id", "callback_url"):
+        if values.get(name) == "":
+            raise ValidationFailed(name, "empty: name the one whose callbacks are to be deleted")
+    query = call.query(CallbackSelection)
+    if (query.job_id is None) == (query.callback_url is None):
+        raise ValidationFailed("job_id", "send either job_id or callback_url")
+    count = await callbacks.cancel_matching(
+        call.services, call.project, job_id=query.job_id, url=query.callback_url
+    )
+    return reply({"id": query.job_id or query.callback_url, "deleted": True, "count": count})
+
+
+@ROUTES.add("GET", "/v1/callbacks/{id}/timeline", scope="read", answers={200: TimelineShape}, errors=(404,))
+async def get_timeline(call: Call) -> web.StreamResponse:
+    """Tell in words what happened to a callback and what comes next."""
+    history = await callbacks.history(call.services, call.project, call.path("id"))
+    dues = {
+        delivery.id: await deliveries.next_attempt_ms(call.services, delivery)
+        for delivery in history.deliveries
+    }
+    return reply(view_timeline(history, state=callbacks.view_state(history.found), dues=dues))
+
+
+@ROUTES.add(
+    "POST", "/v1/callbacks/test", scope="register", body=TestBody, lenient=True, answers={200: TestShape}
+)
+async def test_callback(call: Call) -> web.StreamResponse:
+    """Send a signed sample to a URL and report what it answered."""
+    body = await call.body(TestBody)
+    text = body.callback_url or body.url
+    if text is None:
+        raise ValidationFailed("callback_url", "missing: add the URL to be tried")
+    url = judge_url(text, call.services.policy)
+    if url.inbox:
+        raise ValidationFailed(
+            "callback_url", "an inbox always takes what comes: use an https:// URL to be tried"
+        )
+    headers = judge_headers(body.headers) if body.headers else None
+    if body.secret is not None:
+        judge_secret(body.secret)
+    call.api.gate.take_test(call.project)
+    event_id, answer = await deliveries.send_test(
+        call.services, call.project, url, payload=body.payload, headers=headers, secret=body.secret
+    )
+    verdict = judge(answer)
+    view: TestShape = {
+        "id": event_id,
+        "object": "test",
+        "verdict": verdict.value,
+        "delivered": verdict in (Verdict.SUCCEEDED, Verdict.SUCCEEDED_WITH_WARNING),
+        "status": answer.status,
+        "failure": answer.failure,
+        "reason": answer.reason,
+        "duration_ms": answer.duration_ms,
+        "response_excerpt": answer.excerpt,
+    }
+    return reply(view)
+
+
+@ROUTES.add("GET", "/v1/jobs/{kind}/{id}", scope="read", answers={200: JobShape}, errors=(404,))
+async def get_job(call: Call) -> web.StreamResponse:
+    """Read a job as it was last seen, free of upstream cost."""
+    job, log, data = await jobs.get_job(call.services, call.project, call.path("kind"), call.path("id"))
+    return reply(view_job(job, log, data))

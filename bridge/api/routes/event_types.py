@@ -1,0 +1,69 @@
+"""The catalogue of event types."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from aiohttp import web
+
+from bridge.api.requests.fields import SampleQuery
+from bridge.api.responses.event_models import EventShape, EventTypePage, EventTypeShape
+from bridge.api.responses.json_response import reply
+from bridge.api.routing import Call, Routes
+from bridge.domain.events.catalogue import EVENT_TYPES
+from bridge.domain.events.samples import samples
+from bridge.domain.events.schema import event_schema
+from bridge.errors import NotFound
+
+ROUTES = Routes("Event types")
+
+
+@lru_cache(maxsize=256)
+def view_event_type(name: str, base_url: str) -> EventTypeShape:
+    """One type; KeyError for one that is not in the catalogue."""
+    known = EVENT_TYPES[name]
+    return {
+        "id": known.type,
+        "object": "event_type",
+        "type": known.type,
+        "kind": known.kind,
+        "ending": known.ending,
+        "outcome": str(known.outcome) if known.outcome else None,
+        "description": known.summary,
+        "schema": event_schema(name),
+        "sample": samples(name, base_url=base_url)[0],
+    }
+
+
+def _find(name: str, catalogue: Mapping[str, Any] = EVENT_TYPES) -> str:
+    if name not in catalogue:
+        raise NotFound(f"there is no event type {name[:80]}: GET /v1/event-types lists them")
+    return name
+
+
+@ROUTES.add("GET", "/v1/event-types", scope="read", answers={200: EventTypePage})
+async def list_event_types(call: Call) -> web.StreamResponse:
+    """List every type of event, with JSON Schema and a sample."""
+    base_url = call.services.settings.base_url
+    return reply({"data": [view_event_type(name, base_url) for name in EVENT_TYPES], "next_cursor": None})
+
+
+@ROUTES.add("GET", "/v1/event-types/{type}", scope="read", answers={200: EventTypeShape}, errors=(404,))
+async def get_event_type(call: Call) -> web.StreamResponse:
+    """Read a type of event."""
+    return reply(view_event_type(_find(call.path("type")), call.services.settings.base_url))
+
+
+@ROUTES.add(
+    "GET",
+    "/v1/event-types/{type}/samples",
+    scope="read",
+    query=SampleQuery,
+    answers={200: list[EventShape]},
+    errors=(404,),
+)
+async def list_samples(call: Call) -> web.StreamResponse:
+    """Give samples of a type, a bare array, each with its id."""
+    payload = call.query(SampleQuery).payload
+    name = _find(call.path("type"))
+    return reply(samples(name, payload=payload, base_url=call.services.settings.base_url))

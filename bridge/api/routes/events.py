@@ -1,0 +1,186 @@
+"""Events and deliveries: read, wait for, send again."""
+
+import asyncio
+import re
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import web
+from msgspec import Raw
+
+from bridge.api.requests.fields import DeliveryQuery, EventQuery, RecoverBody, moment_ms
+from bridge.api.responses.event_models import (
+    DeliveryPage,
+    DeliveryShape,
+    EventPage,
+    EventShape,
+    InboxPage,
+    RecoveredShape,
+    ResentShape,
+)
+from bridge.api.responses.json_response import reply
+from bridge.api.responses.views import view_delivery
+from bridge.api.routing import Call, Routes
+from bridge.domain.events.catalogue import EVENT_TYPES
+from bridge.domain.jobs.records import Delivery, EventRecord
+from bridge.errors import RateLimited, ValidationFailed
+from bridge.services import events
+from bridge.services.deliveries import admin as deliveries
+
+ROUTES = Routes("Events and deliveries")
+LOOK_EVERY_S = 0.25
+LONGEST_WAIT_S = 8.0  # below the 10 s after which many HTTP clients give up; who asked for longer asks again
+WAITING_AT_MOST = 200  # long polls in one process
+# A cursor is a position and the direction it is read in: older (`b`) or newer (`a`).
+_CURSOR = re.compile(r"([ab])(\d{1,15})", re.ASCII)
+_waiting: set[object] = set()
+
+
+@ROUTES.add("GET", "/v1/events", scope="read", query=EventQuery, answers={200: EventPage}, errors=(404,))
+async def list_events(call: Call) -> web.StreamResponse:
+    """List events, newest first; behind `after` oldest first, waiting a while for one if asked to."""
+    query = call.query(EventQuery)
+    if query.type is not None and query.type not in EVENT_TYPES:
+        raise ValidationFailed("type", "no such event type: GET /v1/event-types lists them")
+    before, after = await _read_place(call, query)
+    page = await _read(call, query, before, after)
+    if not page[0] and query.wait > 0:
+        page = await _wait(call, query, before, after)
+    found, more = page
+    data = [Raw(event.body) for event, _ in found]
+    if after is not None:
+        last = more if more is not None else found[-1][1] if found else after
+        return reply({"data": data, "next_cursor": f"a{last}"})
+    return reply({"data": data, "next_cursor": None if more is None else f"b{more}"})
+
+
+async def _read_place(call: Call, query: EventQuery) -> tuple[int | None, int | None]:
+    """Where to go on: (older than, newer than)."""
+    if query.after is not None and query.cursor is not None:
+        raise ValidationFailed("cursor", "send either after or cursor")
+    text = query.after or query.cursor
+    if text is None:
+        return None, None
+    if query.after is not None and query.after.startswith("evt_"):
+        event = await events.get_event(call.services, call.project, query.after)
+        return None, await call.services.store.feed.position_of(call.project, event.id) or 0
+    if query.after is not None and re.fullmatch(r"\d{1,15}", query.after, re.ASCII):
+        return None, int(query.after)
+    place = _CURSOR.fullmatch(text)
+    if place is None:
+        raise ValidationFailed(
+            "after" if query.after else "cursor", "use an event's id, or next_cursor as the list gave it"
+        )
+    position = int(place[2])
+    return (None, position) if place[1] == "a" or query.after is not None else (position, None)
+
+
+async def _read(
+    call: Call, query: EventQuery, before: int | None, after: int | None
+) -> tuple[list[tuple[EventRecord, int]], int | None]:
+    return await events.list_events(
+        call.services,
+        call.project,
+        type_=query.type,
+        kind=query.kind,
+        job_id=query.job_id,
+        before=before,
+        after=after,
+        limit=query.limit,
+    )
+
+
+async def _wait(
+    call: Call, query: EventQuery, before: int | None, after: int | None
+) -> tuple[list[tuple[EventRecord, int]], int | None]:
+    """Look again until something is there; events are made by other processes, so that only the store knows."""
+    if len(_waiting) >= WAITING_AT_MOST:
+        raise RateLimited(1, "too many requests are waiting for events: ask without wait, or later")
+    token = object()
+    _waiting.add(token)
+    try:
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + min(query.wait, LONGEST_WAIT_S)
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(LOOK_EVERY_S, max(0.0, until_s - loop.time()))):
+                    await call.api.stopping.wait()
+            page = await _read(call, query, before, after)
+            gone = call.request.transport is None or call.request.transport.is_closing()
+            if page[0] or gone or call.api.stopping.is_set() or loop.time() >= until_s:
+                return page
+    finally:
+        _waiting.discard(token)
+
+
+@ROUTES.add("GET", "/v1/events/{id}", scope="read", answers={200: EventShape}, errors=(404,))
+async def get_event(call: Call) -> web.StreamResponse:
+    """Read an event."""
+    return reply(Raw((await events.get_event(call.services, call.project, call.path("id"))).body))
+
+
+@ROUTES.add("POST", "/v1/events/{id}/resend", scope="manage", answers={200: ResentShape}, errors=(404, 409))
+async def resend_event(call: Call) -> web.StreamResponse:
+    """Send an event again to every callback that it went to, also after a 2xx."""
+    again = await events.resend(call.services, call.project, call.path("id"))
+    data = [await _view(call, delivery) for delivery in again]
+    return reply({"id": call.path("id"), "object": "event", "data": data})
+
+
+async def _view(call: Call, delivery: Delivery) -> DeliveryShape:
+    return view_delivery(delivery, due_ms=await deliveries.next_attempt_ms(call.services, delivery))
+
+
+@ROUTES.add("GET", "/v1/deliveries", scope="read", query=DeliveryQuery, answers={200: DeliveryPage})
+async def list_deliveries(call: Call) -> web.StreamResponse:
+    """List deliveries, newest first."""
+    query = call.query(DeliveryQuery)
+    found, cursor = await deliveries.list_deliveries(
+        call.services,
+        call.project,
+        state=query.state,
+        callback_id=query.callback_id,
+        event_id=query.event_id,
+        cursor=query.cursor,
+        limit=query.limit,
+    )
+    return reply({"data": [await _view(call, delivery) for delivery in found], "next_cursor": cursor})
+
+
+@ROUTES.add("GET", "/v1/deliveries/{id}", scope="read", answers={200: DeliveryShape}, errors=(404,))
+async def get_delivery(call: Call) -> web.StreamResponse:
+    """Read a delivery with its attempts."""
+    delivery = await deliveries.get_delivery(call.services, call.project, call.path("id"))
+    view = await _view(call, delivery)
+    event = await call.services.store.load_event(delivery.event)
+    return reply({**view, "event_type": event.type} if event else view)
+
+
+@ROUTES.add(
+    "POST", "/v1/deliveries/{id}/retry", scope="manage", answers={200: DeliveryShape}, errors=(404, 409)
+)
+async def retry_delivery(call: Call) -> web.StreamResponse:
+    """Make one extra attempt now; the schedule goes on."""
+    return reply(await _view(call, await deliveries.retry(call.services, call.project, call.path("id"))))
+
+
+@ROUTES.add("POST", "/v1/deliveries/recover", scope="manage", body=RecoverBody, answers={200: RecoveredShape})
+async def recover_deliveries(call: Call) -> web.StreamResponse:
+    """Send every parked delivery of a time again, each exactly once."""
+    body = await call.body(RecoverBody)
+    count = await deliveries.recover(
+        call.services,
+        call.project,
+        since_ms=moment_ms(body.since),
+        until_ms=None if body.until is None else moment_ms(body.until),
+        state=body.state,
+    )
+    answer: RecoveredShape = {"id": "recover", "object": "recovery", "count": count}
+    return reply(answer)
+
+
+@ROUTES.add("GET", "/v1/inbox", scope="read", answers={200: InboxPage})
+async def read_inbox(call: Call) -> web.StreamResponse:
+    """Read the newest hundred deliveries to `inbox:`."""
+    entries: list[Any] = [Raw(entry) for entry in await call.services.store.inbox.list(call.project)]
+    return reply({"data": entries, "next_cursor": None})

@@ -1,0 +1,108 @@
+"""`POST /v1/callbacks`: durable when it answers; first deliveries wait until the answer is on its way."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from aiohttp import web
+from redis.exceptions import RedisError
+
+from bridge.api.requests.callback_request import CallbackRequest, read_callback_request
+from bridge.api.requests.commands import plan_orders
+from bridge.api.requests.fields import CallbackBody
+from bridge.api.requests.idempotency import Answered, answer_once, name_request
+from bridge.api.responses.json_response import to_json
+from bridge.api.responses.models import CallbackGroup, CallbackShape
+from bridge.api.responses.views import view_callback
+from bridge.api.routing import Call, Routes
+from bridge.config.log import get_logger
+from bridge.services.jobs import registration
+from bridge.services.jobs import verify as verification
+from bridge.services.jobs.registration import Registered
+
+log = get_logger("bridge.api")
+ROUTES = Routes("Callbacks")
+
+
+@ROUTES.add(
+    "POST",
+    "/v1/callbacks",
+    scope="register",
+    by_query=True,
+    body=CallbackBody,
+    lenient=True,
+    answers={201: CallbackShape | CallbackGroup, 200: CallbackShape | CallbackGroup},
+    errors=(404, 409, 503),
+)
+async def create_callback(call: Call) -> web.StreamResponse:
+    """Register a callback: this URL, for this job; an id that is registered already is updated (200)."""
+    request = read_callback_request(
+        await call.request.read(), call.request.headers.get("Content-Type", ""), call.query_pairs()
+    )
+    orders = plan_orders(request, call.services.policy)
+    registered: list[Registered] = []
+
+    async def work() -> Answered:
+        if request.verify:
+            await verification.verify(call.services, call.project, orders)
+        name = await name_request(call)
+        named = [replace(order, request=name) for order in orders]
+        registered.extend(await registration.register(call.services, call.project, named))
+        call.api.metrics.count_registrations(request.jobs.kind, len(registered))
+        return _answer(request, registered)
+
+    outcome = await answer_once(call, work)
+    answer = outcome.answer
+    response = web.Response(
+        body=answer.body, status=answer.status, content_type="application/json", charset="utf-8"
+    )
+    if answer.location:
+        response.headers["Location"] = call.link(answer.location)
+    if outcome.repeated:
+        response.headers["Idempotent-Replayed"] = "true"
+    # An updated one may be the repeat of a request whose answer was lost, and its first delivery still waits.
+    await _send(call, response, [each.callback.id for each in registered])
+    return response
+
+
+async def _send(call: Call, response: web.Response, callbacks: Sequence[str]) -> None:
+    """Flush the answer, then let first deliveries go, also when the process is told to stop.
+
+    Of a client that hung up they go on waiting: it has no answer, and its repetition is to find what it registered.
+    """
+    gone = False
+    try:
+        await response.prepare(call.request)
+        await response.write_eof()
+    except ConnectionError:
+        gone = True
+        log.info("api.client_gone", callbacks=len(callbacks))  # aiohttp notices by itself and closes
+    finally:
+        if callbacks and not gone:
+            await asyncio.shield(_release(call, callbacks))
+
+
+async def _release(call: Call, callbacks: Sequence[str]) -> None:
+    try:
+        await registration.answered(call.services, callbacks)
+    except (RedisError, OSError) as error:
+        # The answer is out, nothing can be told to the client; the hold ends by itself.
+        log.warning("api.release_failed", callbacks=len(callbacks), error=type(error).__name__)
+
+
+def _answer(request: CallbackRequest, registered: Sequence[Registered]) -> Answered:
+    views = [_view(each, request.callback_url) for each in registered]
+    updated = all(each.updated for each in registered)
+    first = views[0]
+    body = to_json({"id": first["id"], "data": views} if request.jobs.many else first)
+    location = "" if updated else f"/v1/callbacks/{first['id']}"
+    return Answered(status=200 if updated else 201, body=body, location=location)
+
+
+def _view(registered: Registered, url: str) -> CallbackShape:
+    """The client has just sent the URL, so that it may see it whole."""
+    callback = registered.callback
+    view = view_callback(
+        registered.job, callback, state=callback.state, due_ms=registered.next_poll_ms, url=url
+    )
+    return {**view, "updated": True} if registered.updated else view

@@ -1,0 +1,102 @@
+"""The listening socket: limits on what a connection may do before it is a request."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from bridge.api.responses.json_response import reply
+from bridge.config.log import get_logger
+from bridge.config.settings import Settings
+from bridge.errors import PayloadTooLarge, ValidationFailed
+
+HEAD_TIMEOUT_S = 15.0  # a client that has not sent its first request by then sends it to nobody
+KEEPALIVE_S = 75.0
+LINE_BYTES = 16 * 1024  # a callback URL of 4,096 characters, percent-encoded, fits in a query
+FIELD_BYTES = 16 * 1024
+FIELDS = 100
+BACKLOG = 1024
+log = get_logger("bridge.api")
+
+
+class Door(RequestHandler):
+    """aiohttp's connection with a deadline for the first request, and errors in the API's shape."""
+
+    __slots__ = ("_deadline", "_head_timeout_s")
+
+    def __init__(self, manager: web.Server, *, head_timeout_s: float, **options: Any) -> None:
+        """Take aiohttp's server, and the seconds for the first request's head."""
+        super().__init__(manager, **options)
+        self._head_timeout_s = head_timeout_s
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the clock."""
+        super().connection_made(transport)
+        self._deadline = self._loop.call_later(self._head_timeout_s, self._give_up)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Stop the clock."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        self._deadline = None
+        if self._request_count == 0:
+            self.force_close()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 -- aiohttp's signature; it may quote the request
+    ) -> web.StreamResponse:
+        """Answer what never became a request (a broken line, a header too long) with JSON, and close."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # nobody is there to be answered
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer had begun")
+        log.info("api.bad_request", status=status, error=type(exc).__name__)
+        error = (
+            PayloadTooLarge("headers: too long")
+            if status == 431
+            else ValidationFailed("", "no readable HTTP request")
+        )
+        answer = reply(error.body, status=status if 400 <= status < 500 else 400)
+        answer.force_close()
+        return answer
+
+
+@asynccontextmanager
+async def listening(
+    runner: web.AppRunner, settings: Settings, *, head_timeout_s: float = HEAD_TIMEOUT_S
+) -> AsyncIterator[int]:
+    """Accept connections for a set-up runner; gives the port."""
+    loop = asyncio.get_running_loop()
+    assert runner.server is not None, "runner.setup() comes first"
+    manager = runner.server
+
+    def make() -> Door:
+        return Door(
+            manager,
+            head_timeout_s=head_timeout_s,
+            loop=loop,
+            access_log=None,
+            keepalive_timeout=KEEPALIVE_S,
+            max_line_size=LINE_BYTES,
+            max_field_size=FIELD_BYTES,
+            max_headers=FIELDS,
+        )
+
+    server = await loop.create_server(make, settings.host.strip("[]"), settings.port, backlog=BACKLOG)
+    try:
+        port = int(server.sockets[0].getsockname()[1])
+        log.info("api.ready", host=settings.host, port=port)
+        yield port
+    finally:
+        server.close()

@@ -1,0 +1,184 @@
+"""`reelbridge doctor`: look at everything that may be wrong, and say what to do about it."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal
+
+from redis.exceptions import RedisError
+
+from bridge.cli.commands.api_client import ApiClient, local_url
+from bridge.cli.commands.remote import SECRET_VARIABLE
+from bridge.cli.errors import CommandError
+from bridge.cli.supervisor.keyfiles import MASTER_KEYS_FILE, find_api_key
+from bridge.cli.supervisor.parent_death import SUPERVISOR_VARIABLE
+from bridge.cli.supervisor.preflight import hold_directory
+from bridge.config.settings import PREFIX, Settings, variable_name
+from bridge.http.upstream import Login, Upstream
+from bridge.providers.spec import ExtraWords, Standing
+from bridge.store.server.connect import UnfitStoreError, check_store, connect
+from bridge.store.server.engines import NoEngineError, find_engine
+
+Level = Literal["ok", "warning", "wrong"]
+MARKS: dict[Level, str] = {"ok": "✔", "warning": "!", "wrong": "✘"}
+STORE_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing looked at; the text of anything but `ok` says what to do."""
+
+    level: Level
+    text: str
+
+
+def run_doctor(settings: Settings, *, show: Callable[[str], None] = print) -> int:
+    """Print a line a finding; 1 when something is wrong."""
+    findings = asyncio.run(_collect(settings))
+    for finding in findings:
+        show(f"{MARKS[finding.level]} {finding.text}")
+    return 1 if any(finding.level == "wrong" for finding in findings) else 0
+
+
+async def _collect(settings: Settings) -> list[Finding]:
+    return [
+        finding
+        for look in (_look_at_settings, _look_at_store, _look_at_upstreams, _look_at_bridge)
+        async for finding in look(settings)
+    ]
+
+
+async def _look_at_settings(settings: Settings) -> AsyncIterator[Finding]:
+    known = {variable_name(name) for name in Settings.model_fields} | {SUPERVISOR_VARIABLE, SECRET_VARIABLE}
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    for name in unknown:
+        near = get_close_matches(name, known, n=1)
+        yield Finding(
+            level="warning", text=f"{name} is no setting" + (f": is {near[0]} meant?" if near else "")
+        )
+    yield Finding(level="ok", text="the settings can be read")
+    if not settings.is_loopback and settings.public_url is None:
+        yield Finding(
+            level="warning",
+            text="REELBRIDGE_PUBLIC_URL is unset although the bridge listens beyond this machine: links in answers"
+            f" would begin with {settings.base_url}; set it to the address that clients use",
+        )
+    if settings.redis_url is not None and settings.master_keys is None:
+        has_kept = (settings.data_dir / MASTER_KEYS_FILE).exists()
+        yield Finding(
+            level="warning",
+            text="REELBRIDGE_MASTER_KEYS is unset: `reelbridge up` "
+            + (f"uses {settings.data_dir / MASTER_KEYS_FILE}" if has_kept else "will make one")
+            + "; `api` and `worker` on their own need it set",
+        )
+
+
+async def _look_at_store(settings: Settings) -> AsyncIterator[Finding]:
+    if settings.redis_url is None:
+        try:
+            engine = await asyncio.to_thread(find_engine)
+        except NoEngineError as error:
+            yield Finding(level="wrong", text=str(error))
+            return
+        yield Finding(level="ok", text=f"embedded store: {engine} in {settings.data_dir / 'store'}")
+        yield _look_at_directory(settings)
+        return
+    try:
+        async with asyncio.timeout(STORE_TIMEOUT_S), connect(settings) as redis:
+            facts = await check_store(redis)
+    except UnfitStoreError as error:
+        yield Finding(level="wrong", text=str(error))
+    except (RedisError, OSError, TimeoutError) as error:
+        yield Finding(
+            level="wrong",
+            text=f"REELBRIDGE_REDIS_URL: no use of the server there ({type(error).__name__}):"
+            " check the address, the password and that it runs",
+        )
+    else:
+        yield Finding(level="ok", text=f"store: {facts.engine} {facts.version}")
+        if not facts.persistent:
+            yield Finding(
+                level="wrong",
+                text="the store writes no append-only file, so a callback that was accepted is lost with the server:"
+                " set `appendonly yes`",
+            )
+        elif not facts.aof:
+            yield Finding(
+                level="warning",
+                text="the store has no WAITAOF (Redis 7.2): up to a second of accepted callbacks may be lost with it",
+            )
+
+
+def _look_at_directory(settings: Settings) -> Finding:
+    try:
+        os.close(hold_directory(settings.data_dir))
+    except CommandError as error:
+        held = "another `reelbridge up`" in str(error)
+        return (
+            Finding(level="ok", text="`reelbridge up` is running here")
+            if held
+            else Finding(level="wrong", text=str(error))
+        )
+    return Finding(level="ok", text=f"{settings.data_dir} can be written")
+
+
+async def _look_at_upstreams(settings: Settings) -> AsyncIterator[Finding]:
+    logins = [
+        (variable, Login(provider=provider, base_url=url, credential=key.get_secret_value()))
+        for variable, provider, url, key in (
+            ("REELMIRROR_API_KEY", "reelmirror", settings.reelmirror_base_url, settings.reelmirror_api_key),
+            ("REELBOT_API_KEY", "reelbot", settings.reelbot_base_url, settings.reelbot_api_key),
+        )
+        if key is not None
+    ]
+    if not logins:
+        yield Finding(
+            level="warning", text="no upstream key is set: `reelbridge up` plays both upstreams itself (DEMO)"
+        )
+        return
+    async with Upstream(user_agent="reelbridge-doctor", words=ExtraWords()) as upstream:
+        for variable, login in logins:
+            standing = await upstream.check(login, now_ms=int(time.time() * 1000))
+            yield _judge(variable, login, standing)
+
+
+def _judge(variable: str, login: Login, standing: Standing) -> Finding:
+    if standing is Standing.ACCEPTED:
+        return Finding(level="ok", text=f"{login.provider} accepts {variable}")
+    if standing is Standing.REFUSED:
+        return Finding(level="wrong", text=f"{login.provider} refuses {variable}: put a valid key there")
+    name = variable.replace("_API_KEY", "_BASE_URL")
+    return Finding(
+        level="wrong",
+        text=f"{login.provider} gave no clear answer: check {name} and that this machine reaches it, or try later",
+    )
+
+
+async def _look_at_bridge(settings: Settings) -> AsyncIterator[Finding]:
+    url = local_url(settings)
+    try:
+        api_key = find_api_key(settings)
+    except CommandError:
+        yield Finding(level="ok", text="no API key yet: the first `reelbridge up` makes one")
+        return
+    try:
+        async with ApiClient(url, api_key) as api:
+            ready, _ = await api.ask("GET", "/readyz")
+            known, _ = await api.ask("GET", "/v1/me") if ready == 200 else (0, None)
+    except CommandError:
+        yield Finding(level="ok", text=f"no bridge is running at {url}")
+        return
+    if ready != 200:
+        yield Finding(
+            level="wrong", text=f"the bridge at {url} is not ready (/readyz: {ready}): read its log"
+        )
+    elif known != 200:
+        yield Finding(
+            level="wrong",
+            text=f"the bridge at {url} refuses the API key ({known}): set REELBRIDGE_API_KEY to one of its own",
+        )
+    else:
+        yield Finding(level="ok", text=f"the bridge at {url} is ready and knows the API key")

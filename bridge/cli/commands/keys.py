@@ -1,0 +1,55 @@
+"""`reelbridge keys`: list, create and revoke API keys of a running bridge."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from rich.console import Console
+from rich.table import Table
+
+from bridge.cli.commands.api_client import ApiClient
+from bridge.cli.errors import CommandError
+
+
+async def list_keys(api: ApiClient, console: Console) -> None:
+    """A table of the keys; their secrets are not kept and cannot be shown."""
+    answer = await api.call("GET", "/v1/keys?limit=100")
+    table = Table(box=None, pad_edge=False)
+    for title in ("id", "name", "scopes", "project", "created"):
+        table.add_column(title, overflow="fold")
+    for key in _rows(answer):
+        scopes = key.get("scopes")
+        table.add_row(
+            str(key.get("id", "")),
+            str(key.get("name") or ""),
+            " ".join(map(str, scopes)) if isinstance(scopes, list) else "",
+            str(key.get("project_id") or key.get("project") or ""),
+            str(key.get("created_at") or ""),
+        )
+    console.print(table)
+    if isinstance(answer, dict) and answer.get("next_cursor"):
+        console.print("(more keys exist than the 100 newest)")
+
+
+async def create_key(api: ApiClient, console: Console, *, name: str, scopes: Sequence[str]) -> None:
+    """Make a key and show it, the one time that it can be seen."""
+    made = await api.call("POST", "/v1/keys", {"name": name, "scopes": list(scopes)})
+    key = made.get("key") if isinstance(made, dict) else None
+    if not isinstance(key, str):
+        raise CommandError(
+            "the bridge made a key but did not show it: revoke it with `reelbridge keys list` and revoke"
+        )
+    console.print(f"{made.get('id')}  {name}  {' '.join(scopes)}", highlight=False, soft_wrap=True)
+    console.print(key, highlight=False, soft_wrap=True)
+    console.print("Keep it now: it is not shown again.")
+
+
+async def revoke_key(api: ApiClient, console: Console, key_id: str) -> None:
+    """End a key at once."""
+    await api.call("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
+    console.print(f"{key_id} is revoked")
+
+
+def _rows(answer: Any) -> list[dict[str, Any]]:
+    data = answer.get("data") if isinstance(answer, dict) else None
+    return [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []

@@ -1,0 +1,58 @@
+"""Commands that talk to a running bridge, with the key that this machine has."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+
+from rich.console import Console
+
+from bridge.cli.commands import keys
+from bridge.cli.commands.api_client import ApiClient, local_url
+from bridge.cli.errors import CommandError
+from bridge.cli.supervisor.keyfiles import find_api_key
+from bridge.config.settings import load_settings
+
+SECRET_VARIABLE = "REELBRIDGE_SIGNING_SECRET"  # noqa: S105 -- a variable's name
+
+
+def list_keys() -> int:
+    """Show all keys."""
+    return _with_api(lambda api: keys.list_keys(api, Console()))
+
+
+def create_key(name: str, scopes: Sequence[str]) -> int:
+    """Make a key and show it once."""
+    return _with_api(lambda api: keys.create_key(api, Console(), name=name, scopes=scopes))
+
+
+def revoke_key(key_id: str) -> int:
+    """End a key."""
+    return _with_api(lambda api: keys.revoke_key(api, Console(), key_id))
+
+
+def find_signing_secret() -> str:
+    """The secret from the environment, else project default's from the running bridge."""
+    given = os.environ.get(SECRET_VARIABLE)
+    if given:
+        return given
+    found: list[str] = []
+
+    async def fetch(api: ApiClient) -> None:
+        answer = await api.call("GET", "/v1/secrets/default")
+        if isinstance(answer, dict) and isinstance(answer.get("secret"), str):
+            found.append(answer["secret"])
+
+    _with_api(fetch)
+    if not found:
+        raise CommandError(f"the bridge did not give its signing secret: set {SECRET_VARIABLE}")
+    return found[0]
+
+
+def _with_api(use: Callable[[ApiClient], Awaitable[None]]) -> int:
+    async def run() -> None:
+        settings = load_settings()
+        async with ApiClient(local_url(settings), find_api_key(settings)) as api:
+            await use(api)
+
+    asyncio.run(run())
+    return 0

@@ -1,0 +1,101 @@
+"""`reelbridge trigger`: post a sample of an event type, signed, to a URL."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from difflib import get_close_matches
+from importlib.metadata import version
+
+from bridge.cli.errors import CommandError
+from bridge.config.settings import Settings
+from bridge.domain.deliveries.retry import Answer, Verdict, judge
+from bridge.domain.deliveries.signing import check_secret, sign
+from bridge.domain.events.catalogue import EVENT_TYPES
+from bridge.domain.events.samples import samples
+from bridge.domain.js_json import to_js_json
+from bridge.domain.urls.host import RefusedUrl
+from bridge.domain.urls.policy import CheckedUrl, UrlPolicy, check_url, plan_policy
+from bridge.http.receivers import Sender
+
+
+def check_type(type_: str) -> None:
+    """Refuse a type that is not in the catalogue, with the nearest ones that are."""
+    if type_ in EVENT_TYPES:
+        return
+    near = get_close_matches(type_, EVENT_TYPES, n=3) or sorted(EVENT_TYPES)[:3]
+    raise CommandError(
+        f"{type_} is no event type; there are {', '.join(near)} and others: see GET /v1/event-types"
+    )
+
+
+def run_trigger(
+    settings: Settings,
+    *,
+    type_: str,
+    url: str,
+    secret: str,
+    payload: str,
+    show: Callable[[str], None] = print,
+) -> int:
+    """Make one attempt and tell its outcome; 0 when the receiver took the event."""
+    check_type(type_)
+    policy = plan_policy(
+        host=settings.host,
+        allow_http=settings.allow_http,
+        allow_networks=settings.allow_networks,
+        own_origins=frozenset(),
+    )
+    checked = _check(url, policy)
+    try:
+        check_secret(secret)
+    except ValueError as error:
+        raise CommandError(f"the signing secret cannot be used: {error}") from None
+    event_id = f"evt_test_{secrets.token_hex(12)}"
+    body = _sample(type_, event_id=event_id, payload=payload, base_url=settings.base_url)
+    answer = asyncio.run(_send(settings, policy, checked, event_id=event_id, body=body, secret=secret))
+    good = judge(answer) in {Verdict.SUCCEEDED, Verdict.SUCCEEDED_WITH_WARNING}
+    show(f"{'✔' if good else '✘'} {type_} {event_id} to {checked.masked}")
+    show(f"  {answer.reason} ({answer.duration_ms} ms)")
+    if answer.excerpt:
+        show(f"  {answer.excerpt}")
+    return 0 if good else 1
+
+
+def _check(url: str, policy: UrlPolicy) -> CheckedUrl:
+    try:
+        checked = check_url(url, policy)
+    except RefusedUrl as refused:
+        raise CommandError(f"--to: {refused.message}") from None
+    if checked.inbox:
+        raise CommandError(
+            "--to: `inbox:` is inside the bridge; use an address such as http://127.0.0.1:9000/hook"
+        )
+    return checked
+
+
+def _sample(type_: str, *, event_id: str, payload: str, base_url: str) -> bytes:
+    """The catalogue's sample under an id of its own, so that a receiver's memory of ids does not drop the next one."""
+    body = samples(type_, payload=payload, base_url=base_url)[0]
+    return to_js_json(body | {"id": event_id, "test": True})
+
+
+async def _send(
+    settings: Settings, policy: UrlPolicy, url: CheckedUrl, *, event_id: str, body: bytes, secret: str
+) -> Answer:
+    sent_s = int(time.time())
+    sender = Sender(policy=policy, user_agent=f"reelbridge/{version('reelbridge')}")
+    await sender.start()
+    try:
+        return await sender.post(
+            url.text,
+            headers={
+                "webhook-id": event_id,
+                "webhook-timestamp": str(sent_s),
+                "webhook-signature": sign([secret], event_id=event_id, timestamp_s=sent_s, body=body),
+            },
+            body=body,
+            timeout_s=settings.attempt_timeout,
+        )
+    finally:
+        await sender.close()

@@ -1,0 +1,48 @@
+"""`reelbridge verify`: say why a received delivery's signature is good or not."""
+
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from bridge.cli.errors import CommandError
+from bridge.domain.deliveries.signature_check import explain_signature
+
+BODY_LIMIT = 4 << 20
+
+
+def run_verify(*, secret: str, headers: Iterable[str], body_file: str, tolerance_s: int) -> int:
+    """Print the findings; 0 when the signature is good, 1 when something is wrong."""
+    findings = explain_signature(
+        secret=secret,
+        headers=dict(_split_header(text) for text in headers),
+        body=_read_body(body_file),
+        now_s=int(time.time()),
+        tolerance_s=tolerance_s,
+    )
+    for finding in findings:
+        print(finding)  # noqa: T201 -- this command's output
+    return 1 if any(finding.startswith("wrong: ") for finding in findings) else 0
+
+
+def _split_header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise CommandError(
+            "-H: write it as 'webhook-id: evt_…', one -H for each of the three webhook-… headers"
+        )
+    return name.strip().lower(), value.strip()
+
+
+def _read_body(body_file: str) -> bytes:
+    try:
+        if body_file == "-":
+            body = sys.stdin.buffer.read(BODY_LIMIT + 1)
+        else:
+            with Path(body_file).open("rb") as file:
+                body = file.read(BODY_LIMIT + 1)
+    except OSError as error:
+        raise CommandError(f"--body: {body_file} cannot be read ({error.strerror})") from None
+    if len(body) > BODY_LIMIT:
+        raise CommandError(f"--body: larger than {BODY_LIMIT >> 20} MB; a delivery never is")
+    return body

@@ -1,0 +1,75 @@
+"""The first screen: where the bridge is, its keys, and two lines to paste."""
+
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bridge.cli.supervisor.keyfiles import Keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a person is told once everything runs."""
+
+    url: str
+    page: str
+    keys: Keys
+    signing_secret: str | None
+    demo: bool
+
+
+def write_banner(facts: Facts, *, dice: Callable[[int], str] = secrets.token_hex) -> str:
+    """Several lines; the curl of a demo leads to a signed callback in the inbox."""
+    job_id = f"demo-{dice(3)}" if facts.demo else "ID-OF-A-SYNC-JOB"
+    body = json.dumps({"job_id": job_id, "callback_url": "inbox:"}, separators=(",", ":"))
+    lines = [
+        "",
+        f"reelbridge is up at {facts.url}" + ("  —  DEMO" if facts.demo else ""),
+        *_about_demo(facts),
+        "",
+        f"  Dashboard and docs  {facts.url}{facts.page}",
+        f"  API key             {_about_key(facts.keys)}",
+        f"  Signing secret      {facts.signing_secret or 'not to be had, see above'}",
+        "",
+        "Register a callback for a job:",
+        "",
+        f"  {_curl_to_register(facts, body)}",
+        "",
+        "See what has arrived in the inbox:",
+        "",
+        f"  curl {facts.url}/v1/inbox -H {_login(facts.keys)}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _curl_to_register(facts: Facts, body: str) -> str:
+    url, login = f"{facts.url}/v1/callbacks", _login(facts.keys)
+    return f"curl -X POST {url} -H {login} -H 'Content-Type: application/json' -d '{body}'"
+
+
+def _about_demo(facts: Facts) -> list[str]:
+    if not facts.demo:
+        return []
+    return [
+        "No upstream key is set, so a built-in simulator plays ReelMirror and ReelBot.",
+        "For the real ones set REELMIRROR_API_KEY or REELBOT_API_KEY and start again.",
+    ]
+
+
+def _about_key(keys: Keys) -> str:
+    if keys.api_key_file is None:
+        return "as set in REELBRIDGE_API_KEY"
+    if keys.api_key_is_new:
+        return f"{keys.api_key}  (made now, kept in {keys.api_key_file})"
+    return f"in {keys.api_key_file}"
+
+
+def _login(keys: Keys) -> str:
+    """The header for a shell: the key itself only on the start that made it."""
+    if keys.api_key_is_new:
+        return f"'Authorization: Bearer {keys.api_key}'"
+    if keys.api_key_file is not None:
+        return f"\"Authorization: Bearer $(cat '{keys.api_key_file}')\""
+    return '"Authorization: Bearer $REELBRIDGE_API_KEY"'

@@ -1,0 +1,75 @@
+"""What `up` starts, decided before it starts anything: which processes, with which environment."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TextIO
+
+from bridge.cli.supervisor.keyfiles import Keys
+from bridge.cli.supervisor.preflight import free_port
+from bridge.config.settings import Settings
+
+# The simulator takes any key of the right form; these are no secrets.
+DEMO_REELMIRROR_KEY = "rm_" + "demo" * 8
+DEMO_REELBOT_KEY = "rb_live_" + "demo" * 8
+DEMO_HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """The built-in simulator as upstream."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://{DEMO_HOST}:{self.port}"
+
+    @property
+    def command(self) -> list[str]:
+        """How it is started; the port stays the same over restarts."""
+        return own_command("simulate", "--host", DEMO_HOST, "--port", str(self.port), "--speed", "1")
+
+
+def plan_demo(settings: Settings) -> Demo | None:
+    """A simulator when no upstream can be reached: no key is set and callers may not bring their own."""
+    if settings.reelmirror_api_key or settings.reelbot_api_key or settings.passthrough:
+        return None
+    return Demo(port=free_port(DEMO_HOST, wished=min(settings.port + 1, 65_535)))
+
+
+def own_command(*words: str) -> list[str]:
+    """One of our own commands, run by this Python; with `-P` no module of the current directory goes before ours."""
+    return [sys.executable, "-P", "-m", "bridge.cli.main", *words]
+
+
+def child_environment(
+    settings: Settings,
+    keys: Keys,
+    demo: Demo | None,
+    *,
+    redis_url: str,
+    inherited: Mapping[str, str] = os.environ,
+    terminal: TextIO = sys.stdout,
+) -> dict[str, str]:
+    """The children's environment: ours, with what this start decided; secrets travel here and never in arguments."""
+    environment = dict(inherited) | {
+        "REELBRIDGE_PORT": str(settings.port),
+        "REELBRIDGE_REDIS_URL": redis_url,
+        "REELBRIDGE_DATA_DIR": str(settings.data_dir.resolve()),
+        "REELBRIDGE_API_KEY": keys.api_key,
+        "REELBRIDGE_MASTER_KEYS": keys.master_keys,
+        "PYTHONUNBUFFERED": "1",
+    }
+    if settings.log_format == "auto" and terminal.isatty():
+        environment["REELBRIDGE_LOG"] = "console"
+    if demo is not None:
+        environment |= {
+            "REELMIRROR_API_KEY": DEMO_REELMIRROR_KEY,
+            "REELMIRROR_BASE_URL": f"{demo.url}/reelmirror/api",
+            "REELBOT_API_KEY": DEMO_REELBOT_KEY,
+            "REELBOT_BASE_URL": f"{demo.url}/reelbot/api",
+        }
+    return environment

@@ -1,0 +1,218 @@
+"""Logging: one event name a line, ids as fields, and nothing in it that looks like a secret."""
+
+import json
+import logging
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, TextIO
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from bridge.config.settings import Settings
+
+MASK = "…"
+MAX_DEPTH = 6
+# For `arq --custom-log-dict`: arq must not add a handler of its own beside ours.
+ARQ_LOGGING = {"version": 1, "disable_existing_loggers": False}
+
+_SECRET_WORD = re.compile(r"(?<![A-Za-z0-9])(brk_|rm_|rb_live_|rb_test_|whsec_)[A-Za-z0-9+/=_.-]{4,}")
+_PLAIN = frozenset({int, float, bool, type(None)})
+_URL_LOGIN = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,20}://)[^\s/@\"'<>]+@")
+_URL_QUERY = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,20}://[^\s?#\"'<>]{1,4096})[?#][^\s\"'<>]+")
+_PAIR = re.compile(
+    r"(?i)((?:api_?key|access_token|token|secret|password|signature)(?:[\"']\s*:|[\"']?\s*=)\s*[\"']?|x-api-key:\s*)"
+    r"[^\s&\"',;}]{4,}"
+)
+_LOGIN_HEADER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=_.~-]{6,}")
+_SECRET_FIELD = re.compile(
+    r"(?i)^(authorization|cookie|set-cookie|x-api-key|api_?key|secret|password|credential|master_keys?)$"
+)
+
+
+def mask_text(text: str) -> str:
+    """The same text with keys, signing secrets, logins and the queries of URLs cut out."""
+    if "://" in text:
+        text = _URL_QUERY.sub(rf"\1?{MASK}", text)
+        text = _URL_LOGIN.sub(rf"\1{MASK}@", text)
+    if " " in text:
+        text = _LOGIN_HEADER.sub(rf"\1 {MASK}", text)
+    # One of these is in every secret word, and looking for them costs next to nothing.
+    if "_" in text and ("rk_" in text or "rm_" in text or "rb_" in text or "ec_" in text):
+        text = _SECRET_WORD.sub(rf"\1{MASK}", text)
+    if "=" in text or ":" in text:
+        text = _PAIR.sub(rf"\1{MASK}", text)
+    return text
+
+
+def mask_value(value: Any, *, depth: int = 0) -> Any:
+    """Mask inside strings, bytes, mappings and sequences; what is nested deeper than is sane becomes a mask."""
+    if isinstance(value, str):
+        return mask_text(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if depth >= MAX_DEPTH:
+        return MASK
+    if isinstance(value, Mapping):
+        return {
+            mask_text(str(name)): MASK
+            if _is_secret(str(name)) and inner
+            else mask_value(inner, depth=depth + 1)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [mask_value(inner, depth=depth + 1) for inner in value]
+    if isinstance(value, bytes | bytearray):
+        return mask_text(bytes(value).decode("utf-8", "replace"))
+    return mask_text(str(value))
+
+
+def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The last line of defence: callers must not log secrets, and what slips through ends here."""
+    texts = []
+    for value in event.values():
+        if type(value) is str:
+            texts.append(value)
+        elif type(value) not in _PLAIN:
+            return _mask_each(event)
+    # Most lines are ids and numbers: one look at all of them together is enough. No pattern needs a text's end.
+    together = "\n".join(texts)
+    if _has_secret_name(tuple(event)) or mask_text(together) != together:
+        return _mask_each(event)
+    return event
+
+
+def _mask_each(event: EventDict) -> EventDict:
+    for name, value in event.items():
+        if value is None or name.startswith("_"):  # names that begin with an underscore are structlog's own
+            continue
+        event[name] = MASK if _is_secret(name) and value else mask_value(value)
+    return event
+
+
+@lru_cache(maxsize=1024)
+def _has_secret_name(names: tuple[str, ...]) -> bool:
+    return any(_is_secret(name) for name in names)
+
+
+@lru_cache(maxsize=1024)
+def _is_secret(name: str) -> bool:
+    return _SECRET_FIELD.match(name) is not None
+
+
+def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
+    """Send the bridge's events and every library's log records to one stream (standard error), masked.
+
+    The bridge's own events are many (one an attempt), so they take no way round through the library's log records.
+    """
+    stream = stream or sys.stderr
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not stream.isatty())
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    shared = _shared_processors()
+    render = _render_json if as_json else structlog.dev.ConsoleRenderer(colors=stream.isatty())
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+        )
+    )
+    structlog.configure(
+        processors=[*shared, render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=_Loggers(_write_lines(stream, handler)),
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # Access lines hold paths with queries; the API logs its own.
+    logging.getLogger("aiohttp.access").setLevel(max(level, logging.WARNING))
+    logging.captureWarnings(capture=True)
+
+
+def get_logger(name: str) -> Any:
+    """A logger that takes an event name and ids by keyword."""
+    return structlog.get_logger(name)
+
+
+class _Loggers(structlog.stdlib.LoggerFactory):
+    """Makes loggers that know their module's name and write rendered lines."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        super().__init__(ignore_frame_names=[__name__])  # a logger without a name gets its caller's, not ours
+        self._write = write
+
+    def __call__(self, *args: Any) -> Any:
+        return _Lines(super().__call__(*args).name, self._write)
+
+
+class _Lines:
+    """A logger as structlog wants one; its name goes into each event."""
+
+    def __init__(self, name: str, write: Callable[[str], None]) -> None:
+        self.name = name
+        self.debug = self.info = self.warning = self.error = self.critical = write
+
+
+def _write_lines(stream: TextIO, handler: logging.Handler) -> Callable[[str], None]:
+    """Write to the stream that a handler has too, never both at once."""
+
+    def write(line: str) -> None:
+        handler.acquire()
+        try:
+            # A log that cannot be written (its reader is gone) stops no work, as with the library's own handlers.
+            with suppress(OSError, ValueError):
+                stream.write(line + "\n")
+                stream.flush()
+        finally:
+            handler.release()
+
+    return write
+
+
+def _shared_processors() -> list[Processor]:
+    return [_show_exception, mask_secrets, _stamp]
+
+
+def _format_exception(exc_info: Any) -> str:
+    """The traceback without the values of local variables."""
+    return logging.Formatter().formatException(exc_info)
+
+
+_render_exception = structlog.processors.ExceptionRenderer(_format_exception)
+
+
+def _show_exception(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    return _render_exception(logger, method, event) if "exc_info" in event else event
+
+
+def _stamp(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Say who speaks, how loud and when; behind the mask, since nothing of it can be a secret."""
+    record = event.get("_record")
+    event["logger"] = logger.name if record is None else record.name
+    event["level"] = method
+    seconds, nanos = divmod(time.time_ns(), 1_000_000_000)
+    event["timestamp"] = f"{_say_second(seconds)}.{nanos // 1000:06}Z"
+    return event
+
+
+@lru_cache(maxsize=2)
+def _say_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    try:
+        return _encode(event).decode()
+    except (TypeError, ValueError):  # half of a character, which only json writes, or a value of its own kind
+        return json.dumps(event, ensure_ascii=False, default=str)

@@ -1,0 +1,103 @@
+"""Put one process's tools together: used by the two composition roots, API and worker."""
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from urllib.parse import urlsplit
+
+from bridge.config.settings import Settings
+from bridge.domain.urls.policy import plan_policy
+from bridge.http.receivers import Sender
+from bridge.http.upstream import Upstream
+from bridge.providers.spec import ExtraWords
+from bridge.services.context import Services
+from bridge.store.server.connect import check_store, connect
+from bridge.store.store import Store
+from bridge.store.vault import parse_master_keys
+
+ALL_SCOPES = frozenset({"register", "read", "manage", "proxy", "admin"})
+CLUSTER_SHARDS = 16
+
+
+class NoMasterKey(RuntimeError):
+    """REELBRIDGE_MASTER_KEYS is not set: `reelbridge up` makes one; api and worker need the same."""
+
+
+def own_origins(settings: Settings) -> frozenset[str]:
+    """Name our own API as `host:port`, so that no callback leads back into it."""
+    split = urlsplit(settings.base_url)
+    port = split.port or (443 if split.scheme == "https" else 80)
+    names = {f"{split.hostname}:{port}", f"{settings.host}:{settings.port}"}
+    if settings.is_loopback or settings.host in ("0.0.0.0", "::"):
+        names |= {f"{host}:{settings.port}" for host in ("127.0.0.1", "localhost", "[::1]", "::1")}
+    return frozenset(names)
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, *, clock_ms: Callable[[], int] | None = None
+) -> AsyncIterator[Services]:
+    """Open the store and the clients, and close them at the end.
+
+    Raises NoMasterKey, and what `check_store` raises for a store that cannot be trusted.
+    """
+    if settings.master_keys is None:
+        raise NoMasterKey(NoMasterKey.__doc__)
+    user_agent = f"reelbridge/{version('reelbridge')}"
+    redis = connect(settings)
+    facts = await check_store(redis)
+    store = await Store.open(
+        redis,
+        keys=parse_master_keys(settings.master_keys.get_secret_value()),
+        shards=CLUSTER_SHARDS if settings.redis_cluster else 1,
+        aof=facts.aof,
+        share=settings.budget_share,
+    )
+    policy = plan_policy(
+        host=settings.host,
+        allow_http=settings.allow_http,
+        allow_networks=settings.allow_networks,
+        own_origins=own_origins(settings),
+    )
+    sender = Sender(policy=policy, user_agent=user_agent)
+    words = ExtraWords(
+        done=frozenset(settings.voice_done_words), failed=frozenset(settings.voice_failed_words)
+    )
+    upstream = Upstream(user_agent=user_agent, words=words)
+    await sender.start()
+    await upstream.start()
+    try:
+        yield Services(
+            store=store,
+            settings=settings,
+            policy=policy,
+            sender=sender,
+            upstream=upstream,
+            clock_ms=clock_ms or wall_clock_ms,
+            dice=secrets.token_bytes,
+        )
+    finally:
+        await upstream.close()
+        await sender.close()
+        await redis.aclose()
+
+
+def wall_clock_ms() -> int:
+    """Give this host's time in Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+async def bootstrap(services: Services) -> None:
+    """Make what a first start needs: project `default`, its key and its accounts from the settings; repeatable."""
+    settings, store = services.settings, services.store
+    project = await store.projects.ensure_default()
+    if settings.api_key is not None:
+        await store.apikeys.ensure(settings.api_key.get_secret_value(), project.id, ALL_SCOPES)
+    for provider, credential in (
+        ("reelmirror", settings.reelmirror_api_key),
+        ("reelbot", settings.reelbot_api_key),
+    ):
+        if credential is not None:
+            await store.accounts.ensure(project.id, provider, credential.get_secret_value())

@@ -1,0 +1,170 @@
+"""Events as values: a fact about a job, the JSON that is stored of it, and what its error and summary say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.domain.events.catalogue import event_type
+from bridge.domain.events.payloads import PAYLOADS, build_body, read_event_job
+from bridge.domain.js_json import to_js_json
+from bridge.domain.observation import Outcome, Part
+from bridge.domain.times import iso_ms
+
+__all__ = [
+    "PAYLOADS",
+    "Fact",
+    "build_body",
+    "build_error",
+    "build_event",
+    "build_summary",
+    "read_event_job",
+]
+
+SCHEMA = 1
+DATA_BYTES = 256 * 1024  # larger `data` is cut to its status fields
+MOST_LISTED = 500  # items named in an error or left of a cut list
+LONGEST_TEXT = 500  # characters of a text left in cut data
+_PART_LISTS = ("media_items", "deliveries")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """What became known about a job: `word` is the event's last word, `run` the job's life that it belongs to.
+
+    `data` is the upstream's object, unwrapped, with `id`; `late` says that it came after this run's `.timed_out`.
+    """
+
+    word: str
+    kind: str
+    job_id: str
+    status: str
+    outcome: Outcome | None
+    error: dict[str, Any] | None
+    summary: dict[str, Any] | None
+    related: Mapping[str, str]
+    data: Mapping[str, Any]
+    run: int
+    late: bool
+
+
+def build_event(
+    fact: Fact,
+    *,
+    event_id: str,
+    at_ms: int,
+    sequence: int,
+    observed_ms: int,
+    polls: int,
+    lag_max_ms: int | None,
+    source: str = "",
+) -> bytes:
+    """Write the event as it is stored: without metadata and subscription, its parts as JavaScript writes them.
+
+    `source` is "list" where `data` is a list's row, which may show less than the job's own read.
+    """
+    data, truncated = _fit(fact.data)
+    bridge: dict[str, Any] = {
+        "schema": SCHEMA,
+        "observed_at": iso_ms(observed_ms),
+        "polls": polls,
+        "detection_lag_max_ms": lag_max_ms,
+        "late": fact.late,
+    }
+    if source:
+        bridge["data_source"] = source
+    if truncated:
+        bridge["truncated"] = True
+    head = to_js_json(
+        {
+            "id": event_id,
+            "type": event_type(fact.kind, fact.word),
+            "timestamp": iso_ms(at_ms),
+            "object": fact.kind,
+            "job_id": fact.job_id,
+            "status": fact.status or None,
+            "outcome": fact.outcome.value if fact.outcome else None,
+            "error": fact.error,
+            "summary": fact.summary,
+            "related": dict(fact.related),
+            "run": fact.run,
+            "sequence": sequence,
+        }
+    )
+    return b"%b,%b:%b,%b:%b}" % (head[:-1], b'"data"', data, b'"bridge"', to_js_json(bridge))
+
+
+def build_error(
+    word: str, ending_message: str | None, *, parts: Sequence[Part] = (), unauthorized: bool = False
+) -> dict[str, Any] | None:
+    """Say what went wrong, None when nothing did.
+
+    `retryable` says that starting the same work again may help; it is false where the job may still end by itself.
+    `items` names the failed parts, at most 500.
+    """
+    if unauthorized or word == "unauthorized":
+        return _error(
+            "unauthorized",
+            "the provider refuses the account's key: replace it and watching goes on by itself",
+        )
+    if word == "not_found":
+        return _error("not_found", "the provider does not know this id")
+    if word == "deleted":
+        return _error("deleted", "the provider had this job and has it no more")
+    if word == "timed_out":
+        return _error("watch_timeout", "no ending was seen in time; the job has not failed and may still end")
+    if word not in ("failed", "partial"):
+        return None
+    failed = [part.id for part in parts if part.ending and part.ending.outcome is Outcome.FAILED]
+    if not failed:
+        return _error(
+            "upstream_failed",
+            ending_message or "the provider reports a failure, without a reason",
+            retryable=True,
+        )
+    counted = f"{len(failed)} of {len(parts)} {'item' if len(parts) == 1 else 'items'} failed"
+    return _error("items_failed", ending_message or counted, retryable=True, items=failed[:MOST_LISTED])
+
+
+def build_summary(parts: Sequence[Part]) -> dict[str, Any] | None:
+    """Count a job's parts, None for a job that shows none."""
+    if not parts:
+        return None
+    outcomes = [part.ending.outcome for part in parts if part.ending]
+    return {
+        "total": len(parts),
+        "completed": outcomes.count(Outcome.SUCCEEDED),
+        "failed": outcomes.count(Outcome.FAILED),
+    }
+
+
+def _error(code: str, message: str, *, retryable: bool = False, items: Sequence[str] = ()) -> dict[str, Any]:
+    return {"code": code, "message": message, "retryable": retryable, "items": list(items)}
+
+
+def _fit(data: Mapping[str, Any]) -> tuple[bytes, bool]:
+    whole = to_js_json(dict(data))
+    if len(whole) <= DATA_BYTES:
+        return whole, False
+    cut = _cut(data)
+    for name in _PART_LISTS:
+        if isinstance(listed := data.get(name), list):
+            cut[name] = [_cut(part) for part in listed[:MOST_LISTED] if isinstance(part, Mapping)]
+    written = to_js_json(cut)
+    return (written, True) if len(written) <= DATA_BYTES else (to_js_json(_cut(data)), True)
+
+
+def _cut(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep what tells the state: the id, the words and the reasons, each short."""
+    return {name: _shorten(value) for name, value in data.items() if _tells_state(name) and _is_scalar(value)}
+
+
+def _tells_state(name: str) -> bool:
+    return name in ("id", "status", "review_status", "voice_conversion_status", "error", "error_message")
+
+
+def _is_scalar(value: object) -> bool:
+    return value is None or isinstance(value, str | int | float)
+
+
+def _shorten(value: Any) -> Any:
+    return value[:LONGEST_TEXT] if isinstance(value, str) else value

@@ -1,0 +1,42 @@
+"""Watch timeouts: when a callback may be told `.timed_out`.
+
+A documented timeout is per item and counts from the job's clock, which restarts when an item ends; a client's own
+`timeout_seconds` counts from its registration, and in a later run from that run's start. An outgoing post that has not
+begun has no clock and is watched for 30 days.
+"""
+
+from bridge.domain.jobs.intervals import IDLE_LASTS_S, Pace
+from bridge.domain.jobs.records import Callback, CallbackState, Job
+
+
+def deadline_ms(job: Job, callback: Callback, *, timeout_s: float, pace: Pace) -> int:
+    """Give the moment from which a read that shows no ending means `.timed_out` for this callback."""
+    if callback.timeout_s is not None:
+        heard = callback.run_told or callback.timed_out_run
+        start_ms = max(callback.created_ms, job.run_ms) if heard else callback.created_ms
+        return start_ms + round(callback.timeout_s * 1000)
+    if job.clock_ms == 0:
+        return callback.created_ms + round(IDLE_LASTS_S * 1000)
+    return max(job.clock_ms, callback.created_ms) + pace.ms(timeout_s)
+
+
+def is_live(callback: Callback) -> bool:
+    """Say whether a callback still waits for events."""
+    return callback.state is CallbackState.WATCHING
+
+
+def awaited_run(job: Job, callback: Callback) -> int:
+    """Give the run whose ending a callback waits for, or had told."""
+    return max(job.run, callback.from_run)
+
+
+def has_deadline_ahead(job: Job, callback: Callback) -> bool:
+    """Say whether a live callback still has to be told how its run ended, or that no end was seen."""
+    run = awaited_run(job, callback)
+    return is_live(callback) and callback.run_told < run and callback.timed_out_run < run
+
+
+def is_overdue(job: Job, callback: Callback, *, begun_ms: int, timeout_s: float, pace: Pace) -> bool:
+    """Say whether a read begun at `begun_ms` that shows no ending makes this callback's `.timed_out` true."""
+    waits = has_deadline_ahead(job, callback)
+    return waits and begun_ms >= deadline_ms(job, callback, timeout_s=timeout_s, pace=pace)

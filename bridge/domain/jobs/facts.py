@@ -1,0 +1,133 @@
+"""What can be told of a job: its state as seen, its end, its absence, and what keeps it from being read."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from bridge.domain.events.catalogue import event_type
+from bridge.domain.events.event import Fact, build_error, build_summary
+from bridge.domain.jobs.emitted import REVIEW, name_delivery
+from bridge.domain.jobs.outcome import News
+from bridge.domain.jobs.records import Job
+from bridge.domain.observation import Observation, Outcome, Part
+
+# ReelMirror "Review queue". Any other word is shown in the timeline: it may be spelt like an ending of ours.
+REVIEWED = frozenset({"approved", "rejected", "published"})
+
+
+def list_seen(job: Job, observation: Observation, *, ended: bool, late: bool) -> tuple[News, ...]:
+    """List what an object that was shown says, its ending last."""
+    news: list[News] = []
+    if observation.progress and not ended:
+        news.append(_of(job, observation, observation.progress, late=late))
+    if job.kind == "generated_post" and observation.review in REVIEWED:
+        review = observation.review or ""
+        news.append(_of(job, observation, review, name=f"{REVIEW}{review}"))
+    if job.kind == "outgoing_post":
+        news.extend(_of_delivery(job, part, late=late) for part in observation.parts if part.ending)
+    if ended:
+        news.append(_of(job, observation, job.ending, late=late, closes=True))
+    return tuple(news)
+
+
+def _of(
+    job: Job, observation: Observation, word: str, *, name: str = "", late: bool = False, closes: bool = False
+) -> News:
+    ending = observation.ending if closes else None
+    error = None
+    if ending and ending.outcome in (Outcome.FAILED, Outcome.PARTIAL):
+        error = build_error(word, ending.message, parts=observation.parts)
+    fact = Fact(
+        word=word,
+        kind=job.kind,
+        job_id=job.id,
+        status=observation.status,
+        outcome=ending.outcome if ending else None,
+        error=error,
+        summary=build_summary(observation.parts),
+        related=observation.related,
+        data=observation.data,
+        run=job.run,
+        late=late,
+    )
+    return News(name=name or word, type=event_type(job.kind, word), fact=fact, closes=closes)
+
+
+def _of_delivery(job: Job, part: Part, *, late: bool) -> News:
+    """Tell of one account's delivery: an event of its own kind, whose `data` is that delivery."""
+    assert part.ending is not None, "only ended deliveries are news"
+    word = part.ending.word
+    failed = part.ending.outcome is Outcome.FAILED
+    fact = Fact(
+        word=word,
+        kind="publishing_delivery",
+        job_id=part.id,
+        status=part.status,
+        outcome=part.ending.outcome,
+        error=build_error(word, part.ending.message) if failed else None,
+        summary=None,
+        related={"outgoing_post_id": job.id},
+        data=part.data,
+        run=job.run,
+        late=late,
+    )
+    return News(name=name_delivery(part.id, word), type=event_type("publishing_delivery", word), fact=fact)
+
+
+def say_gone(job: Job, word: str, *, related: Mapping[str, str], late: bool) -> News:
+    """Tell that a job is `deleted`, was `not_found`, or was `replaced` by a regenerated item."""
+    outcome = {"deleted": Outcome.DELETED, "not_found": Outcome.UNKNOWN, "replaced": Outcome.DELETED}[word]
+    error = None if word == "replaced" else build_error(word, None)
+    fact = _unseen(job, word, outcome=outcome, error=error, related=related, late=late)
+    return News(name=word, type=event_type(job.kind, word), fact=fact, closes=True)
+
+
+def say_unauthorized(job: Job, outage: str, *, only: Iterable[str]) -> News:
+    """Tell that the account's key is refused: a notice, once an outage and callback."""
+    fact = _unseen(job, "unauthorized", error=build_error("unauthorized", None, unauthorized=True))
+    kind = event_type(job.kind, "unauthorized")
+    return News(name=f"unauthorized:{outage}", type=kind, fact=fact, only=frozenset(only))
+
+
+def say_timed_out(
+    job: Job, seen: Observation | None, *, run: int, refused: bool, only: Sequence[str]
+) -> News:
+    """Tell some callbacks, the first of which is in the name, that no ending was seen until their deadline.
+
+    Others, with a later deadline, get an event of their own, with the object as it is by then.
+    """
+    fact = _unseen(
+        job,
+        "timed_out",
+        outcome=Outcome.UNKNOWN,
+        error=build_error("timed_out", None, unauthorized=refused),
+        related=seen.related if seen else {},
+        data=seen.data if seen else None,
+        run=run,
+    )
+    kind = event_type(job.kind, "timed_out")
+    return News(name=f"timed_out:{only[0]}", type=kind, fact=fact, closes=True, only=frozenset(only))
+
+
+def _unseen(
+    job: Job,
+    word: str,
+    *,
+    outcome: Outcome | None = None,
+    error: dict[str, object] | None,
+    related: Mapping[str, str] | None = None,
+    data: Mapping[str, object] | None = None,
+    run: int = 0,
+    late: bool = False,
+) -> Fact:
+    return Fact(
+        word=word,
+        kind=job.kind,
+        job_id=job.id,
+        status=job.status,
+        outcome=outcome,
+        error=error,
+        summary=None,
+        related=related or {},
+        data=data or {"id": job.id},
+        run=run or job.run,
+        late=late,
+    )

@@ -1,0 +1,104 @@
+"""When to read a job again, or not any more."""
+
+from msgspec.structs import replace
+
+from bridge.domain.jobs.deadlines import has_deadline_ahead, is_live
+from bridge.domain.jobs.intervals import (
+    CONFIRM_S,
+    GRACE_S,
+    IDLE_INTERVAL_S,
+    OUTAGE_RETRY_S,
+    TAIL_INTERVAL_S,
+    Pace,
+    backoff_s,
+    interval_ms,
+)
+from bridge.domain.jobs.not_found import awaits_confirmation
+from bridge.domain.jobs.outcome import Moment, Traits
+from bridge.domain.jobs.records import Callback, CallbackState, Job, JobState, PollLog
+from bridge.domain.observation import (
+    Broken,
+    Forbidden,
+    Limited,
+    Missing,
+    Observation,
+    Reading,
+    Refused,
+    Seen,
+    Unavailable,
+)
+
+
+def expire(job: Job, *, now_ms: int) -> Job:
+    """Close the callbacks that take everything once their `expires_at` has come; they have had their events."""
+    if not any(_has_expired(callback, now_ms) for callback in job.callbacks):
+        return job
+    return replace(
+        job,
+        callbacks=tuple(
+            replace(callback, state=CallbackState.ENDED, closed_ms=now_ms)
+            if _has_expired(callback, now_ms)
+            else callback
+            for callback in job.callbacks
+        ),
+    )
+
+
+def is_done(job: Job, *, now_ms: int) -> bool:
+    """Say whether nobody waits for this job any more: no live callback, and no tail for one that timed out."""
+    if any(is_live(callback) for callback in job.callbacks):
+        return False
+    timed_out = any(callback.state is CallbackState.TIMED_OUT for callback in job.callbacks)
+    return not timed_out or now_ms >= job.tail_ms
+
+
+def plan_next(
+    job: Job, log: PollLog, reading: Reading, *, at: Moment, traits: Traits, pace: Pace
+) -> int | None:
+    """Give the delay to the next read in milliseconds, None when there is none."""
+    if is_done(job, now_ms=at.now_ms):
+        return None
+    normal = interval_ms(log, pace, fallback_s=traits.timing.interval_s)
+    match reading:
+        case Limited(until_ms=until):
+            return max(until - at.now_ms, 1000)
+        case Refused() | Forbidden():
+            return pace.ms(OUTAGE_RETRY_S if at.outage else CONFIRM_S)
+        case Missing() if awaits_confirmation(job):
+            return min(normal, pace.ms(CONFIRM_S))
+        case _ if is_slow(job):
+            return pace.ms(TAIL_INTERVAL_S)
+        case Unavailable(wait_s=wait_s):
+            return max(pace.ms(wait_s), normal)
+        case Broken():
+            return pace.ms(backoff_s(log.streak))
+        case Missing():
+            return normal if job.seen else _within_grace(job, normal, at=at, pace=pace)
+        case Seen(observation=observation) if observation.idle:
+            return _while_idle(observation, normal, at=at, pace=pace)
+        case _:
+            return normal
+
+
+def is_slow(job: Job) -> bool:
+    """Say whether only late news can come: timed out or ended, and every callback was told so."""
+    waits = any(has_deadline_ahead(job, callback) for callback in job.callbacks)
+    return job.state in (JobState.TAIL, JobState.ENDED) and not waits
+
+
+def _has_expired(callback: Callback, now_ms: int) -> bool:
+    return is_live(callback) and not callback.once and now_ms >= callback.expires_ms
+
+
+def _within_grace(job: Job, normal: int, *, at: Moment, pace: Pace) -> int:
+    """An id never seen is read on its interval, and at the end of its grace."""
+    left = job.missing_ms + pace.ms(GRACE_S) - at.now_ms
+    return min(normal, left) if left > 0 else min(normal, pace.ms(CONFIRM_S))
+
+
+def _while_idle(observation: Observation, normal: int, *, at: Moment, pace: Pace) -> int:
+    """A draft is read once a minute, a scheduled post also at its time."""
+    idle = pace.ms(IDLE_INTERVAL_S)
+    if observation.scheduled_for_ms is None or observation.scheduled_for_ms <= at.now_ms:
+        return idle
+    return max(min(idle, observation.scheduled_for_ms - at.now_ms), normal)

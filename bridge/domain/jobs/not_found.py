@@ -1,0 +1,42 @@
+"""404: a new id gets a grace, a known job a confirming read, and a crowd vanishing at once is an outage first."""
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from bridge.domain.jobs.facts import say_gone
+from bridge.domain.jobs.intervals import MASS_CONFIRM_S, Pace, grace_over
+from bridge.domain.jobs.outcome import Moment, Step
+from bridge.domain.jobs.records import Job, JobState
+from bridge.domain.jobs.runs import GONE
+
+
+def miss(job: Job, *, at: Moment, pace: Pace) -> Step:
+    """Take one 404: the job is missing, and when that is certain, ended as `.not_found` or `.deleted`."""
+    if job.state is JobState.ENDED and job.ending in GONE:
+        return Step(job=replace(job, outage=""), confirms=True)
+    job = replace(job, missing_ms=job.missing_ms or at.now_ms, missing_reads=job.missing_reads + 1, outage="")
+    if is_certain(job, at=at, pace=pace):
+        return end_as(job, "deleted" if job.seen else "not_found", related={})
+    return Step(job=replace(job, state=job.state if job.state is JobState.TAIL else JobState.MISSING))
+
+
+def is_certain(job: Job, *, at: Moment, pace: Pace) -> bool:
+    """Say whether enough 404s came: the grace for an id never seen, a second read for one that was."""
+    if job.missing_reads < 2:  # one answer can be a slip
+        return False
+    if not job.seen:
+        return grace_over(job, at.begun_ms, pace)
+    return not at.vanishing or at.begun_ms - job.missing_ms >= pace.ms(MASS_CONFIRM_S)
+
+
+def awaits_confirmation(job: Job) -> bool:
+    """Say whether one 404 was read of a job that had been seen: a second one soon will tell a slip from the end."""
+    return job.seen and job.missing_reads == 1 and job.state in (JobState.MISSING, JobState.TAIL)
+
+
+def end_as(job: Job, word: str, *, related: Mapping[str, str]) -> Step:
+    """End a job that is no longer there: `deleted`, `not_found`, or `replaced` by a regenerated item."""
+    late = bool(job.tail_ms)
+    job = replace(job, state=JobState.ENDED, ending=word, ending_event="", awaited=(), tail_ms=0)
+    return Step(job=job, news=(say_gone(job, word, related=related, late=late),), confirms=True)

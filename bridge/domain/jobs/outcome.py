@@ -1,0 +1,100 @@
+"""What a reading leads to: news about a job, and letters that carry it to callbacks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.domain.events.event import Fact
+from bridge.domain.jobs.records import Job, PollLog
+from bridge.domain.observation import Timing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What `advance` needs to know of a kind: its pace before anything was seen, and what starts its clock."""
+
+    kind: str
+    timing: Timing
+    clock: str  # "registration", "parts", "first_part"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When a read was made: `begun_ms` and `now_ms` by the store's clock, `took_ms` at the upstream.
+
+    `digest` is a hash of the answer's bytes. `outage` names the account's confirmed refusal, empty without one.
+    `vanishing` says that many jobs of the account are gone at once. `source` is "list" where a list's row showed it.
+    """
+
+    begun_ms: int
+    now_ms: int
+    took_ms: int = 0
+    digest: bytes = b""
+    outage: str = ""
+    vanishing: bool = False
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """One fact with its name (unique in its run) and type; `closes` ends the callbacks that take one call.
+
+    `only` names the callbacks it is for, who hear it even where it has its event already (their own time-outs, an
+    outage they were not told of); None means all that are there when it is told for the first time.
+    """
+
+    name: str
+    type: str
+    fact: Fact
+    closes: bool = False
+    only: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one reading alone does: the job moved on, and its news.
+
+    `confirms` says that the reading showed the very ending in which the job now stands: only then may an ending that
+    was told before be told to a callback that came after it.
+    """
+
+    job: Job
+    news: tuple[News, ...] = ()
+    confirms: bool = False
+    replaced: tuple[str, ...] = ()
+    data: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """One event on its way to one callback."""
+
+    event: str
+    type: str
+    callback: str
+    closes: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fresh:
+    """News that has no event yet, with the id and the place in the job's sequence it gets."""
+
+    event: str
+    sequence: int
+    news: News
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """A job moved on: its new records, what to tell whom, and when to read again (None: not any more).
+
+    `data` is the object to keep, None when none was shown. `replaced` are items a new run did away with.
+    """
+
+    job: Job
+    log: PollLog
+    fresh: tuple[Fresh, ...]
+    letters: tuple[Letter, ...]
+    delay_ms: int | None
+    data: Mapping[str, Any] | None = None
+    replaced: tuple[str, ...] = ()

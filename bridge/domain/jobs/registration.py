@@ -1,0 +1,210 @@
+"""Take a registration into a job's record: a new job, a new callback, or new fields of a live one. Pure."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from bridge.domain.jobs.deadlines import has_deadline_ahead, is_live
+from bridge.domain.jobs.records import Callback, CallbackState, Job, JobState
+from bridge.domain.jobs.runs import GONE, has_ended, start_clock, start_run
+
+CALLBACKS_PER_JOB = 100
+# A closed callback's deliveries may still be on their way, and need its URL: all that can close at once are kept.
+CLOSED_KEPT = 2 * CALLBACKS_PER_JOB
+TOLD = (CallbackState.ENDED, CallbackState.TIMED_OUT)
+
+
+class TooManyCallbacks(ValueError):
+    """A job has as many live callbacks as it may have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled:
+    """The job with the callback in it; `hasten` says that it must be read now."""
+
+    job: Job
+    callback: Callback
+    updated: bool
+    hasten: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """What `retried_items` say: which items no longer count, and which must be seen before the run can end."""
+
+    superseded: tuple[str, ...] = ()
+    awaited: tuple[str, ...] = ()
+
+
+def new_job(
+    *,
+    project: str,
+    account: str,
+    kind: str,
+    job_id: str,
+    now_ms: int,
+    clock: str,
+    persona: str,
+    media: str = "",
+) -> Job:
+    """Begin to watch a job that has no record."""
+    return Job(
+        project=project,
+        account=account,
+        kind=kind,
+        id=job_id,
+        born_ms=now_ms,
+        state=JobState.WATCHING,
+        run=1,
+        run_ms=now_ms,
+        clock_ms=start_clock(now_ms, clock),
+        persona=persona,
+        media=media,
+    )
+
+
+def find_repeated(job: Job, fingerprint: bytes, *, once: bool) -> Callback | None:
+    """Find the live callback that a registration of the same URL repeats, and whose id it keeps.
+
+    What is sealed for the repetition must be sealed with that id. None too for one that has heard its end, goes on
+    hearing everything and is now to take one call: the next one is for a callback of its own.
+    """
+    for callback in job.callbacks:
+        if is_live(callback) and callback.fingerprint == fingerprint:
+            return callback if has_deadline_ahead(job, callback) or not once else None
+    return None
+
+
+def list_told(job: Job, fingerprint: bytes) -> tuple[Callback, ...]:
+    """List the callbacks for one URL that were told their end, or are about to be."""
+    return tuple(each for each in job.callbacks if each.state in TOLD and each.fingerprint == fingerprint)
+
+
+def find_unanswered(job: Job, callback: Callback, held: Collection[str]) -> Callback | None:
+    """Find the callback that ended before its registration was answered: the same registration again means it.
+
+    `held` are the callbacks to which nothing is sent as long as that answer is awaited. None for a registration that
+    asks for something else than the ending which waits.
+    """
+    wanted = (True, callback.expect, callback.events)
+    for each in list_told(job, callback.fingerprint) if callback.once else ():
+        same = (each.once, each.expect, each.events) == wanted and callback.from_run in (0, each.from_run)
+        if same and each.id in held:
+            return each
+    return None
+
+
+def enrol(
+    job: Job,
+    callback: Callback,
+    *,
+    now_ms: int,
+    clock: str,
+    retried: Mapping[str, str],
+    held: Collection[str] = (),
+) -> Enrolled:
+    """Add a callback, or give its fields to the one that it repeats: the live one for the same URL, or an unanswered one.
+
+    `retried` maps items to their successors: the callback then means the run that those start. `held`: see
+    `find_unanswered`.
+    """
+    known = find_repeated(job, callback.fingerprint, once=callback.once)
+    idle = not any(is_live(each) for each in job.callbacks)
+    settled = job.state is not JobState.WATCHING
+    retry = read_retry(retried)
+    begun = _begin_retry(job, retry, now_ms=now_ms, clock=clock)
+    callback = _mean_retry(begun, callback, retry, retried)
+    if known is None and (unanswered := find_unanswered(begun, callback, held)) is not None:
+        return _repeat(begun, unanswered, callback, hasten=False)
+    if known is None or retry.awaited:
+        job = _reopen(begun, now_ms=now_ms, clock=clock)
+    if known is not None:
+        return _repeat(job, known, callback, hasten=bool(retried))
+    job = _add(job, callback, now_ms=now_ms)
+    return Enrolled(job=job, callback=callback, updated=False, hasten=idle or settled or bool(retried))
+
+
+def _mean_retry(job: Job, callback: Callback, retry: Retry, retried: Mapping[str, str]) -> Callback:
+    """Let a callback mean the run that a retry started; of the same ids again no more is known than that it is another."""
+    if retry.awaited:
+        return replace(callback, from_run=job.run)
+    return replace(callback, expect="new_run") if retried else callback
+
+
+def _add(job: Job, callback: Callback, *, now_ms: int) -> Job:
+    """Add a callback, as the only live one of its URL."""
+    known = tuple(
+        replace(each, state=CallbackState.ENDED, closed_ms=now_ms)
+        if is_live(each) and each.fingerprint == callback.fingerprint
+        else each
+        for each in job.callbacks
+    )
+    live = [each for each in known if is_live(each)]
+    if len(live) >= CALLBACKS_PER_JOB:
+        raise TooManyCallbacks
+    closed = [each for each in known if not is_live(each)][-CLOSED_KEPT:]
+    return replace(job, callbacks=(*closed, *live, callback))
+
+
+def read_retry(retried: Mapping[str, str]) -> Retry:
+    """Understand (item, successor) pairs; an item that is its own successor goes on counting."""
+    awaited = tuple(dict.fromkeys(new for new in retried.values() if new not in retried))
+    if not awaited:
+        return Retry()
+    return Retry(superseded=tuple(old for old, new in retried.items() if old != new), awaited=awaited)
+
+
+def _reopen(job: Job, *, now_ms: int, clock: str) -> Job:
+    """Watch again what was given up: a timed-out job, or an id that was not found and gets another grace."""
+    job = replace(job, tail_ms=0) if job.tail_ms else job
+    if job.state is JobState.TAIL:
+        return replace(job, state=JobState.WATCHING, ending="")
+    if job.ending == "not_found":
+        return replace(
+            job,
+            state=JobState.WATCHING,
+            clock_ms=start_clock(now_ms, clock),
+            ending="",
+            ending_event="",
+            missing_ms=0,
+            missing_reads=0,
+        )
+    return job
+
+
+def _begin_retry(job: Job, retry: Retry, *, now_ms: int, clock: str) -> Job:
+    """Begin the run that a retry starts, unless its items were seen or announced before."""
+    known = {part for part, _ in job.parts} | set(job.awaited) | set(job.superseded)
+    if known.issuperset(retry.awaited):
+        return job
+    if job.state is JobState.TAIL or (has_ended(job) and job.ending not in GONE):
+        job = start_run(job, now_ms=now_ms, clock=clock)
+    superseded = tuple(dict.fromkeys((*job.superseded, *retry.superseded)))
+    awaited = tuple(dict.fromkeys((*job.awaited, *retry.awaited)))
+    return replace(
+        job,
+        superseded=superseded,
+        awaited=tuple(each for each in awaited if each not in superseded),
+        parts=tuple(each for each in job.parts if each[0] not in superseded),
+    )
+
+
+def _repeat(job: Job, known: Callback, new: Callback, *, hasten: bool) -> Enrolled:
+    """Keep a callback's identity, state and what it was told; take everything else from the repetition."""
+    meant = max(known.from_run, new.from_run) if new.from_run or new.expect == known.expect else 0
+    merged = replace(
+        new,
+        id=known.id,
+        created_ms=known.created_ms,
+        url=known.url,
+        state=known.state,
+        closed_ms=known.closed_ms,
+        expires_ms=max(known.expires_ms, new.expires_ms),
+        from_run=meant,
+        timed_out_run=known.timed_out_run,
+        run_told=known.run_told,
+        outage=known.outage,
+    )
+    callbacks = tuple(merged if each.id == known.id else each for each in job.callbacks)
+    return Enrolled(job=replace(job, callbacks=callbacks), callback=merged, updated=True, hasten=hasten)

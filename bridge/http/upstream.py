@@ -1,0 +1,220 @@
+"""Reads of an upstream: one GET, bounded in time and size, turned into a Reading.
+
+The operator names the upstream's address, so it is not judged as a callback URL is. Redirects are not followed: a
+credential must not travel to another host.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
+
+import aiohttp
+from msgspec import Struct
+from yarl import URL
+
+from bridge.domain.observation import Broken, RateSeen, Reading, Seen
+from bridge.domain.polling.list_pages import PAGE
+from bridge.http.http_client import Exchange, Exchanges
+from bridge.providers.lists import Rows, read_list
+from bridge.providers.read import read_answer, read_credential, read_network_failure, read_rate
+from bridge.providers.registry import PROVIDERS
+from bridge.providers.spec import ExtraWords, KindSpec, Standing
+
+READ_TIMEOUT_S = 15.0
+CONNECT_TIMEOUT_S = 10.0
+BODY_LIMIT = 2 * 1024 * 1024
+READ_BUFFER = 64 * 1024
+MAX_HEADERS = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """An account as a request needs it: its provider, its address, its credential in clear."""
+
+    provider: str
+    base_url: str
+    credential: str
+
+    def __repr__(self) -> str:
+        """Keep the credential out of logs and errors."""
+        return f"Login(provider={self.provider!r})"
+
+
+NO_RATE = RateSeen()
+
+
+class Answer(Struct, frozen=True, kw_only=True, gc=False):
+    """What one read gave: its meaning, the rate headers, how long it took, and a hash of its bytes."""
+
+    reading: Reading
+    rate: RateSeen = NO_RATE
+    took_ms: int = 0
+    digest: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListAnswer:
+    """What one list call gave: its rows, or the reading that says why there are none."""
+
+    reading: Rows | Reading
+    rate: RateSeen = NO_RATE
+    took_ms: int = 0
+
+
+class Known(Struct, frozen=True, kw_only=True, gc=False):
+    """An answer that was understood before: the hash of its bytes, and its meaning."""
+
+    digest: bytes
+    reading: Seen
+
+
+class _Raw(Struct, frozen=True, kw_only=True, gc=False):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Upstream:
+    """A client of all providers over one connection pool; `start` before use, `close` after."""
+
+    def __init__(self, *, user_agent: str, words: ExtraWords, timeout_s: float = READ_TIMEOUT_S) -> None:
+        self._user_agent = user_agent
+        self.words = words
+        self._timeout_s = timeout_s
+        self._open: Exchanges | None = None
+
+    async def start(self) -> None:
+        """Open the connection pool."""
+        self._open = Exchanges(
+            aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60),
+            headers={"user-agent": self._user_agent, "accept": "application/json"},
+            connect_s=min(CONNECT_TIMEOUT_S, self._timeout_s),
+            decompress=True,
+            read_bufsize=READ_BUFFER,
+            max_headers=MAX_HEADERS,
+        )
+
+    async def close(self) -> None:
+        """Close the connection pool."""
+        if self._open is not None:
+            await self._open.close()
+            self._open = None
+
+    async def __aenter__(self) -> Self:
+        """Open the pool for a block."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the pool after a block."""
+        await self.close()
+
+    async def read(
+        self,
+        login: Login,
+        kind: KindSpec,
+        job_id: str,
+        *,
+        now_ms: int,
+        superseded: frozenset[str] = frozenset(),
+        known: Known | None = None,
+    ) -> Answer:
+        """Read one job; whatever the network does is a reading, never an exception.
+
+        Bytes that are `known` are not understood again: their answer has the very same reading.
+        """
+        began = time.perf_counter()
+        raw = await self._get(login, kind.path_for(job_id))
+        took_ms = round((time.perf_counter() - began) * 1000)
+        if isinstance(raw, Broken):
+            return Answer(reading=raw, took_ms=took_ms)
+        now_ms += took_ms
+        rate = read_rate(headers=raw.headers, body=raw.body, http_status=raw.status, now_ms=now_ms)
+        digest = hashlib.blake2b(raw.body, digest_size=8).digest()
+        if known is not None and digest == known.digest and 200 <= raw.status < 300:
+            return Answer(reading=known.reading, rate=rate, took_ms=took_ms, digest=digest)
+        reading = read_answer(
+            kind,
+            job_id=job_id,
+            http_status=raw.status,
+            headers=raw.headers,
+            body=raw.body,
+            now_ms=now_ms,
+            words=self.words,
+            superseded=superseded,
+        )
+        return Answer(reading=reading, rate=rate, took_ms=took_ms, digest=digest)
+
+    async def read_list(
+        self, login: Login, kind: KindSpec, path: str, *, offset: int, now_ms: int
+    ) -> ListAnswer:
+        """Read one page of a list; whatever the network does is a reading, never an exception."""
+        began = time.perf_counter()
+        raw = await self._get(login, f"{path}?limit={PAGE}&offset={offset}")
+        took_ms = round((time.perf_counter() - began) * 1000)
+        if isinstance(raw, Broken):
+            return ListAnswer(reading=raw, took_ms=took_ms)
+        now_ms += took_ms
+        rate = read_rate(headers=raw.headers, body=raw.body, http_status=raw.status, now_ms=now_ms)
+        reading = read_list(kind, http_status=raw.status, headers=raw.headers, body=raw.body, now_ms=now_ms)
+        return ListAnswer(reading=reading, rate=rate, took_ms=took_ms)
+
+    async def check(self, login: Login, *, now_ms: int) -> Standing:
+        """Ask the upstream whether it accepts a credential, at the price of one request."""
+        provider = PROVIDERS[login.provider]
+        raw = await self._get(login, provider.check_path)
+        if isinstance(raw, Broken):
+            return Standing.UNCLEAR
+        return read_credential(
+            provider, http_status=raw.status, headers=raw.headers, body=raw.body, now_ms=now_ms
+        )
+
+    async def _get(self, login: Login, path: str) -> _Raw | Broken:
+        assert self._open is not None, "start() comes first"
+        headers = PROVIDERS[login.provider].auth_headers(login.credential)
+        until = asyncio.get_running_loop().time() + self._timeout_s
+        try:
+            # Paths carry only ids that need no escaping.
+            origin, prefix = _split(login.base_url)
+            answer = await self._open.get(origin, prefix + path, headers, until=until)
+            try:
+                body = await _read_capped(answer, until)
+            except BaseException:
+                answer.close()
+                raise
+            if body is None:
+                answer.close()
+                return read_network_failure("the answer was larger than 2 MB")
+            answer.release()
+            return _Raw(status=answer.status, headers=answer.headers, body=body)
+        except TimeoutError:
+            return read_network_failure(f"no answer within {self._timeout_s:g} s")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # The message may hold the URL; its class says enough.
+            return read_network_failure(type(error).__name__)
+
+
+@lru_cache(maxsize=64)
+def _split(base_url: str) -> tuple[str, str]:
+    """Split an upstream's address into its origin and the path that all requests begin with."""
+    url = URL(base_url, encoded=True)
+    return str(url.origin()), url.raw_path.removesuffix("/")
+
+
+async def _read_capped(answer: Exchange, until: float) -> bytes | None:
+    """Read at most BODY_LIMIT decompressed bytes; None for more."""
+    if answer.has_come and answer.content.total_bytes <= BODY_LIMIT:
+        return answer.content.read_nowait()  # it came with its head
+    chunks: list[bytes] = []
+    size = 0
+    async with asyncio.timeout_at(until):
+        async for chunk in answer.content.iter_any():
+            size += len(chunk)
+            if size > BODY_LIMIT:
+                return None
+            chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,48 @@
+"""Budgets for people: what an account may still spend, and when a job's turn comes."""
+
+from bridge.domain.polling.rate_limit import BudgetView, Limit
+from bridge.providers.registry import PROVIDERS
+from bridge.services.context import Services
+from bridge.store.tables.accounts import Account
+from bridge.store.vault import VaultError
+
+WINDOW_S = 60.0  # ReelMirror, Introduction; ReelBot, Rate Limits: requests per minute
+
+
+def plan_limit(services: Services, provider: str, credential: str, name: str) -> Limit:
+    """Give a limit as documented for a credential.
+
+    Until an answer tells the window it is the documented minute, never longer than polling is scaled to.
+    """
+    requests = PROVIDERS[provider].requests_per_minute(credential)
+    return Limit(name=name, requests=requests, window_s=WINDOW_S * min(1.0, services.settings.poll_scale))
+
+
+def limits_of(provider: str) -> list[str]:
+    """Name the limits that reads of a provider's kinds count under."""
+    return sorted({kind.limit for kind in PROVIDERS[provider].kinds.values() if kind.path})
+
+
+def documented_limit(services: Services, provider: str) -> Limit:
+    """Give the least that any credential of a provider may read."""
+    return plan_limit(services, provider, "", limits_of(provider)[0])
+
+
+async def view_budget(services: Services, account: Account) -> BudgetView:
+    """Give what is known of an account's budget for reads of jobs; raises NoSuchAccount."""
+    try:
+        credential = await services.store.accounts.credential(account.id)
+    except VaultError:  # the operator must mend the keys; what is shown here only lacks a documented number
+        limit = documented_limit(services, account.provider)
+    else:
+        limit = plan_limit(services, account.provider, credential, limits_of(account.provider)[0])
+    return await services.store.budgets.view(account.id, limit, now_ms=services.clock_ms())
+
+
+async def next_turn_ms(services: Services, account: str, key: str) -> int | None:
+    """Give when a job is read next: its turn, or when its sleeping account wakes. Negative: in flight; None: never."""
+    lanes = services.store.poll
+    due_ms = await lanes.due_of(key[0], account, key)
+    if due_ms is None or due_ms < 0:
+        return due_ms
+    return max(due_ms, (await lanes.blocked(key[0], (account,))).get(account, 0))

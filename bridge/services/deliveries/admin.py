@@ -1,0 +1,182 @@
+"""Deliveries: read them, send one more try, bring parked ones back, try a URL out."""
+
+import secrets
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec.structs import replace
+
+from bridge.domain.deliveries.retry import Answer
+from bridge.domain.deliveries.signing import sign
+from bridge.domain.events.samples import test_body
+from bridge.domain.ids import read_shard
+from bridge.domain.jobs.records import Delivery, DeliveryState
+from bridge.domain.urls.policy import CheckedUrl
+from bridge.errors import Conflict, NotFound
+from bridge.services.context import Services
+from bridge.services.deliveries.destinations import lane_of, origin_of, proven_origins
+from bridge.services.deliveries.requeue import start_again
+from bridge.services.queries import load_deliveries, parse_cursor
+from bridge.store.records import Loaded
+from bridge.store.tables.indexes import Cursor
+from bridge.store.unit_of_work import Draft
+
+TRIES: Final = 20
+PAGE: Final = 100
+SCAN_PAGES: Final = 50
+
+
+async def _load(services: Services, project: str, delivery_id: str) -> Loaded[Delivery]:
+    shard = read_shard(delivery_id, "dlv_")
+    loaded = (
+        await services.store.load_delivery(delivery_id) if shard and shard in services.store.shards else None
+    )
+    if loaded is not None and loaded.record.project == project:
+        return loaded
+    raise NotFound(f"there is no delivery {delivery_id[:80]} in this project")
+
+
+async def get_delivery(services: Services, project: str, delivery_id: str) -> Delivery:
+    """Give one delivery; NotFound when this project has none such."""
+    return (await _load(services, project, delivery_id)).record
+
+
+async def next_attempt_ms(services: Services, delivery: Delivery) -> int | None:
+    """Give when the next attempt is due; negative while one is in flight, None when none comes."""
+    return await services.store.dlv.due_of(delivery.id[4], delivery.lane, delivery.id)
+
+
+async def list_deliveries(
+    services: Services,
+    project: str,
+    *,
+    state: str | None = None,
+    callback_id: str | None = None,
+    event_id: str | None = None,
+    cursor: str | None = None,
+    limit: int = PAGE,
+) -> tuple[list[Delivery], str | None]:
+    """List deliveries, newest first; a filtered page may be short and still have a cursor."""
+    found: list[Delivery] = []
+    place = parse_cursor(cursor)
+    for _ in range(SCAN_PAGES):
+        page = await services.store.indexes.deliveries(project, cursor=place, limit=limit)
+        place = page[-1] if len(page) == limit else None
+        for loaded in await load_deliveries(services.store, [at.id for at in page]):
+            delivery = loaded.record
+            wanted = callback_id in (None, delivery.callback) and event_id in (None, delivery.event)
+            if wanted and await _has_state(services, delivery, state):
+                found.append(delivery)
+        if len(found) > limit:
+            last = found[limit - 1]
+            return found[:limit], Cursor(last.created_ms, last.id).text()
+        if place is None or len(found) == limit:
+            break
+    return found, place.text() if place else None
+
+
+async def _has_state(services: Services, delivery: Delivery, state: str | None) -> bool:
+    if state is None or state not in (DeliveryState.PENDING, DeliveryState.IN_FLIGHT):
+        return state in (None, delivery.state)
+    return state == await view_state(services, delivery)
+
+
+async def view_state(services: Services, delivery: Delivery) -> DeliveryState:
+    """Give a delivery's state as clients see it: `in_flight` while an attempt holds it."""
+    if delivery.state is not DeliveryState.PENDING:
+        return delivery.state
+    due = await next_attempt_ms(services, delivery)
+    return DeliveryState.IN_FLIGHT if due is not None and due < 0 else DeliveryState.PENDING
+
+
+async def current_lane(services: Services, delivery: Delivery) -> str:
+    """Give the lane to where a delivery goes now; its origin may have answered 2xx since."""
+    origin = origin_of(delivery.lane)
+    proven = await proven_origins(services.store, delivery.id[4], {origin})
+    return lane_of(delivery.project, origin, proven=origin in proven)
+
+
+async def retry(services: Services, project: str, delivery_id: str) -> Delivery:
+    """Make one extra attempt now.
+
+    A waiting delivery keeps its schedule, one in flight tries again after its attempt; a parked one starts again.
+    """
+    for _ in range(TRIES):
+        loaded = await _load(services, project, delivery_id)
+        if loaded.record.state in (DeliveryState.SUCCEEDED, DeliveryState.CANCELLED):
+            raise Conflict(
+                f"this delivery is {loaded.record.state}: to send a finished event again use "
+                f"POST /v1/events/{loaded.record.event}/resend"
+            )
+        draft = Draft(delivery_id[4], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+        if loaded.record.state is DeliveryState.PARKED:
+            delivery = start_again(draft, loaded, lane=await current_lane(services, loaded.record))
+        else:
+            due_ms = await next_attempt_ms(services, loaded.record)
+            waits = due_ms is not None and due_ms > draft.now_ms
+            delivery = replace(loaded.record, resume_ms=due_ms) if waits else loaded.record
+            draft.put_delivery(delivery, loaded)
+            draft.attempt_at(delivery, 0, how="sooner")
+        if await services.store.committer.commit(draft.change()) == "done":
+            return delivery
+    raise Conflict("this delivery is being changed by others: repeat the request")
+
+
+async def recover(
+    services: Services, project: str, *, since_ms: int, until_ms: int | None = None, state: str | None = None
+) -> int:
+    """Bring back every parked delivery (or those of `state`) made since a time, each exactly once.
+
+    What had succeeded or was cancelled goes out marked `webhook-resend: true`.
+    """
+    wanted = DeliveryState(state or DeliveryState.PARKED)
+    recovered = 0
+    place: Cursor | None = None
+    while True:
+        page = await services.store.indexes.deliveries(project, cursor=place, limit=PAGE)
+        place = page[-1] if len(page) == PAGE else None
+        for loaded in await load_deliveries(services.store, [at.id for at in page]):
+            made = loaded.record.created_ms
+            fits = since_ms <= made and (until_ms is None or made <= until_ms)
+            if fits and loaded.record.state is wanted and await _recover(services, loaded):
+                recovered += 1
+        if place is None or place.at_ms < since_ms:
+            return recovered
+
+
+async def _recover(services: Services, loaded: Loaded[Delivery]) -> bool:
+    record = loaded.record
+    draft = Draft(record.id[4], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+    if record.state is not DeliveryState.PARKED:  # it was over: this is asked for by a person, as a resend is
+        loaded = Loaded(replace(record, resend=True), loaded.raw)
+    start_again(draft, loaded, lane=await current_lane(services, loaded.record))
+    return await services.store.committer.commit(draft.change()) == "done"
+
+
+async def send_test(
+    services: Services,
+    project: str,
+    url: CheckedUrl,
+    *,
+    payload: str = "full",
+    headers: Mapping[str, str] | None = None,
+    secret: str | None = None,
+) -> tuple[str, Answer]:
+    """Send a sample event, signed, to a URL; gives its id and what the receiver answered."""
+    event_id = f"evt_test_{secrets.token_hex(12)}"
+    now_ms = services.clock_ms()
+    body = test_body(event_id=event_id, at_ms=now_ms, payload=payload, base_url=services.settings.base_url)
+    current = secret or (await services.store.projects.default_secret(project)).current
+    signed = sign([current], event_id=event_id, timestamp_s=now_ms // 1000, body=body)
+    answer = await services.sender.post(
+        url.text,
+        headers={
+            **(headers or {}),
+            "webhook-id": event_id,
+            "webhook-timestamp": str(now_ms // 1000),
+            "webhook-signature": signed,
+        },
+        body=body,
+        timeout_s=services.settings.attempt_timeout,
+    )
+    return event_id, answer

@@ -1,0 +1,128 @@
+"""After an attempt: settle the delivery, plan the next try, park it, or cancel the callback that said 410."""
+
+import random
+
+from msgspec.structs import replace
+
+from bridge.domain.deliveries.retry import Answer, Verdict, plan_retry
+from bridge.domain.jobs.records import Attempt, Delivery, DeliveryState
+from bridge.services.context import Services
+from bridge.services.deliveries.destination_health import SUCCESSES
+from bridge.services.subscriptions.callbacks import draft_cancel
+from bridge.store import keys
+from bridge.store.queue.lanes import Settled
+from bridge.store.records import Loaded, pack, unpack
+from bridge.store.unit_of_work import Draft
+
+ATTEMPTS_KEPT = 20
+TRIES = 8
+
+
+async def after_attempt(
+    services: Services,
+    loaded: Loaded[Delivery],
+    token: bytes,
+    answer: Answer,
+    verdict: Verdict,
+    *,
+    at_ms: int,
+) -> Settled | None:
+    """Give what the pump shall settle; a 410 cancels the callback in a step of its own."""
+    delivery = _record(loaded.record, answer, verdict, at_ms=at_ms)
+    if verdict is Verdict.GONE:
+        await _cancel_callback(services, loaded, delivery)
+        return None
+    delivery, delay_ms = _plan(services, delivery, answer, verdict)
+    return Settled(
+        lane=delivery.lane,
+        member=delivery.id,
+        token=token,
+        delay_ms=delay_ms,
+        records=((keys.delivery(delivery.id), pack(delivery)),),
+    )
+
+
+def _record(delivery: Delivery, answer: Answer, verdict: Verdict, *, at_ms: int) -> Delivery:
+    """Write one attempt into a delivery; an extra one asked for by a person takes no step of the schedule."""
+    attempt = Attempt(
+        at_ms=at_ms,
+        status=answer.status,
+        failure=answer.failure,
+        reason=answer.reason,
+        duration_ms=answer.duration_ms,
+        excerpt=answer.excerpt,
+    )
+    extra = delivery.resume_ms > 0
+    return replace(
+        delivery,
+        attempts=(*delivery.attempts[-(ATTEMPTS_KEPT - 1) :], attempt),
+        tries=delivery.tries + 1,
+        step=delivery.step if extra else delivery.step + 1,
+        refusals=delivery.refusals + (verdict is Verdict.REFUSED),
+    )
+
+
+def _plan(
+    services: Services, delivery: Delivery, answer: Answer, verdict: Verdict
+) -> tuple[Delivery, int | None]:
+    now_ms = services.clock_ms()
+    if verdict in SUCCESSES:
+        return replace(
+            delivery, state=DeliveryState.SUCCEEDED, resend=False, resume_ms=0, reason="", done_ms=now_ms
+        ), None
+    if verdict is Verdict.FINISHED:
+        reason = "the receiver says that what waited for this has finished"
+        return replace(delivery, state=DeliveryState.CANCELLED, reason=reason, done_ms=now_ms), None
+    if delivery.resume_ms > now_ms:
+        return replace(delivery, resume_ms=0), delivery.resume_ms - now_ms
+    delay_s = plan_retry(
+        services.settings.retry_schedule,
+        attempts=max(1, delivery.step),
+        refusals=delivery.refusals,
+        verdict=verdict,
+        retry_after_s=answer.retry_after_s,
+        roll=random.random(),  # noqa: S311  # spreads retries, guards nothing
+    )
+    if delay_s is None:
+        reason = f"gave up after {delivery.tries} attempts: {answer.reason}"
+        return replace(delivery, state=DeliveryState.PARKED, reason=reason, done_ms=now_ms), None
+    return replace(delivery, state=DeliveryState.PENDING, resume_ms=0), round(delay_s * 1000)
+
+
+async def _cancel_callback(services: Services, loaded: Loaded[Delivery], attempted: Delivery) -> None:
+    """410: nothing more is sent to this callback; the attempt stays readable."""
+    store = services.store
+    for _ in range(TRIES):
+        key = attempted.job
+        job = await store.load_job(key)
+        if job is None:
+            return
+        callback = next((c for c in job.record.callbacks if c.id == attempted.callback), None)
+        draft = Draft(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+        if callback is not None:
+            reason = "the receiver answered 410 Gone"
+            await draft_cancel(services, draft, key, job, callback, reason=reason, attempted=attempted)
+        else:
+            draft.put_delivery(replace(attempted, state=DeliveryState.CANCELLED), loaded)
+            draft.drop_attempt(attempted)
+        if await store.committer.commit(draft.change()) == "done":
+            return
+
+
+async def finish_late(services: Services, settled: Settled) -> None:
+    """Take a 2xx whose lease had ended: the receiver has the event, so nothing more is sent."""
+    if not settled.records:
+        return
+    late = unpack(Delivery, settled.records[0][1])
+    if late.state is not DeliveryState.SUCCEEDED:
+        return
+    for _ in range(TRIES):
+        found = await services.store.load_delivery(late.id)
+        if found is None or found.record.state is DeliveryState.SUCCEEDED:
+            return
+        draft = Draft(late.id[4], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+        attempts = (*found.record.attempts[-(ATTEMPTS_KEPT - 1) :], late.attempts[-1])
+        draft.put_delivery(replace(late, attempts=attempts, tries=found.record.tries + 1), found)
+        draft.drop_attempt(late)
+        if await services.store.committer.commit(draft.change()) == "done":
+            return

@@ -1,0 +1,254 @@
+"""Registering: a job, its callback and its first read are written in one step, and on disk before the answer."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bridge.domain.ids import callback_id, job_key
+from bridge.domain.jobs.deadlines import is_live
+from bridge.domain.jobs.records import Callback, CallbackState, Job
+from bridge.domain.jobs.registration import (
+    CALLBACKS_PER_JOB,
+    Enrolled,
+    TooManyCallbacks,
+    enrol,
+    find_repeated,
+    list_told,
+    new_job,
+)
+from bridge.domain.urls.policy import CheckedUrl
+from bridge.errors import Conflict, RateLimited, Unavailable, ValidationFailed
+from bridge.providers.registry import KINDS
+from bridge.services.accounts.budget_view import next_turn_ms
+from bridge.services.context import Services, lasts_ms
+from bridge.store import keys
+from bridge.store.commit import StoreFull, StoreNotDurable
+from bridge.store.records import Loaded, Wanted
+from bridge.store.tables.accounts import Account
+from bridge.store.tables.idempotency import DAY_MS
+from bridge.store.unit_of_work import Draft
+
+TRIES = 20
+HOLD_MS = 15_000  # longer than a slow disk may delay the answer
+ANSWERED_MS = 1_000  # first deliveries go out this long after the answer
+JOBS_PER_PROJECT = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One job of one request, checked. `retried` are (original item, new item) of a `failed_only` regeneration.
+
+    `request` names the whole request, where its client does so (Idempotency-Key): for a day it means one callback.
+    """
+
+    kind: str
+    job_id: str
+    url: CheckedUrl
+    events: tuple[str, ...] = ()
+    once: bool = True
+    metadata: Any = None
+    headers: Mapping[str, str] | None = None
+    secret: str | None = None
+    persona_id: str = ""
+    media: str = ""
+    timeout_s: float | None = None
+    expect: str = "any"
+    payload: str = "full"
+    retried: tuple[tuple[str, str], ...] = ()
+    account: str | None = None
+    request: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """A registration that is on disk; `updated` says that the callback was there before."""
+
+    job: Job
+    callback: Callback
+    updated: bool
+    next_poll_ms: int | None = field(default=None)
+
+
+async def register(services: Services, project: str, orders: Sequence[Order]) -> list[Registered]:
+    """Register all orders or none; durable when it returns.
+
+    Raises ValidationFailed, Conflict, RateLimited (too many jobs or callbacks), Unavailable (store full or slow).
+    """
+    account = await find_account(services, project, orders[0])
+    shard = services.store.shard_of(account.id)
+    for _ in range(TRIES):
+        draft = Draft(shard, now_ms=services.clock_ms(), retention_s=services.settings.retention)
+        registered = [await _draft(services, draft, project, account, order) for order in orders]
+        if draft.made:
+            await _check_quota(services, project, draft.made)
+        try:
+            result = await services.store.committer.commit(draft.change(), new_work=True, durable=True)
+        except StoreFull:
+            raise Unavailable("the store is full: nothing was registered, try again later") from None
+        except StoreNotDurable:
+            raise Unavailable(
+                "the disk is too slow to confirm the registration: repeat it, it is not doubled"
+            ) from None
+        if result == "done":
+            return registered
+    raise Conflict("many registrations for the same job at once: repeat this one")
+
+
+async def find_account(services: Services, project: str, order: Order) -> Account:
+    """Find the project's account at the provider of an order's kind."""
+    provider = KINDS[order.kind].provider
+    accounts = [a for a in await services.store.accounts.list(project) if a.provider == provider]
+    chosen = [a for a in accounts if order.account in (None, a.id)]
+    if order.account and not chosen:
+        raise ValidationFailed(
+            "account_id", "no such account of this provider in this project; GET /v1/accounts lists them"
+        )
+    if not chosen:
+        variable = f"{provider.upper()}_API_KEY"
+        raise ValidationFailed(
+            "kind",
+            f"this project has no {provider} account: set {variable} or add one with POST /v1/accounts",
+        )
+    return min(chosen, key=lambda account: account.created_ms)
+
+
+async def _draft(
+    services: Services, draft: Draft, project: str, account: Account, order: Order
+) -> Registered:
+    key = job_key(draft.shard, account.id, order.kind, order.job_id)
+    loaded = await services.store.load_job(key)
+    clock = str(KINDS[order.kind].clock)
+    job = (
+        loaded.record
+        if loaded
+        else new_job(
+            project=project,
+            account=account.id,
+            kind=order.kind,
+            job_id=order.job_id,
+            now_ms=draft.now_ms,
+            clock=clock,
+            persona=order.persona_id,
+            media=order.media,
+        )
+    )
+    identifier = _choose_id(services, job, key, order, now_ms=draft.now_ms)
+    held = await _load_held(services, job, order, identifier)
+    enrolled = _enrol(services, job, identifier, order, now_ms=draft.now_ms, held=held)
+    _write(draft, key, enrolled, loaded, held)
+    draft.unindex_dropped(job, enrolled.job)
+    due = await next_turn_ms(services, account.id, key) if enrolled.updated else draft.now_ms
+    return Registered(
+        job=enrolled.job,
+        callback=enrolled.callback,
+        updated=enrolled.updated,
+        next_poll_ms=abs(due) if due else None,
+    )
+
+
+async def _load_held(services: Services, job: Job, order: Order, identifier: str) -> Collection[str]:
+    """Load which callbacks that this order may repeat wait for their registration's answer; a new one repeats none."""
+    fingerprint = services.store.vault.fingerprint(order.url.text)
+    known = (_find(job, identifier), find_repeated(job, fingerprint, once=order.once))
+    ids = {each.id for each in (*list_told(job, fingerprint), *known) if each is not None}
+    return (await services.store.load_many(Wanted(holds=sorted(ids)))).holds if ids else ()
+
+
+def _choose_id(services: Services, job: Job, key: str, order: Order, *, now_ms: int) -> str:
+    """Choose a callback's id: a random one, or the one that the same request gave it before."""
+    if not order.request:
+        return callback_id(key, services.dice)
+    text = f"{order.request} {order.url.text}".encode()
+    identifier = callback_id(key, lambda size: hashlib.blake2b(text, digest_size=size).digest())
+    known = _find(job, identifier)
+    return (
+        identifier if known is None or now_ms - known.created_ms < DAY_MS else callback_id(key, services.dice)
+    )
+
+
+def _find(job: Job, identifier: str) -> Callback | None:
+    return next((each for each in job.callbacks if each.id == identifier), None)
+
+
+def _enrol(
+    services: Services, job: Job, identifier: str, order: Order, *, now_ms: int, held: Collection[str]
+) -> Enrolled:
+    """Take an order into a job's record, under this id or the one that it repeats."""
+    known = _find(job, identifier)
+    if known is not None:  # the same request again, however long ago and whatever became of its callback
+        return Enrolled(job=job, callback=known, updated=True, hasten=False)
+    callback = _callback(services, identifier, order, now_ms=now_ms)
+    clock = str(KINDS[order.kind].clock)
+    try:
+        enrolled = enrol(job, callback, now_ms=now_ms, clock=clock, retried=dict(order.retried), held=held)
+    except TooManyCallbacks:
+        raise RateLimited(60, f"this job has {CALLBACKS_PER_JOB} live callbacks: delete some first") from None
+    if enrolled.callback.id == identifier:
+        return enrolled
+    # Sealed values open only with the id they were sealed with, and a repetition keeps the id it had.
+    callback = _callback(services, enrolled.callback.id, order, now_ms=now_ms)
+    return enrol(job, callback, now_ms=now_ms, clock=clock, retried=dict(order.retried), held=held)
+
+
+def _write(
+    draft: Draft, key: str, enrolled: Enrolled, loaded: Loaded[Job] | None, held: Collection[str]
+) -> None:
+    draft.put_job(key, enrolled.job, loaded)
+    if is_live(enrolled.callback):
+        draft.poll_at(key, enrolled.job, 0, how="sooner" if enrolled.hasten or loaded is None else "absent")
+    if not enrolled.updated:
+        draft.index_callback(enrolled.job, enrolled.callback)
+    if not enrolled.updated or enrolled.callback.id in held:
+        draft.hold(enrolled.callback, HOLD_MS)
+
+
+async def _check_quota(services: Services, project: str, made: int) -> None:
+    """Count what all accounts of a project watch; registrations at the same moment may each pass by a few."""
+    store = services.store
+    by_shard: dict[str, list[str]] = defaultdict(list)
+    for account in await store.accounts.list(project):
+        by_shard[store.shard_of(account.id)].append(account.id)
+    watched = 0
+    for shard, accounts in by_shard.items():
+        watched += sum((await store.poll.sizes(shard, accounts)).values())
+    if watched + made > JOBS_PER_PROJECT:
+        raise RateLimited(
+            60, f"this project watches {watched:,} jobs of {JOBS_PER_PROJECT:,}: wait for some to end"
+        )
+
+
+def _callback(services: Services, identifier: str, order: Order, *, now_ms: int) -> Callback:
+    vault = services.store.vault
+
+    def seal(text: str | None) -> bytes | None:
+        return None if text is None else vault.seal(text.encode(), record=identifier)
+
+    return Callback(
+        id=identifier,
+        state=CallbackState.WATCHING,
+        created_ms=now_ms,
+        url=vault.seal(order.url.text.encode(), record=identifier),
+        origin=order.url.origin,
+        masked=order.url.masked,
+        fingerprint=vault.fingerprint(order.url.text),
+        once=order.once,
+        events=order.events,
+        metadata=order.metadata,
+        secret=seal(order.secret),
+        headers=seal(json.dumps(dict(order.headers))) if order.headers else None,
+        payload=order.payload,
+        expect=order.expect,
+        timeout_s=order.timeout_s,
+        expires_ms=now_ms + lasts_ms(services, order.kind, once=order.once, timeout_s=order.timeout_s),
+    )
+
+
+async def answered(services: Services, callback_ids: Sequence[str]) -> None:
+    """Let first deliveries go, one second after the registering answer was flushed."""
+    pipeline = services.store.redis.pipeline(transaction=False)
+    for identifier in callback_ids:
+        pipeline.pexpire(keys.hold(identifier), ANSWERED_MS)
+    await pipeline.execute()

@@ -1,0 +1,68 @@
+"""Retention: a job goes with its callbacks, events and deliveries, once nothing of it is still on its way."""
+
+from typing import Final
+
+from bridge.domain.jobs.deadlines import is_live
+from bridge.domain.jobs.records import Delivery, DeliveryState, Job
+from bridge.services.context import Services
+from bridge.services.queries import load_job_deliveries
+from bridge.store import keys
+from bridge.store.commit import Change, Delete, Guard, Op, Rank, Unrank
+from bridge.store.tables.indexes import unrank_callback
+
+PAGE: Final = 200
+LATER_MS: Final = 3_600_000
+PARKED_MS: Final = 30 * 86_400_000
+
+
+async def end_retention(services: Services, shard: str) -> int:
+    """Remove the ended jobs of a shard whose time has come; give how many."""
+    removed = 0
+    now_ms = services.clock_ms()
+    for key in await services.store.indexes.over(shard, now_ms, limit=PAGE):
+        removed += await _remove(services, shard, key, now_ms)
+    return removed
+
+
+async def _remove(services: Services, shard: str, key: str, now_ms: int) -> bool:
+    store = services.store
+    job = await store.load_job(key)
+    if job is None:
+        await store.redis.zrem(keys.ended(shard), key)
+        return False
+    deliveries = await load_job_deliveries(store, key)
+    wait_ms = _keep_for_ms(job.record, [each.record for each in deliveries], now_ms)
+    guards = [Guard(keys.job(key), job.raw)]
+    if wait_ms:
+        later: list[Op] = [Rank(keys.ended(shard), key, now_ms + wait_ms)]
+        await store.committer.commit(Change(shard, guards, later))
+        return False
+    events = await store.indexes.job_events(key)
+    ops = _deletions(shard, key, job.record, [each.record for each in deliveries], events)
+    guards += [Guard(keys.delivery(each.record.id), each.raw) for each in deliveries]
+    if await store.committer.commit(Change(shard, guards, ops)) != "done":
+        return False
+    await store.feed.forget(job.record.project, events)
+    return True
+
+
+def _keep_for_ms(job: Job, deliveries: list[Delivery], now_ms: int) -> int:
+    """Give how much longer a job must stay: something is on its way, or parked for less than 30 days."""
+    if any(is_live(each) for each in job.callbacks):
+        return LATER_MS
+    if any(each.state is DeliveryState.PENDING for each in deliveries):
+        return LATER_MS
+    parked = [each.done_ms for each in deliveries if each.state is DeliveryState.PARKED]
+    return max([0, *(at_ms + PARKED_MS - now_ms for at_ms in parked)])
+
+
+def _deletions(shard: str, key: str, job: Job, deliveries: list[Delivery], events: list[str]) -> list[Op]:
+    ops: list[Op] = [Delete(name(key)) for name in (keys.job, keys.poll_log, keys.observed)]
+    ops += [Delete(keys.job_events(key)), Delete(keys.job_deliveries(key)), Unrank(keys.ended(shard), key)]
+    ops += [Delete(keys.event(event)) for event in events]
+    for delivery in deliveries:
+        ops.append(Delete(keys.delivery(delivery.id)))
+        ops.append(Unrank(keys.deliveries(shard, job.project), delivery.id))
+    for callback in job.callbacks:
+        ops += unrank_callback(job.project, callback)
+    return ops

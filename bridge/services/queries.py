@@ -1,0 +1,67 @@
+"""Reads that several use cases share, in one round trip each."""
+
+from collections.abc import Sequence
+
+from bridge.domain.ids import job_key
+from bridge.domain.jobs.records import Delivery, EventRecord, Job, PollLog
+from bridge.errors import ValidationFailed
+from bridge.providers.registry import KINDS
+from bridge.store.records import Loaded, Wanted
+from bridge.store.store import Store
+from bridge.store.tables.indexes import Cursor, read_cursor
+
+NO_LOG = PollLog()
+
+
+async def load_jobs(store: Store, keys: Sequence[str]) -> dict[str, Loaded[Job]]:
+    """Load jobs by key; those that are not there are left out."""
+    return (await store.load_many(Wanted(jobs=keys))).jobs
+
+
+async def load_log(store: Store, key: str) -> PollLog:
+    """Load a job's poll log, an empty one before its first read."""
+    loaded = await store.load_log(key)
+    return loaded.record if loaded else NO_LOG
+
+
+async def load_events(store: Store, ids: Sequence[str]) -> list[EventRecord]:
+    """Load events in the order asked for; those that are not there are left out."""
+    found = (await store.load_many(Wanted(events=ids))).events
+    return [found[identifier].record for identifier in ids if identifier in found]
+
+
+async def load_deliveries(store: Store, ids: Sequence[str]) -> list[Loaded[Delivery]]:
+    """Load deliveries in the order asked for; those that are not there are left out."""
+    found = (await store.load_many(Wanted(deliveries=ids))).deliveries
+    return [found[identifier] for identifier in ids if identifier in found]
+
+
+async def load_job_deliveries(store: Store, key: str) -> list[Loaded[Delivery]]:
+    """Load all deliveries of a job, oldest first."""
+    return await load_deliveries(store, await store.indexes.job_deliveries(key))
+
+
+async def ids_of_job(
+    store: Store, project: str, kind: str | None, job_id: str, *, fingerprint: bytes | None = None
+) -> list[str]:
+    """Give the ids of a project's callbacks for one of the upstream's ids, of one kind or of all (None)."""
+    kinds = [kind] if kind else [name for name, spec in KINDS.items() if spec.registrable]
+    ids: list[str] = []
+    for account in await store.accounts.list(project):
+        shard = store.shard_of(account.id)
+        wanted = [job_key(shard, account.id, each, job_id) for each in kinds if each in KINDS]
+        for loaded in (await load_jobs(store, wanted)).values():
+            ids += [
+                callback.id
+                for callback in loaded.record.callbacks
+                if fingerprint in (None, callback.fingerprint)
+            ]
+    return ids
+
+
+def parse_cursor(text: str | None) -> Cursor | None:
+    """Read a client's cursor; ValidationFailed for what no list gave."""
+    try:
+        return read_cursor(text) if text else None
+    except ValueError as error:
+        raise ValidationFailed("cursor", str(error)) from None

@@ -1,0 +1,95 @@
+"""Lists of callbacks, newest first."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from bridge.domain.ids import read_callback_job
+from bridge.domain.jobs.deadlines import is_live
+from bridge.services.accounts.budget_view import next_turn_ms
+from bridge.services.context import Services
+from bridge.services.queries import NO_LOG, ids_of_job, load_jobs, parse_cursor
+from bridge.services.subscriptions.callbacks import Found, view_state
+from bridge.store.tables.account_health import AccountHealth
+from bridge.store.tables.indexes import Cursor
+
+PAGE: Final = 100
+MANY: Final = 1000  # so many callbacks of one URL are sorted in memory; beyond, the project's list is walked
+SCAN_PAGES: Final = 50  # a filtered list looks at so many pages before it gives a cursor to go on
+
+
+async def list_callbacks(
+    services: Services,
+    project: str,
+    *,
+    kind: str | None = None,
+    job_id: str | None = None,
+    url: str | None = None,
+    state: str | None = None,
+    cursor: str | None = None,
+    limit: int = PAGE,
+) -> tuple[list[Found], str | None]:
+    """List callbacks, newest first; a filtered page may be short and still have a cursor."""
+    ids = await _matching_ids(services, project, kind=kind, job_id=job_id, url=url)
+    if ids is not None:
+        found = [each for each in await _find_all(services, project, ids) if _fits(each, kind, state)]
+        return _cut(found, cursor, limit)
+    wanted = None if url is None else services.store.vault.fingerprint(url)
+    found = []
+    place = parse_cursor(cursor)
+    for _ in range(SCAN_PAGES):
+        page = await services.store.indexes.callbacks(project, cursor=place, limit=limit)
+        place = page[-1] if len(page) == limit else None
+        for each in await _find_all(services, project, [at.id for at in page]):
+            if _fits(each, kind, state) and wanted in (None, each.callback.fingerprint):
+                found.append(each)
+        if len(found) > limit:
+            last = found[limit - 1].callback
+            return found[:limit], Cursor(last.created_ms, last.id).text()
+        if place is None or len(found) == limit:
+            break
+    return found, place.text() if place else None
+
+
+def _cut(found: list[Found], cursor: str | None, limit: int) -> tuple[list[Found], str | None]:
+    """Page through a short list by the id of the last one shown."""
+    found.sort(key=lambda each: (-each.callback.created_ms, each.callback.id))
+    start = next((i + 1 for i, each in enumerate(found) if each.callback.id == cursor), 0)
+    page = found[start : start + limit]
+    return page, page[-1].callback.id if start + limit < len(found) else None
+
+
+def _fits(found: Found, kind: str | None, state: str | None) -> bool:
+    return kind in (None, found.job.kind) and state in (None, str(view_state(found)))
+
+
+async def _find_all(services: Services, project: str, ids: Sequence[str]) -> list[Found]:
+    by_key = {identifier: read_callback_job(identifier) for identifier in ids}
+    page = await load_jobs(services.store, sorted({key for key in by_key.values() if key}))
+    health: dict[str, AccountHealth] = {}
+    found = []
+    for identifier, key in by_key.items():
+        loaded = page.get(key) if key else None
+        if key is None or loaded is None or loaded.record.project != project:
+            continue
+        job = loaded.record
+        callback = next((each for each in job.callbacks if each.id == identifier), None)
+        if callback is None:
+            continue
+        if job.account not in health:
+            health[job.account] = await services.store.health.load(job.account)
+        due = await next_turn_ms(services, job.account, key) if is_live(callback) else None
+        found.append(Found(job=job, callback=callback, log=NO_LOG, due_ms=due, health=health[job.account]))
+    return found
+
+
+async def _matching_ids(
+    services: Services, project: str, *, kind: str | None, job_id: str | None, url: str | None
+) -> list[str] | None:
+    """Look up the few callbacks of a job or a URL; None where neither is named, or too many have this URL."""
+    if url is None:
+        return None if job_id is None else await ids_of_job(services.store, project, kind, job_id)
+    fingerprint = services.store.vault.fingerprint(url)
+    if job_id is not None:
+        return await ids_of_job(services.store, project, kind, job_id, fingerprint=fingerprint)
+    ids = await services.store.indexes.callbacks_by_url(project, fingerprint, limit=MANY + 1)
+    return ids if len(ids) <= MANY else None

@@ -1,0 +1,200 @@
+"""Callbacks after their registration: read, change, cancel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec.structs import replace
+
+from bridge.domain.ids import read_callback_job
+from bridge.domain.jobs.deadlines import is_live
+from bridge.domain.jobs.next_poll import is_done
+from bridge.domain.jobs.records import (
+    Callback,
+    CallbackState,
+    Delivery,
+    DeliveryState,
+    EventRecord,
+    Job,
+    PollLog,
+)
+from bridge.domain.polling.rate_limit import BudgetView
+from bridge.errors import Conflict, NotFound
+from bridge.services.accounts.budget_view import next_turn_ms, view_budget
+from bridge.services.context import Services
+from bridge.services.deliveries.destinations import lane_of, proven_origins
+from bridge.services.deliveries.requeue import cancel_delivery, move_delivery
+from bridge.services.queries import ids_of_job, load_events, load_job_deliveries, load_log
+from bridge.services.subscriptions.patch import Patch, apply_patch, check_identity
+from bridge.store.records import Loaded
+from bridge.store.tables.account_health import AccountHealth
+from bridge.store.unit_of_work import Draft
+
+TRIES: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A callback with what its view needs; `due_ms` is negative while the job is being read."""
+
+    job: Job
+    callback: Callback
+    log: PollLog
+    due_ms: int | None
+    health: AccountHealth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """A callback with the events of its job and its own deliveries, oldest first.
+
+    With it its account's budget, and how many jobs share that.
+    """
+
+    found: Found
+    events: Sequence[EventRecord]
+    deliveries: Sequence[Delivery]
+    budget: BudgetView | None
+    watched: int
+
+
+def _no_callback(callback_id: str) -> NotFound:
+    return NotFound(f"there is no callback {callback_id[:80]} in this project")
+
+
+async def load(services: Services, project: str, callback_id: str) -> tuple[str, Loaded[Job], Callback]:
+    """Load a callback with its job's key and record; NotFound when this project has none such."""
+    key = read_callback_job(callback_id)
+    loaded = await services.store.load_job(key) if key and key[0] in services.store.shards else None
+    if key and loaded and loaded.record.project == project:
+        for callback in loaded.record.callbacks:
+            if callback.id == callback_id:
+                return key, loaded, callback
+    raise _no_callback(callback_id)
+
+
+async def get(services: Services, project: str, callback_id: str) -> Found:
+    """Give one callback; NotFound when this project has none such."""
+    key, loaded, callback = await load(services, project, callback_id)
+    return await _find(services, key, loaded.record, callback)
+
+
+async def _find(services: Services, key: str, job: Job, callback: Callback) -> Found:
+    return Found(
+        job=job,
+        callback=callback,
+        log=await load_log(services.store, key),
+        due_ms=await next_turn_ms(services, job.account, key),
+        health=await services.store.health.load(job.account),
+    )
+
+
+async def history(services: Services, project: str, callback_id: str) -> History:
+    """Give a callback with all that happened to it."""
+    key, loaded, callback = await load(services, project, callback_id)
+    events = await load_events(services.store, await services.store.indexes.job_events(key))
+    deliveries = [
+        each.record
+        for each in await load_job_deliveries(services.store, key)
+        if each.record.callback == callback_id
+    ]
+    account = await services.store.accounts.get(loaded.record.account)
+    return History(
+        found=await _find(services, key, loaded.record, callback),
+        events=events,
+        deliveries=deliveries,
+        budget=await view_budget(services, account) if account else None,
+        watched=await services.store.poll.size(key[0], loaded.record.account),
+    )
+
+
+def view_state(found: Found) -> CallbackState:
+    """Give a callback's state as clients see it: `paused` while its account's key is refused."""
+    health = found.health
+    refused = health.outage_ms or found.job.kind in health.forbidden
+    return CallbackState.PAUSED if is_live(found.callback) and refused else found.callback.state
+
+
+async def patch(services: Services, project: str, callback_id: str, change: Patch) -> Found:
+    """Change a callback; its waiting and parked deliveries go again, to the new URL."""
+    for _ in range(TRIES):
+        key, loaded, callback = await load(services, project, callback_id)
+        changed = apply_patch(services, loaded.record.kind, callback, change)
+        check_identity(loaded.record, changed)
+        job = _with_callback(loaded.record, changed)
+        draft = Draft(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+        draft.put_job(key, job, loaded)
+        if changed.fingerprint != callback.fingerprint:
+            draft.unindex_url(job, callback)
+            draft.index_callback(job, changed)
+        proven = await proven_origins(services.store, key[0], {changed.origin})
+        lane = lane_of(project, changed.origin, proven=changed.origin in proven)
+        for delivery in await load_job_deliveries(services.store, key):
+            if delivery.record.callback == callback_id:
+                move_delivery(draft, delivery, lane)
+        if await services.store.committer.commit(draft.change()) == "done":
+            return await _find(services, key, job, changed)
+    raise Conflict("this callback is being changed by others: repeat the request")
+
+
+def _with_callback(job: Job, changed: Callback) -> Job:
+    return replace(job, callbacks=tuple(changed if each.id == changed.id else each for each in job.callbacks))
+
+
+async def cancel(services: Services, project: str, callback_id: str) -> bool:
+    """Cancel a callback and its waiting deliveries; False when there is nothing to cancel."""
+    for _ in range(TRIES):
+        try:
+            key, loaded, callback = await load(services, project, callback_id)
+        except NotFound:
+            return False
+        if callback.state is CallbackState.CANCELLED:
+            return False
+        draft = Draft(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+        await draft_cancel(services, draft, key, loaded, callback, reason="the callback was deleted")
+        if await services.store.committer.commit(draft.change()) == "done":
+            return True
+    raise Conflict("this callback is being changed by others: repeat the request")
+
+
+async def draft_cancel(
+    services: Services,
+    draft: Draft,
+    key: str,
+    loaded: Loaded[Job],
+    callback: Callback,
+    *,
+    reason: str,
+    attempted: Delivery | None = None,
+) -> None:
+    """Write a callback's cancelling into a draft; a job that nobody waits for any more leaves the queue.
+
+    `attempted` is the delivery whose answer cancelled the callback, with that attempt in it.
+    """
+    closed = replace(callback, state=CallbackState.CANCELLED, closed_ms=draft.now_ms)
+    job = _with_callback(loaded.record, closed)
+    draft.put_job(key, job, loaded)
+    for delivery in await load_job_deliveries(services.store, key):
+        if attempted is not None and delivery.record.id == attempted.id:
+            cancel_delivery(draft, Loaded(attempted, delivery.raw), reason)
+        elif delivery.record.callback == callback.id and delivery.record.state in (
+            DeliveryState.PENDING,
+            DeliveryState.PARKED,
+        ):
+            cancel_delivery(draft, delivery, reason)
+    if is_done(job, now_ms=draft.now_ms):
+        draft.retire(key, job)
+
+
+async def cancel_matching(
+    services: Services, project: str, *, job_id: str | None = None, url: str | None = None
+) -> int:
+    """Cancel all callbacks of a job or a URL; give how many there were."""
+    if url is None:
+        ids = [] if job_id is None else await ids_of_job(services.store, project, None, job_id)
+        return sum([await cancel(services, project, identifier) for identifier in ids])
+    count = 0
+    fingerprint = services.store.vault.fingerprint(url)
+    async for step in services.store.indexes.all_callbacks_by_url(project, fingerprint):
+        count += sum([await cancel(services, project, identifier) for identifier in step])
+    return count

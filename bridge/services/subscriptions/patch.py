@@ -1,0 +1,61 @@
+"""What a client may change of a callback, and what may never become of it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
+
+from bridge.domain.jobs.deadlines import is_live
+from bridge.domain.jobs.records import Callback, Job
+from bridge.domain.urls.policy import CheckedUrl
+from bridge.errors import Conflict
+from bridge.services.context import Services, lasts_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """Fields to change; UNSET leaves one alone, None removes it where it may be removed."""
+
+    url: CheckedUrl | UnsetType = UNSET
+    headers: Mapping[str, str] | UnsetType | None = UNSET
+    metadata: Any = UNSET
+    events: tuple[str, ...] | UnsetType = UNSET
+    timeout_s: float | UnsetType | None = UNSET
+
+
+def check_identity(job: Job, changed: Callback) -> None:
+    """(kind, job, URL) names one live callback: none may move onto another's URL."""
+    for other in job.callbacks:
+        alike = other.fingerprint == changed.fingerprint and other.id != changed.id
+        if alike and is_live(other) and is_live(changed):
+            raise Conflict(
+                f"callback_url: {other.id} sends this job to that URL already: change or delete that one"
+            )
+
+
+def apply_patch(services: Services, kind: str, callback: Callback, change: Patch) -> Callback:
+    """Give the callback as the patch leaves it; secrets are sealed."""
+    vault = services.store.vault
+    if not isinstance(change.url, UnsetType):
+        sealed = vault.seal(change.url.text.encode(), record=callback.id)
+        callback = replace(
+            callback,
+            url=sealed,
+            origin=change.url.origin,
+            masked=change.url.masked,
+            fingerprint=vault.fingerprint(change.url.text),
+        )
+    if not isinstance(change.headers, UnsetType):
+        text = json.dumps(dict(change.headers)) if change.headers else None
+        callback = replace(callback, headers=vault.seal(text.encode(), record=callback.id) if text else None)
+    if change.metadata is not UNSET:
+        callback = replace(callback, metadata=change.metadata)
+    if not isinstance(change.events, UnsetType):
+        callback = replace(callback, events=change.events)
+    if not isinstance(change.timeout_s, UnsetType):
+        lasts = lasts_ms(services, kind, once=callback.once, timeout_s=change.timeout_s)
+        callback = replace(callback, timeout_s=change.timeout_s, expires_ms=callback.created_ms + lasts)
+    return callback

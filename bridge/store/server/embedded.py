@@ -1,0 +1,261 @@
+"""A private Valkey for `reelbridge up`: started on a unix socket, kept to one data directory, never begun empty in silence.
+
+The server may outlive the process that started it (kill -9): the next start adopts it. Two servers on one directory
+would ruin it, so the server itself inherits a lock on it. An append-only file goes one way between engines and
+versions, so each engine has a directory with a marker.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from bridge.store.server.engines import Engine, find_engine
+from bridge.store.server.sockets import ask, choose_socket, wait_closed
+
+START_TIMEOUT_S = 15.0
+LOADING_TIMEOUT_S = 300.0
+STOP_TIMEOUT_S = 20.0
+LOG_LIMIT_BYTES = 1 << 20
+OPTIONS = {
+    "appendfsync": "everysec",
+    "hz": "100",  # WAITAOF is answered on a tick
+    "maxmemory-policy": "noeviction",
+    "hash-max-listpack-value": "512",
+    "timeout": "0",
+}
+
+
+class EmbeddedStoreError(RuntimeError):
+    """The embedded store cannot be started; the message says why and what to do."""
+
+
+class EmbeddedStore:
+    """One server on one data directory."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        choose_engine: Callable[[], Engine] = find_engine,
+        runtime_dir: Path | None = None,
+        patience_s: float = START_TIMEOUT_S,
+    ) -> None:
+        """Take the bridge's data directory.
+
+        `runtime_dir` is where a socket goes whose path would be too long, `patience_s` how long a server that
+        neither answers nor loads its data is waited for.
+        """
+        self._root = data_dir.resolve() / "store"
+        self._choose_engine = choose_engine
+        self._runtime_dir = runtime_dir
+        self._patience_s = patience_s
+        self._dir = self._root
+        self._socket = self._root / "s.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.engine: Engine | None = None
+        self.adopted = False
+
+    @property
+    def url(self) -> str:
+        """The running server's address, as `REELBRIDGE_REDIS_URL` takes it."""
+        return f"unix://{quote(str(self._socket))}"
+
+    async def start(self) -> None:
+        """Adopt the directory's server if one runs, else start one; return once it answers."""
+        engine = self.engine = await asyncio.to_thread(self._choose_engine)
+        self._dir = self._root / engine.name
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._dir.mkdir(mode=0o700, exist_ok=True)
+        self._check_history(engine)
+        lock = await self._lock_or_adopt()
+        if lock is None:
+            return
+        try:
+            self._check_marker(engine)
+            self._launch(engine, lock)
+        finally:
+            os.close(lock)
+        await self._wait_ready()
+        self._write("engine.json", {"engine": engine.name, "version": engine.version})
+
+    async def wait_gone(self) -> None:
+        """Return when the server has died."""
+        await wait_closed(self._socket)
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(self._process.wait, 1.0)
+
+    async def stop(self) -> None:
+        """Let the server write its last and end; make it, if it takes too long."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + STOP_TIMEOUT_S
+        while (  # noqa: ASYNC110 -- only the server knows when it may end
+            await ask(self._socket, "SHUTDOWN") is not None and loop.time() < deadline
+        ):
+            # Refused for the moment, such as while the first append-only file is being written.
+            await asyncio.sleep(0.1)
+        if self._process is None:
+            await self._wait_unlocked(deadline)
+        else:
+            with suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(self._process.wait, max(1.0, deadline - loop.time()))
+            if self._process.poll() is None:
+                self._process.kill()
+            await asyncio.to_thread(self._process.wait)
+            self._process = None
+
+    async def _wait_unlocked(self, deadline: float) -> None:
+        """Wait for an adopted server's end, which shows as the release of its lock."""
+        with suppress(FileNotFoundError), (self._dir / "lock").open("rb") as lock:
+            while asyncio.get_running_loop().time() < deadline:
+                with suppress(BlockingIOError):
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return
+                await asyncio.sleep(0.02)
+
+    def log_tail(self, lines: int = 10) -> str:
+        """The server's last words."""
+        try:
+            text = (self._dir / "server.log").read_bytes()[-16_384:].decode("utf-8", "replace")
+        except OSError:
+            return "(no output)"
+        return "\n".join(text.splitlines()[-lines:])
+
+    def _check_history(self, engine: Engine) -> None:
+        """Refuse to begin empty beside another engine's data."""
+        if (self._dir / "appendonlydir").exists():
+            return
+        others = [
+            path.name
+            for path in self._root.iterdir()
+            if path != self._dir and (path / "appendonlydir").exists()
+        ]
+        if others:
+            raise EmbeddedStoreError(
+                f"{self._root} holds data of {', '.join(others)}, which {engine} would not see: make"
+                f" {others[0]} available again, or set REELBRIDGE_DATA_DIR to a new directory to begin empty"
+            )
+
+    def _check_marker(self, engine: Engine) -> None:
+        """Refuse data that have vanished, or that a newer version wrote."""
+        marker = self._read("engine.json")
+        if marker is None:
+            return
+        if not any((self._dir / "appendonlydir").glob("*.manifest")):
+            raise EmbeddedStoreError(
+                f"the data that were in {self._dir} are gone: restore appendonlydir from a backup, or remove"
+                f" {self._dir / 'engine.json'} to begin empty"
+            )
+        version = marker.get("version")
+        written_by = tuple(version) if isinstance(version, list) else ()
+        if written_by[:2] > engine.version[:2]:
+            newer = ".".join(str(part) for part in written_by)
+            raise EmbeddedStoreError(
+                f"{self._dir} was written by {engine.name} {newer} and {engine} may not read it: install the"
+                " newer version again"
+            )
+
+    async def _lock_or_adopt(self) -> int | None:
+        """The directory's lock, or None when a server that holds it answers and is now ours to use."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience_s
+        lock = os.open(self._dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        while True:
+            with suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return lock
+            if await self._adopt():
+                os.close(lock)
+                return None
+            if loop.time() > deadline:
+                os.close(lock)
+                raise EmbeddedStoreError(
+                    f"another server holds {self._dir} and does not answer: end it (`fuser {self._dir / 'lock'}`"
+                    " names it), then start again"
+                )
+            await asyncio.sleep(0.05)  # it may be starting, loading, or about to end
+
+    async def _adopt(self) -> bool:
+        record = self._read("server.json")
+        if record is None:
+            return False
+        self._socket = Path(str(record.get("socket")))
+        if await ask(self._socket, "PING") != "+PONG":
+            return False
+        await ask(
+            self._socket, "CONFIG SET " + " ".join(f"{name} {value}" for name, value in OPTIONS.items())
+        )
+        self.adopted = self._process is None or self._process.poll() is not None
+        return True
+
+    def _launch(self, engine: Engine, lock: int) -> None:
+        self._socket = choose_socket(self._dir, runtime_dir=self._runtime_dir)
+        self._socket.unlink(missing_ok=True)
+        self._write("server.json", {"socket": str(self._socket)})
+        log = self._dir / "server.log"
+        mode = "ab" if log.exists() and log.stat().st_size < LOG_LIMIT_BYTES else "wb"
+        with log.open(mode) as output:
+            self._process = subprocess.Popen(  # noqa: S603 -- our own arguments, no shell
+                self._command(engine),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=self._dir,
+                pass_fds=(lock,),
+                start_new_session=True,  # a Ctrl-C on the terminal is for `up`, which ends the store last
+            )
+        self.adopted = False
+
+    def _command(self, engine: Engine) -> list[str]:
+        fixed = [
+            "--port",
+            "0",
+            "--daemonize",
+            "no",
+            "--unixsocket",
+            str(self._socket),
+            "--unixsocketperm",
+            "700",
+        ]
+        durable = ["--dir", str(self._dir), "--appendonly", "yes", "--save", ""]
+        tuned = [part for name, value in OPTIONS.items() for part in (f"--{name}", value)]
+        return [str(engine.binary), *fixed, *durable, *tuned]
+
+    async def _wait_ready(self) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        limit = self._patience_s
+        while (answer := await ask(self._socket, "PING")) != "+PONG":
+            if self._process is not None and self._process.poll() is not None:
+                raise EmbeddedStoreError(
+                    f"the store ended while starting; its last lines:\n{self.log_tail()}"
+                )
+            if answer is not None and answer.startswith("-LOADING"):
+                limit = LOADING_TIMEOUT_S
+            if loop.time() - began > limit:
+                raise EmbeddedStoreError(
+                    f"the store did not answer in {limit:.0f} s; its last lines:\n{self.log_tail()}"
+                )
+            await asyncio.sleep(0.01)
+
+    def _read(self, name: str) -> dict[str, object] | None:
+        try:
+            found = json.loads((self._dir / name).read_text())
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def _write(self, name: str, content: dict[str, object]) -> None:
+        """Replace a small file in one step, so that kill -9 leaves the old or the new one."""
+        fresh = self._dir / f"{name}.new"
+        with fresh.open("w") as file:
+            json.dump(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._dir / name)

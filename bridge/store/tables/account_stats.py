@@ -1,0 +1,92 @@
+"""What an account's answers have taught: how long its jobs take, and where its lists show them.
+
+Written without a guard: two workers may each forget something the other has just learnt, and learn it again.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError
+
+from bridge.domain.polling.durations import BINS, LifeTable
+from bridge.domain.polling.list_pages import ListSeen
+from bridge.store import keys
+
+LIVES, LIST = "lives", "list:"
+T = TypeVar("T")
+KEPT_MS = 30 * 86_400_000
+_lives = msgspec.msgpack.Decoder(Mapping[str, LifeTable])
+_list = msgspec.msgpack.Decoder(ListSeen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lessons:
+    """Life tables by sort of job, lists by name; what was never met is left out."""
+
+    lives: Mapping[str, LifeTable] = field(default_factory=dict)
+    lists: Mapping[str, ListSeen] = field(default_factory=dict)
+
+
+class Learnt:
+    """The lessons of accounts. `shard_of` gives an account's shard letter."""
+
+    def __init__(self, redis: Redis, shard_of: Callable[[str], str]) -> None:
+        """Take the store's client."""
+        self._redis = redis
+        self._shard_of = shard_of
+
+    async def load(self, wanted: Mapping[str, Collection[str]]) -> dict[str, Lessons]:
+        """Read the life tables and some lists of several accounts in one round trip; what cannot be read is unknown."""
+        pipe = self._redis.pipeline(transaction=False)
+        names = {account: sorted(lists) for account, lists in wanted.items()}
+        for account, lists in names.items():
+            pipe.hmget(self._place(account), [LIVES, *(LIST + name for name in lists)])
+        answers = await pipe.execute() if names else []
+        return {
+            account: Lessons(
+                lives=_read_lives(lives),
+                lists={
+                    name: seen
+                    for name, raw in zip(lists, found, strict=True)
+                    if (seen := _read(_list, raw)) is not None
+                },
+            )
+            for (account, lists), (lives, *found) in zip(names.items(), answers, strict=True)
+        }
+
+    async def save_lives(self, account: str, lives: Mapping[str, LifeTable]) -> None:
+        """Keep the life tables of an account."""
+        await self._save(account, LIVES, msgspec.msgpack.encode(lives))
+
+    async def save_list(self, account: str, name: str, seen: ListSeen) -> None:
+        """Keep what is known of one list."""
+        await self._save(account, LIST + name, msgspec.msgpack.encode(seen))
+
+    async def _save(self, account: str, name: str, value: bytes) -> None:
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.hset(self._place(account), name, value)  # type: ignore[arg-type]  # bytes are values too
+        pipe.pexpire(self._place(account), KEPT_MS)
+        kept, _ = await pipe.execute(raise_on_error=False)
+        if isinstance(kept, OutOfMemoryError):  # a full store goes on without it: it can be learnt again
+            return
+        if isinstance(kept, Exception):
+            raise kept
+
+    def _place(self, account: str) -> str:
+        return keys.learnt(self._shard_of(account), account)
+
+
+def _read_lives(raw: bytes | None) -> Mapping[str, LifeTable]:
+    tables = _read(_lives, raw) or {}
+    return {sort: table for sort, table in tables.items() if len(table.entered) == len(table.ended) == BINS}
+
+
+def _read(decoder: "msgspec.msgpack.Decoder[T]", raw: bytes | None) -> T | None:
+    """Read what another version may have written; it can be learnt again."""
+    try:
+        return None if raw is None else decoder.decode(raw)
+    except msgspec.MsgspecError:
+        return None

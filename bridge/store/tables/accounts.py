@@ -1,0 +1,178 @@
+"""Upstream accounts: a stable id, a replaceable credential, exactly one project."""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct, structs
+from redis.asyncio import Redis
+
+from bridge.store import keys
+from bridge.store.records import Loaded, pack
+from bridge.store.scripts import SCRIPTS, Call, run
+from bridge.store.tables.account_health import Health
+from bridge.store.tables.table import Dice, Table, draw_id
+from bridge.store.vault import Vault
+
+
+class CredentialTaken(Exception):
+    """The upstream credential belongs to another account: one login has one project and one budget."""
+
+
+class NoSuchAccount(LookupError):
+    """There is no account with this id."""
+
+
+class Account(Struct, frozen=True, array_like=True, kw_only=True):
+    """One upstream login. `version` counts its credentials; `base_url` None: the provider's own address."""
+
+    id: str
+    project: str
+    provider: str
+    name: str
+    created_ms: int
+    version: int = 1
+    base_url: str | None = None
+
+
+class _Row(Struct, frozen=True, array_like=True):
+    account: Account
+    credential: bytes  # sealed for the account's id
+    fingerprint: bytes
+
+
+class Accounts:
+    """Whose jobs are read, and with which credential."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        vault: Vault,
+        health: Health,
+        *,
+        clock_ms: Callable[[], int],
+        dice: Dice = os.urandom,
+    ) -> None:
+        """Take the vault that seals credentials, and the health through which workers hear of a new one."""
+        self._redis = redis
+        self._vault = vault
+        self._health = health
+        self._clock_ms = clock_ms
+        self._dice = dice
+        self._rows = Table(redis, keys.ACCOUNTS, _Row)
+
+    async def create(
+        self, project: str, provider: str, credential: str, name: str, *, base_url: str | None = None
+    ) -> Account:
+        """Make an account; the same credential in the same project gives that account, elsewhere `CredentialTaken`."""
+        account = Account(
+            id=draw_id("acc_", self._dice),
+            project=project,
+            provider=provider,
+            name=name,
+            created_ms=self._clock_ms(),
+            base_url=base_url,
+        )
+        return await self._make(account, credential)
+
+    async def _make(self, account: Account, credential: str) -> Account:
+        holder = await self._write(account, None, credential)
+        if holder == account.id:
+            await self._health.note_version(account.id, account.version)
+            return account
+        found = await self.get(holder or account.id)
+        if found is None or found.project != account.project:
+            raise CredentialTaken
+        return found
+
+    async def ensure(
+        self, project: str, provider: str, credential: str, *, base_url: str | None = None
+    ) -> Account:
+        """Give the configured account of a project at a provider, with the credential and address configured now."""
+        identifier = "acc_" + hashlib.sha256(f"{project} {provider}".encode()).hexdigest()[:16]
+        row = await self._rows.load(identifier)
+        if row is None:
+            account = Account(
+                id=identifier,
+                project=project,
+                provider=provider,
+                name=provider,
+                created_ms=self._clock_ms(),
+                base_url=base_url,
+            )
+            return await self._make(account, credential)
+        if row.record.account.base_url != base_url:
+            account = structs.replace(row.record.account, base_url=base_url)
+            await self._rows.swap(identifier, row.raw, structs.replace(row.record, account=account))
+        if self._fingerprint(provider, credential) != row.record.fingerprint:
+            return await self.replace_credential(identifier, credential)
+        return (await self._load(identifier)).record.account
+
+    async def get(self, account: str) -> Account | None:
+        """Give an account."""
+        row = await self._rows.get(account)
+        return row.account if row else None
+
+    async def find(self, provider: str, credential: str) -> Account | None:
+        """Give the account that has this credential, whatever its project."""
+        asked = self._redis.hget(keys.CREDENTIALS, self._fingerprint(provider, credential))  # type: ignore[arg-type]  # bytes are fields too
+        holder = await asked  # type: ignore[misc]  # redis-py types both clients at once
+        return await self.get(holder.decode()) if holder else None
+
+    async def all(self) -> Sequence[Account]:
+        """Give the accounts of all projects, oldest first."""
+        found = [row.account for row in (await self._rows.all()).values()]
+        return sorted(found, key=lambda account: (account.created_ms, account.id))
+
+    async def list(self, project: str) -> list[Account]:
+        """Give a project's accounts, newest first."""
+        mine = [row.account for row in (await self._rows.all()).values() if row.account.project == project]
+        return sorted(mine, key=lambda account: (account.created_ms, account.id), reverse=True)
+
+    async def credential(self, account: str) -> str:
+        """Give an account's credential in clear; raise `NoSuchAccount`."""
+        row = await self._load(account)
+        sealed = row.record.credential
+        plain = self._vault.open(sealed, record=account)
+        if self._vault.needs_reseal(sealed):
+            fresh = structs.replace(row.record, credential=self._vault.seal(plain, record=account))
+            await self._rows.swap(account, row.raw, fresh)
+        return plain.decode()
+
+    async def replace_credential(self, account: str, credential: str) -> Account:
+        """Put another credential in force and tell the workers; raise `NoSuchAccount`, `CredentialTaken`."""
+        while True:
+            row = await self._load(account)
+            former = row.record.account
+            fresh = structs.replace(former, version=former.version + 1)
+            holder = await self._write(fresh, row, credential)
+            if holder == account:
+                await self._health.note_version(account, fresh.version)
+                return fresh
+            if holder is not None:
+                raise CredentialTaken
+
+    async def _load(self, account: str) -> Loaded[_Row]:
+        row = await self._rows.load(account)
+        if row is None:
+            raise NoSuchAccount(account)
+        return row
+
+    async def _write(self, account: Account, former: Loaded[_Row] | None, credential: str) -> str | None:
+        """Write an account with its credential; give who holds the credential now, None: the record had changed."""
+        fingerprint = self._fingerprint(account.provider, credential)
+        sealed = self._vault.seal(credential.encode(), record=account.id)
+        row = _Row(account, sealed, fingerprint)
+        expected, released = (former.raw, former.record.fingerprint) if former else (b"", b"")
+        call = Call(
+            SCRIPTS["account_v1"],
+            (keys.ACCOUNTS, keys.CREDENTIALS),
+            (account.id, expected, pack(row), fingerprint, released),
+        )
+        answer = await run(self._redis, call)
+        if answer == b"conflict":
+            return None
+        return account.id if answer == b"done" else str(answer.decode())
+
+    def _fingerprint(self, provider: str, credential: str) -> bytes:
+        return self._vault.fingerprint(f"{provider}\0{credential}")

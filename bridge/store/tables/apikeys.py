@@ -1,0 +1,89 @@
+"""API keys: stored by their hash, shown once, found at each request."""
+
+import base64
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from bridge.store import keys
+from bridge.store.tables.table import Dice, Table, draw_id
+
+PREFIX = "brk_"
+KEY_BYTES = 25  # 200 bits: 40 letters of base32
+
+
+class ApiKey(Struct, frozen=True, array_like=True, kw_only=True):
+    """What is known of a key: never the key. `hint` is its last four characters."""
+
+    id: str
+    project: str
+    name: str
+    scopes: frozenset[str]
+    created_ms: int
+    hint: str
+
+
+class ApiKeys:
+    """Who may call, and what for."""
+
+    def __init__(self, redis: Redis, *, clock_ms: Callable[[], int], dice: Dice = os.urandom) -> None:
+        """Take the store's client."""
+        self._keys = Table(redis, keys.API_KEYS, ApiKey)
+        self._clock_ms = clock_ms
+        self._dice = dice
+
+    async def create(
+        self, project: str, scopes: Iterable[str], name: str, text: str | None = None
+    ) -> tuple[ApiKey, str]:
+        """Make a key and give it with its text, which nobody can read again; `text` brings one of the caller's."""
+        text = text or PREFIX + base64.b32encode(self._dice(KEY_BYTES)).decode().lower()
+        key = self._plan(draw_id("key_", self._dice), project, scopes, name, text)
+        return await self._put(key, text), text
+
+    def _plan(self, identifier: str, project: str, scopes: Iterable[str], name: str, text: str) -> ApiKey:
+        return ApiKey(
+            id=identifier,
+            project=project,
+            name=name,
+            scopes=frozenset(scopes),
+            created_ms=self._clock_ms(),
+            hint=text[-4:],
+        )
+
+    async def _put(self, key: ApiKey, text: str) -> ApiKey:
+        former = await self._keys.load(_digest(text))
+        await self._keys.swap(_digest(text), former.raw if former else None, key)
+        return key
+
+    async def find(self, text: str) -> ApiKey | None:
+        """Give the key with this text, None for a wrong or revoked one."""
+        return await self._keys.get(_digest(text))
+
+    async def list(self, project: str) -> list[ApiKey]:
+        """Give a project's keys, newest first."""
+        mine = [key for key in (await self._keys.all()).values() if key.project == project]
+        return sorted(mine, key=lambda key: (key.created_ms, key.id), reverse=True)
+
+    async def revoke(self, project: str, identifier: str) -> bool:
+        """Make a key invalid at once; False: the project has none with this id."""
+        rows = (await self._keys.all()).items()
+        mine = [digest for digest, key in rows if (key.project, key.id) == (project, identifier)]
+        return any([await self._keys.remove(digest) for digest in mine])
+
+    async def ensure(self, text: str, project: str, scopes: Iterable[str]) -> ApiKey:
+        """Make the configured key valid with exactly these scopes, and the one configured before it invalid."""
+        wanted = frozenset(scopes)
+        identifier = "key_" + hashlib.sha256(f"bootstrap {project}".encode()).hexdigest()[:16]
+        found = await self.find(text)
+        if found is not None and (found.project, found.scopes, found.id) == (project, wanted, identifier):
+            return found
+        await self.revoke(project, identifier)
+        return await self._put(self._plan(identifier, project, wanted, "bootstrap", text), text)
+
+
+def _digest(text: str) -> bytes:
+    # A key has 200 random bits, so that a plain hash cannot be reversed by guessing.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,111 @@
+"""Projects and their default signing secrets."""
+
+import os
+from collections.abc import Callable
+from typing import cast
+
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from bridge.domain.deliveries.signing import make_secret
+from bridge.store import keys
+from bridge.store.records import Loaded
+from bridge.store.tables.table import Dice, Table, draw_id
+from bridge.store.vault import Vault
+
+DEFAULT = "prj_default"
+ROTATION_MS = 24 * 3600 * 1000  # for so long both secrets sign
+
+
+class Project(Struct, frozen=True, array_like=True, kw_only=True):
+    """A tenant."""
+
+    id: str
+    name: str
+    created_ms: int
+
+
+class Secrets(Struct, frozen=True, array_like=True, kw_only=True):
+    """A project's signing secrets: the current one, and for a day after a rotation the previous one."""
+
+    current: str
+    previous: str | None = None
+    previous_expires_ms: int = 0
+
+
+class _Sealed(Struct, frozen=True, array_like=True):
+    secrets: bytes
+
+
+class Projects:
+    """Who uses this installation, and with which secret their deliveries are signed."""
+
+    def __init__(
+        self, redis: Redis, vault: Vault, *, clock_ms: Callable[[], int], dice: Dice = os.urandom
+    ) -> None:
+        """Take the store's client and the vault that seals secrets."""
+        self._vault = vault
+        self._clock_ms = clock_ms
+        self._dice = dice
+        self._projects = Table(redis, keys.PROJECTS, Project)
+        self._secrets = Table(redis, keys.SECRETS, _Sealed)
+
+    async def ensure_default(self) -> Project:
+        """Give the project that a single user never has to think of, made at first start."""
+        found = await self.get(DEFAULT)  # a full store refuses also what would change nothing
+        return found or await self.create("default", project=DEFAULT)
+
+    async def create(self, name: str, *, project: str | None = None) -> Project:
+        """Make a project; with a given id (a login by upstream key derives one) the same call gives the same project."""
+        fresh = Project(id=project or draw_id("prj_", self._dice), name=name, created_ms=self._clock_ms())
+        await self._projects.swap(fresh.id, None, fresh)
+        return cast("Project", await self.get(fresh.id))
+
+    async def list(self) -> list[Project]:
+        """Give all projects, newest first."""
+        rows = await self._projects.all()
+        return sorted(rows.values(), key=lambda project: (project.created_ms, project.id), reverse=True)
+
+    async def get(self, project: str) -> Project | None:
+        """Give a project."""
+        return await self._projects.get(project)
+
+    async def default_secret(self, project: str) -> Secrets:
+        """Give a project's secrets, made on first use; a previous one whose day is over is left out."""
+        while (loaded := await self._secrets.load(project)) is None:
+            await self._secrets.swap(
+                project, None, self._seal(project, Secrets(current=make_secret(self._dice)))
+            )
+        secrets = await self._open(project, loaded)
+        if secrets.previous is not None and secrets.previous_expires_ms <= self._clock_ms():
+            return Secrets(current=secrets.current)
+        return secrets
+
+    async def rotate(self, project: str, new: str | None = None) -> Secrets:
+        """Put a new secret in force (None: a fresh one); the former one signs too for 24 h, one before it no more."""
+        chosen = new or make_secret(self._dice)
+        while True:
+            secrets = await self.default_secret(project)
+            if secrets.current == chosen:
+                return secrets
+            loaded = await self._secrets.load(project)
+            if loaded is None or (await self._open(project, loaded)).current != secrets.current:
+                continue
+            rotated = Secrets(
+                current=chosen,
+                previous=secrets.current,
+                previous_expires_ms=self._clock_ms() + ROTATION_MS,
+            )
+            if await self._secrets.swap(project, loaded.raw, self._seal(project, rotated)):
+                return rotated
+
+    def _seal(self, project: str, secrets: Secrets) -> _Sealed:
+        return _Sealed(self._vault.seal(msgspec.msgpack.encode(secrets), record=project))
+
+    async def _open(self, project: str, loaded: Loaded[_Sealed]) -> Secrets:
+        plain = self._vault.open(loaded.record.secrets, record=project)
+        secrets = msgspec.msgpack.decode(plain, type=Secrets)
+        if self._vault.needs_reseal(loaded.record.secrets):
+            await self._secrets.swap(project, loaded.raw, self._seal(project, secrets))
+        return secrets

@@ -1,0 +1,103 @@
+"""Rate budgets of accounts: asked for and granted in one script, so that all workers together stay inside a limit."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from bridge.domain.polling.rate_limit import SHARE, BudgetView, Grant, Heard, Limit, Purpose, read_view
+from bridge.store import keys
+from bridge.store.scripts import SCRIPTS, Bytes, Call, run_many
+
+LOST_MS = 20_000  # an answer that has not come by now never will: the read's own time limit is shorter
+MOST_OPEN = 16  # requests of one account in flight
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What one account wants of one limit: to tell what answers said, and requests, the most wanted first.
+
+    At most `most_open` may be without an answer; None: a client waits for them, who gets all or none as far as the
+    window reaches. `turn_ms`: how long a job waits for its turn now, for people.
+    """
+
+    account: str
+    limit: Limit
+    wanted: Sequence[Purpose] = ()
+    heard: Sequence[Heard] = ()
+    most_open: int | None = MOST_OPEN
+    turn_ms: int | None = None
+
+
+class Budgets:
+    """The budgets of accounts, one for each limit their provider documents. `shard_of` gives an account's shard.
+
+    `now_ms` is None in service: the script then takes the server's time, which all workers share.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        shard_of: Callable[[str], str],
+        *,
+        share: float = SHARE,
+        now_ms: Callable[[], int] | None = None,
+    ) -> None:
+        """Take the store's client and the share of a limit that is always ours."""
+        self._redis = redis
+        self._shard_of = shard_of
+        self._share = share
+        self._now_ms = now_ms
+
+    async def spend(
+        self, account: str, limit: Limit, wanted: Sequence[Purpose] = (), *, heard: Sequence[Heard] = ()
+    ) -> Grant:
+        """Spend for one account; see `spend_many`."""
+        return (await self.spend_many((Ask(account=account, limit=limit, wanted=wanted, heard=heard),)))[0]
+
+    async def spend_many(self, asked: Sequence[Ask]) -> list[Grant]:
+        """Note what answers said, then ask for requests: of each account a prefix is granted. One round trip."""
+        return [
+            _read_grant(answer) for answer in await run_many(self._redis, [self._call(ask) for ask in asked])
+        ]
+
+    def _call(self, ask: Ask) -> Call:
+        shard = self._shard_of(ask.account)
+        where = [
+            name(shard, ask.account, ask.limit.name)
+            for name in (keys.budget, keys.budget_sent, keys.budget_open)
+        ]
+        now: Bytes = "" if self._now_ms is None else self._now_ms()
+        window_ms = round(ask.limit.window_s * 1000)
+        args: list[Bytes] = [now, ask.limit.requests, window_ms, str(self._share), LOST_MS]
+        args += (
+            "" if ask.most_open is None else ask.most_open,
+            "" if ask.turn_ms is None else ask.turn_ms,
+            len(ask.heard),
+        )
+        for each in ask.heard:
+            said = (each.limit, each.remaining, each.reset_ms, each.quiet_ms)
+            args += (each.request, *("" if value is None else value for value in said))
+            args += (each.shared, each.batched)
+        return Call(SCRIPTS["spend_v1"], where, [*args, *ask.wanted])
+
+    async def view(self, account: str, limit: Limit, *, now_ms: int) -> BudgetView:
+        """Give what is known of a budget, for people."""
+        found = await self._redis.hgetall(keys.budget(self._shard_of(account), account, limit.name))  # type: ignore[misc]  # redis-py types both clients at once
+        state = {name.decode(): float(value) for name, value in found.items()}
+        return read_view(state, limit, share=self._share, now_ms=now_ms)
+
+
+def _read_grant(answer: Sequence[bytes]) -> Grant:
+    now_ms, granted, first, wait, pace, most, left, reset, own, client = map(int, answer)
+    return Grant(
+        now_ms=now_ms,
+        requests=tuple(str(first + number) for number in range(granted)),
+        wait_ms=wait,
+        pace_ms=pace,
+        limit=most,
+        remaining=None if left < 0 else left,
+        reset_ms=reset,
+        own=own,
+        client=client,
+    )

@@ -1,0 +1,103 @@
+"""A change to a shard in the making: what must still be true, and what is then written, in one step."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from bridge.domain.jobs.records import Callback, Delivery, EventRecord, Job, PollLog
+from bridge.store import keys
+from bridge.store.commit import Change, Drop, Due, Guard, Lease, Op, Put, Rank, Unrank
+from bridge.store.records import Loaded, pack, pack_object
+from bridge.store.tables.indexes import rank_callback, unrank_callback, url_member
+
+How = Literal["set", "sooner", "absent"]
+
+
+class Draft:
+    """Collects guards and writes for one shard; `change` makes them one atomic step."""
+
+    def __init__(self, shard: str, *, now_ms: int, retention_s: int) -> None:
+        self.shard = shard
+        self.now_ms = now_ms
+        self._retention_ms = retention_s * 1000
+        self._guards: list[Guard] = []
+        self._ops: list[Op] = []
+        self.made = 0  # jobs that had no record
+
+    def change(self, lease: Lease | None = None) -> Change:
+        """Give the change, to be committed."""
+        return Change(shard=self.shard, guards=tuple(self._guards), ops=tuple(self._ops), lease=lease)
+
+    def put_job(self, key: str, job: Job, loaded: Loaded[Job] | None) -> None:
+        """Write a job, if it still reads as when it was loaded (None: if there still is none)."""
+        self._guards.append(Guard(keys.job(key), loaded.raw if loaded else None))
+        self.made += loaded is None
+        packed = pack(job)
+        if loaded is None or packed != loaded.raw:
+            self._ops.append(Put(keys.job(key), packed))
+
+    def put_log(self, key: str, log: PollLog) -> None:
+        """Write what a poll learnt."""
+        self._ops.append(Put(keys.poll_log(key), pack(log)))
+
+    def put_object(self, key: str, data: Mapping[str, Any]) -> None:
+        """Keep the last observed object."""
+        self._ops.append(Put(keys.observed(key), pack_object(data)))
+
+    def poll_at(self, key: str, job: Job, delay_ms: int, *, how: How) -> None:
+        """Schedule a job's next read; a job that is read again is not retired."""
+        self._ops.append(Due("poll", job.account, key, delay_ms, how))
+        self._ops.append(Unrank(keys.ended(self.shard), key))
+
+    def retire(self, key: str, job: Job) -> None:
+        """Take a job out of the queue; it stays readable for the retention."""
+        self._ops.append(Drop("poll", job.account, key))
+        self._ops.append(Rank(keys.ended(self.shard), key, self.now_ms + self._retention_ms))
+
+    def put_event(self, event: EventRecord) -> None:
+        """Write an event, and remember that the project's feed does not have it yet."""
+        self._ops += [
+            Put(keys.event(event.id), pack(event)),
+            Rank(keys.job_events(event.job), event.id, event.at_ms),
+            Rank(keys.outbox(self.shard), event.id, event.at_ms),
+        ]
+
+    def add_delivery(self, delivery: Delivery, delay_ms: int) -> None:
+        """Write a new delivery and schedule its first attempt."""
+        self._ops += [
+            Put(keys.delivery(delivery.id), pack(delivery)),
+            Rank(keys.job_deliveries(delivery.job), delivery.id, delivery.created_ms),
+            Rank(keys.deliveries(self.shard, delivery.project), delivery.id, delivery.created_ms),
+            Due("dlv", delivery.lane, delivery.id, delay_ms, "absent"),
+        ]
+
+    def put_delivery(self, delivery: Delivery, loaded: Loaded[Delivery]) -> None:
+        """Write a delivery, if it still reads as when it was loaded."""
+        self._guards.append(Guard(keys.delivery(delivery.id), loaded.raw))
+        self._ops.append(Put(keys.delivery(delivery.id), pack(delivery)))
+
+    def attempt_at(self, delivery: Delivery, delay_ms: int, *, how: How) -> None:
+        """Schedule a delivery's next attempt."""
+        self._ops.append(Due("dlv", delivery.lane, delivery.id, delay_ms, how))
+
+    def drop_attempt(self, delivery: Delivery) -> None:
+        """Take a delivery out of its lane."""
+        self._ops.append(Drop("dlv", delivery.lane, delivery.id))
+
+    def index_callback(self, job: Job, callback: Callback) -> None:
+        """List a callback under its project and its URL."""
+        self._ops += rank_callback(job.project, callback)
+
+    def unindex_url(self, job: Job, callback: Callback) -> None:
+        """Take a callback off its URL's list."""
+        self._ops.append(Unrank(keys.urls(self.shard, job.project), url_member(callback)))
+
+    def unindex_dropped(self, before: Job, after: Job) -> None:
+        """Take off every list the closed callbacks that a job no longer keeps."""
+        kept = {callback.id for callback in after.callbacks}
+        for callback in before.callbacks:
+            if callback.id not in kept:
+                self._ops += unrank_callback(before.project, callback)
+
+    def hold(self, callback: Callback, hold_ms: int) -> None:
+        """Keep first deliveries waiting until the registering answer is out."""
+        self._ops.append(Put(keys.hold(callback.id), b"1", px=hold_ms))

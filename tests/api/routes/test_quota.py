@@ -1,0 +1,25 @@
+"""Quotas: what a project may watch, whichever of its accounts it is."""
+
+from bridge.services.jobs.registration import JOBS_PER_PROJECT
+from bridge.store import keys
+from tests.api.serving import Client
+
+
+async def test_a_full_project_takes_no_new_job_but_knows_the_old_ones(api: Client) -> None:
+    """All accounts of a project count together; another project is not concerned."""
+    await api.register(job_id="old")
+    store = api.services.store
+    accounts = await store.accounts.list("prj_default")
+    crowded = next(each for each in accounts if each.provider == "reelbot")
+    lane = keys.lane(store.shard_of(crowded.id), "poll", crowded.id)
+    await store.redis.zadd(lane, {f"job{number}": 9e12 for number in range(JOBS_PER_PROJECT - 1)})
+    body = {"job_id": "new", "callback_url": "inbox:"}
+    status, refused, headers = await api.ask("POST", "/v1/callbacks", json=body)
+    assert (status, refused["error"]["code"], headers["Retry-After"]) == (429, "RATE_LIMITED", "60")
+    assert "this project watches 100,000 jobs" in refused["error"]["message"]
+    assert (await api.call("POST", "/v1/callbacks", json={**body, "job_id": "old"}))[0] == 200
+    _, other = await api.call("POST", "/v1/projects", json={"name": "other"})
+    mine = {"X-API-Key": other["key"]}
+    account = {"provider": "reelmirror", "credential": "rm_fedcba9876543210fedcba9876543210"}
+    assert (await api.call("POST", "/v1/accounts", headers=mine, json=account))[0] == 201
+    assert (await api.call("POST", "/v1/callbacks", headers=mine, json=body))[0] == 201

@@ -1,0 +1,223 @@
+"""The single commands, run as a person runs them."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+from standardwebhooks import Webhook
+
+from bridge.domain.deliveries.signing import sign
+
+SECRET = "whsec_" + "dGhpcyBpcyBhIHNlY3JldCBvZiAzMiBieXRlcyEhISE="
+BODY = b'{"id":"evt_1"}'
+
+
+def run(
+    *words: str, cwd: Path, stdin: bytes = b"", **environment: str
+) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        [sys.executable, "-m", "bridge.cli.main", *words],
+        cwd=cwd,
+        input=stdin,
+        env=clean_environment() | environment,
+        capture_output=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def clean_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("REELBRIDGE_", "REELMIRROR_", "REELBOT_"))}  # fmt: skip
+
+
+def signed_headers(timestamp_s: int, body: bytes = BODY) -> list[str]:
+    signature = sign([SECRET], event_id="evt_1", timestamp_s=timestamp_s, body=body)
+    fields = {"webhook-id": "evt_1", "webhook-timestamp": str(timestamp_s), "webhook-signature": signature}
+    return [word for name, value in fields.items() for word in ("-H", f"{name}: {value}")]
+
+
+@pytest.mark.parametrize("command", ["api", "worker"])
+def test_a_single_process_says_what_it_must_share(tmp_path: Path, command: str) -> None:
+    """Without store and master keys the process ends with status 2 and names both."""
+    done = run(command, cwd=tmp_path)
+    assert done.returncode == 2
+    assert b"REELBRIDGE_REDIS_URL: needed" in done.stderr
+    assert b"REELBRIDGE_MASTER_KEYS: needed" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["up", "api", "worker", "doctor"])
+def test_bad_settings_end_every_command_with_their_fix(tmp_path: Path, command: str) -> None:
+    """All problems at once, no secret among them, nothing started."""
+    done = run(command, cwd=tmp_path, REELBRIDGE_PORT="many", REELBRIDGE_API_KEY="sesame-open")
+    assert done.returncode == 2
+    assert b"REELBRIDGE_PORT: " in done.stderr
+    assert b"REELBRIDGE_API_KEY: " in done.stderr
+    assert b"sesame-open" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_verify_accepts_a_good_signature(tmp_path: Path) -> None:
+    """Status 0 and only ok lines for what the bridge would send."""
+    done = run("verify", "--tolerance", "9999999999", *signed_headers(1_700_000_000), cwd=tmp_path, stdin=BODY, REELBRIDGE_SIGNING_SECRET=SECRET)  # fmt: skip
+    assert done.returncode == 0, done
+    assert b"wrong:" not in done.stdout
+
+
+def test_verify_explains_a_changed_body(tmp_path: Path) -> None:
+    """Status 1 and a reason; the secret is not in it."""
+    (tmp_path / "body").write_bytes(BODY + b" ")
+    done = run("verify", "--tolerance", "9999999999", "--body", "body", *signed_headers(1_700_000_000), cwd=tmp_path, REELBRIDGE_SIGNING_SECRET=SECRET)  # fmt: skip
+    assert done.returncode == 1, done
+    assert b"wrong:" in done.stdout
+    assert SECRET.encode() not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["-H", "no colon"], b"-H: write it as"),
+        (["--body", "missing"], b"--body: missing cannot be read"),
+    ],
+)
+def test_verify_refuses_what_it_cannot_read(tmp_path: Path, words: list[str], reason: bytes) -> None:
+    """The option and the fix, no traceback."""
+    done = run("verify", *words, cwd=tmp_path, REELBRIDGE_SIGNING_SECRET=SECRET)
+    assert done.returncode == 1
+    assert reason in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_commands_to_a_bridge_that_is_not_there_say_so(tmp_path: Path) -> None:
+    """`keys` without a running bridge is told what to start."""
+    done = run("keys", "list", cwd=tmp_path, REELBRIDGE_API_KEY="brk_0123", REELBRIDGE_PORT="1")
+    assert done.returncode == 1
+    assert b"is `reelbridge up` (or `api`) running there?" in done.stderr
+
+
+def test_doctor_is_content_with_a_newcomers_machine(tmp_path: Path) -> None:
+    """Nothing set: no finding is wrong, the missing upstream key is a warning."""
+    done = run("doctor", cwd=tmp_path, REELBRIDGE_PORT="1")
+    shown = done.stdout.decode()
+    assert done.returncode == 0, done
+    assert "embedded store: valkey" in shown
+    assert "! no upstream key is set" in shown
+
+
+def test_doctor_finds_misspelt_settings_and_a_store_that_is_not_there(tmp_path: Path) -> None:
+    """A typo gets a suggestion, a dead address a hint, and neither shows the password."""
+    done = run(
+        "doctor",
+        cwd=tmp_path,
+        REELBRIDGE_REDIS_URL="redis://:hunter2@127.0.0.1:1/0",
+        REELBRIDGE_POL_SCALE="1",
+        REELMIRROR_API_KEY="rm_12345678",
+        REELMIRROR_BASE_URL="http://127.0.0.1:1/api",
+    )
+    shown = done.stdout.decode() + done.stderr.decode()
+    assert done.returncode == 1
+    assert "REELBRIDGE_POL_SCALE is no setting: is REELBRIDGE_POLL_SCALE meant?" in shown
+    assert "✘ REELBRIDGE_REDIS_URL" in shown
+    assert "✘ reelmirror gave no clear answer: check REELMIRROR_BASE_URL" in shown
+    assert "hunter2" not in shown
+    assert "rm_12345678" not in shown
+
+
+async def test_doctor_asks_the_upstream_whether_it_knows_the_key(tmp_path: Path) -> None:
+    """Against the simulator: a good key is accepted, a revoked one refused by name of its variable."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bridge.cli.main", "simulate", "--port", "0",
+        cwd=tmp_path, env=clean_environment(), stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        line = (await asyncio.wait_for(process.stdout.readline(), 90)).decode()
+        (url,) = re.findall(r"^simulator ready (http://127\.0\.0\.1:\d+)$", line.strip())
+        async with aiohttp.ClientSession() as session, session.get(url + "/reelmirror/api/v1/x") as answer:
+            assert answer.status == 401
+        good = await asyncio.to_thread(run, "doctor", cwd=tmp_path, REELMIRROR_API_KEY="rm_" + "a" * 32, REELMIRROR_BASE_URL=f"{url}/reelmirror/api")  # fmt: skip
+        bad = await asyncio.to_thread(run, "doctor", cwd=tmp_path, REELMIRROR_API_KEY="rm_a", REELMIRROR_BASE_URL=f"{url}/reelmirror/api")  # fmt: skip
+    finally:
+        process.send_signal(signal.SIGTERM)
+        status = await asyncio.wait_for(process.wait(), 90)
+    assert "✔ reelmirror accepts REELMIRROR_API_KEY" in good.stdout.decode()
+    assert good.returncode == 0
+    assert "✘ reelmirror refuses REELMIRROR_API_KEY" in bad.stdout.decode()
+    assert bad.returncode == 1
+    assert status == 0
+
+
+@asynccontextmanager
+async def receiving(status: int) -> AsyncIterator[tuple[str, list[tuple[dict[str, str], bytes]]]]:
+    """A receiver on loopback, and what it was sent."""
+    got: list[tuple[dict[str, str], bytes]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        got.append((dict(request.headers), await request.read()))
+        return web.Response(status=status, text="so be it")
+
+    app = web.Application()
+    app.router.add_post("/hook", take)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/hook?token=hunter2", got
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("payload", ["full", "thin", "flat", "cloudevents"])
+async def test_trigger_posts_a_sample_that_standard_webhooks_accepts(tmp_path: Path, payload: str) -> None:
+    """The published library is the judge; the URL's query is not shown."""
+    async with receiving(200) as (url, got):
+        done = await asyncio.to_thread(run, "trigger", "sync_job.completed", "--to", url, "--payload", payload, cwd=tmp_path, REELBRIDGE_SIGNING_SECRET=SECRET)  # fmt: skip
+    assert done.returncode == 0, done
+    ((headers, body),) = got
+    Webhook(SECRET).verify(body, {name.lower(): value for name, value in headers.items()})
+    assert json.loads(body)["id"].startswith("evt_test_")
+    assert json.loads(body)["test"] is True
+    assert b"hunter2" not in done.stdout + done.stderr
+
+
+async def test_trigger_tells_what_the_receiver_answered(tmp_path: Path) -> None:
+    """A refusal is status 1 with the receiver's own words."""
+    async with receiving(422) as (url, _):
+        done = await asyncio.to_thread(run, "trigger", "sync_job.failed", "--to", url, cwd=tmp_path, REELBRIDGE_SIGNING_SECRET=SECRET)  # fmt: skip
+    assert done.returncode == 1
+    assert b"422" in done.stdout
+    assert b"so be it" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["sync_job.complete", "--to", "http://127.0.0.1:1/"], b"there are sync_job.completed"),
+        (["sync_job.completed", "--to", "inbox:"], b"--to: `inbox:`"),
+        (["sync_job.completed", "--to", "127.0.0.1:1"], b"--to: "),
+        (["sync_job.completed", "--to", "https://169.254.169.254/"], b"--to: "),
+    ],
+)
+def test_trigger_refuses_what_it_cannot_send(tmp_path: Path, words: list[str], reason: bytes) -> None:
+    """The reason and the fix, no traceback."""
+    done = run("trigger", *words, cwd=tmp_path, REELBRIDGE_SIGNING_SECRET=SECRET)
+    assert done.returncode == 1
+    assert reason in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_simulate_refuses_a_speed_that_is_none(tmp_path: Path) -> None:
+    """Speed 0 would never end a job."""
+    done = run("simulate", "--speed", "0", cwd=tmp_path)
+    assert done.returncode == 1
+    assert b"--speed" in done.stderr

@@ -1,0 +1,227 @@
+"""What `up` decides before anything runs: keys, port, directory, environment, and the words on the first screen."""
+
+import base64
+import fcntl
+import re
+import shlex
+import socket
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.cli.errors import CommandError
+from bridge.cli.setting_help import describe_settings
+from bridge.cli.supervisor.banner import Facts, write_banner
+from bridge.cli.supervisor.inbox import describe_entry
+from bridge.cli.supervisor.keyfiles import Keys, find_api_key, find_keys
+from bridge.cli.supervisor.preflight import check_port, free_port, hold_directory
+from bridge.cli.supervisor.process_plan import Demo, child_environment, plan_demo
+from bridge.config.settings import Settings, variable_name
+from bridge.store.vault import parse_master_keys
+
+
+def make_settings(tmp_path: Path, **chosen: Any) -> Settings:
+    return Settings(data_dir=tmp_path / "data", _env_file=None, **chosen)
+
+
+def prepared(tmp_path: Path, **chosen: Any) -> Settings:
+    settings = make_settings(tmp_path, **chosen)
+    settings.data_dir.mkdir()
+    return settings
+
+
+def test_keys_are_made_once_kept_private_and_used_again(tmp_path: Path) -> None:
+    """The first start makes both keys, readable by this user only; the second one finds them."""
+    settings = prepared(tmp_path)
+    made, found = find_keys(settings), find_keys(settings)
+    assert (made.api_key_is_new, found.api_key_is_new) == (True, False)
+    assert (made.api_key, made.master_keys) == (found.api_key, found.master_keys)
+    assert re.fullmatch(r"brk_[0-9a-f]{40}", made.api_key)
+    assert len(parse_master_keys(made.master_keys)[0]) == 32
+    for name in ("api-key", "master-keys"):
+        assert (settings.data_dir / name).stat().st_mode & 0o777 == 0o600
+    assert find_api_key(settings) == made.api_key
+    assert sorted(path.name for path in settings.data_dir.iterdir()) == ["api-key", "master-keys"]
+
+
+def test_the_operators_keys_win_and_are_not_written_down(tmp_path: Path) -> None:
+    """What the environment sets is used as it is and kept nowhere."""
+    master = base64.b64encode(b"m" * 32).decode()
+    settings = prepared(tmp_path, api_key="brk_mine", master_keys=master)
+    keys = find_keys(settings)
+    assert (keys.api_key, keys.master_keys, keys.api_key_file) == ("brk_mine", master, None)
+    assert list(settings.data_dir.iterdir()) == []
+
+
+def test_a_lost_master_key_is_not_replaced_under_existing_data(tmp_path: Path) -> None:
+    """Data sealed with a key that is gone: an error, no new key that could open none of it."""
+    settings = prepared(tmp_path)
+    (settings.data_dir / "store/valkey").mkdir(parents=True)
+    (settings.data_dir / "store/valkey/engine.json").write_text("{}")
+    with pytest.raises(CommandError, match="REELBRIDGE_MASTER_KEYS"):
+        find_keys(settings)
+    assert not (settings.data_dir / "master-keys").exists()
+
+
+def test_an_empty_key_file_is_told_and_left_alone(tmp_path: Path) -> None:
+    """A damaged file is the operator's to judge."""
+    settings = prepared(tmp_path)
+    (settings.data_dir / "master-keys").write_text("\n")
+    with pytest.raises(CommandError, match="is empty"):
+        find_keys(settings)
+
+
+def test_commands_without_a_key_say_where_one_comes_from(tmp_path: Path) -> None:
+    """`keys` before the first `up` names the setting."""
+    with pytest.raises(CommandError, match="REELBRIDGE_API_KEY"):
+        find_api_key(make_settings(tmp_path))
+
+
+def test_a_taken_port_is_told_with_a_way_out() -> None:
+    """The message names the port and the setting; port 0 finds a free one."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(CommandError, match=rf"port {port} .* is taken.*REELBRIDGE_PORT="):
+            check_port("127.0.0.1", port)
+        assert free_port("127.0.0.1", wished=port) != port
+    assert check_port("127.0.0.1", port) == port
+    assert check_port("127.0.0.1", 0) > 0
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_a_host_that_is_not_here_is_told(host: str) -> None:
+    """An address of another machine, or a name that nothing knows, is a wrong HOST."""
+    with pytest.raises(CommandError, match="REELBRIDGE_HOST"):
+        check_port(host, 0)
+
+
+def test_one_up_holds_a_data_directory(tmp_path: Path) -> None:
+    """The second `up` on a directory is refused by name of the setting that separates them."""
+    lock = hold_directory(tmp_path / "data")
+    with pytest.raises(CommandError, match="REELBRIDGE_DATA_DIR"):
+        hold_directory(tmp_path / "data")
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    hold_directory(tmp_path / "data")
+
+
+def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    """A file in the way is a wrong DATA_DIR."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CommandError, match="REELBRIDGE_DATA_DIR"):
+        hold_directory(tmp_path / "file/data")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "demo"),
+    [
+        ({}, True),  # nothing set: a newcomer
+        ({"reelmirror_api_key": "rm_x"}, False),
+        ({"reelbot_api_key": "rb_live_x"}, False),
+        ({"passthrough": True}, False),  # callers' real keys must never reach a simulator
+    ],
+)
+def test_the_simulator_stands_in_only_when_no_upstream_can_be_meant(
+    tmp_path: Path, *, chosen: dict[str, Any], demo: bool
+) -> None:
+    """DEMO is for the start with nothing set."""
+    assert (plan_demo(make_settings(tmp_path, **chosen)) is not None) == demo
+
+
+def test_children_get_what_this_start_decided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys, store, port and the demo's addresses travel in the environment; no secret is in a command."""
+    settings = prepared(tmp_path, port=9123)
+    keys = find_keys(settings)
+    demo = Demo(port=9999)
+    environment = child_environment(settings, keys, demo, redis_url="unix:///s", inherited={"PATH": "/bin"})
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    child = Settings(_env_file=None)
+    assert child.port == 9123
+    assert child.data_dir.is_absolute()
+    assert child.api_key is not None
+    assert child.api_key.get_secret_value() == keys.api_key
+    assert child.reelmirror_base_url == "http://127.0.0.1:9999/reelmirror/api"
+    assert child.reelbot_base_url == "http://127.0.0.1:9999/reelbot/api"
+    assert environment["PATH"] == "/bin"
+    assert keys.api_key not in " ".join(demo.command)
+
+
+def make_facts(**changed: Any) -> Facts:
+    keys = Keys(
+        api_key="brk_0123", master_keys="m", api_key_file=Path("my data/api-key"), api_key_is_new=True
+    )
+    first = Facts(url="http://127.0.0.1:8080", page="/docs", keys=keys, signing_secret="whsec_x", demo=True)
+    return replace(first, **changed)
+
+
+def curl_in(banner: str) -> list[str]:
+    (line,) = [line for line in banner.splitlines() if "curl -X POST" in line]
+    return shlex.split(line)
+
+
+def test_the_banner_of_a_first_start_can_be_pasted() -> None:
+    """Key, secret, DEMO, and a curl that a shell reads as meant."""
+    banner = write_banner(make_facts(), dice=lambda size: "a" * size)
+    assert "DEMO" in banner
+    assert "whsec_x" in banner
+    assert "brk_0123  (made now, kept in my data/api-key)" in banner
+    assert curl_in(banner) == [
+        "curl", "-X", "POST", "http://127.0.0.1:8080/v1/callbacks",
+        "-H", "Authorization: Bearer brk_0123", "-H", "Content-Type: application/json",
+        "-d", '{"job_id":"demo-aaa","callback_url":"inbox:"}',
+    ]  # fmt: skip
+
+
+def test_later_banners_name_the_file_and_not_the_key() -> None:
+    """A kept key is not printed again: the curl reads its file, spaces in the path included."""
+    keys = Keys(
+        api_key="brk_0123", master_keys="m", api_key_file=Path("my data/api-key"), api_key_is_new=False
+    )
+    banner = write_banner(make_facts(keys=keys))
+    assert "brk_0123" not in banner
+    assert "in my data/api-key" in banner
+    assert "Authorization: Bearer $(cat 'my data/api-key')" in curl_in(banner)
+
+
+def test_a_key_from_the_environment_stays_there() -> None:
+    """An operator's own key is never printed."""
+    keys = Keys(api_key="brk_0123", master_keys="m", api_key_file=None, api_key_is_new=False)
+    banner = write_banner(make_facts(keys=keys, demo=False))
+    assert "brk_0123" not in banner
+    assert "DEMO" not in banner
+    assert "$REELBRIDGE_API_KEY" in banner
+
+
+def test_an_arrived_callback_is_shown_with_signature_and_body() -> None:
+    """What a person wants to see first comes first."""
+    body = {"id": "evt_1", "type": "sync_job.completed", "job_id": "demo-1", "outcome": "succeeded"}
+    entry = {"id": "in_1", "headers": {"Webhook-Signature": "v1,abc", "x-other": "1"}, "body": body}
+    lines = describe_entry(entry)
+    assert lines[0] == "✔ sync_job.completed  job demo-1  succeeded"
+    assert lines[1] == "    webhook-signature: v1,abc"
+    assert any('"outcome": "succeeded"' in line for line in lines)
+
+
+@pytest.mark.parametrize("body", [None, "text", [1], {"data": list(range(100))}])
+def test_any_callback_can_be_shown(body: Any) -> None:
+    """Whatever was delivered takes at most a screen."""
+    lines = describe_entry({"id": "x", "body": body, "headers": None})
+    assert 1 < len(lines) <= 42
+
+
+def test_the_help_lists_every_setting_with_its_default() -> None:
+    """`reelbridge up --help` is the settings' reference."""
+    text = describe_settings()
+    for name, field in Settings.model_fields.items():
+        assert re.search(rf"^  {variable_name(name)}(=|$)", text, re.MULTILINE)
+        assert field.description
+    for shown in (
+        "PORT=8080",
+        "RETENTION=7d",
+        "POLL_SCALE=1.0",
+        "ATTEMPT_TIMEOUT=30",
+        "RETRY_SCHEDULE=2,5,30,300,",
+    ):
+        assert f"REELBRIDGE_{shown}" in text

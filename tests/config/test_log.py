@@ -1,0 +1,151 @@
+"""No secret leaves through a log line, whatever it is wrapped in."""
+
+import io
+import json
+import logging
+from typing import Any
+
+import pytest
+import structlog
+
+from bridge.config.log import configure_logging, get_logger, mask_text
+from bridge.config.settings import Settings
+
+SECRET = "Zq81hunter2SECRETvalue"
+
+
+@pytest.fixture
+def lines() -> Any:
+    """The log as json, with the process's logging put back afterwards."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    stream = io.StringIO()
+    configure_logging(Settings(log_format="json", _env_file=None), stream=stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (f"brk_{SECRET}", "brk_"),
+        (f"key=rm_{SECRET} refused", " refused"),
+        (f"rb_live_{SECRET}", "rb_live_"),
+        (f"whsec_{SECRET}+/==", "whsec_"),
+        (f"Authorization: Bearer {SECRET}", "Bearer"),
+        (f"https://hooks.example/a/b?token={SECRET}&x=1 answered", "https://hooks.example/a/b?… answered"),
+        (f"GET /v1/callbacks?api_key={SECRET}", "GET /v1/callbacks?api_key="),
+        (f"https://a.example/#{SECRET}", "https://a.example/"),
+        (f"redis://user:{SECRET}@store:6379/0", "@store:6379/0"),
+        (f"rediss://:{SECRET}@store:6379/0?password={SECRET}", "store:6379"),
+        (f'{{"secret": "{SECRET}"}}', '"secret": "'),
+        (f"X-API-Key: {SECRET}", "X-API-Key"),
+    ],
+)
+def test_what_looks_like_a_secret_is_cut_out(text: str, kept: str) -> None:
+    """The secret goes, what helps an operator stays."""
+    masked = mask_text(text)
+    assert SECRET not in masked
+    assert kept in masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://hooks.example/a/b",  # no query
+        "alarm_position rm_",  # a prefix alone or inside a word
+        "REELBRIDGE_API_KEY: needed by the worker",  # a setting's name
+        "evt_4K7 dlv_01 cb_02",  # ids
+    ],
+)
+def test_harmless_text_is_left_alone(text: str) -> None:
+    """Ids, names and plain addresses are what logs are for."""
+    assert mask_text(text) == text
+
+
+def test_fields_are_masked_however_deep(lines: Any) -> None:
+    """Mappings, lists, bytes and objects are looked into; names that say secret lose their whole value."""
+    get_logger("t").info(
+        "attempt_made",
+        delivery_id="dlv_1",
+        headers={"Authorization": SECRET, "x": [f"whsec_{SECRET}"]},
+        body=f"brk_{SECRET}".encode(),
+        secret=SECRET,
+        error=ValueError(f"https://a.example/?k={SECRET}"),
+    )
+    (line,) = lines()
+    assert SECRET not in json.dumps(line)
+    assert (line["event"], line["delivery_id"], line["level"]) == ("attempt_made", "dlv_1", "info")
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize(
+    "text", [f"brk_{SECRET}", f"token={SECRET}", f"bearer {SECRET}", f"https://h/?{SECRET}"]
+)
+def test_one_field_of_a_line_is_enough(lines: Any, text: str, place: int) -> None:
+    """Fields are looked at together, and masked each by itself."""
+    texts = ["dlv_a1", "done", "cb_a2"]
+    texts[place] = text
+    get_logger("x").info("sent", first=texts[0], second=texts[1], third=texts[2], count=3, none=None)
+    [line] = lines()
+    assert SECRET not in json.dumps(line)
+    assert [line["count"], line["none"]] == [3, None]
+    shown = [line["first"], line["second"], line["third"]]
+    assert [each for number, each in enumerate(shown) if number != place] == [
+        each for number, each in enumerate(["dlv_a1", "done", "cb_a2"]) if number != place
+    ]
+
+
+def test_libraries_records_are_masked_too(lines: Any) -> None:
+    """What aiohttp or arq log passes through the same mask, arguments included."""
+    logging.getLogger("arq").warning("enqueue %s", f"rm_{SECRET}")
+    (line,) = lines()
+    assert line["event"] == "enqueue rm_…"
+
+
+def test_exceptions_come_without_local_variables(lines: Any) -> None:
+    """A traceback names files and lines, never values, and its message is masked."""
+
+    def break_down(local: str) -> None:
+        raise RuntimeError(f"whsec_{SECRET}" + local[:0])
+
+    try:
+        break_down(f"plain {SECRET}")
+    except RuntimeError:
+        get_logger("t").exception("broke")
+    (line,) = lines()
+    assert "RuntimeError" in line["exception"]
+    assert SECRET not in json.dumps(line)
+
+
+def test_a_logger_without_a_name_gets_its_callers(lines: Any) -> None:
+    """A line that says our own log module for its origin would lead nobody anywhere."""
+    structlog.get_logger().info("nameless")
+    assert [line["logger"] for line in lines()] == [__name__]
+
+
+def test_lines_below_the_level_are_dropped(lines: Any) -> None:
+    """Debug lines do not appear at the default level."""
+    get_logger("t").debug("detail")
+    assert lines() == []
+
+
+def test_people_get_a_readable_line() -> None:
+    """The console form names the event and its fields, without colour codes off a terminal."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    stream = io.StringIO()
+    try:
+        configure_logging(Settings(log_format="console", _env_file=None), stream=stream)
+        get_logger("t").info("job_ended", job_id="j1")
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        logging.captureWarnings(capture=False)
+        structlog.reset_defaults()
+    assert "job_ended" in stream.getvalue()
+    assert "job_id=j1" in stream.getvalue()
+    assert "\x1b" not in stream.getvalue()

@@ -1,0 +1,123 @@
+"""The `flat` payload, for tools that learn an event's shape from one sample."""
+
+import json
+from typing import Any
+
+import pytest
+
+from bridge.domain.events.catalogue import EVENT_TYPES
+from bridge.domain.events.event import Fact, build_body, build_event
+from bridge.domain.events.samples import samples
+
+KINDS = sorted({each.kind for each in EVENT_TYPES.values()})
+
+
+def flat(
+    data: dict[str, Any], *, kind: str = "generated_post", metadata: Any = None, **related: str
+) -> dict[str, Any]:
+    """A flat body about an object."""
+    fact = Fact(
+        word="timed_out",
+        kind=kind,
+        job_id="a1",
+        status="",
+        outcome=None,
+        error=None,
+        summary=None,
+        related=related,
+        data=data,
+        run=1,
+        late=False,
+    )
+    event = build_event(fact, event_id="evt_x", at_ms=0, sequence=1, observed_ms=0, polls=1, lag_max_ms=None)
+    body: dict[str, Any] = json.loads(
+        build_body(event, payload="flat", callback_id="cb_1", metadata=metadata, base_url="")
+    )
+    return body
+
+
+def _shape(body: dict[str, Any]) -> dict[str, type]:
+    return {name: type(value) for name, value in body.items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_has_one_shape_whatever_it_tells(kind: str) -> None:
+    """Every event of a kind has the same fields with the same types, also one that knows nothing of its job."""
+    shapes = [
+        _shape(samples(each.type, payload="flat")[0]) for each in EVENT_TYPES.values() if each.kind == kind
+    ]
+    nothing = _shape(flat({"id": "a1"}, kind=kind))
+    for shape in shapes:
+        assert {name: shape[name] for name in nothing if name in shape} == nothing
+        assert {name for name in shape if not name.startswith("metadata_")} == set(nothing)
+    assert set(nothing.values()) <= {str, int, bool}
+
+
+def test_fields_have_the_type_of_the_table_whatever_came() -> None:
+    """A null, a number for a text or a text for a flag changes no type."""
+    wrong = {"id": 7, "status": None, "url": {"a": 1}, "is_public": "yes", "media_type": True}
+    body = flat(wrong, kind="generated_media_item")
+    assert body["data_id"] == "7"
+    assert body["data_status"] == ""
+    assert body["data_url"] == '{"a":1}'
+    assert body["data_is_public"] is False
+    assert body["data_media_type"] == "true"
+    positions = flat({"id": "a1", "items": [{"position": "3"}]}, kind="outgoing_post")
+    assert positions["data_first_item_position"] == 0
+
+
+def test_the_first_entry_and_the_count_of_a_list_are_fields() -> None:
+    """Most posts have one item: its link is one field away."""
+    items = [{"id": "i1", "url": "https://cdn.example/1.jpg", "is_public": True}, {"id": "i2"}]
+    body = flat({"id": "a1", "media_items": items})
+    assert body["data_first_item_url"] == "https://cdn.example/1.jpg"
+    assert body["data_first_item_is_public"] is True
+    assert body["data_media_items_count"] == 2
+    assert json.loads(body["data_media_items"]) == items
+
+
+@pytest.mark.parametrize("listed", [None, "none", {}, [], [None], ["x"]])
+def test_a_list_that_is_none_or_odd_keeps_its_fields(listed: Any) -> None:
+    """The first item's fields are there, empty, however the list looks."""
+    body = flat({"id": "a1", "media_items": listed})
+    assert body["data_first_item_id"] == ""
+    assert body["data_media_items_count"] == (len(listed) if isinstance(listed, list) else 0)
+    assert isinstance(body["data_media_items"], str)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "fields"),
+    [
+        (None, {"metadata": ""}),
+        ("order 42", {"metadata": "order 42"}),
+        ({"order": "42"}, {"metadata": '{"order":"42"}', "metadata_order": "42"}),
+        (
+            {"orderId": 42, "paid": True, "none": None},
+            {"metadata_order_id": 42, "metadata_paid": True, "metadata_none": ""},
+        ),
+        ({"deep": {"a": [1]}}, {"metadata_deep": '{"a":[1]}'}),
+        (
+            {"Order": 1, "order": 2, "ORDER": 3},
+            {"metadata_order": 1, "metadata_order_2": 2, "metadata_order_3": 3},
+        ),
+        ({"日本": 1, "": 2}, {"metadata_field": 1, "metadata_field_2": 2}),
+    ],
+)
+def test_metadata_is_one_text_and_one_field_a_key(metadata: Any, fields: dict[str, Any]) -> None:
+    """Names become snake_case, and names that become one are told apart."""
+    assert fields.items() <= flat({"id": "a1"}, metadata=metadata).items()
+
+
+def test_unknown_fields_of_the_object_come_along() -> None:
+    """What no table knows is laid out too, and never hides a known field."""
+    body = flat({"id": "a1", "newField": 1.5, "Status": "shadow", "nested": {"a": None}}, other_id="o1")
+    assert body["data_new_field"] == 1.5
+    assert (body["data_status"], body["data_status_2"]) == ("", "shadow")
+    assert body["data_nested"] == '{"a":null}'
+    assert body["related_other_id"] == "o1"
+
+
+def test_thousands_of_names_that_become_one_are_told_apart_quickly() -> None:
+    """An object made to collide costs no more than any other of its size."""
+    body = flat({"id": "a1", **{f"é{'é' * n}": n for n in range(300)}}, metadata={})
+    assert sum(name.startswith("data_field") for name in body) == 300

@@ -1,0 +1,86 @@
+"""Requests as they are written over kept connections: what is repeated, what is passed over, what is dropped."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from bridge.http.http_client import Exchanges
+from tests.http.receivers import OK, exchanging, post, receive, sending
+
+LARGE = b"x" * 8_000_000  # more than both sides' socket buffers hold
+Reader = asyncio.StreamReader
+Writer = asyncio.StreamWriter
+
+
+async def _get(exchanges: Exchanges, port: int, headers: dict[str, str] | None = None) -> int:
+    until = asyncio.get_running_loop().time() + 20
+    answer = await exchanges.get(f"http://127.0.0.1:{port}", "/a?b=c", headers or {}, until=until)
+    try:
+        await answer.content.read()
+    finally:
+        answer.release()
+    return answer.status
+
+
+async def _hang_up(_reader: Reader, writer: Writer) -> None:
+    writer.close()
+
+
+async def test_a_read_whose_connection_closes_under_it_is_repeated_once() -> None:
+    """A GET may be repeated; an upstream that closes idle connections is no failure."""
+    async with receive(OK, _hang_up, OK) as upstream, exchanging() as exchanges:
+        assert await _get(exchanges, upstream.port) == 200
+        assert await _get(exchanges, upstream.port) == 200
+    assert (len(upstream.requests), upstream.connects) == (3, 2)
+
+
+async def test_a_read_is_repeated_no_second_time() -> None:
+    """An upstream that hangs up on everybody is a failed read, not an endless one."""
+    async with receive(_hang_up) as upstream, exchanging() as exchanges:
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await _get(exchanges, upstream.port)
+    assert len(upstream.requests) == 2
+
+
+async def test_a_request_says_what_it_is_told_and_its_own_headers_come_first() -> None:
+    """The target goes out byte for byte; a header of the request replaces the common one, whatever its letters' case."""
+    async with receive(OK) as upstream, exchanging() as exchanges:
+        await _get(exchanges, upstream.port, {"User-Agent": "own", "x-a": "b"})
+    [(line, headers, _)] = upstream.requests
+    assert line == "GET /a?b=c HTTP/1.1"
+    assert (headers["user-agent"], headers["x-a"]) == ("own", "b")
+    assert headers["host"] == f"127.0.0.1:{upstream.port}"
+
+
+async def test_informational_answers_are_passed_over() -> None:
+    """A 103 before the answer is none (RFC 9110, 15.2)."""
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    async with receive(early + OK) as receiver, sending() as sender:
+        answer = await post(sender, receiver.url())
+    assert (answer.status, answer.excerpt) == (200, "ok")
+
+
+async def test_an_answer_before_the_body_was_taken_counts_and_its_connection_is_dropped() -> None:
+    """A receiver that refuses a large body unread is heard at once, and nothing follows the rest of that body."""
+    connects = 0
+    refused = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"
+
+    async def refuse(reader: Reader, writer: Writer) -> None:
+        nonlocal connects
+        connects += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(refused)
+        await writer.drain()
+        await closed.wait()
+        writer.close()
+
+    closed = asyncio.Event()
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, sending() as sender:
+        for _ in range(2):
+            answer = await sender.post(f"http://127.0.0.1:{port}/", headers={}, body=LARGE, timeout_s=20)
+            assert answer.status == 413
+        closed.set()
+    assert connects == 2

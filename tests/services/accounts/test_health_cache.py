@@ -1,0 +1,46 @@
+"""A well account is believed for a moment, one in trouble never."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from bridge.services.accounts.health_cache import BELIEVED_S, Wellness
+from bridge.store.tables.account_health import AccountHealth, Health
+
+
+class Told:
+    """A store that counts how often it was asked for each account."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.outages: dict[str, int] = {}
+
+    async def load_many(self, accounts: Sequence[str]) -> dict[str, AccountHealth]:
+        self.asked += accounts
+        return {name: AccountHealth(outage_ms=self.outages.get(name, 0)) for name in accounts}
+
+
+async def test_a_well_account_is_read_once_in_a_while() -> None:
+    """Within the moment it is believed; after it, or once something was noted against it, it is read anew."""
+    told, now = Told(), [0.0]
+    wellness = Wellness(cast("Health", told), clock_s=lambda: now[0])
+    for _ in range(3):
+        assert set(await wellness.load_many(["acc_1", "acc_2", "acc_1"])) == {"acc_1", "acc_2"}
+    assert told.asked == ["acc_1", "acc_2"]
+    wellness.forget("acc_1")
+    await wellness.load_many(["acc_1", "acc_2"])
+    assert told.asked[2:] == ["acc_1"]
+    now[0] += BELIEVED_S
+    await wellness.load_many(["acc_2"])
+    assert told.asked[3:] == ["acc_2"]
+
+
+async def test_an_account_in_trouble_is_read_each_time() -> None:
+    """Its recovery is seen at once."""
+    told = Told()
+    wellness = Wellness(cast("Health", told), clock_s=lambda: 0.0)
+    told.outages["acc_1"] = 7
+    for _ in range(2):
+        assert (await wellness.load_many(["acc_1"]))["acc_1"].outage_ms == 7
+    told.outages.clear()
+    assert (await wellness.load_many(["acc_1"]))["acc_1"].well
+    assert told.asked == ["acc_1"] * 3

@@ -1,0 +1,127 @@
+"""An answer that is not thought through twice means what it would have meant."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+from msgspec.structs import replace
+
+from bridge.domain.jobs.intervals import interval_ms
+from bridge.domain.jobs.outcome import Moment
+from bridge.domain.jobs.poll_history import mark_poll
+from bridge.domain.jobs.transition import quiet_until_ms
+from bridge.domain.observation import Seen
+from bridge.services.context import traits_of
+from bridge.services.jobs.unchanged import Echoes
+from bridge.store.records import Loaded, pack
+from tests.domain.jobs.test_transition_sequences import Lives
+from tests.domain.jobs.watched_job import Watch, item, post, simple
+
+
+class EchoingWatch(Watch):
+    """Remembers answers as a worker does, thinks them through all the same, and compares."""
+
+    def __init__(self, kind: str = "sync_job", *, scale: float = 1.0) -> None:
+        super().__init__(kind, scale=scale)
+        self.echoes = Echoes()
+        self.echoed = 0
+
+    def read(self, answer: Any, **options: Any) -> list[str]:
+        assert self.delay_ms is not None
+        before, log, after_s = self.record, self.log, options.get("after_s")
+        begun_ms = self.now_ms + (self.delay_ms if after_s is None else round(after_s * 1000))
+        loaded = Loaded(before, pack(before))
+        known = self.echoes.find(self.key, loaded, log, now_ms=begun_ms)
+        letters = super().read(answer, **options)
+        assert self.last is not None
+        unchanged = self.last.job == before and not self.last.fresh
+        if isinstance(answer, dict) and options.get("lens") is None:
+            digest = repr(answer).encode()
+            if known and known.digest == digest:
+                assert unchanged, "the echo hid some news"
+                assert not letters
+                self._compare(known.reading, log, took_ms=options.get("took_ms", 0), digest=digest)
+            if unchanged and self.last.delay_ms is not None:
+                self._keep(loaded, answer, digest)
+        return letters
+
+    def _compare(self, echo: Seen, log: Any, *, took_ms: int, digest: bytes) -> None:
+        """Compare what an echo leads to with what thinking led to."""
+        assert self.last is not None
+        at = Moment(begun_ms=self.now_ms - took_ms, now_ms=self.now_ms, took_ms=took_ms, digest=digest)
+        marked = mark_poll(log, echo, at)
+        delay_ms = interval_ms(marked, self.pace, fallback_s=echo.observation.timing.interval_s)
+        assert self.last.delay_ms == delay_ms
+        assert self.last.log == replace(marked, due_ms=self.now_ms + delay_ms)
+        self.echoed += 1
+
+    def _keep(self, loaded: Loaded[Any], answer: dict[str, Any], digest: bytes) -> None:
+        seen = self.understand(answer, superseded=frozenset(self.record.superseded))
+        assert isinstance(seen, Seen)
+        until_ms = quiet_until_ms(self.record, self.log, traits=traits_of(self.kind), pace=self.pace)
+        if until_ms > self.now_ms:
+            self.echoes.keep(self.key, loaded, seen, digest=digest, until_ms=until_ms)
+
+
+class EchoingLives(Lives):
+    """Random lives of jobs whose worker has a memory."""
+
+    @property
+    def watch(self) -> Watch:
+        return self._watch
+
+    @watch.setter
+    def watch(self, fresh: Watch) -> None:
+        self._watch = EchoingWatch(fresh.kind, scale=fresh.scale)
+
+
+def test_an_echo_means_what_thinking_would_have_found() -> None:
+    """Over random answers, registrations, cancellations and times: same job, same log, same next read, no news."""
+    run_state_machine_as_test(
+        EchoingLives,
+        settings=settings(
+            max_examples=120,
+            stateful_step_count=25,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_what_is_said_again_is_an_echo() -> None:
+    """The second answer that changes nothing is known by its bytes; another answer and another record are not."""
+    watch = EchoingWatch("generated_post")
+    watch.register()
+    running = post("generating", item("a", "completed"), item("b", "generating"))
+    for _ in range(4):
+        watch.read(running)
+    assert watch.echoed == 2, "the first changed the job, the second showed that nothing follows"
+    watch.read(post("generating", item("a", "completed"), item("b", "pending")))
+    watch.register("https://example.com/b")
+    watch.read(running)
+    assert watch.echoed == 2
+    assert watch.read(post("completed", item("a", "completed"), item("b", "completed")))
+
+
+def test_an_answer_that_came_in_between_is_no_echo() -> None:
+    """Another worker may have seen another object meanwhile: the one that is kept must be written again."""
+    watch = EchoingWatch()
+    watch.register()
+    for _ in range(2):
+        watch.read(simple("running", note="a"))
+    elsewhere = replace(watch.log, digest=b"another")
+    loaded = Loaded(watch.record, pack(watch.record))
+    assert watch.echoes.find(watch.key, loaded, watch.log, now_ms=watch.now_ms)
+    assert watch.echoes.find(watch.key, loaded, elsewhere, now_ms=watch.now_ms) is None
+
+
+def test_no_echo_outlasts_a_deadline() -> None:
+    """Said a hundred times, a running job still times out on the minute."""
+    watch = EchoingWatch()
+    callback = watch.register(timeout_s=300.0)
+    while not watch.heard(callback):
+        watch.read(simple("running"))
+    assert watch.heard(callback) == ["timed_out"]
+    assert 300_000 <= watch.now_ms - watch.record.born_ms < 320_000
+    assert watch.echoed > 10

@@ -1,0 +1,190 @@
+"""Evidence: what every worker saw of an account's jobs adds up to how long they take."""
+
+from typing import Any
+
+import pytest
+from fakeredis import FakeAsyncRedis
+from msgspec.structs import replace
+
+from bridge.domain.jobs.records import Job, JobState, PollLog
+from bridge.domain.polling.durations import NO_LIVES, LifeTable, Lifetimes
+from bridge.services.polling.duration_estimates import FRESH_S, MOST_NOTES, Evidence, sort_of
+from bridge.store.tables.account_stats import Learnt, Lessons
+
+BORN = 1_800_000_000_000
+JOB = Job(
+    project="prj_1",
+    account="acc_1",
+    kind="generated_post",
+    id="p1",
+    born_ms=BORN,
+    state=JobState.WATCHING,
+    run=1,
+    run_ms=BORN,
+    clock_ms=BORN,
+)
+ITEMS = (("i1", ""),)
+SORT = "sync_job"
+SYNC = replace(JOB, kind=SORT)
+DOCUMENTED = Lifetimes([(30.0, 300.0)])
+
+
+class Workers:
+    """Processes that share one store, and one hand-held clock."""
+
+    def __init__(self, learnt: Learnt) -> None:
+        self.learnt = learnt
+        self.now_s = 0.0
+
+    def start(self, *, scale: float = 1.0) -> Evidence:
+        return Evidence(self.learnt, scale=scale, clock_s=lambda: self.now_s)
+
+    async def fold(self, *each: Evidence) -> None:
+        for evidence in each:
+            await evidence.fold("acc_1", await self.lessons())
+
+    async def lessons(self) -> Lessons:
+        return (await self.learnt.load({"acc_1": ()}))["acc_1"]
+
+    async def table(self, sort: str = SORT) -> LifeTable:
+        return (await self.lessons()).lives.get(sort, NO_LIVES)
+
+
+@pytest.fixture
+async def workers() -> Any:
+    async with FakeAsyncRedis() as redis:
+        yield Workers(Learnt(redis, lambda _: "a"))
+
+
+def live(evidence: Evidence, *, reads_s: list[float], end_s: float, unit_ms: float = 1000) -> None:
+    """One job's life, as a worker reads it."""
+    log = PollLog()
+    for age_s in reads_s:
+        at_ms = BORN + round(age_s * unit_ms)
+        evidence.note(SYNC, log, at_ms=at_ms, ended=end_s <= age_s)
+        log = replace(log, polls=log.polls + 1, seen_ms=at_ms)
+
+
+def ended_by(evidence: Evidence, age_s: float) -> float:
+    return evidence.lifetimes("acc_1", [SORT])[SORT].at(age_s).ended
+
+
+def read(kind: str, **changes: Any) -> Job:
+    return replace(JOB, kind=kind, seen=True, **changes)
+
+
+@pytest.mark.parametrize(
+    ("job", "interval_s", "sort"),
+    [
+        (JOB, 0, "generated_post"),
+        (replace(JOB, media="video"), 0, "generated_post:video"),
+        (replace(JOB, media="hologram"), 0, "generated_post"),
+        (
+            read("generated_post", parts=ITEMS, media="video"),
+            10,
+            "generated_post:image",
+        ),  # what it shows wins
+        (read("generated_post", media="video"), 15, "generated_post:video"),  # shows no items as yet
+        (read("generated_post"), 15, "generated_post"),
+        (read("generated_media_item"), 10, "generated_media_item:image"),
+        (replace(JOB, kind="generated_media_item"), 10, "generated_media_item"),
+        (read("generated_media_item"), 11, "generated_media_item"),
+        (read("sync_job", media="video"), 15, "sync_job"),
+        (read("reelbot_video"), 5, "reelbot_video"),
+    ],
+)
+def test_a_sort_is_a_kind_with_its_media(job: Job, interval_s: float, sort: str) -> None:
+    """As its items show it, before that as its registration told it."""
+    assert sort_of(job, PollLog(interval_s=interval_s)) == sort
+
+
+async def test_nothing_is_known_but_the_documents(workers: Workers) -> None:
+    """Of a new account, and of one whose answers taught nothing yet."""
+    evidence = workers.start()
+    assert ended_by(evidence, 165) == DOCUMENTED.at(165).ended
+    await workers.fold(evidence)
+    assert ended_by(evidence, 165) == DOCUMENTED.at(165).ended
+    assert await workers.lessons() == Lessons()
+
+
+async def test_two_workers_evidence_adds_up(workers: Workers) -> None:
+    """Each folds what it saw into what the other left, and both come to know all of it."""
+    one, two = workers.start(), workers.start()
+    for evidence in (one, two):
+        for _ in range(20):
+            live(evidence, reads_s=[50, 70], end_s=60)
+    await workers.fold(one)
+    alone = ended_by(one, 75)
+    await workers.fold(two)
+    table = await workers.table()
+    assert sum(table.ended) == pytest.approx(40, abs=0.1)
+    assert table.entered[0] == pytest.approx(40, abs=0.1)
+    assert DOCUMENTED.at(75).ended < alone < ended_by(two, 75)
+    await workers.fold(one)
+    assert ended_by(one, 75) == ended_by(two, 75)
+
+
+async def test_what_was_folded_is_not_folded_again(workers: Workers) -> None:
+    """A life counts once."""
+    evidence = workers.start()
+    live(evidence, reads_s=[20], end_s=15)
+    await workers.fold(evidence, evidence)
+    assert sum((await workers.table()).ended) == pytest.approx(1, abs=0.01)
+
+
+async def test_lives_are_noted_without_the_scale(workers: Workers) -> None:
+    """A bridge at twenty times the pace learns the same."""
+    fast, slow = workers.start(scale=0.05), workers.start()
+    live(slow, reads_s=[40, 55, 70], end_s=65)
+    await workers.fold(slow)
+    expected = await workers.table()
+    await workers.learnt.save_lives("acc_1", {})
+    live(fast, reads_s=[40, 55, 70], end_s=65, unit_ms=50)
+    await workers.fold(fast)
+    assert await workers.table() == expected
+
+
+async def test_a_later_run_is_a_life_of_its_own(workers: Workers) -> None:
+    """What was seen of the run before does not make it older; a read from before its start tells nothing."""
+    evidence = workers.start()
+    rerun = replace(SYNC, run=2, run_ms=BORN + 500_000)
+    before = PollLog(polls=9, seen_ms=BORN + 400_000)
+    evidence.note(rerun, before, at_ms=BORN + 499_999, ended=True)
+    evidence.note(rerun, before, at_ms=BORN + 503_000, ended=True)
+    await workers.fold(evidence)
+    table = await workers.table()
+    assert (table.entered[0], table.ended[0]) == (1, 1)
+    assert sum(table.ended) == 1
+
+
+async def test_a_picture_is_fresh_for_a_while(workers: Workers) -> None:
+    """By account."""
+    evidence = workers.start()
+    assert evidence.is_stale("acc_1")
+    await workers.fold(evidence)
+    workers.now_s += FRESH_S - 0.1
+    assert (evidence.is_stale("acc_1"), evidence.is_stale("acc_2")) == (False, True)
+    workers.now_s += 0.2
+    assert evidence.is_stale("acc_1")
+
+
+async def test_accounts_learn_apart(workers: Workers) -> None:
+    """One client's videos say nothing of another's."""
+    evidence = workers.start()
+    for _ in range(50):
+        live(evidence, reads_s=[50, 70], end_s=60)
+    await workers.fold(evidence)
+    await evidence.fold("acc_2", Lessons())
+    assert ended_by(evidence, 75) > 0.4
+    assert evidence.lifetimes("acc_2", [SORT])[SORT].at(75).ended == DOCUMENTED.at(75).ended
+
+
+async def test_notes_between_two_foldings_are_bounded(workers: Workers) -> None:
+    """An account whose budget is ample is never folded: its latest lives are kept."""
+    evidence = workers.start()
+    for _ in range(MOST_NOTES):
+        evidence.note(SYNC, PollLog(), at_ms=BORN + 1_000, ended=False)
+    for _ in range(MOST_NOTES):
+        evidence.note(replace(JOB, kind="reelbot_video"), PollLog(), at_ms=BORN + 1_000, ended=True)
+    await workers.fold(evidence)
+    assert set((await workers.lessons()).lives) == {"reelbot_video"}

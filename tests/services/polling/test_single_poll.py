@@ -1,0 +1,84 @@
+"""Reads one by one: what an answer that shows no more than progress costs, and that it is kept."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from bridge.store.commit import Change, Outcome
+from tests.services.polling.upstreams import Bench, polled
+from tests.store.conftest import Server
+
+JOB = "/v1/sync-jobs/s1"
+
+
+@pytest.fixture
+async def bench(server: Server) -> AsyncIterator[Bench]:
+    async with polled(server.socket) as bench:
+        yield bench
+
+
+@pytest.fixture
+def commits(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[Change]:
+    """Changes that went through the committer."""
+    made: list[Change] = []
+    committer = bench.api.services.store.committer
+    commit = committer.commit
+
+    async def noted(change: Change, **how: Any) -> Outcome:
+        made.append(change)
+        return await commit(change, **how)
+
+    monkeypatch.setattr(committer, "commit", noted)
+    return made
+
+
+def running(progress: int, **more: Any) -> dict[str, Any]:
+    return {"data": {"id": "s1", "status": "running", "progress": progress, **more}}
+
+
+async def read_again(bench: Bench, key: str, answer: dict[str, Any]) -> Any:
+    bench.upstream.lay(JOB, answer)
+    await bench.put_off(key, 0)
+    assert await bench.turn() == [JOB]
+    return await bench.api.services.store.load_object(key)
+
+
+async def test_progress_is_kept_without_a_commit_of_its_own(bench: Bench, commits: list[Change]) -> None:
+    key = await bench.register("s1", kind="sync_job")
+    commits.clear()
+    bench.upstream.lay(JOB, running(10))
+    await bench.turn()
+    assert len(commits) == 1, "the first read makes the records"
+    first = await bench.job(key)
+    bench.upstream.answers.clear()
+    assert (await read_again(bench, key, running(40)))["progress"] == 40
+    assert len(commits) == 1
+    assert (await bench.job(key), (await bench.log(key)).polls) == (first, 2)
+    assert await bench.due_ms(key) > bench.api.services.clock_ms()
+
+
+async def test_a_large_object_is_committed_by_itself(bench: Bench, commits: list[Change]) -> None:
+    """A page of them in one script would keep every other command waiting."""
+    key = await bench.register("s1", kind="sync_job")
+    bench.upstream.lay(JOB, running(10))
+    await bench.turn()
+    commits.clear()
+    bench.upstream.answers.clear()
+    noise = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(20_000))
+    assert (await read_again(bench, key, running(20, note=noise)))["note"] == noise
+    assert len(commits) == 1
+
+
+async def test_an_ending_after_progress_is_told(bench: Bench, commits: list[Change]) -> None:
+    key = await bench.register("s1", kind="sync_job")
+    bench.upstream.lay(JOB, running(10))
+    await bench.turn()
+    bench.upstream.answers.clear()
+    await read_again(bench, key, running(40))
+    commits.clear()
+    bench.upstream.answers.clear()
+    ended = {"data": {"id": "s1", "status": "completed", "progress": 100}}
+    assert (await read_again(bench, key, ended))["progress"] == 100
+    assert len(commits) == 1
+    assert await bench.event_types(key) == ["sync_job.running", "sync_job.completed"]

@@ -1,0 +1,79 @@
+"""The store's connections: as redis-py's own in what they bear, with fewer turns of the loop."""
+
+import asyncio
+
+import pytest
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+
+from bridge.config.settings import Settings
+from bridge.store.server.connect import connect
+from bridge.store.server.redis_connection import LeanConnection
+from tests.store.conftest import Server
+
+PATIENCE_S = 10.0
+
+
+def open_client(server: Server, monkeypatch: pytest.MonkeyPatch) -> Redis:
+    monkeypatch.setenv("REELBRIDGE_REDIS_URL", f"unix://{server.socket}")
+    return connect(Settings(_env_file=None))
+
+
+async def until_unfit(connection: AbstractConnection) -> None:
+    assert isinstance(connection, LeanConnection)
+    async with asyncio.timeout(PATIENCE_S):
+        while not await connection.can_read_destructive():  # noqa: ASYNC110 -- the connection has no event to wait on
+            await asyncio.sleep(0)
+
+
+async def test_a_connection_that_the_server_ended_is_replaced_before_a_command(
+    server: Server, real: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_client(server, monkeypatch) as redis:
+        number = await redis.client_id()
+        connection = await redis.connection_pool.get_connection()
+        await redis.connection_pool.release(connection)
+        await real.client_kill_filter(_id=str(number))
+        await until_unfit(connection)
+        assert await redis.incr("count") == 1
+        assert await redis.client_id() != number
+
+
+async def test_an_answer_left_behind_is_no_other_commands_answer(
+    server: Server, real: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await real.set("name", "right")
+    async with open_client(server, monkeypatch) as redis:
+        connection = await redis.connection_pool.get_connection()
+        await connection.send_command("ECHO", "wrong")
+        await until_unfit(connection)
+        await redis.connection_pool.release(connection)
+        assert await redis.get("name") == b"right"
+
+
+async def test_what_is_larger_than_every_buffer_arrives(
+    server: Server, real: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = b"x" * (8 << 20)
+    async with open_client(server, monkeypatch) as redis:
+        pipe = redis.pipeline(transaction=False)
+        pipe.set("large", large)
+        pipe.get("large")
+        assert (await pipe.execute())[1] == large
+    assert await real.strlen("large") == len(large)
+
+
+async def test_a_command_given_up_takes_no_answer_from_the_next(
+    server: Server, real: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever cancels is obeyed, wherever the command is; and the connection is not used again."""
+    await real.set("name", "right")
+    async with open_client(server, monkeypatch) as redis:
+        for turns in range(8):
+            echo = asyncio.ensure_future(redis.echo("wrong"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if echo.cancel():
+                with pytest.raises(asyncio.CancelledError):
+                    await echo
+            assert await redis.get("name") == b"right"

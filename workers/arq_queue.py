@@ -1,0 +1,85 @@
+"""arq's connection to its queue: neither a store that is away nor one that is full may end the worker.
+
+The pumps live in arq's process and hold answers that are written nowhere yet.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import structlog
+from arq.connections import ArqRedis
+from arq.jobs import Job
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import OutOfMemoryError
+
+from bridge.config.settings import Settings
+from bridge.store.server.connect import RETRIED, arq_settings
+from workers.arq_json import pack, unpack
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+FOR_EVER = -1
+
+
+class Patience(Retry):
+    """Tries a command until the store is back, and says so."""
+
+    def __init__(self) -> None:
+        super().__init__(ExponentialBackoff(cap=2.0, base=0.1), FOR_EVER, tuple(RETRIED))  # type: ignore[arg-type]  # OSError too may be retried
+
+    async def call_with_retry(self, do: Callable[[], Awaitable[T]], fail: Callable[[Any], Any]) -> T:
+        """Run a command; each failure is told."""
+
+        async def tell(error: Exception) -> None:
+            log.warning("worker.queue_unreachable", error=type(error).__name__)
+            await fail(error)
+
+        return await super().call_with_retry(do, tell)
+
+
+class Queue(ArqRedis):
+    """arq's queue; what a full store refuses is left out, and comes with a later tick."""
+
+    async def enqueue_job(self, function: str, *args: Any, **kwargs: Any) -> Job | None:
+        """Queue a job, unless the store is full."""
+        try:
+            return await super().enqueue_job(function, *args, **kwargs)
+        except OutOfMemoryError:
+            log.warning("worker.store_full", skipped=function)
+            return None
+
+    async def psetex(self, name: Any, time_ms: Any, value: Any) -> Any:
+        """Write arq's sign of life, unless the store is full; the bridge has its own."""
+        try:
+            return await super().psetex(name, time_ms, value)
+        except OutOfMemoryError:
+            return None
+
+
+def open_queue(settings: Settings) -> Queue | None:
+    """Connect arq's queue; None with Sentinel, where arq connects itself, less patiently."""
+    where = arq_settings(settings)
+    if where.sentinel:
+        return None
+    return Queue(
+        job_serializer=pack,
+        job_deserializer=unpack,
+        host=where.host,
+        port=where.port,
+        unix_socket_path=where.unix_socket_path,
+        db=where.database,
+        username=where.username,
+        password=where.password,
+        encoding="utf8",
+        socket_connect_timeout=where.conn_timeout,
+        ssl=where.ssl,
+        ssl_keyfile=where.ssl_keyfile,
+        ssl_certfile=where.ssl_certfile,
+        ssl_cert_reqs=where.ssl_cert_reqs,
+        ssl_ca_certs=where.ssl_ca_certs,
+        ssl_check_hostname=where.ssl_check_hostname,
+        retry=Patience(),
+        retry_on_error=RETRIED,
+    )

@@ -1,0 +1,205 @@
+"""Delivering: signs due events and posts them, and lets the answer decide what comes next."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+from msgspec import Struct
+
+from bridge.domain.deliveries.retry import Answer, Verdict, judge
+from bridge.domain.jobs.records import Callback, CallbackState, Delivery, DeliveryState, EventRecord, Job
+from bridge.services.context import Services
+from bridge.services.deliveries.after_attempt import after_attempt, finish_late
+from bridge.services.deliveries.destination_health import Receivers
+from bridge.services.deliveries.destinations import UNPROVEN, cap_of
+from bridge.services.deliveries.request import Envelopes
+from bridge.store.queue.lanes import Claim, Settled
+from bridge.store.records import Loaded, Page, Wanted
+from bridge.store.vault import VaultError
+from workers.pump import STALE_S, STORE_BACKOFF_S, STORE_ERRORS
+
+log = structlog.get_logger()
+
+HOLD_STEP_MS = 200  # how often a held first delivery is looked at again
+GRACE_MS = 10_000  # an attempt's token outlives its timeout by this, however long it waited for a slot
+
+
+class SendTask(Struct, frozen=True, kw_only=True, gc=False):
+    """A held delivery with what it needs to be sent."""
+
+    delivery: Loaded[Delivery]
+    token: bytes
+    event: EventRecord
+    job: Loaded[Job]
+    callback: Callback
+
+
+class Delivering:
+    """The pump's handler for the delivery queue: a lane is a destination, a member a delivery's id."""
+
+    def __init__(self, services: Services, *, suspects_at_most: int) -> None:
+        """Let destinations that do not answer take up at most so many of the pump's slots."""
+        self._services = services
+        self._envelopes = Envelopes(services)
+        self._receivers = Receivers(services.store)
+        self._suspects_at_most = suspects_at_most
+        self._suspects = 0
+        self._log = log.bind()  # bound once: a lazy logger is made anew each time it is used
+        self.lease_ms = round((services.settings.attempt_timeout + STALE_S) * 1000) + GRACE_MS
+
+    def share_claim(self, most: int, lanes: int) -> tuple[int, int]:
+        """Share a page evenly."""
+        return most, max(1, most // lanes)
+
+    async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
+        """Give each destination its room: little for a stranger, less for one that fails."""
+        known = await self._receivers.load(shard, lanes)
+        capped = []
+        for lane in lanes:
+            proven, failures = known[lane]
+            suspect = failures > 0 or (lane.startswith(UNPROVEN) and not proven)
+            if not suspect or self._suspects < self._suspects_at_most:
+                capped.append((lane, cap_of(lane, proven=proven, failures=failures)))
+        return capped
+
+    async def load(self, shard: str, claim: Claim) -> tuple[list[SendTask], list[Settled]]:
+        """Load a page's deliveries with their events, jobs and callbacks; what needs no attempt is settled."""
+        del shard
+        store = self._services.store
+        ids = [item.member for item in claim.items]
+        deliveries = (await store.load_many(Wanted(deliveries=ids))).deliveries
+        records = [each.record for each in deliveries.values()]
+        page = await store.load_many(
+            Wanted(
+                events=[each.event for each in records],
+                jobs=[each.job for each in records],
+                holds=[each.callback for each in records if each.tries == 0],
+            )
+        )
+        tasks: list[SendTask] = []
+        settled: list[Settled] = []
+        for item in claim.items:
+            delivery = deliveries.get(item.member)
+            task = _prepare(delivery, claim.token, page) if delivery else None
+            if task is None:
+                settled.append(Settled(item.lane, item.member, claim.token, None))
+            elif left_ms := page.holds.get(task.callback.id):
+                delay_ms = min(left_ms, HOLD_STEP_MS)
+                settled.append(Settled(item.lane, item.member, claim.token, delay_ms))
+            else:
+                tasks.append(task)
+                self._suspects += self._is_suspect(task)
+        return tasks, settled
+
+    def give_back(self, task: SendTask) -> Sequence[Settled]:
+        """Let another worker send it now."""
+        return (Settled(task.delivery.record.lane, task.delivery.record.id, task.token, 0),)
+
+    def leave(self, task: SendTask) -> None:
+        """Make room for another suspect."""
+        self._suspects -= self._is_suspect(task)
+
+    def _is_suspect(self, task: SendTask) -> bool:
+        return task.delivery.record.lane.startswith(UNPROVEN) or task.delivery.record.tries > 0
+
+    async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
+        """A 2xx that came after its lease still counts: the receiver has the event."""
+        del shard
+        for settled in fenced:
+            await finish_late(self._services, settled)
+
+    async def work(self, task: SendTask) -> Sequence[Settled]:
+        """Make one attempt and settle it."""
+        began_ms = self._services.clock_ms()
+        answer = await self._send(task, began_ms)
+        delivery = task.delivery.record
+        verdict = judge(answer)
+        self._log.info(
+            "delivery.attempted",
+            delivery=delivery.id,
+            event_id=delivery.event,
+            type=task.event.type,
+            callback=delivery.callback,
+            attempt=delivery.tries + 1,
+            status=answer.status,
+            failure=answer.failure,
+            verdict=verdict.name.lower(),
+            ms=answer.duration_ms,
+        )
+        # From here on the answer exists only here: a store that is away must not cost it, or it is asked for twice.
+        await self._note(delivery, verdict, began_ms)
+        while True:
+            try:
+                settled = await after_attempt(
+                    self._services, task.delivery, task.token, answer, verdict, at_ms=began_ms
+                )
+            except STORE_ERRORS as error:
+                log.warning("delivery.not_recorded", delivery=delivery.id, error=type(error).__name__)
+                await asyncio.sleep(STORE_BACKOFF_S)
+            else:
+                return (settled,) if settled else ()
+
+    async def _note(self, delivery: Delivery, verdict: Verdict, at_ms: int) -> None:
+        """Note how the destination fared; what is missed by a store that is away, the next attempt tells."""
+        try:
+            await self._receivers.note(delivery.id[4], delivery.lane, verdict, now_ms=at_ms)
+        except STORE_ERRORS as error:
+            log.warning("delivery.not_noted", delivery=delivery.id, error=type(error).__name__)
+
+    async def _send(self, task: SendTask, now_ms: int) -> Answer:
+        try:
+            envelope = await self._envelopes.seal(
+                task.delivery.record, task.event, task.callback, now_ms=now_ms
+            )
+        except VaultError as error:
+            return _unopened(error)
+        if task.callback.origin == "inbox:":
+            await self._services.store.inbox.add(task.job.record.project, envelope.as_inbox_entry(now_ms))
+            return Answer(
+                status=200,
+                failure=None,
+                reason="kept in the inbox",
+                duration_ms=0,
+                retry_after_s=None,
+                content_type="application/json",
+                excerpt="",
+            )
+        return await self._services.sender.post(
+            envelope.url,
+            headers=envelope.headers,
+            body=envelope.body,
+            timeout_s=self._services.settings.attempt_timeout,
+        )
+
+
+def _unopened(error: VaultError) -> Answer:
+    """What was stored for this receiver does not open: an attempt that failed on our side, and says so."""
+    log.error("delivery.unopened", error=type(error).__name__)
+    return Answer(
+        status=None,
+        failure="internal",
+        reason="Not sent: what is stored of this receiver does not open; the operator checks REELBRIDGE_MASTER_KEYS.",
+        duration_ms=0,
+        retry_after_s=None,
+        content_type="",
+        excerpt="",
+    )
+
+
+def _prepare(delivery: Loaded[Delivery], token: bytes, page: Page) -> SendTask | None:
+    """Put a delivery's parts together; None when it needs no attempt any more."""
+    record = delivery.record
+    event, job = page.events.get(record.event), page.jobs.get(record.job)
+    callback = find_callback(job.record, record.callback) if job else None
+    if record.state in (DeliveryState.SUCCEEDED, DeliveryState.CANCELLED):
+        return None
+    if event is None or job is None or callback is None:
+        return None
+    if callback.state is CallbackState.CANCELLED and not record.resend:
+        return None
+    return SendTask(delivery=delivery, token=token, event=event.record, job=job, callback=callback)
+
+
+def find_callback(job: Job, callback_id: str) -> Callback | None:
+    """Find a callback in its job's record."""
+    return next((each for each in job.callbacks if each.id == callback_id), None)
