@@ -18,6 +18,7 @@ from bridge.config.log import configure_logging
 from bridge.config.settings import Settings, load_settings
 from bridge.container import bootstrap, open_services
 from bridge.services.context import Services
+from bridge.store.errors import STORE_ERRORS
 from bridge.store.queue.clock import StoreClock
 from bridge.store.server.connect import arq_settings
 from workers.arq_json import pack, unpack
@@ -25,7 +26,7 @@ from workers.arq_queue import open_queue
 from workers.gc_tuning import calm_collector
 from workers.handlers.deliver import Delivering
 from workers.handlers.poll import Polling
-from workers.pump import STORE_ERRORS, Pump, is_cancelled
+from workers.pump import Pump, is_cancelled
 from workers.sweep import prove, tidy
 
 POLL_SLOTS = 256  # an account has 16 at most, few once its upstream hangs, and the others still find room

@@ -11,8 +11,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
-from redis.exceptions import RedisError
 
+from bridge.store.errors import STORE_ERRORS
 from bridge.store.queue.clock import StoreClock
 from bridge.store.queue.lanes import Claim, Lanes, Settled
 from workers.prefetch import Pace
@@ -25,7 +25,6 @@ STALE_S = 5.0  # an item that waited so long for a slot is given back: its lease
 IDLE_S = 0.02
 FLUSH_S = 0.02
 STORE_BACKOFF_S = 0.5
-STORE_ERRORS = (RedisError, OSError, TimeoutError)
 
 
 class Handler(Protocol[Task]):

@@ -7,8 +7,9 @@ from typing import Final
 
 import structlog
 
+from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.jobs.next_poll import is_done
-from bridge.domain.jobs.records import Delivery, DeliveryState, Job
+from bridge.domain.jobs.records import Job
 from bridge.services.context import Services
 from bridge.services.jobs.key_rotation import reseal_job
 from bridge.services.jobs.retention import end_retention

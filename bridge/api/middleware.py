@@ -21,7 +21,7 @@ from bridge.errors import (
     Unavailable,
     ValidationFailed,
 )
-from bridge.store.scripts import StoreFull
+from bridge.store.errors import StoreFull
 
 BODY_LIMIT = 256 * 1024
 BODY_TIMEOUT_S = 30.0

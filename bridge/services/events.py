@@ -4,9 +4,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.events.event import read_event_job
+from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import read_shard
-from bridge.domain.jobs.records import Delivery, DeliveryState, EventRecord
 from bridge.errors import Conflict, NotFound
 from bridge.services.context import Services
 from bridge.services.deliveries.admin import current_lane, view_state

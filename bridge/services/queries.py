@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+from bridge.domain.deliveries.records import Delivery
+from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import job_key
-from bridge.domain.jobs.records import Delivery, EventRecord, Job, PollLog
+from bridge.domain.jobs.records import Job, PollLog
 from bridge.errors import ValidationFailed
 from bridge.providers.registry import KINDS
 from bridge.store.records import Loaded, Wanted

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from bridge.store import keys
 from bridge.store.keys import Queue
-from bridge.store.scripts import SCRIPTS, Bytes, Call, Script, StoreFull, StoreNotDurable, run, run_many
+from bridge.store.scripts import SCRIPTS, Bytes, Call, Script, run, run_many
 
 __all__ = [
     "Change",
@@ -21,8 +21,6 @@ __all__ = [
     "Outcome",
     "Put",
     "Rank",
-    "StoreFull",
-    "StoreNotDurable",
     "Unrank",
 ]
 

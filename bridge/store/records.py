@@ -11,7 +11,9 @@ import msgspec
 from msgspec import Struct, msgpack
 from redis.asyncio import Redis
 
-from bridge.domain.jobs.records import Delivery, EventRecord, Job, PollLog
+from bridge.domain.deliveries.records import Delivery
+from bridge.domain.events.records import EventRecord
+from bridge.domain.jobs.records import Job, PollLog
 from bridge.store import keys
 from bridge.store.commit import Guard
 

@@ -9,17 +9,11 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, OutOfMemoryError
 
+from bridge.store.errors import StoreFull, StoreNotDurable
+
 Bytes = bytes | str | int
 SHEBANG = b"#!lua flags=allow-oom\n"
 WAITAOF_MS = 8000  # a disk with 1.5 s an fsync still answers; a stalled one must not hold clients for ever
-
-
-class StoreFull(Exception):
-    """The store is at its memory limit and takes no new work; what is under way goes on."""
-
-
-class StoreNotDurable(Exception):
-    """The change is made, but the disk did not confirm it in time: a crash now could lose it."""
 
 
 @dataclass(frozen=True, slots=True)

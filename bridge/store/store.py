@@ -7,8 +7,10 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from bridge.domain.deliveries.records import Delivery
+from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import SHARD_LETTERS, shard_of
-from bridge.domain.jobs.records import Delivery, EventRecord, Job, PollLog
+from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.polling.rate_limit import SHARE
 from bridge.store import keys
 from bridge.store.commit import Change, Committer, Guard, Put

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from bridge.domain.jobs.records import Callback, Delivery, EventRecord, Job, PollLog
+from bridge.domain.deliveries.records import Delivery
+from bridge.domain.events.records import EventRecord
+from bridge.domain.jobs.records import Job, PollLog
+from bridge.domain.subscriptions.callback import Callback
 from bridge.store import keys
 from bridge.store.commit import Change, Drop, Due, Guard, Lease, Op, Put, Rank, Unrank
 from bridge.store.records import Loaded, pack, pack_object

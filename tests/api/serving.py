@@ -15,9 +15,10 @@ from bridge.api.routing import API
 from bridge.api.server import listening
 from bridge.config.settings import Settings, load_settings
 from bridge.container import bootstrap, open_services
+from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState
+from bridge.domain.events.records import EventRecord
 from bridge.domain.events.samples import samples
 from bridge.domain.ids import delivery_id, event_id, read_callback_job
-from bridge.domain.jobs.records import Attempt, Delivery, DeliveryState, EventRecord
 from bridge.services.context import Services
 from bridge.store.unit_of_work import Draft
 

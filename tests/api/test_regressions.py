@@ -5,8 +5,9 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from bridge.domain.deliveries.records import DeliveryState
 from bridge.domain.ids import read_callback_job
-from bridge.domain.jobs.records import Callback, DeliveryState
+from bridge.domain.subscriptions.callback import Callback
 from bridge.services.deliveries.request import Envelope, Envelopes
 from bridge.store import keys
 from bridge.store.tables.projects import Secrets

@@ -17,7 +17,7 @@ from schemathesis.specs.openapi import checks as openapi_checks
 from bridge.api.app import KEYED_ROUTES
 from bridge.api.openapi import build_document
 from bridge.api.routes.service import open_routes
-from bridge.domain.jobs.records import Attempt, DeliveryState
+from bridge.domain.deliveries.records import Attempt, DeliveryState
 from tests.api.serving import BEARER, make_settings, serving, settle, tell
 from tests.api.store_server import running_store
 

@@ -3,19 +3,7 @@
 import pytest
 from redis.asyncio import Redis
 
-from bridge.store.commit import (
-    Change,
-    Committer,
-    Delete,
-    Drop,
-    Due,
-    Guard,
-    Lease,
-    Op,
-    Put,
-    Rank,
-    Unrank,
-)
+from bridge.store.commit import Change, Committer, Delete, Drop, Due, Guard, Lease, Op, Put, Rank, Unrank
 from bridge.store.queue.lanes import Lanes
 
 J, E, D = "{a}:j:1", "{a}:e:1", "{a}:d:1"

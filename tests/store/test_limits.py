@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from bridge.store.commit import Change, Committer, Due, Guard, Put, Rank, StoreFull, StoreNotDurable
+from bridge.store.commit import Change, Committer, Due, Guard, Put, Rank
+from bridge.store.errors import StoreFull, StoreNotDurable
 from bridge.store.queue.heartbeats import Heartbeats
 from bridge.store.queue.lanes import Lanes, Settled
 from bridge.store.scripts import SCRIPTS, Call, run_many

@@ -4,7 +4,8 @@ import pytest
 from redis.asyncio import Redis
 
 from bridge.domain.ids import callback_id, job_key
-from bridge.domain.jobs.records import Callback, CallbackState, Job, JobState
+from bridge.domain.jobs.records import Job, JobState
+from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.store import keys
 from bridge.store.commit import Change, Due, Guard, Put
 from bridge.store.queue.lanes import Settled

@@ -7,16 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from bridge.domain.jobs.records import (
-    Callback,
-    CallbackState,
-    Delivery,
-    DeliveryState,
-    EventRecord,
-    Job,
-    JobState,
-    PollLog,
-)
+from bridge.domain.deliveries.records import Delivery, DeliveryState
+from bridge.domain.events.records import EventRecord
+from bridge.domain.jobs.records import Job, JobState, PollLog
+from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.store import keys
 from bridge.store.records import UnreadableRecord, Wanted, load_many, pack, pack_object, unpack, unpack_object
 

@@ -6,17 +6,21 @@ from collections.abc import Sequence
 import structlog
 from msgspec import Struct
 
+from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.deliveries.retry import Answer, Verdict, judge
-from bridge.domain.jobs.records import Callback, CallbackState, Delivery, DeliveryState, EventRecord, Job
+from bridge.domain.events.records import EventRecord
+from bridge.domain.jobs.records import Job
+from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.services.context import Services
 from bridge.services.deliveries.after_attempt import after_attempt, finish_late
 from bridge.services.deliveries.destination_health import Receivers
 from bridge.services.deliveries.destinations import UNPROVEN, cap_of
 from bridge.services.deliveries.request import Envelopes
+from bridge.store.errors import STORE_ERRORS
 from bridge.store.queue.lanes import Claim, Settled
 from bridge.store.records import Loaded, Page, Wanted
 from bridge.store.vault import VaultError
-from workers.pump import STALE_S, STORE_BACKOFF_S, STORE_ERRORS
+from workers.pump import STALE_S, STORE_BACKOFF_S
 
 log = structlog.get_logger()
 

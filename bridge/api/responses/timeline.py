@@ -5,15 +5,11 @@ from typing import Any, cast
 
 from bridge.api.responses.models import TimelineEntry, TimelineShape
 from bridge.api.responses.views import view_url
+from bridge.domain.deliveries.records import Delivery, DeliveryState
+from bridge.domain.events.records import EventRecord
 from bridge.domain.jobs.poll_history import KEPT, Mark, read_marks
-from bridge.domain.jobs.records import (
-    Callback,
-    CallbackState,
-    Delivery,
-    DeliveryState,
-    EventRecord,
-    Job,
-)
+from bridge.domain.jobs.records import Job
+from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.domain.times import iso_ms
 from bridge.services.subscriptions.callbacks import History
 

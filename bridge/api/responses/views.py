@@ -13,9 +13,11 @@ from bridge.api.responses.models import (
     ProjectShape,
     SecretShape,
 )
+from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState
 from bridge.domain.events.catalogue import EVENT_TYPES
-from bridge.domain.jobs.records import Attempt, Callback, CallbackState, Delivery, DeliveryState, Job, PollLog
+from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.polling.rate_limit import BudgetView, Purpose
+from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.domain.times import iso_ms
 from bridge.store.tables.account_health import AccountHealth
 from bridge.store.tables.accounts import Account

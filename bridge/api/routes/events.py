@@ -21,8 +21,9 @@ from bridge.api.responses.event_models import (
 from bridge.api.responses.json_response import reply
 from bridge.api.responses.views import view_delivery
 from bridge.api.routing import Call, Routes
+from bridge.domain.deliveries.records import Delivery
 from bridge.domain.events.catalogue import EVENT_TYPES
-from bridge.domain.jobs.records import Delivery, EventRecord
+from bridge.domain.events.records import EventRecord
 from bridge.errors import RateLimited, ValidationFailed
 from bridge.services import events
 from bridge.services.deliveries import admin as deliveries

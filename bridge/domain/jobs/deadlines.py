@@ -6,7 +6,8 @@ begun has no clock and is watched for 30 days.
 """
 
 from bridge.domain.jobs.intervals import IDLE_LASTS_S, Pace
-from bridge.domain.jobs.records import Callback, CallbackState, Job
+from bridge.domain.jobs.records import Job
+from bridge.domain.subscriptions.callback import Callback, CallbackState
 
 
 def deadline_ms(job: Job, callback: Callback, *, timeout_s: float, pace: Pace) -> int:

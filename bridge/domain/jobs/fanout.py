@@ -15,8 +15,9 @@ from bridge.domain.ids import event_id
 from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.emitted import add_told, identify, list_told
 from bridge.domain.jobs.outcome import Fresh, Letter, News
-from bridge.domain.jobs.records import Callback, CallbackState, Job, JobState
+from bridge.domain.jobs.records import Job, JobState
 from bridge.domain.jobs.runs import GONE, is_decided
+from bridge.domain.subscriptions.callback import Callback, CallbackState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from bridge.domain.jobs.intervals import (
 )
 from bridge.domain.jobs.not_found import awaits_confirmation
 from bridge.domain.jobs.outcome import Moment, Traits
-from bridge.domain.jobs.records import Callback, CallbackState, Job, JobState, PollLog
+from bridge.domain.jobs.records import Job, JobState, PollLog
 from bridge.domain.observation import (
     Broken,
     Forbidden,
@@ -27,6 +27,7 @@ from bridge.domain.observation import (
     Seen,
     Unavailable,
 )
+from bridge.domain.subscriptions.callback import Callback, CallbackState
 
 
 def expire(job: Job, *, now_ms: int) -> Job:

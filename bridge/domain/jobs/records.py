@@ -4,9 +4,10 @@ Times are Unix milliseconds; records are packed as arrays, so new fields go to t
 """
 
 from enum import StrEnum
-from typing import Any
 
 from msgspec import Struct
+
+from bridge.domain.subscriptions.callback import Callback
 
 
 class JobState(StrEnum):
@@ -26,42 +27,6 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.TAIL: frozenset({JobState.ENDED, JobState.WATCHING}),
     JobState.ENDED: frozenset({JobState.WATCHING, JobState.MISSING, JobState.TAIL}),  # run n + 1; or gone
 }
-
-
-class CallbackState(StrEnum):
-    """A callback's life; `paused` is `watching` while the account's key is refused, and is never stored."""
-
-    WATCHING = "watching"
-    PAUSED = "paused"
-    ENDED = "ended"
-    TIMED_OUT = "timed_out"
-    CANCELLED = "cancelled"
-
-
-class Callback(Struct, frozen=True, array_like=True, kw_only=True):
-    """A client's registration. `url`, `secret` and `headers` are sealed by the vault with the callback's id."""
-
-    id: str
-    state: CallbackState
-    created_ms: int
-    url: bytes  # sealed
-    origin: str  # "https://host:port", or "inbox:"
-    masked: str  # what lists and logs may show, empty when it equals the origin and "/…"
-    fingerprint: bytes  # of the URL: identity and look-ups without opening it
-    once: bool = True
-    events: tuple[str, ...] = ()  # patterns of event types; empty: the ending ones
-    metadata: Any = None  # object or string, echoed
-    secret: bytes | None = None  # sealed own whsec_, None: the project's
-    headers: bytes | None = None  # sealed JSON object
-    payload: str = "full"
-    expect: str = "any"
-    from_run: int = 0  # `expect: new_run`: endings of earlier runs do not count
-    timeout_s: float | None = None
-    expires_ms: int = 0
-    closed_ms: int = 0
-    timed_out_run: int = 0  # the last run whose `.timed_out` was told to it
-    run_told: int = 0  # the last run whose ending was told to it, or kept from it by its filter
-    outage: str = ""  # the outage last told to it
 
 
 class Job(Struct, frozen=True, array_like=True, kw_only=True):
@@ -112,60 +77,3 @@ class PollLog(Struct, frozen=True, array_like=True, kw_only=True):
     timeout_s: float = 0.0  # the watch timeout in force, unscaled
     due_ms: int = 0
     seen_ms: int = 0  # when the upstream last showed the object
-
-
-class Attempt(Struct, frozen=True, array_like=True, kw_only=True):
-    """One HTTP try of a delivery, as the API shows it."""
-
-    at_ms: int
-    status: int | None
-    failure: str | None
-    reason: str
-    duration_ms: int
-    excerpt: str = ""
-
-
-class DeliveryState(StrEnum):
-    """`in_flight` is `pending` while an attempt holds its lease, and is never stored."""
-
-    PENDING = "pending"
-    IN_FLIGHT = "in_flight"
-    SUCCEEDED = "succeeded"
-    PARKED = "parked"
-    CANCELLED = "cancelled"
-
-
-class Delivery(Struct, frozen=True, array_like=True, kw_only=True):
-    """One event to one subscription."""
-
-    id: str
-    event: str
-    job: str  # job key
-    callback: str
-    project: str
-    lane: str
-    state: DeliveryState
-    created_ms: int
-    schema: int = 1
-    attempts: tuple[Attempt, ...] = ()  # the last 20
-    tries: int = 0  # attempts ever
-    step: int = 0  # attempts in the schedule now running
-    refusals: int = 0
-    resend: bool = False  # asked for by a person: marked webhook-resend
-    reason: str = ""  # why it is parked or cancelled
-    done_ms: int = 0
-    resume_ms: int = (
-        0  # when the schedule goes on after an extra attempt, 0: the next attempt is no extra one
-    )
-
-
-class EventRecord(Struct, frozen=True, array_like=True, kw_only=True):
-    """An immutable fact about a job, as stored: `body` is the event's JSON without any subscription's fields."""
-
-    id: str
-    type: str
-    project: str
-    job: str  # job key
-    at_ms: int
-    body: bytes
-    schema: int = 1

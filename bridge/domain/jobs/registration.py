@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from bridge.domain.jobs.deadlines import has_deadline_ahead, is_live
-from bridge.domain.jobs.records import Callback, CallbackState, Job, JobState
+from bridge.domain.jobs.records import Job, JobState
 from bridge.domain.jobs.runs import GONE, has_ended, start_clock, start_run
+from bridge.domain.subscriptions.callback import Callback, CallbackState
 
 CALLBACKS_PER_JOB = 100
 # A closed callback's deliveries may still be on their way, and need its URL: all that can close at once are kept.

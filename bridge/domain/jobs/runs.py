@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from bridge.domain.jobs.deadlines import has_deadline_ahead
 from bridge.domain.jobs.emitted import keep_for_run
-from bridge.domain.jobs.records import Callback, Job, JobState
+from bridge.domain.jobs.records import Job, JobState
 from bridge.domain.observation import Observation
+from bridge.domain.subscriptions.callback import Callback
 
 GONE = frozenset({"deleted", "not_found", "replaced"})
 NO_REAL_ENDING = frozenset({"", "timed_out", "not_found"})  # nothing of the job itself was seen to end

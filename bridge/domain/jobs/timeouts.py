@@ -7,9 +7,10 @@ from bridge.domain.jobs.facts import say_timed_out
 from bridge.domain.jobs.intervals import TAIL_LASTS_S, Pace
 from bridge.domain.jobs.not_found import awaits_confirmation
 from bridge.domain.jobs.outcome import Moment, News, Traits
-from bridge.domain.jobs.records import Callback, Job, JobState, PollLog
+from bridge.domain.jobs.records import Job, JobState, PollLog
 from bridge.domain.jobs.runs import has_ended
 from bridge.domain.observation import Forbidden, Limited, Missing, Reading, Refused, Seen
+from bridge.domain.subscriptions.callback import Callback
 
 
 def list_overdue(

@@ -6,11 +6,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.deliveries.retry import Answer
 from bridge.domain.deliveries.signing import sign
 from bridge.domain.events.samples import test_body
 from bridge.domain.ids import read_shard
-from bridge.domain.jobs.records import Delivery, DeliveryState
 from bridge.domain.urls.policy import CheckedUrl
 from bridge.errors import Conflict, NotFound
 from bridge.services.context import Services

@@ -4,8 +4,8 @@ import random
 
 from msgspec.structs import replace
 
+from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState
 from bridge.domain.deliveries.retry import Answer, Verdict, plan_retry
-from bridge.domain.jobs.records import Attempt, Delivery, DeliveryState
 from bridge.services.context import Services
 from bridge.services.deliveries.destination_health import SUCCESSES
 from bridge.services.subscriptions.callbacks import draft_cancel

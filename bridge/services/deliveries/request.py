@@ -4,9 +4,11 @@ import json
 
 from msgspec import Struct
 
+from bridge.domain.deliveries.records import Delivery
 from bridge.domain.deliveries.signing import sign
 from bridge.domain.events.event import build_body
-from bridge.domain.jobs.records import Callback, Delivery, EventRecord
+from bridge.domain.events.records import EventRecord
+from bridge.domain.subscriptions.callback import Callback
 from bridge.domain.times import iso_ms
 from bridge.services.context import Services
 

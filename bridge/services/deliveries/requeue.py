@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from bridge.domain.jobs.records import Delivery, DeliveryState
+from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.store.records import Loaded
 from bridge.store.unit_of_work import Draft
 

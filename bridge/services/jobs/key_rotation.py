@@ -2,7 +2,8 @@
 
 from msgspec.structs import replace
 
-from bridge.domain.jobs.records import Callback, Job
+from bridge.domain.jobs.records import Job
+from bridge.domain.subscriptions.callback import Callback
 from bridge.services.context import Services
 from bridge.store.records import Loaded
 from bridge.store.unit_of_work import Draft

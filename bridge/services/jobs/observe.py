@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.events.event import build_event
+from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import delivery_id, job_key
 from bridge.domain.jobs.intervals import interval_ms
 from bridge.domain.jobs.outcome import Advance, Fresh, Letter, Moment
 from bridge.domain.jobs.poll_history import mark_poll, previous_poll_ms
-from bridge.domain.jobs.records import Delivery, DeliveryState, EventRecord, Job, PollLog
+from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.jobs.transition import advance, quiet_until_ms, replace_item
 from bridge.domain.observation import Reading, Seen
 from bridge.services.context import Services, traits_of

@@ -9,7 +9,7 @@ from typing import Any
 
 from bridge.domain.ids import callback_id, job_key
 from bridge.domain.jobs.deadlines import is_live
-from bridge.domain.jobs.records import Callback, CallbackState, Job
+from bridge.domain.jobs.records import Job
 from bridge.domain.jobs.registration import (
     CALLBACKS_PER_JOB,
     Enrolled,
@@ -19,13 +19,14 @@ from bridge.domain.jobs.registration import (
     list_told,
     new_job,
 )
+from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.domain.urls.policy import CheckedUrl
 from bridge.errors import Conflict, RateLimited, Unavailable, ValidationFailed
 from bridge.providers.registry import KINDS
 from bridge.services.accounts.budget_view import next_turn_ms
 from bridge.services.context import Services, lasts_ms
 from bridge.store import keys
-from bridge.store.commit import StoreFull, StoreNotDurable
+from bridge.store.errors import StoreFull, StoreNotDurable
 from bridge.store.records import Loaded, Wanted
 from bridge.store.tables.accounts import Account
 from bridge.store.tables.idempotency import DAY_MS

@@ -2,8 +2,9 @@
 
 from typing import Final
 
+from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.jobs.deadlines import is_live
-from bridge.domain.jobs.records import Delivery, DeliveryState, Job
+from bridge.domain.jobs.records import Job
 from bridge.services.context import Services
 from bridge.services.queries import load_job_deliveries
 from bridge.store import keys

@@ -7,8 +7,8 @@ from typing import Self
 
 import structlog
 
+from bridge.store.errors import STORE_ERRORS
 from bridge.store.queue.lanes import Lanes
-from workers.pump import STORE_ERRORS
 
 log = structlog.get_logger()
 

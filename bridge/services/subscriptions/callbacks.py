@@ -6,19 +6,14 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from bridge.domain.deliveries.records import Delivery, DeliveryState
+from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import read_callback_job
 from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.next_poll import is_done
-from bridge.domain.jobs.records import (
-    Callback,
-    CallbackState,
-    Delivery,
-    DeliveryState,
-    EventRecord,
-    Job,
-    PollLog,
-)
+from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.polling.rate_limit import BudgetView
+from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.errors import Conflict, NotFound
 from bridge.services.accounts.budget_view import next_turn_ms, view_budget
 from bridge.services.context import Services

@@ -9,7 +9,8 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from bridge.domain.jobs.deadlines import is_live
-from bridge.domain.jobs.records import Callback, Job
+from bridge.domain.jobs.records import Job
+from bridge.domain.subscriptions.callback import Callback
 from bridge.domain.urls.policy import CheckedUrl
 from bridge.errors import Conflict
 from bridge.services.context import Services, lasts_ms

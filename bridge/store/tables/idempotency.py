@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
 from bridge.store import keys
+from bridge.store.errors import StoreFull
 from bridge.store.records import pack, unpack
-from bridge.store.scripts import StoreFull
 
 DAY_MS = 24 * 3600 * 1000
 # Longer than any request takes: a process that died half-way must not block its client for a day.

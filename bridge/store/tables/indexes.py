@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from bridge.domain.jobs.records import Callback
+from bridge.domain.subscriptions.callback import Callback
 from bridge.store import keys
 from bridge.store.commit import Op, Rank, Unrank
 

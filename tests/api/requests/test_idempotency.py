@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from bridge.domain.ids import read_callback_job
-from bridge.domain.jobs.records import CallbackState
+from bridge.domain.subscriptions.callback import CallbackState
 from bridge.domain.urls.policy import check_url
 from bridge.services.jobs.registration import Order, register
 from bridge.store import keys

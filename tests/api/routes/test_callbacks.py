@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.domain.jobs.records import Attempt, DeliveryState
+from bridge.domain.deliveries.records import Attempt, DeliveryState
 from bridge.store import keys
 from tests.api.serving import BEARER, KEY, Client, settle, tell
 

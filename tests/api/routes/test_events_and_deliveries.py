@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from bridge.domain.deliveries.records import Attempt, DeliveryState
 from bridge.domain.events.catalogue import EVENT_TYPES
-from bridge.domain.jobs.records import Attempt, DeliveryState
 from tests.api.serving import Client, settle, tell
 
 

@@ -1,6 +1,6 @@
 """Who hears what: each fact once, whenever one came, and nothing that piles up."""
 
-from bridge.domain.jobs.records import CallbackState
+from bridge.domain.subscriptions.callback import CallbackState
 from tests.domain.jobs.watched_job import (
     BROKEN,
     DAY_MS,

@@ -3,8 +3,9 @@
 import pytest
 
 from bridge.domain.jobs.intervals import Pace, backoff_s
-from bridge.domain.jobs.records import CallbackState, JobState
+from bridge.domain.jobs.records import JobState
 from bridge.domain.observation import Limited, Reading, Unavailable
+from bridge.domain.subscriptions.callback import CallbackState
 from tests.domain.jobs.watched_job import (
     BROKEN,
     DAY_MS,

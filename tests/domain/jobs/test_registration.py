@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from bridge.domain.jobs.deadlines import is_live
-from bridge.domain.jobs.records import CallbackState, JobState
+from bridge.domain.jobs.records import JobState
 from bridge.domain.jobs.registration import (
     CALLBACKS_PER_JOB,
     CLOSED_KEPT,
@@ -14,6 +14,7 @@ from bridge.domain.jobs.registration import (
     find_repeated,
     read_retry,
 )
+from bridge.domain.subscriptions.callback import CallbackState
 from tests.domain.jobs.watched_job import DAY_MS, START_MS, Watch, item, post, simple
 
 URL = "https://a.example/"

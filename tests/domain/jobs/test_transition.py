@@ -6,7 +6,8 @@ import pytest
 
 from bridge.domain.events.catalogue import EVENT_TYPES
 from bridge.domain.jobs.poll_history import read_marks
-from bridge.domain.jobs.records import CallbackState, JobState
+from bridge.domain.jobs.records import JobState
+from bridge.domain.subscriptions.callback import CallbackState
 from tests.domain.jobs.watched_job import (
     JOB_ID,
     MISSING,

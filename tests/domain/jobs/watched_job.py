@@ -14,7 +14,7 @@ from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.intervals import Pace
 from bridge.domain.jobs.next_poll import is_done
 from bridge.domain.jobs.outcome import Advance, Fresh, Letter, Moment, Traits
-from bridge.domain.jobs.records import Callback, CallbackState, Job, JobState, PollLog
+from bridge.domain.jobs.records import Job, JobState, PollLog
 from bridge.domain.jobs.registration import Enrolled, enrol, new_job
 from bridge.domain.jobs.transition import advance
 from bridge.domain.observation import (
@@ -27,6 +27,7 @@ from bridge.domain.observation import (
     Seen,
     Unavailable,
 )
+from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.providers.read import read_answer
 from bridge.providers.registry import KINDS
 

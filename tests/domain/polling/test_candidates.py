@@ -6,10 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from bridge.domain.jobs.intervals import Pace
-from bridge.domain.jobs.records import Callback, CallbackState, Job, JobState, PollLog
+from bridge.domain.jobs.records import Job, JobState, PollLog
 from bridge.domain.polling.candidates import make_watch
 from bridge.domain.polling.planner import Watch
 from bridge.domain.polling.rate_limit import Purpose
+from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.services.context import traits_of
 
 BORN = 1_800_000_000_000

@@ -4,7 +4,7 @@ import asyncio
 
 from redis.asyncio import Redis
 
-from bridge.domain.jobs.records import EventRecord
+from bridge.domain.events.records import EventRecord
 from bridge.store import keys
 from bridge.store.records import pack
 from bridge.store.store import Store

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from bridge.domain.jobs.records import Callback, CallbackState
+from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.store import keys
 from bridge.store.commit import Change
 from bridge.store.store import Store

@@ -1,0 +1,53 @@
+"""The records of a delivery and of its attempts.
+
+Times are Unix milliseconds. Records are packed as arrays, so new fields go to the end and carry a default.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class Attempt(Struct, frozen=True, array_like=True, kw_only=True):
+    """One HTTP try of a delivery, as the API shows it."""
+
+    at_ms: int
+    status: int | None
+    failure: str | None
+    reason: str
+    duration_ms: int
+    excerpt: str = ""
+
+
+class DeliveryState(StrEnum):
+    """`in_flight` is `pending` while an attempt holds its lease, and is never stored."""
+
+    PENDING = "pending"
+    IN_FLIGHT = "in_flight"
+    SUCCEEDED = "succeeded"
+    PARKED = "parked"
+    CANCELLED = "cancelled"
+
+
+class Delivery(Struct, frozen=True, array_like=True, kw_only=True):
+    """One event to one subscription."""
+
+    id: str
+    event: str
+    job: str  # job key
+    callback: str
+    project: str
+    lane: str
+    state: DeliveryState
+    created_ms: int
+    schema: int = 1
+    attempts: tuple[Attempt, ...] = ()  # the last 20
+    tries: int = 0  # attempts ever
+    step: int = 0  # attempts in the schedule now running
+    refusals: int = 0
+    resend: bool = False  # asked for by a person: marked webhook-resend
+    reason: str = ""  # why it is parked or cancelled
+    done_ms: int = 0
+    resume_ms: int = (
+        0  # when the schedule goes on after an extra attempt, 0: the next attempt is no extra one
+    )

@@ -1,0 +1,18 @@
+"""The record of an event as the store keeps it.
+
+Times are Unix milliseconds. Records are packed as arrays, so new fields go to the end and carry a default.
+"""
+
+from msgspec import Struct
+
+
+class EventRecord(Struct, frozen=True, array_like=True, kw_only=True):
+    """An immutable fact about a job, as stored: `body` is the event's JSON without any subscription's fields."""
+
+    id: str
+    type: str
+    project: str
+    job: str  # job key
+    at_ms: int
+    body: bytes
+    schema: int = 1

@@ -1,0 +1,45 @@
+"""The record of a callback: a client asks for one job to be reported to one URL.
+
+Times are Unix milliseconds. Records are packed as arrays, so new fields go to the end and carry a default.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Struct
+
+
+class CallbackState(StrEnum):
+    """A callback's life; `paused` is `watching` while the account's key is refused, and is never stored."""
+
+    WATCHING = "watching"
+    PAUSED = "paused"
+    ENDED = "ended"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+
+
+class Callback(Struct, frozen=True, array_like=True, kw_only=True):
+    """A client's registration. `url`, `secret` and `headers` are sealed by the vault with the callback's id."""
+
+    id: str
+    state: CallbackState
+    created_ms: int
+    url: bytes  # sealed
+    origin: str  # "https://host:port", or "inbox:"
+    masked: str  # what lists and logs may show, empty when it equals the origin and "/…"
+    fingerprint: bytes  # of the URL: identity and look-ups without opening it
+    once: bool = True
+    events: tuple[str, ...] = ()  # patterns of event types; empty: the ending ones
+    metadata: Any = None  # object or string, echoed
+    secret: bytes | None = None  # sealed own whsec_, None: the project's
+    headers: bytes | None = None  # sealed JSON object
+    payload: str = "full"
+    expect: str = "any"
+    from_run: int = 0  # `expect: new_run`: endings of earlier runs do not count
+    timeout_s: float | None = None
+    expires_ms: int = 0
+    closed_ms: int = 0
+    timed_out_run: int = 0  # the last run whose `.timed_out` was told to it
+    run_told: int = 0  # the last run whose ending was told to it, or kept from it by its filter
+    outage: str = ""  # the outage last told to it
