@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from bridge.config.settings import Settings
 from bridge.domain.urls.policy import plan_policy
 from bridge.http.receivers import Sender
-from bridge.http.upstream import Upstream
+from bridge.http.upstream import UpstreamClient
 from bridge.providers.spec import ExtraWords
 from bridge.services.context import Services
 from bridge.store.server.connect import check_store, connect
@@ -65,7 +65,7 @@ async def open_services(
     words = ExtraWords(
         done=frozenset(settings.voice_done_words), failed=frozenset(settings.voice_failed_words)
     )
-    upstream = Upstream(user_agent=user_agent, words=words)
+    upstream = UpstreamClient(user_agent=user_agent, words=words)
     await sender.start()
     await upstream.start()
     try:

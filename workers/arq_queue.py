@@ -23,7 +23,7 @@ log = structlog.get_logger()
 FOR_EVER = -1
 
 
-class Patience(Retry):
+class EndlessRetry(Retry):
     """Tries a command until the store is back, and says so."""
 
     def __init__(self) -> None:
@@ -80,6 +80,6 @@ def open_queue(settings: Settings) -> Queue | None:
         ssl_cert_reqs=where.ssl_cert_reqs,
         ssl_ca_certs=where.ssl_ca_certs,
         ssl_check_hostname=where.ssl_check_hostname,
-        retry=Patience(),
+        retry=EndlessRetry(),
         retry_on_error=RETRIED,
     )

@@ -3,7 +3,7 @@
 import gc
 
 
-def calm_collector() -> None:
+def tune_gc() -> None:
     """Let the cyclic collector leave alone what was loaded at the start, and look seldom for what work leaves behind.
 
     Work makes many objects and next to no cycles, so that most of what the collector does at its defaults is in vain.

@@ -23,9 +23,9 @@ from bridge.store.queue.clock import StoreClock
 from bridge.store.server.connect import arq_settings
 from workers.arq_json import pack, unpack
 from workers.arq_queue import open_queue
-from workers.gc_tuning import calm_collector
-from workers.handlers.deliver import Delivering
-from workers.handlers.poll import Polling
+from workers.gc_tuning import tune_gc
+from workers.handlers.deliver import DeliverHandler
+from workers.handlers.poll import PollHandler
 from workers.pump import Pump, is_cancelled
 from workers.sweep import prove, tidy
 
@@ -51,10 +51,10 @@ async def start(context: dict[str, Any]) -> None:
     context["services"] = services
     await bootstrap(services)
     pumps = context["pumps"] = [
-        Pump(services.store.poll, Polling(services), slots=POLL_SLOTS, clock=clock, shard_of=_poll_shard),
+        Pump(services.store.poll, PollHandler(services), slots=POLL_SLOTS, clock=clock, shard_of=_poll_shard),
         Pump(
             services.store.dlv,
-            Delivering(services, suspects_at_most=SUSPECT_SLOTS),
+            DeliverHandler(services, suspects_at_most=SUSPECT_SLOTS),
             slots=SEND_SLOTS,
             clock=clock,
             shard_of=_send_shard,
@@ -65,7 +65,7 @@ async def start(context: dict[str, Any]) -> None:
         asyncio.create_task(supervise(lambda: keep_beating(services, clock))),
         asyncio.create_task(supervise(lambda: keep_tidying(services))),
     ]
-    calm_collector()
+    tune_gc()
     await beat(services, clock)  # last: `up` and /readyz tell clients by it that jobs are read
     log.info("worker.ready")
 

@@ -5,7 +5,7 @@ AHEAD_S = 0.15  # a claim and its records take some turns of a busy loop, each a
 SMOOTHING = 0.3
 
 
-class Pace:
+class Throughput:
     """Counts what a pump's slots end. Where ends are slow little is held: another worker may be free before."""
 
     def __init__(self, slots: int) -> None:

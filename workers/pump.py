@@ -15,7 +15,7 @@ import structlog
 from bridge.store.errors import STORE_ERRORS
 from bridge.store.queue.clock import StoreClock
 from bridge.store.queue.lanes import Claim, Lanes, Settled
-from workers.prefetch import Pace
+from workers.prefetch import Throughput
 
 Task = TypeVar("Task")
 log = structlog.get_logger()
@@ -81,7 +81,7 @@ class Pump(Generic[Task]):
         self._slots = slots
         self._clock = clock
         self._shard_of = shard_of
-        self._pace = Pace(slots)
+        self._pace = Throughput(slots)
         self._waiting: asyncio.Queue[tuple[float, Task]] = asyncio.Queue()
         self._room = asyncio.Event()
         self._loaded = 0

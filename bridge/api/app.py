@@ -6,7 +6,7 @@ import signal
 import uvloop
 from aiohttp import web
 
-from bridge.api.auth import Gate
+from bridge.api.auth import Authenticator
 from bridge.api.middleware import BODY_LIMIT, add_headers, bind, shape_errors
 from bridge.api.requests.forwarded import Forwarding
 from bridge.api.responses.metrics import Metrics
@@ -45,7 +45,7 @@ def build_app(services: Services) -> web.Application:
     app = web.Application(middlewares=[shape_errors], client_max_size=BODY_LIMIT)
     api = app[API] = Api(
         services=services,
-        gate=Gate(services.store.apikeys),
+        gate=Authenticator(services.store.apikeys),
         forwarding=Forwarding(
             settings.trusted_proxies, public_url=settings.public_url, fallback_url=settings.base_url
         ),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from bridge.api.rate_limiter import Buckets
+from bridge.api.rate_limiter import RateLimiter
 from bridge.errors import Forbidden, RateLimited, Unauthorized
 from bridge.store.tables.apikeys import ApiKey, ApiKeys
 
@@ -50,15 +50,15 @@ def _read_basic(value: str) -> str:
     return user or password
 
 
-class Gate:
+class Authenticator:
     """Lets good keys through and slows down guessing; counts in this process's memory."""
 
     def __init__(self, keys: ApiKeys, *, clock_s: Callable[[], float] = time.monotonic) -> None:
         """Take the store's keys and a monotonic clock."""
         self._keys = keys
-        self._failures = Buckets(burst=30, per_second=0.5, clock_s=clock_s)
-        self._requests = Buckets(burst=10_000, per_second=1_000, clock_s=clock_s)
-        self._tests = Buckets(burst=10, per_second=0.2, clock_s=clock_s)
+        self._failures = RateLimiter(burst=30, per_second=0.5, clock_s=clock_s)
+        self._requests = RateLimiter(burst=10_000, per_second=1_000, clock_s=clock_s)
+        self._tests = RateLimiter(burst=10, per_second=0.2, clock_s=clock_s)
         self._good: OrderedDict[bytes, None] = OrderedDict()
 
     async def enter(self, presented: Presented | None, client: str) -> ApiKey:

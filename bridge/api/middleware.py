@@ -10,7 +10,7 @@ from redis.exceptions import OutOfMemoryError, RedisError
 
 from bridge.api.auth import check_scope, read_key
 from bridge.api.responses.json_response import reply, reply_error
-from bridge.api.routing import ANY_SCOPE, API, Api, Call, Route
+from bridge.api.routing import ANY_SCOPE, API, Api, ApiCall, Route
 from bridge.config.log import get_logger
 from bridge.errors import (
     BridgeError,
@@ -42,7 +42,7 @@ def bind(route: Route, api: Api) -> Inner:
         check_scope(key, scope, presented, by_query=route.by_query)
         await _receive(request)
         answer: web.StreamResponse = await route.handler(
-            Call(request=request, api=api, key=key, presented=presented)
+            ApiCall(request=request, api=api, key=key, presented=presented)
         )
         return answer
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 MOST_BUCKETS = 20_000
 
 
-class Buckets:
+class RateLimiter:
     """A token bucket a name; the ones unused for longest are forgotten first."""
 
     def __init__(

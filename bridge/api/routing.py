@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 from pydantic import BaseModel
 
-from bridge.api.auth import QUERY_FIELD, Gate, Presented
+from bridge.api.auth import QUERY_FIELD, Authenticator, Presented
 from bridge.api.requests.bodies import Fields, read_fields
 from bridge.api.requests.callback_request import present, read_model
 from bridge.api.requests.forwarded import Forwarding
@@ -19,7 +19,7 @@ from bridge.store.tables.apikeys import ApiKey
 ANY_SCOPE = "any"
 
 Model = TypeVar("Model", bound=BaseModel)
-Handler = Callable[["Call"], Awaitable[web.StreamResponse]]
+Handler = Callable[["ApiCall"], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Api:
     """What all handlers of a process share."""
 
     services: Services
-    gate: Gate
+    gate: Authenticator
     forwarding: Forwarding
     metrics: Metrics
     stopping: asyncio.Event
@@ -37,7 +37,7 @@ API: web.AppKey[Api] = web.AppKey("api", Api)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class ApiCall:
     """One request that was let in."""
 
     request: web.Request

@@ -22,7 +22,7 @@ BACKLOG = 1024
 log = get_logger("bridge.api")
 
 
-class Door(RequestHandler):
+class HttpConnection(RequestHandler):
     """aiohttp's connection with a deadline for the first request, and errors in the API's shape."""
 
     __slots__ = ("_deadline", "_head_timeout_s")
@@ -81,8 +81,8 @@ async def listening(
     assert runner.server is not None, "runner.setup() comes first"
     manager = runner.server
 
-    def make() -> Door:
-        return Door(
+    def make() -> HttpConnection:
+        return HttpConnection(
             manager,
             head_timeout_s=head_timeout_s,
             loop=loop,

@@ -69,60 +69,69 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Observed:
     """The upstream showed the object."""
 
     observation: Observation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
+class JobNotFound:
     """404 in the provider's own shape: unknown id, deleted, or another account's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class KeyRefused:
     """401: the account's key is not accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forbidden:
+class KindForbidden:
     """403 in JSON: the key may not read this kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limited:
+class Throttled:
     """429: nothing may be asked before `until_ms` (Unix milliseconds)."""
 
     until_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unavailable:
+class UpstreamBusy:
     """503: wait `wait_s` seconds (before any scale) before the next read of this job."""
 
     wait_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Broken:
+class UpstreamBroken:
     """500, 502, no answer, HTML or unreadable JSON: an outage that says nothing about the job."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Odd:
+class UnexpectedAnswer:
     """402, 400, 409 and other answers that are no state of the job: shown in the timeline, the job goes on."""
 
     reason: str
 
 
-Reading = Seen | Missing | Refused | Forbidden | Limited | Unavailable | Broken | Odd
+PollResult = (
+    Observed
+    | JobNotFound
+    | KeyRefused
+    | KindForbidden
+    | Throttled
+    | UpstreamBusy
+    | UpstreamBroken
+    | UnexpectedAnswer
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RateSeen:
+class RateHeaders:
     """What an answer's headers say of the account's rate limit; None where a header is missing."""
 
     limit: int | None = None

@@ -21,7 +21,7 @@ from aiohttp.http import HttpProcessingError, RawResponseMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from bridge.http.http_protocol import MOST_INFORMATIONAL, SWITCHING, Wire, is_final
+from bridge.http.http_protocol import MOST_INFORMATIONAL, SWITCHING, HttpProtocol, is_final
 
 REMEMBERED_ORIGINS = 1024
 LARGE_BYTES = 16 * 1024
@@ -68,7 +68,7 @@ class Exchange:
         if self._is_last or (transport is not None and transport.get_write_buffer_size()):
             self.close()
         else:
-            if isinstance(wire, Wire):
+            if isinstance(wire, HttpProtocol):
                 wire.keep()
             connection.release()
 
@@ -94,7 +94,7 @@ class _Origin:
     names: frozenset[str]
 
 
-class Exchanges:
+class HttpClient:
     """Makes requests through one connector; `close` at the end. `headers` go with every request."""
 
     def __init__(
@@ -110,7 +110,7 @@ class Exchanges:
         self.connector = connector
         self._loop = asyncio.get_running_loop()
         # aiohttp offers no other way to a protocol of one's own; its version is pinned.
-        wires = cast("partial[ResponseHandler]", partial(Wire, loop=self._loop))
+        wires = cast("partial[ResponseHandler]", partial(HttpProtocol, loop=self._loop))
         connector._factory = wires  # noqa: SLF001 -- see above
         self._headers = headers
         self._connect_s = connect_s
@@ -153,7 +153,7 @@ class Exchanges:
             _give_up(connection)
             raise
 
-    async def _connect(self, place: _Place, until: float) -> tuple[Connection, Wire]:
+    async def _connect(self, place: _Place, until: float) -> tuple[Connection, HttpProtocol]:
         """Connect, or take a kept connection on which nothing came since."""
         left_s = min(until - self._loop.time(), self._connect_s)
         timeout = _connect_within(max(ceil(left_s * STEPS_A_SECOND), 1))
@@ -163,12 +163,14 @@ class Exchanges:
             except TimeoutError as late:
                 raise aiohttp.ConnectionTimeoutError from late
             wire = connection.protocol
-            assert isinstance(wire, Wire), "the connector makes no others"
+            assert isinstance(wire, HttpProtocol), "the connector makes no others"
             if not wire.is_spoilt:
                 return connection, wire
             connection.close()
 
-    async def _answer(self, connection: Connection, wire: Wire, request: bytes, until: float) -> Exchange:
+    async def _answer(
+        self, connection: Connection, wire: HttpProtocol, request: bytes, until: float
+    ) -> Exchange:
         if not wire.is_connected():
             raise aiohttp.ServerDisconnectedError
         if (
@@ -212,7 +214,9 @@ def _connect_within(steps: int) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=steps / STEPS_A_SECOND, ceil_threshold=inf)
 
 
-async def _read_head(wire: Wire, max_headers: int) -> tuple[RawResponseMessage, aiohttp.StreamReader | None]:
+async def _read_head(
+    wire: HttpProtocol, max_headers: int
+) -> tuple[RawResponseMessage, aiohttp.StreamReader | None]:
     """Wait for the final answer's head; informational ones are passed over. None as the body: it is broken."""
     content: aiohttp.StreamReader | None
     for _ in range(MOST_INFORMATIONAL + 1):

@@ -17,7 +17,7 @@ SWITCHING = 101
 _HEAD_ENDS = b"\r\n\r\n"
 
 
-class Wire(ResponseHandler):
+class HttpProtocol(ResponseHandler):
     """A connection that remembers how its answer began, and whether something came that nobody asked for."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

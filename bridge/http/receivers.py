@@ -10,11 +10,16 @@ from functools import lru_cache
 import aiohttp
 from aiohttp import hdrs
 
-from bridge.domain.deliveries.retry import EXCERPT_CHARACTERS, Answer, explain_status, read_retry_after
+from bridge.domain.deliveries.retry import (
+    EXCERPT_CHARACTERS,
+    ReceiverAnswer,
+    explain_status,
+    read_retry_after,
+)
 from bridge.domain.urls.policy import MAX_URL_CHARACTERS, CheckedUrl, RefusedUrl, UrlPolicy, check_url
 from bridge.http.body import MAX_BODY_BYTES, read_capped
 from bridge.http.failures import explain_failure
-from bridge.http.http_client import Exchange, Exchanges
+from bridge.http.http_client import Exchange, HttpClient
 from bridge.http.ssrf_guard import GuardedResolver, LookUp, SystemLookUp, guard_sockets
 
 # Below the 5 s after which Node (n8n, Node-RED) closes idle connections, so that a POST rarely meets a closing one.
@@ -54,7 +59,7 @@ class Sender:
         self._limit = limit
         self._clock = clock
         self._now = now
-        self._exchanges: Exchanges | None = None
+        self._exchanges: HttpClient | None = None
         # A URL is new with each callback, where it leads is not; a refusal raises and is not remembered.
         self._judge = lru_cache(maxsize=REMEMBERED_ORIGINS)(self._judge_origin)
 
@@ -69,7 +74,7 @@ class Sender:
             limit=self._limit,
             keepalive_timeout=KEEP_ALIVE_S,
         )
-        self._exchanges = Exchanges(
+        self._exchanges = HttpClient(
             connector,
             headers={
                 "user-agent": self._user_agent,
@@ -90,7 +95,9 @@ class Sender:
             self._own_look_up.close()
             self._look_up = self._own_look_up = None
 
-    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes, timeout_s: float) -> Answer:
+    async def post(
+        self, url: str, *, headers: Mapping[str, str], body: bytes, timeout_s: float
+    ) -> ReceiverAnswer:
         """Make one attempt within `timeout_s` as a whole and give its `Answer`; raises nothing but a cancellation.
 
         `url` is judged again, so that a policy made stricter since registration holds. `headers` are the signature's and
@@ -112,7 +119,7 @@ class Sender:
         excerpt = _excerpt(content, target, headers) if content else ""
         return self._answered(answer, excerpt, note, began=began)
 
-    def _answered(self, answer: Exchange, excerpt: str, note: str, *, began: float) -> Answer:
+    def _answered(self, answer: Exchange, excerpt: str, note: str, *, began: float) -> ReceiverAnswer:
         status = answer.status
         content_type = answer.headers.get(hdrs.CONTENT_TYPE, "")[:200]
         reason = explain_status(status, content_type)
@@ -120,7 +127,7 @@ class Sender:
         if status in (429, 503):
             wait = ",".join(answer.headers.getall(hdrs.RETRY_AFTER, ())) or None
             wait_s = read_retry_after(wait, now_s=self._now())
-        return Answer(
+        return ReceiverAnswer(
             status=status,
             failure=None,
             reason=f"{reason[:-1]}; {note}." if note else reason,
@@ -130,8 +137,8 @@ class Sender:
             excerpt=excerpt,
         )
 
-    def _failed(self, began: float, failure: str, reason: str) -> Answer:
-        return Answer(
+    def _failed(self, began: float, failure: str, reason: str) -> ReceiverAnswer:
+        return ReceiverAnswer(
             status=None,
             failure=failure,
             reason=reason,

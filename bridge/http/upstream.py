@@ -16,9 +16,9 @@ import aiohttp
 from msgspec import Struct
 from yarl import URL
 
-from bridge.domain.observation import Broken, RateSeen, Reading, Seen
+from bridge.domain.observation import Observed, PollResult, RateHeaders, UpstreamBroken
 from bridge.domain.polling.list_pages import PAGE
-from bridge.http.http_client import Exchange, Exchanges
+from bridge.http.http_client import Exchange, HttpClient
 from bridge.providers.lists import Rows, read_list
 from bridge.providers.read import read_answer, read_credential, read_network_failure, read_rate
 from bridge.providers.registry import PROVIDERS
@@ -44,14 +44,14 @@ class Login:
         return f"Login(provider={self.provider!r})"
 
 
-NO_RATE = RateSeen()
+NO_RATE = RateHeaders()
 
 
-class Answer(Struct, frozen=True, kw_only=True, gc=False):
+class PollAnswer(Struct, frozen=True, kw_only=True, gc=False):
     """What one read gave: its meaning, the rate headers, how long it took, and a hash of its bytes."""
 
-    reading: Reading
-    rate: RateSeen = NO_RATE
+    result: PollResult
+    rate: RateHeaders = NO_RATE
     took_ms: int = 0
     digest: bytes = b""
 
@@ -60,16 +60,16 @@ class Answer(Struct, frozen=True, kw_only=True, gc=False):
 class ListAnswer:
     """What one list call gave: its rows, or the reading that says why there are none."""
 
-    reading: Rows | Reading
-    rate: RateSeen = NO_RATE
+    result: Rows | PollResult
+    rate: RateHeaders = NO_RATE
     took_ms: int = 0
 
 
-class Known(Struct, frozen=True, kw_only=True, gc=False):
+class KnownAnswer(Struct, frozen=True, kw_only=True, gc=False):
     """An answer that was understood before: the hash of its bytes, and its meaning."""
 
     digest: bytes
-    reading: Seen
+    result: Observed
 
 
 class _Raw(Struct, frozen=True, kw_only=True, gc=False):
@@ -78,18 +78,18 @@ class _Raw(Struct, frozen=True, kw_only=True, gc=False):
     body: bytes
 
 
-class Upstream:
+class UpstreamClient:
     """A client of all providers over one connection pool; `start` before use, `close` after."""
 
     def __init__(self, *, user_agent: str, words: ExtraWords, timeout_s: float = READ_TIMEOUT_S) -> None:
         self._user_agent = user_agent
         self.words = words
         self._timeout_s = timeout_s
-        self._open: Exchanges | None = None
+        self._open: HttpClient | None = None
 
     async def start(self) -> None:
         """Open the connection pool."""
-        self._open = Exchanges(
+        self._open = HttpClient(
             aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60),
             headers={"user-agent": self._user_agent, "accept": "application/json"},
             connect_s=min(CONNECT_TIMEOUT_S, self._timeout_s),
@@ -121,8 +121,8 @@ class Upstream:
         *,
         now_ms: int,
         superseded: frozenset[str] = frozenset(),
-        known: Known | None = None,
-    ) -> Answer:
+        known: KnownAnswer | None = None,
+    ) -> PollAnswer:
         """Read one job; whatever the network does is a reading, never an exception.
 
         Bytes that are `known` are not understood again: their answer has the very same reading.
@@ -130,14 +130,14 @@ class Upstream:
         began = time.perf_counter()
         raw = await self._get(login, kind.path_for(job_id))
         took_ms = round((time.perf_counter() - began) * 1000)
-        if isinstance(raw, Broken):
-            return Answer(reading=raw, took_ms=took_ms)
+        if isinstance(raw, UpstreamBroken):
+            return PollAnswer(result=raw, took_ms=took_ms)
         now_ms += took_ms
         rate = read_rate(headers=raw.headers, body=raw.body, http_status=raw.status, now_ms=now_ms)
         digest = hashlib.blake2b(raw.body, digest_size=8).digest()
         if known is not None and digest == known.digest and 200 <= raw.status < 300:
-            return Answer(reading=known.reading, rate=rate, took_ms=took_ms, digest=digest)
-        reading = read_answer(
+            return PollAnswer(result=known.result, rate=rate, took_ms=took_ms, digest=digest)
+        result = read_answer(
             kind,
             job_id=job_id,
             http_status=raw.status,
@@ -147,7 +147,7 @@ class Upstream:
             words=self.words,
             superseded=superseded,
         )
-        return Answer(reading=reading, rate=rate, took_ms=took_ms, digest=digest)
+        return PollAnswer(result=result, rate=rate, took_ms=took_ms, digest=digest)
 
     async def read_list(
         self, login: Login, kind: KindSpec, path: str, *, offset: int, now_ms: int
@@ -156,24 +156,24 @@ class Upstream:
         began = time.perf_counter()
         raw = await self._get(login, f"{path}?limit={PAGE}&offset={offset}")
         took_ms = round((time.perf_counter() - began) * 1000)
-        if isinstance(raw, Broken):
-            return ListAnswer(reading=raw, took_ms=took_ms)
+        if isinstance(raw, UpstreamBroken):
+            return ListAnswer(result=raw, took_ms=took_ms)
         now_ms += took_ms
         rate = read_rate(headers=raw.headers, body=raw.body, http_status=raw.status, now_ms=now_ms)
-        reading = read_list(kind, http_status=raw.status, headers=raw.headers, body=raw.body, now_ms=now_ms)
-        return ListAnswer(reading=reading, rate=rate, took_ms=took_ms)
+        result = read_list(kind, http_status=raw.status, headers=raw.headers, body=raw.body, now_ms=now_ms)
+        return ListAnswer(result=result, rate=rate, took_ms=took_ms)
 
     async def check(self, login: Login, *, now_ms: int) -> Standing:
         """Ask the upstream whether it accepts a credential, at the price of one request."""
         provider = PROVIDERS[login.provider]
         raw = await self._get(login, provider.check_path)
-        if isinstance(raw, Broken):
+        if isinstance(raw, UpstreamBroken):
             return Standing.UNCLEAR
         return read_credential(
             provider, http_status=raw.status, headers=raw.headers, body=raw.body, now_ms=now_ms
         )
 
-    async def _get(self, login: Login, path: str) -> _Raw | Broken:
+    async def _get(self, login: Login, path: str) -> _Raw | UpstreamBroken:
         assert self._open is not None, "start() comes first"
         headers = PROVIDERS[login.provider].auth_headers(login.credential)
         until = asyncio.get_running_loop().time() + self._timeout_s

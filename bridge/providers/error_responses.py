@@ -2,7 +2,16 @@
 
 from collections.abc import Mapping
 
-from bridge.domain.observation import Broken, Forbidden, Limited, Missing, Odd, Reading, Refused, Unavailable
+from bridge.domain.observation import (
+    JobNotFound,
+    KeyRefused,
+    KindForbidden,
+    PollResult,
+    Throttled,
+    UnexpectedAnswer,
+    UpstreamBroken,
+    UpstreamBusy,
+)
 from bridge.providers.body import Document, look_up
 from bridge.providers.rate import read_quiet_until_ms, read_retry_after_s
 from bridge.providers.spec import ErrorShape
@@ -14,7 +23,7 @@ UNAVAILABLE_WAIT_S = 60.0
 
 def read_refusal(
     errors: ErrorShape, *, http_status: int, headers: Mapping[str, str], document: Document, now_ms: int
-) -> Reading:
+) -> PollResult:
     """Say what an answer outside 2xx means, by status first and content second.
 
     401 is believed unless it is HTML (a login page of some proxy). 403, 404 and 410 are believed only in JSON, the
@@ -22,19 +31,21 @@ def read_refusal(
     """
     match http_status:
         case 401:
-            return _outage(http_status, document) if document.html else Refused()
+            return _outage(http_status, document) if document.html else KeyRefused()
         case 403:
-            return Forbidden() if document.is_object else _outage(http_status, document)
+            return KindForbidden() if document.is_object else _outage(http_status, document)
         case 404 | 410:
             return _read_absence(errors, http_status, document)
         case 429:
-            return Limited(until_ms=read_quiet_until_ms(headers, document.value, now_ms=now_ms))
+            return Throttled(until_ms=read_quiet_until_ms(headers, document.value, now_ms=now_ms))
         case 503:
             wait_s = read_retry_after_s(headers, now_ms=now_ms)
-            return Unavailable(wait_s=UNAVAILABLE_WAIT_S if wait_s is None else wait_s)
+            return UpstreamBusy(wait_s=UNAVAILABLE_WAIT_S if wait_s is None else wait_s)
         case _ if http_status >= 500:
             return _outage(http_status, document, said=say_error(errors, document.value))
-    return Odd(reason=_describe(http_status, said=say_error(errors, document.value) or document.trouble))
+    return UnexpectedAnswer(
+        reason=_describe(http_status, said=say_error(errors, document.value) or document.trouble)
+    )
 
 
 def has_error_shape(errors: ErrorShape, value: object) -> bool:
@@ -51,18 +62,20 @@ def say_error(errors: ErrorShape, value: object) -> str | None:
     return ": ".join(text for text in found if isinstance(text, str) and text) or None
 
 
-def _read_absence(errors: ErrorShape, http_status: int, document: Document) -> Reading:
+def _read_absence(errors: ErrorShape, http_status: int, document: Document) -> PollResult:
     if not document.is_object:
         return _outage(http_status, document)
     if not has_error_shape(errors, document.value):
-        return Broken(reason=_describe(http_status, said="JSON that is not the provider's error shape"))
+        return UpstreamBroken(
+            reason=_describe(http_status, said="JSON that is not the provider's error shape")
+        )
     if look_up(document.value, errors.code) in errors.not_missing:
-        return Odd(reason=_describe(http_status, said=say_error(errors, document.value)))
-    return Missing()
+        return UnexpectedAnswer(reason=_describe(http_status, said=say_error(errors, document.value)))
+    return JobNotFound()
 
 
-def _outage(http_status: int, document: Document, said: str | None = None) -> Broken:
-    return Broken(reason=_describe(http_status, said=said or document.trouble))
+def _outage(http_status: int, document: Document, said: str | None = None) -> UpstreamBroken:
+    return UpstreamBroken(reason=_describe(http_status, said=said or document.trouble))
 
 
 def _describe(http_status: int, *, said: str | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.domain.observation import Observation, Odd, Outcome, Reading, Seen
+from bridge.domain.observation import Observation, Observed, Outcome, PollResult, UnexpectedAnswer
 from bridge.providers.body import read_document
 from bridge.providers.error_responses import read_refusal
 from bridge.providers.read import read_network_failure, read_object
@@ -42,7 +42,7 @@ class RowSeen:
 
 def read_list(
     kind: KindSpec, *, http_status: int, headers: Mapping[str, str], body: bytes, now_ms: int
-) -> Rows | Reading:
+) -> Rows | PollResult:
     """Say what an answer to a list call of this kind means; a refusal is the reading that a single read would give."""
     document = read_document(body)
     if not 200 <= http_status < 300:
@@ -54,10 +54,10 @@ def read_list(
     value = document.value
     listed = value.get("data") if isinstance(value, dict) else value
     if not isinstance(listed, list) or len(listed) > _MOST_ROWS:
-        return Odd(reason="answered no list")
+        return UnexpectedAnswer(reason="answered no list")
     rows = [(read_id(row.get("id")), row) for row in listed if isinstance(row, dict)]
     if any(identifier is None or not _tells(kind, row) for identifier, row in rows):
-        return Odd(reason="answered rows that tell no state")
+        return UnexpectedAnswer(reason="answered rows that tell no state")
     count = value.get("count") if isinstance(value, dict) else None
     return Rows(
         rows=tuple((identifier, row) for identifier, row in rows if identifier is not None),
@@ -67,10 +67,10 @@ def read_list(
 
 def read_row(kind: KindSpec, job_id: str, row: Mapping[str, Any], lens: Lens) -> RowSeen | None:
     """Understand one row as the state of its job, None where it tells none."""
-    reading = read_object(kind, job_id=job_id, value=dict(row), lens=lens)
-    if not isinstance(reading, Seen):
+    result = read_object(kind, job_id=job_id, value=dict(row), lens=lens)
+    if not isinstance(result, Observed):
         return None
-    seen = reading.observation
+    seen = result.observation
     listed = (row.get(kind.parts_field) or ()) if kind.parts_field else ()
     names_parts = all(isinstance(part, dict) and read_id(part.get("id")) is not None for part in listed)
     hides_parts = kind.parts_field is not None and not listed

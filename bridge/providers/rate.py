@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bridge.domain.observation import RateSeen
+from bridge.domain.observation import RateHeaders
 from bridge.providers.body import look_up, read_document
 from bridge.providers.timestamps import read_http_date_ms, read_moment_ms, read_number
 
@@ -32,7 +32,7 @@ def fold_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return folded
 
 
-def read_rate(*, headers: Mapping[str, str], body: bytes, http_status: int, now_ms: int) -> RateSeen:
+def read_rate(*, headers: Mapping[str, str], body: bytes, http_status: int, now_ms: int) -> RateHeaders:
     """Rate headers of any answer; on 429 also `Retry-After` and the body's reset time; in our time.
 
     ReelMirror writes the reset as a Unix number (Introduction), ReelBot as ISO 8601 (Rate Limits).
@@ -46,7 +46,7 @@ def read_rate(*, headers: Mapping[str, str], body: bytes, http_status: int, now_
         reset_ms = _if_sane(_read_reset_ms(found.get("x-ratelimit-reset"), there_ms), there_ms)
     if reset_ms is not None:
         reset_ms -= ahead_ms
-    return RateSeen(
+    return RateHeaders(
         limit=_read_count(found.get("x-ratelimit-limit"), least=1),
         remaining=_read_count(found.get("x-ratelimit-remaining"), least=0),
         reset_ms=reset_ms,

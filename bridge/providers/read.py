@@ -5,15 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 from bridge.domain.observation import (
-    Broken,
-    Forbidden,
-    Missing,
+    JobNotFound,
+    KeyRefused,
+    KindForbidden,
     Observation,
-    Odd,
+    Observed,
     Part,
-    Reading,
-    Refused,
-    Seen,
+    PollResult,
+    UnexpectedAnswer,
+    UpstreamBroken,
 )
 from bridge.providers.body import read_document
 from bridge.providers.error_responses import has_error_shape, read_refusal, say_error
@@ -46,7 +46,7 @@ def read_answer(
     now_ms: int,
     words: ExtraWords = NO_EXTRA_WORDS,
     superseded: frozenset[str] = frozenset(),
-) -> Reading:
+) -> PollResult:
     """Say what an answer to the read of one job means; never raises, never ends a job on an unknown word.
 
     `body` is at most what the caller capped it to (2 MB). `superseded` are ids of items that a new run has replaced:
@@ -58,30 +58,30 @@ def read_answer(
             kind.errors, http_status=http_status, headers=headers, document=document, now_ms=now_ms
         )
     if document.trouble:
-        return Broken(reason=f"HTTP {http_status}: {document.trouble}")
+        return UpstreamBroken(reason=f"HTTP {http_status}: {document.trouble}")
     lens = Lens(now_ms=now_ms, words=words, superseded=superseded)
     return read_object(kind, job_id=job_id, value=document.value, lens=lens)
 
 
-def read_object(kind: KindSpec, *, job_id: str, value: Any, lens: Lens) -> Reading:
+def read_object(kind: KindSpec, *, job_id: str, value: Any, lens: Lens) -> PollResult:
     """Understand a parsed object as the state of this job, in any envelope: a read's body, a list's row."""
     if not isinstance(value, dict):
-        return Odd(reason=f"answered {name_type(value)} where an object was expected")
+        return UnexpectedAnswer(reason=f"answered {name_type(value)} where an object was expected")
     data = _unwrap(kind, value, job_id)
     given = next((data[name] for name in kind.id_fields if data.get(name) not in (None, "")), None)
     if given is None and not _tells_state(kind, data):
         said = say_error(kind.errors, value) if has_error_shape(kind.errors, value) else None
-        return Odd(
+        return UnexpectedAnswer(
             reason=show(f"answered no state: {said}" if said else "answered an object without a state")
         )
     if given is not None and not _is_same_id(given, job_id):
-        return Odd(reason=show(f"answered another object: {read_id(given) or name_type(given)}"))
-    return Seen(observation=kind.observe(kind, _with_id(data, job_id), lens))
+        return UnexpectedAnswer(reason=show(f"answered another object: {read_id(given) or name_type(given)}"))
+    return Observed(observation=kind.observe(kind, _with_id(data, job_id), lens))
 
 
-def read_network_failure(reason: str) -> Broken:
+def read_network_failure(reason: str) -> UpstreamBroken:
     """An answer that never came whole; `reason` is the caller's word for it (`timed out`, `connection reset`)."""
-    return Broken(reason=show(f"network: {reason}"))
+    return UpstreamBroken(reason=show(f"network: {reason}"))
 
 
 def read_credential(
@@ -101,11 +101,11 @@ def read_credential(
         now_ms=now_ms,
     )
     match answer:
-        case Seen() | Missing() | Forbidden():
+        case Observed() | JobNotFound() | KindForbidden():
             return Standing.ACCEPTED
-        case Refused():
+        case KeyRefused():
             return Standing.REFUSED
-        case Odd() if http_status == 402 and has_error_shape(
+        case UnexpectedAnswer() if http_status == 402 and has_error_shape(
             provider.check_kind.errors, read_document(body).value
         ):
             return Standing.ACCEPTED

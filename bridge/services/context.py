@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bridge.config.settings import Settings
-from bridge.domain.jobs.intervals import IDLE_LASTS_S, TAIL_LASTS_S, Pace
-from bridge.domain.jobs.outcome import Traits
+from bridge.domain.jobs.intervals import IDLE_LASTS_S, TAIL_LASTS_S, TimeScale
+from bridge.domain.jobs.outcome import KindTraits
 from bridge.domain.urls.policy import UrlPolicy
 from bridge.http.receivers import Sender
-from bridge.http.upstream import Login, Upstream
+from bridge.http.upstream import Login, UpstreamClient
 from bridge.providers.registry import KINDS, PROVIDERS
 from bridge.store.store import Store
 from bridge.store.tables.accounts import Account
@@ -24,14 +24,14 @@ class Services:
     settings: Settings
     policy: UrlPolicy
     sender: Sender
-    upstream: Upstream
+    upstream: UpstreamClient
     clock_ms: Callable[[], int]
     dice: Dice
 
     @property
-    def pace(self) -> Pace:
+    def time_scale(self) -> TimeScale:
         """The scale of all documented times."""
-        return Pace(scale=self.settings.poll_scale)
+        return TimeScale(scale=self.settings.poll_scale)
 
     def base_url(self, account: Account) -> str:
         """Give the upstream's address for an account: the settings' for its provider."""
@@ -46,10 +46,10 @@ class Services:
         return Login(provider=account.provider, base_url=self.base_url(account), credential=credential)
 
 
-def traits_of(kind: str) -> Traits:
+def kind_traits(kind: str) -> KindTraits:
     """Give what the state machine needs to know of a kind."""
     spec = KINDS[kind]
-    return Traits(kind=kind, timing=spec.timing, clock=str(spec.clock))
+    return KindTraits(kind=kind, timing=spec.timing, clock=str(spec.clock))
 
 
 def lasts_ms(services: Services, kind: str, *, once: bool, timeout_s: float | None) -> int:

@@ -14,7 +14,7 @@ from bridge.services.deliveries.admin import current_lane, view_state
 from bridge.services.deliveries.requeue import start_again
 from bridge.services.queries import load_events, load_job_deliveries
 from bridge.store.records import Loaded
-from bridge.store.unit_of_work import Draft
+from bridge.store.unit_of_work import UnitOfWork
 
 SCAN_PAGES: Final = 50
 TRIES: Final = 20
@@ -83,12 +83,12 @@ async def resend(services: Services, project: str, event_id: str) -> list[Delive
 async def _resend(services: Services, loaded: Loaded[Delivery]) -> Delivery:
     for _ in range(TRIES):
         marked = replace(loaded.record, resend=True, state=DeliveryState.PENDING)
-        draft = Draft(
+        unit = UnitOfWork(
             loaded.record.job[0], now_ms=services.clock_ms(), retention_s=services.settings.retention
         )
         lane = await current_lane(services, loaded.record)
-        delivery = start_again(draft, Loaded(marked, loaded.raw), lane=lane)
-        if await services.store.committer.commit(draft.change()) == "done":
+        delivery = start_again(unit, Loaded(marked, loaded.raw), lane=lane)
+        if await services.store.committer.commit(unit.change()) == "done":
             return delivery
         again = await services.store.load_delivery(loaded.record.id)
         if again is None:

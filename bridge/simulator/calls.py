@@ -16,7 +16,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class UpstreamCall:
     """One authenticated request; `now` Unix seconds."""
 
     world: World
@@ -53,7 +53,7 @@ class Answer:
     body: bytes
 
 
-Handler = Callable[[Call], Answer]
+Handler = Callable[[UpstreamCall], Answer]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from bridge.simulator import wire
-from bridge.simulator.calls import Answer, Call, Route, Upstream
+from bridge.simulator.calls import Answer, Route, Upstream, UpstreamCall
 from bridge.simulator.errors import Problem
 from bridge.simulator.faults import Fault
 from bridge.simulator.journal import Line
@@ -116,7 +116,7 @@ class Door:
                 raise Problem(403, f"This key lacks the scope {scope}")
         if len(asked.body) > MAX_BODY:
             raise Problem(400, "The body is too large")
-        call = Call(
+        call = UpstreamCall(
             world=world,
             account=world.keys.account(asked.key),
             now=asked.now,

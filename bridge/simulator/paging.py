@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bridge.simulator.calls import Answer, Call
+from bridge.simulator.calls import Answer, UpstreamCall
 from bridge.simulator.errors import Problem
 
 Row = TypeVar("Row")
@@ -19,7 +19,7 @@ class Page:
     offset: int
 
 
-def read_page(call: Call) -> Page:
+def read_page(call: UpstreamCall) -> Page:
     """Read `limit` and `offset`; Problem 400 for anything but numbers in their range."""
     limit = _number(call, "limit", _DEFAULT, least=1)
     if limit > _MOST:
@@ -29,7 +29,7 @@ def read_page(call: Call) -> Page:
     return Page(limit=limit, offset=_number(call, "offset", 0, least=0))
 
 
-def answer_page(call: Call, rows: Sequence[Row], write: Callable[[Row], bytes | None]) -> Answer:
+def answer_page(call: UpstreamCall, rows: Sequence[Row], write: Callable[[Row], bytes | None]) -> Answer:
     """Answer `{"data": [...], "count": n}`; `rows` come oldest first."""
     page, switches = read_page(call), call.world.switches
     start, stop = page.offset, min(page.offset + page.limit, len(rows))
@@ -42,7 +42,7 @@ def answer_page(call: Call, rows: Sequence[Row], write: Callable[[Row], bytes | 
     return Answer(200, b'{"data":[' + b",".join(written) + b'],"count":' + str(count).encode() + b"}")
 
 
-def _number(call: Call, name: str, default: int, *, least: int) -> int:
+def _number(call: UpstreamCall, name: str, default: int, *, least: int) -> int:
     text = call.query.get(name)
     if text is None:
         return default

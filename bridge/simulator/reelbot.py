@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from bridge.simulator import scripts
-from bridge.simulator.calls import Answer, Call, Route, Upstream, answer
+from bridge.simulator.calls import Answer, Route, Upstream, UpstreamCall, answer
 from bridge.simulator.demo import find_or_demo
 from bridge.simulator.errors import Problem, not_found, reelbot_error
 from bridge.simulator.keys import looks_like_reelbot
@@ -47,7 +47,7 @@ class GenerateVideo(BaseModel):
         return self
 
 
-def generate(call: Call) -> Answer:
+def generate(call: UpstreamCall) -> Answer:
     """Start a render; 402 when the month's completed videos have used up the quota."""
     try:
         json.loads(call.body or b"null")
@@ -71,12 +71,12 @@ def generate(call: Call) -> Answer:
     return answer({"success": True} | fields, status=status)
 
 
-def _completed(call: Call) -> int:
+def _completed(call: UpstreamCall) -> int:
     jobs = call.world.shelf.listed(_KIND, None, call.now, account=call.account)
     return sum((job.peek(call.now) or {}).get("status") == "completed" for job in jobs)
 
 
-def read_status(call: Call) -> Answer:
+def read_status(call: UpstreamCall) -> Answer:
     """Tell a project's state: flat, without an id, without `success`."""
     job = _project(call)
     body = job.body(call.now)
@@ -85,7 +85,7 @@ def read_status(call: Call) -> Answer:
     return Answer(200, body)
 
 
-def download(call: Call) -> Answer:
+def download(call: UpstreamCall) -> Answer:
     """Give a new link, good for an hour."""
     job = _project(call)
     video = job.read(call.now)
@@ -100,7 +100,7 @@ def download(call: Call) -> Answer:
     return answer({"success": True, "downloadUrl": url, "expiresAt": expires_at})
 
 
-def _project(call: Call) -> Job:
+def _project(call: UpstreamCall) -> Job:
     project_id = call.ids["id"]
     job = call.visible(find_or_demo(call.world, _KIND, project_id))
     if job is not None:

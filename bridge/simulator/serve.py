@@ -11,7 +11,7 @@ from typing import Literal
 
 from aiohttp import web
 
-from bridge.simulator.calls import Answer, Call, Route, Upstream
+from bridge.simulator.calls import Answer, Route, Upstream, UpstreamCall
 from bridge.simulator.control.http import Control
 from bridge.simulator.control.routes import CONTROL_ROUTES
 from bridge.simulator.door import Door
@@ -63,7 +63,7 @@ def _serve_upstream(
     app.router.add_route("*", elsewhere.path, door.handler(elsewhere))
 
 
-def _no_such_call(_call: Call) -> Answer:
+def _no_such_call(_call: UpstreamCall) -> Answer:
     raise Problem(404, "There is no such call")
 
 

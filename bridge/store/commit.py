@@ -8,24 +8,24 @@ from redis.asyncio import Redis
 
 from bridge.store import keys
 from bridge.store.keys import Queue
-from bridge.store.scripts import SCRIPTS, Bytes, Call, Script, run, run_many
+from bridge.store.scripts import SCRIPTS, Bytes, Script, ScriptCall, run, run_many
 
 __all__ = [
     "Change",
+    "CommitResult",
     "Committer",
     "Delete",
     "Drop",
     "Due",
     "Guard",
     "Lease",
-    "Outcome",
     "Put",
     "Rank",
     "Unrank",
 ]
 
-Outcome = Literal["done", "conflict", "fenced"]
-OUTCOMES: dict[bytes, Outcome] = {name.encode(): name for name in get_args(Outcome)}
+CommitResult = Literal["done", "conflict", "fenced"]
+COMMIT_RESULTS: dict[bytes, CommitResult] = {name.encode(): name for name in get_args(CommitResult)}
 HOWS = {"set": "S", "sooner": "N", "absent": "A"}
 
 
@@ -131,13 +131,13 @@ class Committer:
         self._script = SCRIPTS["commit_v1"]
         self._new_work_script = self._script.refusing_when_full()
 
-    async def commit(self, change: Change, *, new_work: bool = False, durable: bool = False) -> Outcome:
+    async def commit(self, change: Change, *, new_work: bool = False, durable: bool = False) -> CommitResult:
         """Make one change; see `commit_many`."""
         return (await self.commit_many((change,), new_work=new_work, durable=durable))[0]
 
     async def commit_many(
         self, changes: Sequence[Change], *, new_work: bool = False, durable: bool = False
-    ) -> list[Outcome]:
+    ) -> list[CommitResult]:
         """Make changes in one round trip, each atomic for itself; give what became of each, in order.
 
         `new_work` is refused whole at the store's memory limit (`StoreFull`); `durable` returns once all of it is on
@@ -149,13 +149,13 @@ class Committer:
         calls = [plan_call(script, change) for change in changes]
         durable = durable and self._aof
         if len(calls) == 1 and not durable:
-            return [OUTCOMES[await run(self._redis, calls[0])]]
+            return [COMMIT_RESULTS[await run(self._redis, calls[0])]]
         if durable:
             # What repeats a change that is in place writes nothing: the wait needs a write of this connection.
             touch = SCRIPTS["touch_v1"].refusing_when_full() if new_work else SCRIPTS["touch_v1"]
-            calls.append(Call(touch, (keys.touched(changes[0].shard),), ()))
+            calls.append(ScriptCall(touch, (keys.touched(changes[0].shard),), ()))
         answers = await run_many(self._redis, calls, durable=durable)
-        return [OUTCOMES[answer] for answer in answers[: len(changes)]]
+        return [COMMIT_RESULTS[answer] for answer in answers[: len(changes)]]
 
 
 class _Arguments:
@@ -214,7 +214,7 @@ class _Arguments:
         )
 
 
-def plan_call(script: Script, change: Change) -> Call:
+def plan_call(script: Script, change: Change) -> ScriptCall:
     """Lay a change out as the script's header orders it."""
     laid_out = _Arguments(change)
-    return Call(script, laid_out.keys, laid_out.args)
+    return ScriptCall(script, laid_out.keys, laid_out.args)

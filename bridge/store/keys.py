@@ -199,7 +199,7 @@ def budget_open(letter: str, identifier: str, limit: str) -> str:
     return f"{{{letter}}}:open:{identifier}:{limit}"
 
 
-def learnt(letter: str, identifier: str) -> str:
+def account_stats(letter: str, identifier: str) -> str:
     """What the answers of an account have taught."""
     return f"{{{letter}}}:learnt:{identifier}"
 

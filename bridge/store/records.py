@@ -51,7 +51,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class RecordBatch:
     """What was found, by id; what is absent is left out. `holds` gives the ms left."""
 
     jobs: dict[str, Loaded[Job]] = field(default_factory=dict)
@@ -123,9 +123,9 @@ class _Reads:
                     found[identifier] = raw if kind is None else Loaded(unpack(kind, raw), raw)
 
 
-async def load_many(redis: Redis, wanted: Wanted) -> Page:
+async def load_many(redis: Redis, wanted: Wanted) -> RecordBatch:
     """Read a page of records in one round trip; holds that are there cost a second one."""
-    page, pipe = Page(), redis.pipeline(transaction=False)
+    page, pipe = RecordBatch(), redis.pipeline(transaction=False)
     reads = _Reads(pipe)
     reads.ask(page.jobs, Job, keys.job, wanted.jobs)
     reads.ask(page.logs, PollLog, keys.poll_log, wanted.logs)

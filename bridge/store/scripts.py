@@ -34,7 +34,7 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ScriptCall:
     """A script with its keys and arguments, ready to send."""
 
     script: Script
@@ -62,7 +62,7 @@ def _load() -> Mapping[str, Script]:
 SCRIPTS = _load()
 
 
-async def run(redis: Redis, call: Call) -> Any:
+async def run(redis: Redis, call: ScriptCall) -> Any:
     """Run one script; raise `StoreFull` where new work is refused."""
     try:
         try:
@@ -73,7 +73,7 @@ async def run(redis: Redis, call: Call) -> Any:
         raise StoreFull from None
 
 
-async def run_many(redis: Redis, calls: Sequence[Call], *, durable: bool = False) -> list[Any]:
+async def run_many(redis: Redis, calls: Sequence[ScriptCall], *, durable: bool = False) -> list[Any]:
     """Run scripts in one round trip, on one connection, each for itself; give their answers in order.
 
     With `durable` the same connection then waits for the disk (WAITAOF is per connection); raise `StoreNotDurable`

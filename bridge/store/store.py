@@ -16,10 +16,10 @@ from bridge.store import keys
 from bridge.store.commit import Change, Committer, Guard, Put
 from bridge.store.queue.heartbeats import Heartbeats
 from bridge.store.queue.lanes import Lanes
-from bridge.store.records import Loaded, Page, Wanted, load_many, unpack_object
-from bridge.store.scripts import SCRIPTS, Call, run
+from bridge.store.records import Loaded, RecordBatch, Wanted, load_many, unpack_object
+from bridge.store.scripts import SCRIPTS, ScriptCall, run
 from bridge.store.tables.account_health import Health
-from bridge.store.tables.account_stats import Learnt
+from bridge.store.tables.account_stats import AccountStatsTable
 from bridge.store.tables.accounts import Accounts
 from bridge.store.tables.apikeys import ApiKeys
 from bridge.store.tables.destinations import Destinations
@@ -65,7 +65,7 @@ class Store:
         self.projects = Projects(redis, vault, clock_ms=clock_ms, dice=dice)
         self.health = Health(redis, self.shard_of)
         self.budgets = Budgets(redis, self.shard_of, share=share)
-        self.learnt = Learnt(redis, self.shard_of)
+        self.account_stats = AccountStatsTable(redis, self.shard_of)
         self.accounts = Accounts(redis, vault, self.health, clock_ms=clock_ms, dice=dice)
         self.apikeys = ApiKeys(redis, clock_ms=clock_ms, dice=dice)
         self.destinations = Destinations(redis)
@@ -102,7 +102,7 @@ class Store:
     async def take_tick(self, name: str, now_ms: int, *, every_ms: int) -> bool:
         """Take the right to do what the whole fleet does once an interval: True for one caller."""
         # A little early, or a caller that comes exactly in time would miss every other tick.
-        call = Call(SCRIPTS["probe_v1"], (keys.tick(name),), (now_ms, every_ms * 9 // 10))
+        call = ScriptCall(SCRIPTS["probe_v1"], (keys.tick(name),), (now_ms, every_ms * 9 // 10))
         return bool(await run(self.redis, call) == b"1")
 
     async def load_job(self, key: str) -> Loaded[Job] | None:
@@ -127,7 +127,7 @@ class Store:
         raw = await self.redis.get(keys.observed(key))
         return None if raw is None else unpack_object(raw)
 
-    async def load_many(self, wanted: Wanted) -> Page:
+    async def load_many(self, wanted: Wanted) -> RecordBatch:
         """Read a page of records in one round trip; see `records.load_many`."""
         return await load_many(self.redis, wanted)
 
@@ -151,8 +151,8 @@ async def _fix_pepper(redis: Redis, vault: Vault, dice: Dice) -> bytes:
         sealed = await redis.get(keys.PEPPER)
     pepper = vault.open(sealed, record=PEPPER_RECORD)
     if vault.needs_reseal(sealed):
-        fresh = vault.seal(pepper, record=PEPPER_RECORD)
+        new_events = vault.seal(pepper, record=PEPPER_RECORD)
         # A conflict means that another process has just done the same.
-        change = Change("g", (Guard(keys.PEPPER, sealed),), (Put(keys.PEPPER, fresh),))
+        change = Change("g", (Guard(keys.PEPPER, sealed),), (Put(keys.PEPPER, new_events),))
         await Committer(redis, aof=False).commit(change)
     return pepper

@@ -15,7 +15,7 @@ from bridge.store.tables.indexes import rank_callback, unrank_callback, url_memb
 How = Literal["set", "sooner", "absent"]
 
 
-class Draft:
+class UnitOfWork:
     """Collects guards and writes for one shard; `change` makes them one atomic step."""
 
     def __init__(self, shard: str, *, now_ms: int, retention_s: int) -> None:

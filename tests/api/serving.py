@@ -20,7 +20,7 @@ from bridge.domain.events.records import EventRecord
 from bridge.domain.events.samples import samples
 from bridge.domain.ids import delivery_id, event_id, read_callback_job
 from bridge.services.context import Services
-from bridge.store.unit_of_work import Draft
+from bridge.store.unit_of_work import UnitOfWork
 
 KEY = "brk_" + "a" * 40
 MASTER_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -127,7 +127,7 @@ async def tell(
         state=DeliveryState.PENDING,
         created_ms=now_ms,
     )
-    draft = Draft(key[0], now_ms=now_ms, retention_s=3600)
+    draft = UnitOfWork(key[0], now_ms=now_ms, retention_s=3600)
     draft.put_event(
         EventRecord(
             id=event, type=type_, project=job.project, job=key, at_ms=now_ms, body=json.dumps(body).encode()
@@ -146,7 +146,7 @@ async def settle(client: Client, delivery: str, state: DeliveryState, *attempts:
     ended = replace(
         loaded.record, state=state, attempts=attempts, tries=len(attempts), done_ms=client.services.clock_ms()
     )
-    draft = Draft(delivery[4], now_ms=client.services.clock_ms(), retention_s=3600)
+    draft = UnitOfWork(delivery[4], now_ms=client.services.clock_ms(), retention_s=3600)
     draft.put_delivery(ended, loaded)
     draft.drop_attempt(ended)
     assert await client.services.store.committer.commit(draft.change()) == "done"

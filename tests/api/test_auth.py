@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bridge.api.app import KEYED_ROUTES
-from bridge.api.auth import Gate, Presented
+from bridge.api.auth import Authenticator, Presented
 from bridge.api.routing import ANY_SCOPE, Route
 from bridge.errors import RateLimited, Unauthorized
 from tests.api.serving import BEARER, KEY, Client
@@ -124,7 +124,7 @@ async def test_guessing_is_slowed_down_without_locking_others_out(api: Client) -
     assert int(answers[-1][2]["Retry-After"]) >= 1
     async with api.http.get(api.url + "/v1/me", headers=BEARER) as other:
         assert other.status == 429  # not seen before in this process
-    fresh = Gate(api.services.store.apikeys, clock_s=lambda: 0.0)
+    fresh = Authenticator(api.services.store.apikeys, clock_s=lambda: 0.0)
     assert (await fresh.enter(Presented(text=KEY), "a")).project == "prj_default"
     for n in range(40):
         with pytest.raises((Unauthorized, RateLimited)):
@@ -137,7 +137,7 @@ async def test_guessing_is_slowed_down_without_locking_others_out(api: Client) -
 async def test_a_project_has_a_limit_of_requests(api: Client) -> None:
     """Generous, and told with the time to wait; the clock refills it."""
     now = [0.0]
-    gate = Gate(api.services.store.apikeys, clock_s=lambda: now[0])
+    gate = Authenticator(api.services.store.apikeys, clock_s=lambda: now[0])
     presented = Presented(text=KEY)
     for _ in range(10_000):
         await gate.enter(presented, "a")

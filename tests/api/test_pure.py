@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from bridge.api.rate_limiter import Buckets
+from bridge.api.rate_limiter import RateLimiter
 from bridge.api.requests.forwarded import Forwarding
 from bridge.api.responses.json_response import to_json
 from bridge.errors import RateLimited, Unavailable, ValidationFailed
@@ -15,7 +15,7 @@ from bridge.errors import RateLimited, Unavailable, ValidationFailed
 def test_a_bucket_empties_and_fills() -> None:
     """A burst, then the rate; each name has its own, and the unused ones are forgotten."""
     now = [0.0]
-    buckets = Buckets(burst=2, per_second=0.5, clock_s=lambda: now[0], most=2)
+    buckets = RateLimiter(burst=2, per_second=0.5, clock_s=lambda: now[0], most=2)
     assert [buckets.take("a") for _ in range(3)] == [0, 0, 2]
     assert (buckets.wait_s("a"), buckets.wait_s("b")) == (2, 0)
     now[0] = 2

@@ -8,10 +8,10 @@ from msgspec.structs import replace
 from bridge.domain.deliveries.records import DeliveryState
 from bridge.domain.ids import read_callback_job
 from bridge.domain.subscriptions.callback import Callback
-from bridge.services.deliveries.request import Envelope, Envelopes
+from bridge.services.deliveries.request import DeliveryRequest, RequestBuilder
 from bridge.store import keys
 from bridge.store.tables.projects import Secrets
-from bridge.store.unit_of_work import Draft
+from bridge.store.unit_of_work import UnitOfWork
 from tests.api.serving import BEARER, Client, settle, tell
 
 URL = "https://hooks.example.test/x"
@@ -89,9 +89,9 @@ async def test_the_inbox_shows_no_value_of_a_receivers_header(api: Client) -> No
     assert record is not None
     callback = await load_callback(api, made["id"])
     now_ms = api.services.clock_ms()
-    envelope = await Envelopes(api.services).seal(loaded.record, record, callback, now_ms=now_ms)
-    assert envelope.headers["X-Key"] == "header-secret-31"
-    entry = envelope.as_inbox_entry(now_ms)
+    request = await RequestBuilder(api.services).seal(loaded.record, record, callback, now_ms=now_ms)
+    assert request.headers["X-Key"] == "header-secret-31"
+    entry = request.as_inbox_entry(now_ms)
     assert b"header-secret-31" not in entry
     assert b'"X-Key":"***"' in entry
 
@@ -117,9 +117,9 @@ async def test_a_projects_secret_is_read_once_a_second_however_many_sign(
         return await read(project)
 
     monkeypatch.setattr(store.projects, "default_secret", slow_read)
-    envelopes = Envelopes(api.services)
+    envelopes = RequestBuilder(api.services)
 
-    def seal(now_ms: int) -> asyncio.Task[Envelope]:
+    def seal(now_ms: int) -> asyncio.Task[DeliveryRequest]:
         return asyncio.ensure_future(envelopes.seal(loaded.record, record, callback, now_ms=now_ms))
 
     may_read.set()
@@ -199,7 +199,7 @@ async def test_callbacks_that_a_job_no_longer_keeps_leave_every_list(api: Client
     assert loaded is not None
     first = loaded.record.callbacks[0]
     many = tuple(replace(first, id=f"{first.id[:-4]}{number:04}") for number in range(200))
-    draft = Draft(key[0], now_ms=1, retention_s=60)
+    draft = UnitOfWork(key[0], now_ms=1, retention_s=60)
     draft.put_job(key, replace(loaded.record, callbacks=(first, *many)), loaded)
     assert await store.committer.commit(draft.change()) == "done"
     await api.register(job_id="a", callback_url=URL)

@@ -8,18 +8,18 @@ from itertools import count
 
 from redis.asyncio import Redis
 
-from bridge.domain.polling.durations import NO_LIVES, LifeTable, Lifetimes, note_life
-from bridge.domain.polling.list_pages import PAGE, ListSeen, note_page
+from bridge.domain.polling.durations import NO_DURATIONS, Durations, DurationTable, add_duration
+from bridge.domain.polling.list_pages import PAGE, ListStats, note_page
 from bridge.domain.polling.planner import (
+    Candidate,
     Plan,
+    PlanningContext,
     Request,
-    Scene,
-    Watch,
     defer_ms,
     longest_wait_ms,
     plan_requests,
 )
-from bridge.domain.polling.rate_limit import Grant, Heard, Limit, Purpose
+from bridge.domain.polling.rate_limit import Grant, Limit, Purpose, RateReport
 from bridge.store.tables.rate_budgets import Budgets
 from tests.bench.race import (
     FULL_MS,
@@ -85,8 +85,8 @@ class Course:
     blind: bool = False  # a post's media type is known only once it was read
     now: int = START_MS - FULL_MS
     live: dict[int, Watched] = field(default_factory=dict)
-    seen: dict[str, ListSeen] = field(default_factory=dict)
-    tables: dict[str, LifeTable] = field(default_factory=dict)
+    seen: dict[str, ListStats] = field(default_factory=dict)
+    tables: dict[str, DurationTable] = field(default_factory=dict)
     result: Result = field(default_factory=Result)
 
     def __post_init__(self) -> None:
@@ -98,7 +98,7 @@ class Course:
             POST: (IMAGE.takes_s, VIDEO.takes_s),
             **{sort.name: (sort.takes_s,) for sort in SORTS},
         }
-        self._lifetimes = {name: Lifetimes(ranges) for name, ranges in self._ranges.items()}
+        self._lifetimes = {name: Durations(ranges) for name, ranges in self._ranges.items()}
         self._learned_ms = 0
         self._asleep_ms = 0
         self._wake_ms: int | None = None
@@ -137,8 +137,8 @@ class Course:
                 await self._round()
         told = tell(self.jobs)
         told.add(self.result)
-        scene = Scene(now_ms=0, pace_ms=PACE_MS, lifetimes={}, watched=len(self.jobs))
-        told.bound_s = longest_wait_ms(len(self.jobs), scene) / 1000
+        context = PlanningContext(now_ms=0, ms_per_request=PACE_MS, durations={}, watched=len(self.jobs))
+        told.bound_s = longest_wait_ms(len(self.jobs), context) / 1000
         return told
 
     def _arrive(self, sent: Sent) -> None:
@@ -165,14 +165,14 @@ class Course:
         assert verdict is not None
         self._flying -= 1
         quiet = None if verdict.allowed else verdict.reset_ms
-        said = Heard(
+        said = RateReport(
             request=sent.id,
             limit=LIMIT,
             remaining=verdict.remaining,
             reset_ms=verdict.reset_ms,
             quiet_ms=quiet,
         )
-        await self._budgets.spend("x", API, heard=(said,))
+        await self._budgets.spend("x", API, reports=(said,))
         covered = [self.live[number] for number in map(int, sent.request.covers) if number in self.live]
         for watched in covered:
             watched.flying = False
@@ -205,8 +205,8 @@ class Course:
         late_s = (self.now - watched.due_ms) / 1000
         self.result.longest_wait_s = max(self.result.longest_wait_s, late_s)
         name, ended = watched.sort, job.end_ms <= looked_ms
-        self.tables[name] = note_life(
-            self.tables.get(name, NO_LIVES),
+        self.tables[name] = add_duration(
+            self.tables.get(name, NO_DURATIONS),
             self._lifetimes[name],
             alive_s=(watched.read_ms - job.start_ms) / 1000 if watched.read_ms else None,
             age_s=(self.now - job.start_ms) / 1000,
@@ -226,34 +226,34 @@ class Course:
         due = {n: each for n, each in self.live.items() if each.wake_ms <= self.now and not each.flying}
         if due and self._flying < IN_FLIGHT and self.now >= self._asleep_ms:
             self._learn()
-            watches = self._watches(due)
-            scene = Scene(
+            candidates = self._watches(due)
+            context = PlanningContext(
                 now_ms=self.now,
-                pace_ms=self._pace_ms,
-                lifetimes=self._lifetimes,
+                ms_per_request=self._pace_ms,
+                durations=self._lifetimes,
                 lists=self.seen,
                 members=Counter(each.job.persona for each in self.live.values()) if self.lists else {},
                 watched=len(self.live),
             )
-            plan = plan_requests(watches, scene)
+            plan = plan_requests(candidates, context)
             wanted = plan.requests[: IN_FLIGHT - self._flying]
             grant = await self._budgets.spend("x", API, [request.purpose for request in wanted])
-            self._pace_ms = grant.pace_ms
+            self._pace_ms = grant.ms_per_request
             self._asleep_ms = self.now + grant.wait_ms
             self._send(wanted, grant)
-            self._put_back(watches, plan, grant, scene)
+            self._put_back(candidates, plan, grant, context)
         self._sleep()
 
     def _learn(self) -> None:
         if self.now - self._learned_ms >= LEARN_MS:
             self._learned_ms = self.now
             self._lifetimes |= {
-                name: Lifetimes(self._ranges[name], table) for name, table in self.tables.items()
+                name: Durations(self._ranges[name], table) for name, table in self.tables.items()
             }
 
-    def _watches(self, due: Mapping[int, Watched]) -> list[Watch]:
+    def _watches(self, due: Mapping[int, Watched]) -> list[Candidate]:
         return [
-            Watch(
+            Candidate(
                 key=str(number),
                 id=str(number),
                 sort=each.sort,
@@ -273,15 +273,19 @@ class Course:
             for key in request.covers:
                 self.live[int(key)].flying = True
 
-    def _put_back(self, watches: Sequence[Watch], plan: Plan, grant: Grant, scene: Scene) -> None:
+    def _put_back(
+        self, candidates: Sequence[Candidate], plan: Plan, grant: Grant, context: PlanningContext
+    ) -> None:
         left = plan.requests[len(grant.requests) :]
         if not left:
             return
-        by_key = {watch.key: watch for watch in watches}
-        for key, worth in plan.worths.items():
+        by_key = {candidate.key: candidate for candidate in candidates}
+        for key, priority in plan.priorities.items():
             watched = self.live[int(key)]
             if not watched.flying:
-                wait = 0 if key in left[0].covers else defer_ms(by_key[key], worth, left[0].worth, scene)
+                wait = (
+                    0 if key in left[0].covers else defer_ms(by_key[key], priority, left[0].priority, context)
+                )
                 watched.wake_ms = self.now + max(grant.wait_ms, wait)
 
     def _sleep(self) -> None:

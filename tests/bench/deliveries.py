@@ -4,20 +4,20 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from bridge.services.context import Services
-from bridge.services.deliveries.request import Envelopes
+from bridge.services.deliveries.request import RequestBuilder
 from bridge.store.queue.lanes import Settled
 from bridge.store.records import Wanted
 from tests.bench.ground import Bridge, Ground, Job, name_job, running_bridge
 from tests.bench.meter import Meter, Speed
 from tests.bench.polls import CountedPolling, polling_pump, pump_until_done
-from workers.handlers.deliver import Delivering, SendTask
+from workers.handlers.deliver import DeliverHandler, SendTask
 from workers.pump import Pump
 
 SUSPECTS = 0.75  # of the slots, as in the worker
 LATE = 3  # items a slot may still send: what it is at, and what it takes in the turns until the stop comes
 
 
-class CountedDelivering(Delivering):
+class CountedDelivering(DeliverHandler):
     """The worker's handler, and a meter."""
 
     def __init__(self, services: Services, *, suspects_at_most: int) -> None:
@@ -83,7 +83,7 @@ class Deliveries:
         found = (await store.load_many(Wanted(deliveries=[delivery]))).deliveries[delivery].record
         page = await store.load_many(Wanted(events=[found.event], jobs=[found.job]))
         callback = page.jobs[found.job].record.callbacks[0]
-        sealed = await Envelopes(bridge.services).seal(
+        sealed = await RequestBuilder(bridge.services).seal(
             found, page.events[found.event].record, callback, now_ms=bridge.clock.now_ms()
         )
         return sealed.body

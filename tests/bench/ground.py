@@ -19,7 +19,7 @@ from bridge.container import bootstrap, open_services
 from bridge.domain.ids import job_key
 from bridge.domain.urls.policy import check_url
 from bridge.services.context import Services
-from bridge.services.jobs.registration import Order, answered, register
+from bridge.services.jobs.registration import RegisterCallback, answered, register
 from bridge.store.queue.clock import StoreClock
 from bridge.store.records import Wanted
 from bridge.store.server.embedded import EmbeddedStore
@@ -167,20 +167,20 @@ class Bridge:
 
     async def watch(self, jobs: Sequence[Job]) -> list[str]:
         """Register jobs through the use case that the API calls, and let it be answered; give the callbacks' ids."""
-        by_account: dict[str, list[Order]] = {}
+        by_account: dict[str, list[RegisterCallback]] = {}
         for job in jobs:
-            order = Order(
+            command = RegisterCallback(
                 kind="sync_job",
                 job_id=job.id,
                 url=check_url(job.url, self.services.policy),
                 timeout_s=OWN_DEADLINE_S,
                 account=job.account,
             )
-            by_account.setdefault(job.account, []).append(order)
+            by_account.setdefault(job.account, []).append(command)
         steps = [
-            orders[at : at + REGISTERED_AT_ONCE]
-            for orders in by_account.values()
-            for at in range(0, len(orders), REGISTERED_AT_ONCE)
+            commands[at : at + REGISTERED_AT_ONCE]
+            for commands in by_account.values()
+            for at in range(0, len(commands), REGISTERED_AT_ONCE)
         ]
         ids: list[str] = []
         for at in range(0, len(steps), STEPS_AT_ONCE):

@@ -9,7 +9,7 @@ from bridge.services.context import Services
 from bridge.store.queue.lanes import Settled
 from tests.bench.ground import Bridge, Ground, Job, name_job, running_bridge
 from tests.bench.meter import Meter, Speed
-from workers.handlers.poll import Polling, Task
+from workers.handlers.poll import PollHandler, Task
 from workers.pump import Pump
 
 ALWAYS_DUE = 0.00001  # of the documented intervals
@@ -17,7 +17,7 @@ FIRST_READS = 2
 STOP_GRACE_S = 10.0
 
 
-class CountedPolling(Polling):
+class CountedPolling(PollHandler):
     """The worker's handler, as it is after some time of work, and a meter."""
 
     def __init__(self, services: Services) -> None:
@@ -30,7 +30,7 @@ class CountedPolling(Polling):
         return settled
 
 
-def polling_pump(bridge: Bridge, handler: Polling, *, slots: int) -> Pump[Task]:
+def polling_pump(bridge: Bridge, handler: PollHandler, *, slots: int) -> Pump[Task]:
     """Give a pump as the worker has it."""
     return Pump(
         bridge.services.store.poll,

@@ -37,7 +37,7 @@ from tests.bench.polls import Polls, ready_to_poll
 from tests.bench.registrations import Registrations, ready_to_register
 from tests.bench.report import Row, percentile, write_table
 from tests.bench.watching import Watching, measure_watching
-from workers.gc_tuning import calm_collector
+from workers.gc_tuning import tune_gc
 
 POLL_RATIO = 0.6
 DELIVERY_RATIO = 0.7
@@ -68,7 +68,7 @@ async def measure(size: Size, folder: Path) -> str:
             ready_to_register(ground) as registrations,
         ):
             endings.append(ended)
-            calm_collector()  # as the worker does; the bare loops have it too
+            tune_gc()  # as the worker does; the bare loops have it too
             for number in range(size.rounds):
                 _say(f"round {number + 1} of {size.rounds}")
                 await _measure_round(ground, rounds, polls, deliveries, registrations, body=body)

@@ -4,22 +4,22 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bridge.domain.jobs.outcome import Moment
+from bridge.domain.jobs.outcome import PollContext
 from bridge.domain.jobs.transition import advance
 from bridge.providers.read import read_answer
 from bridge.providers.registry import KINDS
-from bridge.services.context import Services, traits_of
+from bridge.services.context import Services, kind_traits
 from bridge.services.jobs.observe import write_advance
-from bridge.services.polling.single_poll import ReadTask
+from bridge.services.polling.single_poll import SinglePollTask
 from bridge.services.queries import NO_LOG
 from bridge.store import keys
 from bridge.store.queue.lanes import Claim, Settled
 from bridge.store.records import Wanted
-from bridge.store.unit_of_work import Draft
+from bridge.store.unit_of_work import UnitOfWork
 from tests.bench.ground import QUIET_S, Bridge, Ground, Job, name_job, running_bridge
 from tests.bench.polls import STOP_GRACE_S, polling_pump
 from tests.bench.stub import write_job
-from workers.handlers.poll import Polling, Task
+from workers.handlers.poll import PollHandler, Task
 
 KIND = KINDS["sync_job"]
 STEP = 200
@@ -39,7 +39,7 @@ class Watching:
     lags_ms: Sequence[float]
 
 
-class TimedPolling(Polling):
+class TimedPolling(PollHandler):
     """The worker's handler; notes how long after its due time each read began."""
 
     def __init__(self, services: Services) -> None:
@@ -56,7 +56,7 @@ class TimedPolling(Polling):
 
     async def work(self, task: Task) -> Sequence[Settled]:
         if isinstance(
-            task, ReadTask
+            task, SinglePollTask
         ):  # else it asks once whether the upstream has a list of sync jobs: it has none
             self.lags_ms.append(self._services.clock_ms() - self._due_ms.pop(task.held.key))
         return await super().work(task)
@@ -126,21 +126,21 @@ async def _read_once(bridge: Bridge, jobs: Sequence[Job], interval_s: float) -> 
     services, now_ms = bridge.services, bridge.clock.now_ms()
     names = [bridge.key(job.account, job.id) for job in jobs]
     loaded = (await services.store.load_many(Wanted(jobs=names))).jobs
-    at = Moment(begun_ms=now_ms, now_ms=now_ms, took_ms=3, digest=b"12345678")
+    at = PollContext(begun_ms=now_ms, now_ms=now_ms, took_ms=3, digest=b"12345678")
     changes = []
     for name, job in zip(names, jobs, strict=True):
         body = write_job(job.id.encode())
-        reading = read_answer(KIND, job_id=job.id, http_status=200, headers={}, body=body, now_ms=now_ms)
+        result = read_answer(KIND, job_id=job.id, http_status=200, headers={}, body=body, now_ms=now_ms)
         moved = advance(
             loaded[name].record,
             NO_LOG,
-            reading,
+            result,
             key=name,
             at=at,
-            traits=traits_of(KIND.name),
-            pace=services.pace,
+            traits=kind_traits(KIND.name),
+            scale=services.time_scale,
         )
-        draft = Draft(name[0], now_ms=now_ms, retention_s=services.settings.retention)
+        draft = UnitOfWork(name[0], now_ms=now_ms, retention_s=services.settings.retention)
         await write_advance(services, draft, name, loaded[name], moved=moved, at=at)
         draft.poll_at(name, moved.job, round(interval_s * 1000), how="set")
         changes.append(draft.change())

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from bridge.domain.deliveries.retry import Answer
+from bridge.domain.deliveries.retry import ReceiverAnswer
 from bridge.domain.urls.policy import UrlPolicy, plan_policy
-from bridge.http.http_client import Exchanges
+from bridge.http.http_client import HttpClient
 from bridge.http.receivers import Sender
 
 LAPTOP = plan_policy(
@@ -120,9 +120,9 @@ async def sending(
 
 
 @asynccontextmanager
-async def exchanging() -> AsyncIterator[Exchanges]:
+async def exchanging() -> AsyncIterator[HttpClient]:
     """Requests without a guard, as an upstream gets them."""
-    exchanges = Exchanges(
+    exchanges = HttpClient(
         aiohttp.TCPConnector(), headers={"user-agent": "t"}, read_bufsize=1 << 16, max_headers=100
     )
     try:
@@ -138,7 +138,7 @@ async def post(
     body: bytes = b"{}",
     timeout_s: float = 10.0,
     headers: dict[str, str] | None = None,
-) -> Answer:
+) -> ReceiverAnswer:
     """Post once and check what holds for every answer: one of status and failure, a sentence, no address in it."""
     answer = await sender.post(url, headers=headers or {}, body=body, timeout_s=timeout_s)
     assert (answer.status is None) != (answer.failure is None)

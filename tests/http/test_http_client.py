@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from bridge.http.http_client import Exchanges
+from bridge.http.http_client import HttpClient
 from tests.http.receivers import OK, exchanging, post, receive, sending
 
 LARGE = b"x" * 8_000_000  # more than both sides' socket buffers hold
@@ -13,7 +13,7 @@ Reader = asyncio.StreamReader
 Writer = asyncio.StreamWriter
 
 
-async def _get(exchanges: Exchanges, port: int, headers: dict[str, str] | None = None) -> int:
+async def _get(exchanges: HttpClient, port: int, headers: dict[str, str] | None = None) -> int:
     until = asyncio.get_running_loop().time() + 20
     answer = await exchanges.get(f"http://127.0.0.1:{port}", "/a?b=c", headers or {}, until=until)
     try:

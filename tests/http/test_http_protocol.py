@@ -6,10 +6,10 @@ import aiohttp
 import pytest
 
 from bridge.domain.deliveries.retry import Verdict, judge
-from bridge.domain.observation import Broken
+from bridge.domain.observation import UpstreamBroken
 from bridge.http.http_client import LARGE_BYTES
 from bridge.http.http_protocol import MOST_INFORMATIONAL
-from bridge.http.upstream import Login, Upstream
+from bridge.http.upstream import Login, UpstreamClient
 from bridge.providers.registry import KINDS
 from bridge.providers.spec import ExtraWords, Standing
 from tests.http.receivers import OK, exchanging, post, receive, sending
@@ -116,13 +116,13 @@ async def test_an_upstreams_status_counts_whatever_stands_behind_it() -> None:
     refused = b"HTTP/1.1 401 X\r\nContent-Length: 2\r\n\r\n{}EXTRA"
     async with (
         receive(refused, OK + b"EXTRA") as upstream,
-        Upstream(user_agent="t", words=ExtraWords()) as reads,
+        UpstreamClient(user_agent="t", words=ExtraWords()) as reads,
     ):
         login = Login(provider="reelmirror", base_url=upstream.url(""), credential="rm_" + "b" * 32)
         assert await reads.check(login, now_ms=0) is Standing.REFUSED
         answer = await reads.read(login, KINDS["sync_job"], "1", now_ms=0)
-    assert isinstance(answer.reading, Broken)
-    assert "HTTP 200" in answer.reading.reason
+    assert isinstance(answer.result, UpstreamBroken)
+    assert "HTTP 200" in answer.result.reason
 
 
 async def test_a_body_that_can_no_longer_come_is_not_awaited() -> None:

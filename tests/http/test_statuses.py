@@ -177,8 +177,8 @@ async def test_a_compressed_answer_is_readable_though_none_was_asked_for(coding:
 
 async def test_an_echoing_receiver_shows_neither_headers_nor_the_urls_query() -> None:
     """A receiver's own secrets come back in its answer; the excerpt that people read has them masked."""
-    echo = b'{"key":"receiver-secret","token":"query-secret","id":"evt_12345","note":"kept"}\x00\x1b[0m'
-    async with receive(_status(500, body=echo)) as receiver, sending() as sender:
+    unchanged = b'{"key":"receiver-secret","token":"query-secret","id":"evt_12345","note":"kept"}\x00\x1b[0m'
+    async with receive(_status(500, body=unchanged)) as receiver, sending() as sender:
         answer = await post(
             sender,
             receiver.url("/?token=query-secret&a=1"),

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.domain.observation import Broken, Forbidden, Limited, Missing, Odd, Reading, Refused, Unavailable
+from bridge.domain.observation import (
+    JobNotFound,
+    KeyRefused,
+    KindForbidden,
+    PollResult,
+    Throttled,
+    UnexpectedAnswer,
+    UpstreamBroken,
+    UpstreamBusy,
+)
 from bridge.providers import KINDS, Lens
 from bridge.providers.lists import Rows, RowSeen, read_list, read_row
 
@@ -23,7 +32,7 @@ REFUSAL = {"error": {"code": "NOT_FOUND", "message": "no such persona"}}
 
 def listed(
     body: object, kind: str = "sync_job", *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Rows | Reading:
+) -> Rows | PollResult:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return read_list(KINDS[kind], http_status=status, headers=headers or {}, body=raw, now_ms=NOW_MS)
 
@@ -62,33 +71,33 @@ def test_a_count_is_a_sane_number_or_nothing(count: object, told: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "reading"),
+    ("status", "body", "result"),
     [
-        (401, REFUSAL, Refused()),
-        (403, REFUSAL, Forbidden()),
-        (404, REFUSAL, Missing()),
-        (404, {"detail": "no such route"}, Broken),
-        (402, REFUSAL, Odd),
-        (500, REFUSAL, Broken),
-        (502, b"<html>", Broken),
-        (503, {}, Unavailable(wait_s=60)),
+        (401, REFUSAL, KeyRefused()),
+        (403, REFUSAL, KindForbidden()),
+        (404, REFUSAL, JobNotFound()),
+        (404, {"detail": "no such route"}, UpstreamBroken),
+        (402, REFUSAL, UnexpectedAnswer),
+        (500, REFUSAL, UpstreamBroken),
+        (502, b"<html>", UpstreamBroken),
+        (503, {}, UpstreamBusy(wait_s=60)),
     ],
 )
-def test_a_refusal_reads_as_for_a_single_job(status: int, body: object, reading: object) -> None:
+def test_a_refusal_reads_as_for_a_single_job(status: int, body: object, result: object) -> None:
     """By status first, and content second."""
     found = listed(body, status=status)
-    assert isinstance(found, reading) if isinstance(reading, type) else found == reading
+    assert isinstance(found, result) if isinstance(result, type) else found == result
 
 
 def test_a_429_says_until_when() -> None:
     """As for a single read."""
-    assert listed({}, status=429, headers={"Retry-After": "20"}) == Limited(until_ms=NOW_MS + 20_000)
+    assert listed({}, status=429, headers={"Retry-After": "20"}) == Throttled(until_ms=NOW_MS + 20_000)
 
 
 @pytest.mark.parametrize("body", [b"", b"<!doctype html><p>sign in</p>", b"{", b"[" * 100_000, b"\xff"])
 def test_what_cannot_be_read_is_an_outage(body: bytes) -> None:
     """Though the status says 200."""
-    assert isinstance(listed(body), Broken)
+    assert isinstance(listed(body), UpstreamBroken)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +122,7 @@ def test_what_cannot_be_read_is_an_outage(body: bytes) -> None:
 )
 def test_a_list_whose_rows_do_not_tell_is_not_used(kind: str, body: object) -> None:
     """No id, no state, no items: then each job is read by itself."""
-    assert isinstance(listed(body, kind), Odd)
+    assert isinstance(listed(body, kind), UnexpectedAnswer)
 
 
 def test_a_row_of_documented_fields_only_shows_an_end_without_its_results() -> None:

@@ -3,17 +3,17 @@
 import json
 from typing import Any
 
-from bridge.domain.observation import Observation, Part, Seen
+from bridge.domain.observation import Observation, Observed, Part
 from bridge.providers import KINDS, ExtraWords, Lens
 from bridge.providers.read import part_observation, read_answer
 
 
 def observe(kind: str, body: dict[str, Any]) -> Observation:
-    reading = read_answer(
+    result = read_answer(
         KINDS[kind], job_id="p1", http_status=200, headers={}, body=json.dumps(body).encode(), now_ms=0
     )
-    assert isinstance(reading, Seen)
-    return reading.observation
+    assert isinstance(result, Observed)
+    return result.observation
 
 
 def observe_item(**fields: Any) -> tuple[Part, Observation]:
@@ -97,7 +97,7 @@ def test_superseded_items_stay_in_data() -> None:
     """Items of the former run neither end the post nor show as parts, and the client still gets them."""
     items = [{"id": "old", "status": "failed"}, {"id": "new", "status": "pending", "media_type": "video"}]
     body = json.dumps({"data": {"id": "p1", "status": "failed", "media_items": items}}).encode()
-    reading = read_answer(
+    result = read_answer(
         KINDS["generated_post"],
         job_id="p1",
         http_status=200,
@@ -106,10 +106,10 @@ def test_superseded_items_stay_in_data() -> None:
         now_ms=0,
         superseded=frozenset({"old"}),
     )
-    assert isinstance(reading, Seen)
-    assert reading.observation.ending is None
-    assert [part.id for part in reading.observation.parts] == ["new"]
-    assert reading.observation.data["media_items"] == items
+    assert isinstance(result, Observed)
+    assert result.observation.ending is None
+    assert [part.id for part in result.observation.parts] == ["new"]
+    assert result.observation.data["media_items"] == items
 
 
 def test_data_is_as_the_upstream_gave_it() -> None:

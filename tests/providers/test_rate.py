@@ -6,7 +6,7 @@ from email.utils import formatdate
 import pytest
 from multidict import CIMultiDict
 
-from bridge.domain.observation import Limited, RateSeen, Unavailable
+from bridge.domain.observation import RateHeaders, Throttled, UpstreamBusy
 from bridge.providers import KINDS
 from bridge.providers.read import read_answer, read_rate
 
@@ -16,11 +16,11 @@ SYNC = KINDS["sync_job"]
 
 
 def wait_ms(headers: dict[str, str], body: object = None) -> int:
-    reading = read_answer(
+    result = read_answer(
         SYNC, job_id="j", http_status=429, headers=headers, body=json.dumps(body).encode(), now_ms=NOW_MS
     )
-    assert isinstance(reading, Limited)
-    return reading.until_ms - NOW_MS
+    assert isinstance(result, Throttled)
+    return result.until_ms - NOW_MS
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_rate_headers_of_a_good_answer() -> None:
             "Retry-After": "1",
         }
     )
-    assert read_rate(headers=found, body=b"", http_status=200, now_ms=NOW_MS) == RateSeen(
+    assert read_rate(headers=found, body=b"", http_status=200, now_ms=NOW_MS) == RateHeaders(
         limit=60, remaining=0, reset_ms=NOW_MS + 12_000
     )
     assert read_rate(headers=found, body=b"", http_status=429, now_ms=NOW_MS).reset_ms == NOW_MS + 1_000
@@ -100,7 +100,7 @@ def test_rate_headers_of_a_good_answer() -> None:
 def test_strange_rate_headers_say_nothing(junk: str) -> None:
     """A header that is no count or moment is as good as missing."""
     headers = {"X-RateLimit-Limit": junk, "X-RateLimit-Remaining": junk, "X-RateLimit-Reset": junk}
-    assert read_rate(headers=headers, body=b"", http_status=200, now_ms=NOW_MS) == RateSeen()
+    assert read_rate(headers=headers, body=b"", http_status=200, now_ms=NOW_MS) == RateHeaders()
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ def test_strange_rate_headers_say_nothing(junk: str) -> None:
 )
 def test_unavailable_waits_a_minute_or_as_asked(headers: dict[str, str], expected: float) -> None:
     """503 waits 60 s (ReelMirror, Bots guide) unless Retry-After says otherwise, never beyond an hour."""
-    reading = read_answer(SYNC, job_id="j", http_status=503, headers=headers, body=b"", now_ms=NOW_MS)
-    assert reading == Unavailable(wait_s=expected)
+    result = read_answer(SYNC, job_id="j", http_status=503, headers=headers, body=b"", now_ms=NOW_MS)
+    assert result == UpstreamBusy(wait_s=expected)
 
 
 @pytest.mark.parametrize("ahead_s", [-7200, -300, 0, 2, 300, 7200])

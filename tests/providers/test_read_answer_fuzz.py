@@ -8,7 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.domain.observation import Broken, Limited, Observation, Reading, Seen, Unavailable
+from bridge.domain.observation import (
+    Observation,
+    Observed,
+    PollResult,
+    Throttled,
+    UpstreamBroken,
+    UpstreamBusy,
+)
 from bridge.providers import KINDS, KindSpec, Lens
 from bridge.providers.read import part_observation, read_answer, read_rate
 from bridge.providers.status_words import fold
@@ -68,7 +75,9 @@ HEADERS = st.dictionaries(
 FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def read(kind: KindSpec, body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> Reading:
+def read(
+    kind: KindSpec, body: bytes, *, status: int = 200, headers: dict[str, str] | None = None
+) -> PollResult:
     return read_answer(kind, job_id=JOB, http_status=status, headers=headers or {}, body=body, now_ms=NOW_MS)
 
 
@@ -105,9 +114,9 @@ def check_sound(kind: KindSpec, value: Any, seen: Observation) -> None:
 @given(kind=KIND, value=ANSWER | JSON)
 def test_no_answer_ends_a_job_without_an_ending_word(kind: KindSpec, value: Any) -> None:
     """Any JSON under 200 is read without an exception, and ends nothing on words that are in no table."""
-    reading = read(kind, json.dumps(value).encode())
-    if isinstance(reading, Seen):
-        check_sound(kind, value, reading.observation)
+    result = read(kind, json.dumps(value).encode())
+    if isinstance(result, Observed):
+        check_sound(kind, value, result.observation)
 
 
 @FUZZ
@@ -126,9 +135,9 @@ def test_a_true_answer_with_one_value_swapped(kind: KindSpec, body: Any, at: int
     if places:
         node, key = places[at % len(places)]
         node[key] = put
-    reading = read(kind, json.dumps(broken).encode())
-    if isinstance(reading, Seen):
-        check_sound(kind, broken, reading.observation)
+    result = read(kind, json.dumps(broken).encode())
+    if isinstance(result, Observed):
+        check_sound(kind, broken, result.observation)
 
 
 @FUZZ
@@ -142,14 +151,14 @@ def test_any_status_headers_and_bytes(
     kind: KindSpec, status: int, headers: dict[str, str], body: bytes
 ) -> None:
     """Whatever the status, headers and bytes, a Reading comes back with sane waits and a short reason."""
-    reading = read(kind, body, status=status, headers=headers)
-    match reading:
-        case Limited(until_ms=until_ms):
+    result = read(kind, body, status=status, headers=headers)
+    match result:
+        case Throttled(until_ms=until_ms):
             assert NOW_MS + 1_000 <= until_ms <= NOW_MS + 3_600_000
-        case Unavailable(wait_s=wait_s):
+        case UpstreamBusy(wait_s=wait_s):
             assert 1 <= wait_s <= 3_600
         case _:
-            reason = getattr(reading, "reason", "")
+            reason = getattr(result, "reason", "")
             assert len(reason) <= 200
             assert reason.isprintable()
     rate = read_rate(headers=headers, body=body, http_status=status, now_ms=NOW_MS)
@@ -171,8 +180,8 @@ def test_any_status_headers_and_bytes(
 @pytest.mark.parametrize("status", [200, 404, 429])
 def test_depth_bombs_are_outages(body: bytes, status: int) -> None:
     """A body nested beyond reason says nothing about the job, and raises nothing."""
-    reading = read(KINDS["sync_job"], body, status=status)
-    assert isinstance(reading, Limited if status == 429 else Broken)
+    result = read(KINDS["sync_job"], body, status=status)
+    assert isinstance(result, Throttled if status == 429 else UpstreamBroken)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +196,7 @@ def test_depth_bombs_are_outages(body: bytes, status: int) -> None:
 )
 def test_unreadable_json_is_an_outage(body: bytes) -> None:
     """JSON that a strict reader refuses, or that could not be written again, is Broken."""
-    assert isinstance(read(KINDS["sync_job"], body), Broken)
+    assert isinstance(read(KINDS["sync_job"], body), UpstreamBroken)
 
 
 @pytest.mark.parametrize(("count", "ending"), [(1_000, "failed"), (1_001, None)])
@@ -195,9 +204,9 @@ def test_more_items_than_any_post_has_end_nothing(count: int, ending: str | None
     """A thousand items are counted; more are reported as strange and leave the job running."""
     items = [{"id": f"i{n}", "status": "failed"} for n in range(count)]
     body = json.dumps({"data": {"id": JOB, "status": "failed", "media_items": items}}).encode()
-    reading = read(KINDS["generated_post"], body)
-    assert isinstance(reading, Seen)
-    seen = reading.observation
+    result = read(KINDS["generated_post"], body)
+    assert isinstance(result, Observed)
+    seen = result.observation
     assert (seen.ending and seen.ending.word) == ending
     assert seen.unknown == (() if ending else ("media_items (more than 1000)",))
 
@@ -205,15 +214,15 @@ def test_more_items_than_any_post_has_end_nothing(count: int, ending: str | None
 @pytest.mark.parametrize("word", ["completed" + " " * 150, "x" * 5_000, "\ncompleted\n", "COMPLETED"])
 def test_a_status_is_one_short_line(word: str) -> None:
     """However a word is dressed, what is shown of it is short and printable."""
-    reading = read(KINDS["sync_job"], json.dumps({"status": word}).encode())
-    assert isinstance(reading, Seen)
-    assert reading.observation.status.isprintable()
-    assert len(reading.observation.status) <= 100
-    assert (reading.observation.ending is not None) == ("x" not in word)
+    result = read(KINDS["sync_job"], json.dumps({"status": word}).encode())
+    assert isinstance(result, Observed)
+    assert result.observation.status.isprintable()
+    assert len(result.observation.status) <= 100
+    assert (result.observation.ending is not None) == ("x" not in word)
 
 
 def test_a_truncated_emoji_is_no_outage() -> None:
     """A caption cut in the middle of an emoji, as JavaScript cuts it, is read like any other text."""
-    reading = read(KINDS["sync_job"], b'{"status":"completed","caption":"a\\ud83d"}')
-    assert isinstance(reading, Seen)
-    assert reading.observation.ending is not None
+    result = read(KINDS["sync_job"], b'{"status":"completed","caption":"a\\ud83d"}')
+    assert isinstance(result, Observed)
+    assert result.observation.ending is not None

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bridge.domain.observation import Broken, Odd, Seen
+from bridge.domain.observation import Observed, UnexpectedAnswer, UpstreamBroken
 from bridge.providers import KINDS
 from bridge.providers.read import read_answer, read_network_failure
 from bridge.providers.text import show
@@ -29,11 +29,11 @@ def test_secrets_are_masked_wherever_text_is_shown(said: str, secret: str) -> No
     """A secret in an upstream's error, in a job's failure or in a network error does not reach a reader."""
     error = json.dumps({"error": {"code": "VALIDATION_ERROR", "message": said}}).encode()
     odd = read_answer(KINDS["sync_job"], job_id="j", http_status=400, headers={}, body=error, now_ms=0)
-    assert isinstance(odd, Odd)
+    assert isinstance(odd, UnexpectedAnswer)
     assert secret not in odd.reason
     failed = json.dumps({"data": {"id": "j", "status": "failed", "error_message": said}}).encode()
     seen = read_answer(KINDS["sync_job"], job_id="j", http_status=200, headers={}, body=failed, now_ms=0)
-    assert isinstance(seen, Seen)
+    assert isinstance(seen, Observed)
     assert seen.observation.ending is not None
     assert secret not in str(seen.observation.ending.message)
     assert secret not in read_network_failure(said).reason
@@ -56,6 +56,6 @@ def test_reasons_are_one_short_line() -> None:
 def test_a_hostile_error_is_cheap_to_mask() -> None:
     """A megabyte of near-matches is cut before it is searched."""
     body = json.dumps({"error": {"code": "X", "message": "a://" * 250_000}}).encode()
-    reading = read_answer(KINDS["sync_job"], job_id="j", http_status=500, headers={}, body=body, now_ms=0)
-    assert isinstance(reading, Broken)
-    assert len(reading.reason) <= 200
+    result = read_answer(KINDS["sync_job"], job_id="j", http_status=500, headers={}, body=body, now_ms=0)
+    assert isinstance(result, UpstreamBroken)
+    assert len(result.reason) <= 200

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from bridge.domain.observation import Limited, Observation, Outcome, Reading, Seen, Unavailable
+from bridge.domain.observation import Observation, Observed, Outcome, PollResult, Throttled, UpstreamBusy
 from bridge.providers import KINDS, PROVIDERS, ExtraWords, KindSpec
 from bridge.providers.read import read_answer
 from bridge.providers.spec import BRIDGE_ENDINGS
@@ -37,7 +37,7 @@ class Recording:
         expected: Mapping[str, Any] = self.content["expect"]
         return expected
 
-    def read(self, kind: KindSpec) -> Reading:
+    def read(self, kind: KindSpec) -> PollResult:
         body, words = self.content["body"], self.content.get("words", {})
         return read_answer(
             kind,
@@ -87,29 +87,29 @@ def facts_of(seen: Observation) -> dict[str, Any]:
     }
 
 
-def facts(reading: Reading) -> dict[str, Any]:
-    found: dict[str, Any] = {"reading": type(reading).__name__}
-    match reading:
-        case Seen(observation=observation):
+def facts(result: PollResult) -> dict[str, Any]:
+    found: dict[str, Any] = {"result": type(result).__name__}
+    match result:
+        case Observed(observation=observation):
             found |= facts_of(observation)
-        case Limited(until_ms=until_ms):
+        case Throttled(until_ms=until_ms):
             found["wait_ms"] = until_ms - NOW_MS
-        case Unavailable(wait_s=wait_s):
+        case UpstreamBusy(wait_s=wait_s):
             found["wait_s"] = wait_s
         case _:
-            found["reason"] = getattr(reading, "reason", None)
+            found["reason"] = getattr(result, "reason", None)
     return found
 
 
 def find_gaps(kind: KindSpec, recordings: Iterable[Recording]) -> list[str]:
     """What a kind's recordings leave out: endings, progress words, waiting, readings that are no object."""
     own = [r.expect for r in recordings if kind.name in {k.name for k in r.kinds}]
-    seen = [expect for expect in own if expect["reading"] == "Seen"]
+    seen = [expect for expect in own if expect["result"] == "Observed"]
     endings = set(kind.ending_words) - CONCLUDED - {expect.get("ending") for expect in seen}
     progress = set(kind.progress_words) - {expect.get("progress") for expect in seen}
-    readings = {each.__name__ for each in get_args(Reading)} - {expect["reading"] for expect in own}
+    results = {each.__name__ for each in get_args(PollResult)} - {expect["result"] for expect in own}
     queued = any(expect.get("ending", "") is None and expect.get("progress", "") is None for expect in seen)
-    return [*sorted(endings), *sorted(progress), *sorted(readings), *([] if queued else ["queued"])]
+    return [*sorted(endings), *sorted(progress), *sorted(results), *([] if queued else ["queued"])]
 
 
 @pytest.mark.parametrize(("recording", "kind"), CASES)
@@ -152,7 +152,7 @@ def test_gaps_are_found() -> None:
     kind = KINDS["sync_job"]
     stranger = replace(kind, ending_words={**kind.ending_words, "paused": Outcome.UNKNOWN})
     assert find_gaps(stranger, RECORDINGS) == ["paused"]
-    assert {"completed", "running", "Missing", "Limited", "queued"} <= set(find_gaps(kind, []))
+    assert {"completed", "running", "JobNotFound", "Throttled", "queued"} <= set(find_gaps(kind, []))
 
 
 def test_every_file_belongs_to_a_registered_kind() -> None:

@@ -10,7 +10,7 @@ from bridge.store.commit import Change, Committer, Due, Guard, Put, Rank
 from bridge.store.errors import StoreFull, StoreNotDurable
 from bridge.store.queue.heartbeats import Heartbeats
 from bridge.store.queue.lanes import Lanes, Settled
-from bridge.store.scripts import SCRIPTS, Call, run_many
+from bridge.store.scripts import SCRIPTS, ScriptCall, run_many
 from bridge.store.tables.account_health import Health
 from bridge.store.tables.destinations import Destinations
 from bridge.store.tables.feed import Feed
@@ -98,7 +98,7 @@ async def test_what_the_disk_does_not_confirm_is_not_called_durable(real: Redis)
 async def test_a_script_that_fails_for_another_reason_raises_its_own_error(real: Redis) -> None:
     """A wrong type under a key is neither "full" nor "not durable"."""
     await real.set("{p:x}:feed", b"no zset")
-    call = Call(SCRIPTS["publish_v1"], ("{p:x}:feed", "{p:x}:pos"), ("evt_a",))
+    call = ScriptCall(SCRIPTS["publish_v1"], ("{p:x}:feed", "{p:x}:pos"), ("evt_a",))
     with pytest.raises(Exception, match="WRONGTYPE"):
         await run_many(real, [call], durable=True)
 

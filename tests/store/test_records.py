@@ -66,7 +66,7 @@ def event(identifier: str, project: str = "prj_1") -> EventRecord:
     "record",
     [
         job(callbacks=(callback(), callback(id="cb_a2", metadata={"order": [1, None]}, headers=b"\x00"))),
-        job(told=("completed",), parts=(("i1", ""), ("i2", "failed"))),
+        job(emitted=("completed",), parts=(("i1", ""), ("i2", "failed"))),
         PollLog(polls=3, digest=b"\x01\x02"),
         delivery("dlv_a"),
         event("evt_a"),

@@ -7,7 +7,7 @@ import structlog
 from msgspec import Struct
 
 from bridge.domain.deliveries.records import Delivery, DeliveryState
-from bridge.domain.deliveries.retry import Answer, Verdict, judge
+from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, judge
 from bridge.domain.events.records import EventRecord
 from bridge.domain.jobs.records import Job
 from bridge.domain.subscriptions.callback import Callback, CallbackState
@@ -15,10 +15,10 @@ from bridge.services.context import Services
 from bridge.services.deliveries.after_attempt import after_attempt, finish_late
 from bridge.services.deliveries.destination_health import Receivers
 from bridge.services.deliveries.destinations import UNPROVEN, cap_of
-from bridge.services.deliveries.request import Envelopes
+from bridge.services.deliveries.request import RequestBuilder
 from bridge.store.errors import STORE_ERRORS
 from bridge.store.queue.lanes import Claim, Settled
-from bridge.store.records import Loaded, Page, Wanted
+from bridge.store.records import Loaded, RecordBatch, Wanted
 from bridge.store.vault import VaultError
 from workers.pump import STALE_S, STORE_BACKOFF_S
 
@@ -38,13 +38,13 @@ class SendTask(Struct, frozen=True, kw_only=True, gc=False):
     callback: Callback
 
 
-class Delivering:
+class DeliverHandler:
     """The pump's handler for the delivery queue: a lane is a destination, a member a delivery's id."""
 
     def __init__(self, services: Services, *, suspects_at_most: int) -> None:
         """Let destinations that do not answer take up at most so many of the pump's slots."""
         self._services = services
-        self._envelopes = Envelopes(services)
+        self._request_builder = RequestBuilder(services)
         self._receivers = Receivers(services.store)
         self._suspects_at_most = suspects_at_most
         self._suspects = 0
@@ -150,16 +150,16 @@ class Delivering:
         except STORE_ERRORS as error:
             log.warning("delivery.not_noted", delivery=delivery.id, error=type(error).__name__)
 
-    async def _send(self, task: SendTask, now_ms: int) -> Answer:
+    async def _send(self, task: SendTask, now_ms: int) -> ReceiverAnswer:
         try:
-            envelope = await self._envelopes.seal(
+            request = await self._request_builder.seal(
                 task.delivery.record, task.event, task.callback, now_ms=now_ms
             )
         except VaultError as error:
             return _unopened(error)
         if task.callback.origin == "inbox:":
-            await self._services.store.inbox.add(task.job.record.project, envelope.as_inbox_entry(now_ms))
-            return Answer(
+            await self._services.store.inbox.add(task.job.record.project, request.as_inbox_entry(now_ms))
+            return ReceiverAnswer(
                 status=200,
                 failure=None,
                 reason="kept in the inbox",
@@ -169,17 +169,17 @@ class Delivering:
                 excerpt="",
             )
         return await self._services.sender.post(
-            envelope.url,
-            headers=envelope.headers,
-            body=envelope.body,
+            request.url,
+            headers=request.headers,
+            body=request.body,
             timeout_s=self._services.settings.attempt_timeout,
         )
 
 
-def _unopened(error: VaultError) -> Answer:
+def _unopened(error: VaultError) -> ReceiverAnswer:
     """What was stored for this receiver does not open: an attempt that failed on our side, and says so."""
     log.error("delivery.unopened", error=type(error).__name__)
-    return Answer(
+    return ReceiverAnswer(
         status=None,
         failure="internal",
         reason="Not sent: what is stored of this receiver does not open; the operator checks REELBRIDGE_MASTER_KEYS.",
@@ -190,7 +190,7 @@ def _unopened(error: VaultError) -> Answer:
     )
 
 
-def _prepare(delivery: Loaded[Delivery], token: bytes, page: Page) -> SendTask | None:
+def _prepare(delivery: Loaded[Delivery], token: bytes, page: RecordBatch) -> SendTask | None:
     """Put a delivery's parts together; None when it needs no attempt any more."""
     record = delivery.record
     event, job = page.events.get(record.event), page.jobs.get(record.job)

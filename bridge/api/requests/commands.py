@@ -6,7 +6,7 @@ from bridge.domain.deliveries.signing import check_secret
 from bridge.domain.events.filters import check_patterns
 from bridge.domain.urls.policy import CheckedUrl, RefusedUrl, UrlPolicy, check_url
 from bridge.errors import ValidationFailed
-from bridge.services.jobs.registration import Order
+from bridge.services.jobs.registration import RegisterCallback
 
 
 def judge_url(text: str, policy: UrlPolicy, *, field: str = "callback_url") -> CheckedUrl:
@@ -41,12 +41,12 @@ def judge_secret(secret: str) -> None:
         raise ValidationFailed("secret", str(error)) from None
 
 
-def plan_orders(request: CallbackRequest, policy: UrlPolicy) -> list[Order]:
+def plan_commands(request: CallbackRequest, policy: UrlPolicy) -> list[RegisterCallback]:
     """An order for each job of a request."""
     url = judge_url(request.callback_url, policy)
     events = judge_events(request.events, kind=request.jobs.kind, once=request.once)
     return [
-        Order(
+        RegisterCallback(
             kind=request.jobs.kind,
             job_id=job_id,
             url=url,

@@ -27,10 +27,10 @@ def _to_ms(moment: datetime) -> datetime:
     return aware
 
 
-Moment = Annotated[datetime, AfterValidator(_to_ms)]
+Timestamp = Annotated[datetime, AfterValidator(_to_ms)]
 
 
-def moment_ms(moment: datetime) -> int:
+def timestamp_ms(moment: datetime) -> int:
     """Unix milliseconds."""
     return int(moment.timestamp() * 1000)
 
@@ -39,14 +39,14 @@ class _Fields(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
-class Page(_Fields):
+class PageQuery(_Fields):
     """A page of a list."""
 
     limit: int = Field(default=100, ge=1, le=100, description="at most so many")
     cursor: str | None = Field(default=None, max_length=200, description="next_cursor of the page before")
 
 
-class CallbackQuery(Page):
+class CallbackQuery(PageQuery):
     """Which callbacks."""
 
     kind: Kind | None = None
@@ -109,7 +109,7 @@ class TestBody(_Fields):
     secret: str | None = None
 
 
-class EventQuery(Page):
+class EventQuery(PageQuery):
     """Which events; `after` (an event's id or a cursor) turns the order round, `wait` waits for the first."""
 
     type: str | None = Field(default=None, max_length=100)
@@ -121,7 +121,7 @@ class EventQuery(Page):
     )
 
 
-class DeliveryQuery(Page):
+class DeliveryQuery(PageQuery):
     """Which deliveries."""
 
     state: DeliveryWord | None = None
@@ -132,8 +132,8 @@ class DeliveryQuery(Page):
 class RecoverBody(_Fields):
     """Which deliveries go again: those made since then, parked ones unless `state` says otherwise."""
 
-    since: Moment = Field(examples=["2026-11-21T00:00:00Z"])
-    until: Moment | None = None
+    since: Timestamp = Field(examples=["2026-11-21T00:00:00Z"])
+    until: Timestamp | None = None
     state: Literal["parked", "cancelled", "succeeded"] = "parked"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from bridge.api.responses.json_response import to_json
-from bridge.api.routing import Call
+from bridge.api.routing import ApiCall
 from bridge.errors import Conflict, ValidationFailed
 from bridge.store.tables.idempotency import New, Other, Same
 
@@ -27,14 +27,14 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class IdempotentResult:
     """An answer, and whether it was given before."""
 
     answer: Answered
     repeated: bool = False
 
 
-def read_key(call: Call) -> str | None:
+def read_key(call: ApiCall) -> str | None:
     """The request's key, None without one."""
     key = call.request.headers.get(HEADER, "").strip()
     if len(key) > LONGEST:
@@ -46,17 +46,17 @@ def read_key(call: Call) -> str | None:
     return key or None
 
 
-async def name_request(call: Call) -> str:
+async def name_request(call: ApiCall) -> str:
     """Give a name that only the same request under the same key has; empty without a key."""
     key = read_key(call)
     return "" if key is None else hashlib.sha256(await _fingerprint(call) + key.encode()).hexdigest()
 
 
-async def answer_once(call: Call, work: Callable[[], Awaitable[Answered]]) -> Outcome:
+async def answer_once(call: ApiCall, work: Callable[[], Awaitable[Answered]]) -> IdempotentResult:
     """Do the work, unless its key has an answer; Conflict for another request under the same key."""
     key = read_key(call)
     if key is None:
-        return Outcome(await work())
+        return IdempotentResult(await work())
     idempotency, vault = call.services.store.idempotency, call.services.store.vault
     fingerprint = await _fingerprint(call)
     waited_s = 0.0
@@ -71,7 +71,7 @@ async def answer_once(call: Call, work: Callable[[], Awaitable[Answered]]) -> Ou
                 )
             case Same(answer=bytes() as answer):
                 opened = vault.open(answer, record=_record(call, key))
-                return Outcome(msgspec.msgpack.decode(opened, type=Answered), repeated=True)
+                return IdempotentResult(msgspec.msgpack.decode(opened, type=Answered), repeated=True)
         if waited_s >= PATIENCE_S:
             raise Conflict(
                 f"the first request with this {HEADER} is still being answered: repeat in a moment"
@@ -86,14 +86,14 @@ async def answer_once(call: Call, work: Callable[[], Awaitable[Answered]]) -> Ou
     # The answer shows the whole callback URL, which is a secret.
     sealed = vault.seal(msgspec.msgpack.encode(answered), record=_record(call, key))
     await idempotency.finish(call.project, key, sealed)
-    return Outcome(answered)
+    return IdempotentResult(answered)
 
 
-def _record(call: Call, key: str) -> str:
+def _record(call: ApiCall, key: str) -> str:
     return f"idempotency {call.project} {key}"
 
 
-async def _fingerprint(call: Call) -> bytes:
+async def _fingerprint(call: ApiCall) -> bytes:
     request = call.request
     head = to_json([request.method, request.path, sorted(call.query_pairs())])
     return hashlib.sha256(head + b"\0" + await request.read()).digest()

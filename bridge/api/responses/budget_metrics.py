@@ -48,7 +48,7 @@ class _Budgets(Collector):
         )
         yield self._gauge("watched_jobs", "Jobs that share it.", [s.watched for s in self._shown])
         yield self._gauge(
-            "pace_seconds", "Time a request takes now.", [s.budget.pace_ms / 1000 for s in self._shown]
+            "pace_seconds", "Time a request takes now.", [s.budget.ms_per_request / 1000 for s in self._shown]
         )
         yield self._gauge(
             "expected_delay_seconds",

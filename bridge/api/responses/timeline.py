@@ -7,11 +7,11 @@ from bridge.api.responses.models import TimelineEntry, TimelineShape
 from bridge.api.responses.views import view_url
 from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.events.records import EventRecord
-from bridge.domain.jobs.poll_history import KEPT, Mark, read_marks
+from bridge.domain.jobs.poll_history import KEPT, PastPoll, read_poll_history
 from bridge.domain.jobs.records import Job
 from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.domain.times import iso_ms
-from bridge.services.subscriptions.callbacks import History
+from bridge.services.subscriptions.callbacks import CallbackHistory
 
 WAITS_MS = 1_000  # later than this is worth a reason
 
@@ -22,13 +22,15 @@ CLOSED = {
 }
 
 
-def view_timeline(history: History, *, state: CallbackState, dues: Mapping[str, int | None]) -> TimelineShape:
+def view_timeline(
+    history: CallbackHistory, *, state: CallbackState, dues: Mapping[str, int | None]
+) -> TimelineShape:
     """Tell everything in order; `dues` says when each delivery's next attempt is due, negative: in flight."""
     found = history.found
     log = found.log
     entries = [
         _registered(found.job, found.callback),
-        *(_poll(mark) for mark in read_marks(log)),
+        *(_poll(mark) for mark in read_poll_history(log)),
         *(_event(event) for event in history.events),
         *_attempts(history.deliveries),
         *_closed(found.callback),
@@ -55,7 +57,7 @@ def _registered(job: Job, callback: Callback) -> TimelineEntry:
     return _entry(callback.created_ms, "registered", text, callback.id)
 
 
-def _poll(mark: Mark) -> TimelineEntry:
+def _poll(mark: PastPoll) -> TimelineEntry:
     note = f" ({mark.note})" if mark.note else ""
     return _entry(
         mark.at_ms, "poll", f"Read the job: {mark.word or 'no status'}{note}, in {mark.took_ms} ms."
@@ -86,7 +88,9 @@ def _closed(callback: Callback) -> Iterable[TimelineEntry]:
         yield _entry(callback.closed_ms, "closed", CLOSED[callback.state], callback.id)
 
 
-def _next(history: History, state: CallbackState, dues: Mapping[str, int | None]) -> list[TimelineEntry]:
+def _next(
+    history: CallbackHistory, state: CallbackState, dues: Mapping[str, int | None]
+) -> list[TimelineEntry]:
     found = history.found
     due_ms = found.due_ms
     coming: list[TimelineEntry] = []
@@ -105,7 +109,7 @@ def _next(history: History, state: CallbackState, dues: Mapping[str, int | None]
     return sorted(coming, key=lambda entry: entry["at"])
 
 
-def _say_next_read(history: History, due_ms: int) -> str:
+def _say_next_read(history: CallbackHistory, due_ms: int) -> str:
     """Say when the job is read, and why that is later than its interval."""
     if due_ms < 0:
         return "The job is being read now."

@@ -192,7 +192,7 @@ def view_budget(budget: BudgetView, *, watched: int) -> BudgetShape:
             "probe": spent[Purpose.PROBE],
         },
         "saved": {"coalescing": budget.shared, "batching": budget.batched},
-        "seconds_per_request": budget.pace_ms / 1000,
+        "seconds_per_request": budget.ms_per_request / 1000,
         "expected_delay_seconds": budget.expected_delay_s(watched),
         "watched_jobs": watched,
     }

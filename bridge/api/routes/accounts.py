@@ -2,12 +2,12 @@
 
 from aiohttp import web
 
-from bridge.api.requests.fields import AccountBody, CredentialBody, Page
+from bridge.api.requests.fields import AccountBody, CredentialBody, PageQuery
 from bridge.api.responses.json_response import reply
 from bridge.api.responses.models import AccountPage, AccountShape
 from bridge.api.responses.views import view_account
 from bridge.api.routes.administration import cut
-from bridge.api.routing import Call, Routes
+from bridge.api.routing import ApiCall, Routes
 from bridge.errors import Conflict, NotFound, ValidationFailed
 from bridge.providers.registry import PROVIDERS
 from bridge.services.accounts.budget_view import view_budget
@@ -18,17 +18,17 @@ ROUTES = Routes("Accounts")
 TAKEN = "this credential belongs to another account: an upstream login has one account, and one project"
 
 
-@ROUTES.add("GET", "/v1/accounts", scope="read", by_query=False, query=Page, answers={200: AccountPage})
-async def list_accounts(call: Call) -> web.StreamResponse:
+@ROUTES.add("GET", "/v1/accounts", scope="read", by_query=False, query=PageQuery, answers={200: AccountPage})
+async def list_accounts(call: ApiCall) -> web.StreamResponse:
     """List the project's upstream accounts, with health and budget."""
-    shown, cursor = cut(await call.services.store.accounts.list(call.project), call.query(Page))
+    shown, cursor = cut(await call.services.store.accounts.list(call.project), call.query(PageQuery))
     return reply({"data": [await _view(call, account) for account in shown], "next_cursor": cursor})
 
 
 @ROUTES.add(
     "GET", "/v1/accounts/{id}", scope="read", by_query=False, answers={200: AccountShape}, errors=(404,)
 )
-async def get_account(call: Call) -> web.StreamResponse:
+async def get_account(call: ApiCall) -> web.StreamResponse:
     """Read an upstream account."""
     return reply(await _view(call, await _find(call)))
 
@@ -41,7 +41,7 @@ async def get_account(call: Call) -> web.StreamResponse:
     answers={201: AccountShape, 200: AccountShape},
     errors=(409,),
 )
-async def create_account(call: Call) -> web.StreamResponse:
+async def create_account(call: ApiCall) -> web.StreamResponse:
     """Add an upstream account; a credential that the project has already gives its account (200)."""
     body = await call.body(AccountBody)
     _check_credential(body.provider, body.credential)
@@ -67,7 +67,7 @@ async def create_account(call: Call) -> web.StreamResponse:
     answers={200: AccountShape},
     errors=(404, 409),
 )
-async def replace_credential(call: Call) -> web.StreamResponse:
+async def replace_credential(call: ApiCall) -> web.StreamResponse:
     """Replace an account's credential; paused jobs are read again at once."""
     account = await _find(call)
     body = await call.body(CredentialBody)
@@ -76,7 +76,7 @@ async def replace_credential(call: Call) -> web.StreamResponse:
     return reply(await _view(call, fresh))
 
 
-async def _find(call: Call) -> Account:
+async def _find(call: ApiCall) -> Account:
     account = await call.services.store.accounts.get(call.path("id"))
     if account is None or account.project != call.project:
         raise NotFound("there is no such account in this project: GET /v1/accounts lists them")
@@ -98,7 +98,7 @@ def _check_credential(provider: str, credential: str) -> None:
             )
 
 
-async def _view(call: Call, account: Account) -> AccountShape:
+async def _view(call: ApiCall, account: Account) -> AccountShape:
     store = call.services.store
     return view_account(
         account,

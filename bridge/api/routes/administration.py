@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 from aiohttp import web
 
 from bridge.api.requests.commands import judge_secret
-from bridge.api.requests.fields import KeyBody, Page, ProjectBody, RotateBody
+from bridge.api.requests.fields import KeyBody, PageQuery, ProjectBody, RotateBody
 from bridge.api.responses.json_response import reply
 from bridge.api.responses.models import (
     Deleted,
@@ -18,7 +18,7 @@ from bridge.api.responses.models import (
     SecretShape,
 )
 from bridge.api.responses.views import view_key, view_project, view_secret
-from bridge.api.routing import ANY_SCOPE, Call, Routes
+from bridge.api.routing import ANY_SCOPE, ApiCall, Routes
 from bridge.container import ALL_SCOPES
 from bridge.errors import Conflict, Forbidden, NotFound
 from bridge.store.tables.projects import DEFAULT
@@ -37,7 +37,7 @@ class Named(Protocol):
 Row = TypeVar("Row", bound=Named)
 
 
-def cut(rows: Sequence[Row], page: Page) -> tuple[list[Row], str | None]:
+def cut(rows: Sequence[Row], page: PageQuery) -> tuple[list[Row], str | None]:
     """A page of a short list, by the id of the last one shown."""
     start = next((place + 1 for place, row in enumerate(rows) if row.id == page.cursor), 0)
     shown = list(rows[start : start + page.limit])
@@ -45,7 +45,7 @@ def cut(rows: Sequence[Row], page: Page) -> tuple[list[Row], str | None]:
 
 
 @ROUTES.add("GET", "/v1/me", scope=ANY_SCOPE, by_query=True, answers={200: MeShape})
-async def get_me(call: Call) -> web.StreamResponse:
+async def get_me(call: ApiCall) -> web.StreamResponse:
     """Name the key and its project."""
     project = await call.services.store.projects.get(call.project)
     if project is None:
@@ -60,13 +60,13 @@ async def get_me(call: Call) -> web.StreamResponse:
 
 
 @ROUTES.add("GET", "/v1/secrets/default", scope="admin", answers={200: SecretShape})
-async def get_default_secret(call: Call) -> web.StreamResponse:
+async def get_default_secret(call: ApiCall) -> web.StreamResponse:
     """Read the secret that signs deliveries."""
     return reply(view_secret(await call.services.store.projects.default_secret(call.project)))
 
 
 @ROUTES.add("POST", "/v1/secrets/default/rotate", scope="admin", body=RotateBody, answers={200: SecretShape})
-async def rotate_default_secret(call: Call) -> web.StreamResponse:
+async def rotate_default_secret(call: ApiCall) -> web.StreamResponse:
     """Put a new secret in force; both sign for 24 hours."""
     body = await call.body(RotateBody)
     if body.secret is not None:
@@ -74,21 +74,21 @@ async def rotate_default_secret(call: Call) -> web.StreamResponse:
     return reply(view_secret(await call.services.store.projects.rotate(call.project, body.secret)))
 
 
-def _check_operator(call: Call) -> None:
+def _check_operator(call: ApiCall) -> None:
     if call.project != DEFAULT:
         raise Forbidden("projects are for an admin key of project default: use such a key")
 
 
-@ROUTES.add("GET", "/v1/projects", scope="admin", query=Page, answers={200: ProjectPage})
-async def list_projects(call: Call) -> web.StreamResponse:
+@ROUTES.add("GET", "/v1/projects", scope="admin", query=PageQuery, answers={200: ProjectPage})
+async def list_projects(call: ApiCall) -> web.StreamResponse:
     """List all projects."""
     _check_operator(call)
-    shown, cursor = cut(await call.services.store.projects.list(), call.query(Page))
+    shown, cursor = cut(await call.services.store.projects.list(), call.query(PageQuery))
     return reply({"data": [view_project(project) for project in shown], "next_cursor": cursor})
 
 
 @ROUTES.add("POST", "/v1/projects", scope="admin", body=ProjectBody, answers={201: ProjectShape})
-async def create_project(call: Call) -> web.StreamResponse:
+async def create_project(call: ApiCall) -> web.StreamResponse:
     """Make a project with a first key of all scopes, shown this once."""
     _check_operator(call)
     body = await call.body(ProjectBody)
@@ -100,7 +100,7 @@ async def create_project(call: Call) -> web.StreamResponse:
 
 
 @ROUTES.add("GET", "/v1/projects/{id}", scope="admin", answers={200: ProjectShape}, errors=(404,))
-async def get_project(call: Call) -> web.StreamResponse:
+async def get_project(call: ApiCall) -> web.StreamResponse:
     """Read a project."""
     project = await call.services.store.projects.get(call.path("id"))
     if project is None or call.project not in (DEFAULT, project.id):
@@ -108,15 +108,15 @@ async def get_project(call: Call) -> web.StreamResponse:
     return reply(view_project(project))
 
 
-@ROUTES.add("GET", "/v1/keys", scope="admin", query=Page, answers={200: KeyPage})
-async def list_keys(call: Call) -> web.StreamResponse:
+@ROUTES.add("GET", "/v1/keys", scope="admin", query=PageQuery, answers={200: KeyPage})
+async def list_keys(call: ApiCall) -> web.StreamResponse:
     """List the project's keys; the keys themselves are not kept."""
-    shown, cursor = cut(await call.services.store.apikeys.list(call.project), call.query(Page))
+    shown, cursor = cut(await call.services.store.apikeys.list(call.project), call.query(PageQuery))
     return reply({"data": [view_key(key) for key in shown], "next_cursor": cursor})
 
 
 @ROUTES.add("POST", "/v1/keys", scope="admin", body=KeyBody, answers={201: KeyShape}, errors=(404,))
-async def create_key(call: Call) -> web.StreamResponse:
+async def create_key(call: ApiCall) -> web.StreamResponse:
     """Make a key, shown this once."""
     body = await call.body(KeyBody)
     project = body.project_id or call.project
@@ -130,7 +130,7 @@ async def create_key(call: Call) -> web.StreamResponse:
 
 
 @ROUTES.add("DELETE", "/v1/keys/{id}", scope="admin", answers={200: Deleted}, errors=(409,))
-async def revoke_key(call: Call) -> web.StreamResponse:
+async def revoke_key(call: ApiCall) -> web.StreamResponse:
     """Revoke a key at once; idempotent."""
     identifier = call.path("id")
     if identifier == call.key.id:

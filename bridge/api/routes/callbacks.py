@@ -22,21 +22,21 @@ from bridge.api.responses.models import (
 )
 from bridge.api.responses.timeline import view_timeline
 from bridge.api.responses.views import view_callback, view_job
-from bridge.api.routing import Call, Routes
+from bridge.api.routing import ApiCall, Routes
 from bridge.domain.deliveries.retry import Verdict, judge
 from bridge.errors import ValidationFailed
 from bridge.services.deliveries import admin as deliveries
 from bridge.services.jobs import last_seen as jobs
 from bridge.services.subscriptions import callback_lists, callbacks
-from bridge.services.subscriptions.callbacks import Found
-from bridge.services.subscriptions.patch import Patch
+from bridge.services.subscriptions.callbacks import FoundCallback
+from bridge.services.subscriptions.patch import CallbackPatch
 
 ROUTES = Routes("Callbacks")
 KEPT = frozenset({"callback_url", "events"})
 CHANGEABLE = ("callback_url", "headers", "metadata", "events", "timeout_seconds")
 
 
-def view_found(call: Call, found: Found, *, whole: bool = False) -> CallbackShape:
+def view_found(call: ApiCall, found: FoundCallback, *, whole: bool = False) -> CallbackShape:
     """A callback; its URL in clear only in a single read, by a key that may see it."""
     url = None
     if whole and call.shows_secrets:
@@ -47,7 +47,7 @@ def view_found(call: Call, found: Found, *, whole: bool = False) -> CallbackShap
 
 
 @ROUTES.add("GET", "/v1/callbacks", scope="read", query=CallbackQuery, answers={200: CallbackPage})
-async def list_callbacks(call: Call) -> web.StreamResponse:
+async def list_callbacks(call: ApiCall) -> web.StreamResponse:
     """List callbacks, newest first, with masked URLs."""
     query = call.query(CallbackQuery)
     found, cursor = await callback_lists.list_callbacks(
@@ -64,7 +64,7 @@ async def list_callbacks(call: Call) -> web.StreamResponse:
 
 
 @ROUTES.add("GET", "/v1/callbacks/{id}", scope="read", answers={200: CallbackShape}, errors=(404,))
-async def get_callback(call: Call) -> web.StreamResponse:
+async def get_callback(call: ApiCall) -> web.StreamResponse:
     """Read a callback; its URL is whole for a key with the scope manage."""
     return reply(
         view_found(call, await callbacks.get(call.services, call.project, call.path("id")), whole=True)
@@ -80,7 +80,7 @@ async def get_callback(call: Call) -> web.StreamResponse:
     answers={200: CallbackShape},
     errors=(404, 409),
 )
-async def change_callback(call: Call) -> web.StreamResponse:
+async def change_callback(call: ApiCall) -> web.StreamResponse:
     """Change a callback; its parked deliveries go again."""
     found = await callbacks.get(call.services, call.project, call.path("id"))
     patch = await _read_patch(call, found)
@@ -91,7 +91,7 @@ async def change_callback(call: Call) -> web.StreamResponse:
     )
 
 
-async def _read_patch(call: Call, found: Found) -> Patch:
+async def _read_patch(call: ApiCall, found: FoundCallback) -> CallbackPatch:
     """Empty text is what tools send for unfilled fields; null removes."""
     values = {name: value for name, value in (await call.fields()).values.items() if value != ""}
     url = first_of(values, ("callback_url", "webhook_url", "url"))
@@ -105,7 +105,7 @@ async def _read_patch(call: Call, found: Found) -> Patch:
         raise ValidationFailed("", f"nothing to change: send one of {', '.join(CHANGEABLE)}")
     change = read_model(CallbackChange, {name: values[name] for name in named})
     headers = None if change.headers is None else judge_headers(change.headers)
-    return Patch(
+    return CallbackPatch(
         url=judge_url(change.callback_url, call.services.policy) if change.callback_url else UNSET,
         headers=headers if "headers" in named else UNSET,
         metadata=change.metadata if "metadata" in named else UNSET,
@@ -117,7 +117,7 @@ async def _read_patch(call: Call, found: Found) -> Patch:
 
 
 @ROUTES.add("DELETE", "/v1/callbacks/{id}", scope="register", answers={200: Deleted})
-async def delete_callback(call: Call) -> web.StreamResponse:
+async def delete_callback(call: ApiCall) -> web.StreamResponse:
     """Cancel a callback; idempotent."""
     identifier = call.path("id")
     await callbacks.cancel(call.services, call.project, identifier)
@@ -125,7 +125,7 @@ async def delete_callback(call: Call) -> web.StreamResponse:
 
 
 @ROUTES.add("DELETE", "/v1/callbacks", scope="register", query=CallbackSelection, answers={200: Deleted})
-async def delete_callbacks(call: Call) -> web.StreamResponse:
+async def delete_callbacks(call: ApiCall) -> web.StreamResponse:
     """Cancel all callbacks of a job or of a URL."""
     values = dict(call.query_pairs())
     for name in ("job_id", "callback_url"):
@@ -141,7 +141,7 @@ async def delete_callbacks(call: Call) -> web.StreamResponse:
 
 
 @ROUTES.add("GET", "/v1/callbacks/{id}/timeline", scope="read", answers={200: TimelineShape}, errors=(404,))
-async def get_timeline(call: Call) -> web.StreamResponse:
+async def get_timeline(call: ApiCall) -> web.StreamResponse:
     """Tell in words what happened to a callback and what comes next."""
     history = await callbacks.history(call.services, call.project, call.path("id"))
     dues = {
@@ -154,7 +154,7 @@ async def get_timeline(call: Call) -> web.StreamResponse:
 @ROUTES.add(
     "POST", "/v1/callbacks/test", scope="register", body=TestBody, lenient=True, answers={200: TestShape}
 )
-async def test_callback(call: Call) -> web.StreamResponse:
+async def test_callback(call: ApiCall) -> web.StreamResponse:
     """Send a signed sample to a URL and report what it answered."""
     body = await call.body(TestBody)
     text = body.callback_url or body.url
@@ -188,7 +188,7 @@ async def test_callback(call: Call) -> web.StreamResponse:
 
 
 @ROUTES.add("GET", "/v1/jobs/{kind}/{id}", scope="read", answers={200: JobShape}, errors=(404,))
-async def get_job(call: Call) -> web.StreamResponse:
+async def get_job(call: ApiCall) -> web.StreamResponse:
     """Read a job as it was last seen, free of upstream cost."""
     job, log, data = await jobs.get_job(call.services, call.project, call.path("kind"), call.path("id"))
     return reply(view_job(job, log, data))

@@ -9,7 +9,7 @@ from aiohttp import web
 from bridge.api.requests.fields import SampleQuery
 from bridge.api.responses.event_models import EventShape, EventTypePage, EventTypeShape
 from bridge.api.responses.json_response import reply
-from bridge.api.routing import Call, Routes
+from bridge.api.routing import ApiCall, Routes
 from bridge.domain.events.catalogue import EVENT_TYPES
 from bridge.domain.events.samples import samples
 from bridge.domain.events.schema import event_schema
@@ -42,14 +42,14 @@ def _find(name: str, catalogue: Mapping[str, Any] = EVENT_TYPES) -> str:
 
 
 @ROUTES.add("GET", "/v1/event-types", scope="read", answers={200: EventTypePage})
-async def list_event_types(call: Call) -> web.StreamResponse:
+async def list_event_types(call: ApiCall) -> web.StreamResponse:
     """List every type of event, with JSON Schema and a sample."""
     base_url = call.services.settings.base_url
     return reply({"data": [view_event_type(name, base_url) for name in EVENT_TYPES], "next_cursor": None})
 
 
 @ROUTES.add("GET", "/v1/event-types/{type}", scope="read", answers={200: EventTypeShape}, errors=(404,))
-async def get_event_type(call: Call) -> web.StreamResponse:
+async def get_event_type(call: ApiCall) -> web.StreamResponse:
     """Read a type of event."""
     return reply(view_event_type(_find(call.path("type")), call.services.settings.base_url))
 
@@ -62,7 +62,7 @@ async def get_event_type(call: Call) -> web.StreamResponse:
     answers={200: list[EventShape]},
     errors=(404,),
 )
-async def list_samples(call: Call) -> web.StreamResponse:
+async def list_samples(call: ApiCall) -> web.StreamResponse:
     """Give samples of a type, a bare array, each with its id."""
     payload = call.query(SampleQuery).payload
     name = _find(call.path("type"))

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 from msgspec import Raw
 
-from bridge.api.requests.fields import DeliveryQuery, EventQuery, RecoverBody, moment_ms
+from bridge.api.requests.fields import DeliveryQuery, EventQuery, RecoverBody, timestamp_ms
 from bridge.api.responses.event_models import (
     DeliveryPage,
     DeliveryShape,
@@ -20,7 +20,7 @@ from bridge.api.responses.event_models import (
 )
 from bridge.api.responses.json_response import reply
 from bridge.api.responses.views import view_delivery
-from bridge.api.routing import Call, Routes
+from bridge.api.routing import ApiCall, Routes
 from bridge.domain.deliveries.records import Delivery
 from bridge.domain.events.catalogue import EVENT_TYPES
 from bridge.domain.events.records import EventRecord
@@ -38,7 +38,7 @@ _waiting: set[object] = set()
 
 
 @ROUTES.add("GET", "/v1/events", scope="read", query=EventQuery, answers={200: EventPage}, errors=(404,))
-async def list_events(call: Call) -> web.StreamResponse:
+async def list_events(call: ApiCall) -> web.StreamResponse:
     """List events, newest first; behind `after` oldest first, waiting a while for one if asked to."""
     query = call.query(EventQuery)
     if query.type is not None and query.type not in EVENT_TYPES:
@@ -55,7 +55,7 @@ async def list_events(call: Call) -> web.StreamResponse:
     return reply({"data": data, "next_cursor": None if more is None else f"b{more}"})
 
 
-async def _read_place(call: Call, query: EventQuery) -> tuple[int | None, int | None]:
+async def _read_place(call: ApiCall, query: EventQuery) -> tuple[int | None, int | None]:
     """Where to go on: (older than, newer than)."""
     if query.after is not None and query.cursor is not None:
         raise ValidationFailed("cursor", "send either after or cursor")
@@ -77,7 +77,7 @@ async def _read_place(call: Call, query: EventQuery) -> tuple[int | None, int | 
 
 
 async def _read(
-    call: Call, query: EventQuery, before: int | None, after: int | None
+    call: ApiCall, query: EventQuery, before: int | None, after: int | None
 ) -> tuple[list[tuple[EventRecord, int]], int | None]:
     return await events.list_events(
         call.services,
@@ -92,7 +92,7 @@ async def _read(
 
 
 async def _wait(
-    call: Call, query: EventQuery, before: int | None, after: int | None
+    call: ApiCall, query: EventQuery, before: int | None, after: int | None
 ) -> tuple[list[tuple[EventRecord, int]], int | None]:
     """Look again until something is there; events are made by other processes, so that only the store knows."""
     if len(_waiting) >= WAITING_AT_MOST:
@@ -115,25 +115,25 @@ async def _wait(
 
 
 @ROUTES.add("GET", "/v1/events/{id}", scope="read", answers={200: EventShape}, errors=(404,))
-async def get_event(call: Call) -> web.StreamResponse:
+async def get_event(call: ApiCall) -> web.StreamResponse:
     """Read an event."""
     return reply(Raw((await events.get_event(call.services, call.project, call.path("id"))).body))
 
 
 @ROUTES.add("POST", "/v1/events/{id}/resend", scope="manage", answers={200: ResentShape}, errors=(404, 409))
-async def resend_event(call: Call) -> web.StreamResponse:
+async def resend_event(call: ApiCall) -> web.StreamResponse:
     """Send an event again to every callback that it went to, also after a 2xx."""
     again = await events.resend(call.services, call.project, call.path("id"))
     data = [await _view(call, delivery) for delivery in again]
     return reply({"id": call.path("id"), "object": "event", "data": data})
 
 
-async def _view(call: Call, delivery: Delivery) -> DeliveryShape:
+async def _view(call: ApiCall, delivery: Delivery) -> DeliveryShape:
     return view_delivery(delivery, due_ms=await deliveries.next_attempt_ms(call.services, delivery))
 
 
 @ROUTES.add("GET", "/v1/deliveries", scope="read", query=DeliveryQuery, answers={200: DeliveryPage})
-async def list_deliveries(call: Call) -> web.StreamResponse:
+async def list_deliveries(call: ApiCall) -> web.StreamResponse:
     """List deliveries, newest first."""
     query = call.query(DeliveryQuery)
     found, cursor = await deliveries.list_deliveries(
@@ -149,7 +149,7 @@ async def list_deliveries(call: Call) -> web.StreamResponse:
 
 
 @ROUTES.add("GET", "/v1/deliveries/{id}", scope="read", answers={200: DeliveryShape}, errors=(404,))
-async def get_delivery(call: Call) -> web.StreamResponse:
+async def get_delivery(call: ApiCall) -> web.StreamResponse:
     """Read a delivery with its attempts."""
     delivery = await deliveries.get_delivery(call.services, call.project, call.path("id"))
     view = await _view(call, delivery)
@@ -160,20 +160,20 @@ async def get_delivery(call: Call) -> web.StreamResponse:
 @ROUTES.add(
     "POST", "/v1/deliveries/{id}/retry", scope="manage", answers={200: DeliveryShape}, errors=(404, 409)
 )
-async def retry_delivery(call: Call) -> web.StreamResponse:
+async def retry_delivery(call: ApiCall) -> web.StreamResponse:
     """Make one extra attempt now; the schedule goes on."""
     return reply(await _view(call, await deliveries.retry(call.services, call.project, call.path("id"))))
 
 
 @ROUTES.add("POST", "/v1/deliveries/recover", scope="manage", body=RecoverBody, answers={200: RecoveredShape})
-async def recover_deliveries(call: Call) -> web.StreamResponse:
+async def recover_deliveries(call: ApiCall) -> web.StreamResponse:
     """Send every parked delivery of a time again, each exactly once."""
     body = await call.body(RecoverBody)
     count = await deliveries.recover(
         call.services,
         call.project,
-        since_ms=moment_ms(body.since),
-        until_ms=None if body.until is None else moment_ms(body.until),
+        since_ms=timestamp_ms(body.since),
+        until_ms=None if body.until is None else timestamp_ms(body.until),
         state=body.state,
     )
     answer: RecoveredShape = {"id": "recover", "object": "recovery", "count": count}
@@ -181,7 +181,7 @@ async def recover_deliveries(call: Call) -> web.StreamResponse:
 
 
 @ROUTES.add("GET", "/v1/inbox", scope="read", answers={200: InboxPage})
-async def read_inbox(call: Call) -> web.StreamResponse:
+async def read_inbox(call: ApiCall) -> web.StreamResponse:
     """Read the newest hundred deliveries to `inbox:`."""
     entries: list[Any] = [Raw(entry) for entry in await call.services.store.inbox.list(call.project)]
     return reply({"data": entries, "next_cursor": None})

@@ -8,13 +8,13 @@ from aiohttp import web
 from redis.exceptions import RedisError
 
 from bridge.api.requests.callback_request import CallbackRequest, read_callback_request
-from bridge.api.requests.commands import plan_orders
+from bridge.api.requests.commands import plan_commands
 from bridge.api.requests.fields import CallbackBody
 from bridge.api.requests.idempotency import Answered, answer_once, name_request
 from bridge.api.responses.json_response import to_json
 from bridge.api.responses.models import CallbackGroup, CallbackShape
 from bridge.api.responses.views import view_callback
-from bridge.api.routing import Call, Routes
+from bridge.api.routing import ApiCall, Routes
 from bridge.config.log import get_logger
 from bridge.services.jobs import registration
 from bridge.services.jobs import verify as verification
@@ -34,19 +34,19 @@ ROUTES = Routes("Callbacks")
     answers={201: CallbackShape | CallbackGroup, 200: CallbackShape | CallbackGroup},
     errors=(404, 409, 503),
 )
-async def create_callback(call: Call) -> web.StreamResponse:
+async def create_callback(call: ApiCall) -> web.StreamResponse:
     """Register a callback: this URL, for this job; an id that is registered already is updated (200)."""
     request = read_callback_request(
         await call.request.read(), call.request.headers.get("Content-Type", ""), call.query_pairs()
     )
-    orders = plan_orders(request, call.services.policy)
+    commands = plan_commands(request, call.services.policy)
     registered: list[Registered] = []
 
     async def work() -> Answered:
         if request.verify:
-            await verification.verify(call.services, call.project, orders)
+            await verification.verify(call.services, call.project, commands)
         name = await name_request(call)
-        named = [replace(order, request=name) for order in orders]
+        named = [replace(command, request=name) for command in commands]
         registered.extend(await registration.register(call.services, call.project, named))
         call.api.metrics.count_registrations(request.jobs.kind, len(registered))
         return _answer(request, registered)
@@ -65,7 +65,7 @@ async def create_callback(call: Call) -> web.StreamResponse:
     return response
 
 
-async def _send(call: Call, response: web.Response, callbacks: Sequence[str]) -> None:
+async def _send(call: ApiCall, response: web.Response, callbacks: Sequence[str]) -> None:
     """Flush the answer, then let first deliveries go, also when the process is told to stop.
 
     Of a client that hung up they go on waiting: it has no answer, and its repetition is to find what it registered.
@@ -82,7 +82,7 @@ async def _send(call: Call, response: web.Response, callbacks: Sequence[str]) ->
             await asyncio.shield(_release(call, callbacks))
 
 
-async def _release(call: Call, callbacks: Sequence[str]) -> None:
+async def _release(call: ApiCall, callbacks: Sequence[str]) -> None:
     try:
         await registration.answered(call.services, callbacks)
     except (RedisError, OSError) as error:

@@ -17,7 +17,7 @@ from bridge.cli.supervisor.keyfiles import MASTER_KEYS_FILE, find_api_key
 from bridge.cli.supervisor.parent_death import SUPERVISOR_VARIABLE
 from bridge.cli.supervisor.preflight import hold_directory
 from bridge.config.settings import PREFIX, Settings, variable_name
-from bridge.http.upstream import Login, Upstream
+from bridge.http.upstream import Login, UpstreamClient
 from bridge.providers.spec import ExtraWords, Standing
 from bridge.store.server.connect import UnfitStoreError, check_store, connect
 from bridge.store.server.engines import NoEngineError, find_engine
@@ -139,7 +139,7 @@ async def _look_at_upstreams(settings: Settings) -> AsyncIterator[Finding]:
             level="warning", text="no upstream key is set: `reelbridge up` plays both upstreams itself (DEMO)"
         )
         return
-    async with Upstream(user_agent="reelbridge-doctor", words=ExtraWords()) as upstream:
+    async with UpstreamClient(user_agent="reelbridge-doctor", words=ExtraWords()) as upstream:
         for variable, login in logins:
             standing = await upstream.check(login, now_ms=int(time.time() * 1000))
             yield _judge(variable, login, standing)

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from bridge.cli.errors import CommandError
 from bridge.config.settings import Settings
-from bridge.domain.deliveries.retry import Answer, Verdict, judge
+from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, judge
 from bridge.domain.deliveries.signing import check_secret, sign
 from bridge.domain.events.catalogue import EVENT_TYPES
 from bridge.domain.events.samples import samples
@@ -82,7 +82,7 @@ def _sample(type_: str, *, event_id: str, payload: str, base_url: str) -> bytes:
 
 async def _send(
     settings: Settings, policy: UrlPolicy, url: CheckedUrl, *, event_id: str, body: bytes, secret: str
-) -> Answer:
+) -> ReceiverAnswer:
     sent_s = int(time.time())
     sender = Sender(policy=policy, user_agent=f"reelbridge/{version('reelbridge')}")
     await sender.start()

@@ -17,7 +17,7 @@ _REFUSALS = frozenset({401, 403, 405, 422})
 _SECONDS = re.compile(r"\d{1,12}(?:\.\d{0,6})?", re.ASCII)
 
 
-class Answer(Struct, frozen=True, kw_only=True, gc=False):  # one is made for every attempt
+class ReceiverAnswer(Struct, frozen=True, kw_only=True, gc=False):  # one is made for every attempt
     """One attempt's outcome: `status` when an HTTP status came, else `failure`; exactly one of the two is set.
 
     `failure` is a class to count by: `timeout`, `dns`, `refused_address`, `refused_url`, `connect`, `reset`, `header`,
@@ -45,7 +45,7 @@ class Verdict(enum.Enum):
     RETRY = "retry"
 
 
-def judge(answer: Answer) -> Verdict:
+def judge(answer: ReceiverAnswer) -> Verdict:
     """Give the verdict. A status decides alone: a 2xx whose body broke off is final, a second POST would do harm."""
     status = answer.status
     if status is None:

@@ -5,20 +5,20 @@ A documented timeout is per item and counts from the job's clock, which restarts
 begun has no clock and is watched for 30 days.
 """
 
-from bridge.domain.jobs.intervals import IDLE_LASTS_S, Pace
+from bridge.domain.jobs.intervals import IDLE_LASTS_S, TimeScale
 from bridge.domain.jobs.records import Job
 from bridge.domain.subscriptions.callback import Callback, CallbackState
 
 
-def deadline_ms(job: Job, callback: Callback, *, timeout_s: float, pace: Pace) -> int:
+def deadline_ms(job: Job, callback: Callback, *, timeout_s: float, scale: TimeScale) -> int:
     """Give the moment from which a read that shows no ending means `.timed_out` for this callback."""
     if callback.timeout_s is not None:
-        heard = callback.run_told or callback.timed_out_run
+        heard = callback.notified_run or callback.timed_out_run
         start_ms = max(callback.created_ms, job.run_ms) if heard else callback.created_ms
         return start_ms + round(callback.timeout_s * 1000)
     if job.clock_ms == 0:
         return callback.created_ms + round(IDLE_LASTS_S * 1000)
-    return max(job.clock_ms, callback.created_ms) + pace.ms(timeout_s)
+    return max(job.clock_ms, callback.created_ms) + scale.ms(timeout_s)
 
 
 def is_live(callback: Callback) -> bool:
@@ -34,10 +34,10 @@ def awaited_run(job: Job, callback: Callback) -> int:
 def has_deadline_ahead(job: Job, callback: Callback) -> bool:
     """Say whether a live callback still has to be told how its run ended, or that no end was seen."""
     run = awaited_run(job, callback)
-    return is_live(callback) and callback.run_told < run and callback.timed_out_run < run
+    return is_live(callback) and callback.notified_run < run and callback.timed_out_run < run
 
 
-def is_overdue(job: Job, callback: Callback, *, begun_ms: int, timeout_s: float, pace: Pace) -> bool:
+def is_overdue(job: Job, callback: Callback, *, begun_ms: int, timeout_s: float, scale: TimeScale) -> bool:
     """Say whether a read begun at `begun_ms` that shows no ending makes this callback's `.timed_out` true."""
     waits = has_deadline_ahead(job, callback)
-    return waits and begun_ms >= deadline_ms(job, callback, timeout_s=timeout_s, pace=pace)
+    return waits and begun_ms >= deadline_ms(job, callback, timeout_s=timeout_s, scale=scale)

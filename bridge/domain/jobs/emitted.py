@@ -14,7 +14,7 @@ from bridge.domain.observation import Observation
 REVIEW = "review:"
 DELIVERY = "delivery:"
 NOTICES = ("unauthorized:", "timed_out:")  # each is found only once, so the newest is enough
-MOST_TOLD = 2_000  # an outgoing post shows at most 1,000 deliveries; newer facts push out the oldest
+MAX_EMITTED = 2_000  # an outgoing post shows at most 1,000 deliveries; newer facts push out the oldest
 
 
 def name_delivery(part: str, word: str) -> str:
@@ -27,31 +27,31 @@ def identify(run: int, name: str) -> str:
     return name if _is_standing(name) else f"{run}:{name}"
 
 
-def list_told(told: Iterable[str]) -> set[str]:
+def list_emitted(emitted: Iterable[str]) -> set[str]:
     """Give what the facts that have events are known by."""
-    return {identify(_run(mark), _name(mark)) for mark in told}
+    return {identify(_run(mark), _name(mark)) for mark in emitted}
 
 
-def add_told(told: Sequence[str], *, run: int, name: str) -> tuple[str, ...]:
+def add_emitted(emitted: Sequence[str], *, run: int, name: str) -> tuple[str, ...]:
     """Remember that a fact has its event."""
     notice = next((prefix for prefix in NOTICES if name.startswith(prefix)), None)
-    kept = [mark for mark in told if notice is None or not _name(mark).startswith(notice)]
-    return (*kept[-(MOST_TOLD - 1) :], f"{run}:{name}")
+    kept = [mark for mark in emitted if notice is None or not _name(mark).startswith(notice)]
+    return (*kept[-(MAX_EMITTED - 1) :], f"{run}:{name}")
 
 
-def keep_for_run(told: Iterable[str], run: int) -> tuple[str, ...]:
+def keep_for_run(emitted: Iterable[str], run: int) -> tuple[str, ...]:
     """Forget what belongs to runs before `run` alone: it cannot be found again."""
-    return tuple(mark for mark in told if _run(mark) >= run or _is_standing(_name(mark)))
+    return tuple(mark for mark in emitted if _run(mark) >= run or _is_standing(_name(mark)))
 
 
-def forget_undone(job: Job, observation: Observation) -> Job:
+def forget_reverted(job: Job, observation: Observation) -> Job:
     """Forget the standing facts of earlier runs that no longer hold: coming true again, they are news."""
-    older = [mark for mark in job.told if _run(mark) < job.run]
+    older = [mark for mark in job.emitted if _run(mark) < job.run]
     if not older:
         return job
     words = {part.id: part.ending.word if part.ending else "" for part in observation.parts}
     undone = {mark for mark in older if _is_undone(_name(mark), observation.review, words)}
-    return replace(job, told=tuple(mark for mark in job.told if mark not in undone))
+    return replace(job, emitted=tuple(mark for mark in job.emitted if mark not in undone))
 
 
 def _is_undone(name: str, review: str | None, words: dict[str, str]) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from bridge.domain.events.catalogue import event_type
 from bridge.domain.events.event import Fact, build_error, build_summary
 from bridge.domain.jobs.emitted import REVIEW, name_delivery
-from bridge.domain.jobs.outcome import News
+from bridge.domain.jobs.outcome import EventDraft
 from bridge.domain.jobs.records import Job
 from bridge.domain.observation import Observation, Outcome, Part
 
@@ -13,24 +13,24 @@ from bridge.domain.observation import Observation, Outcome, Part
 REVIEWED = frozenset({"approved", "rejected", "published"})
 
 
-def list_seen(job: Job, observation: Observation, *, ended: bool, late: bool) -> tuple[News, ...]:
+def draft_observed(job: Job, observation: Observation, *, ended: bool, late: bool) -> tuple[EventDraft, ...]:
     """List what an object that was shown says, its ending last."""
-    news: list[News] = []
+    drafts: list[EventDraft] = []
     if observation.progress and not ended:
-        news.append(_of(job, observation, observation.progress, late=late))
+        drafts.append(_of(job, observation, observation.progress, late=late))
     if job.kind == "generated_post" and observation.review in REVIEWED:
         review = observation.review or ""
-        news.append(_of(job, observation, review, name=f"{REVIEW}{review}"))
+        drafts.append(_of(job, observation, review, name=f"{REVIEW}{review}"))
     if job.kind == "outgoing_post":
-        news.extend(_of_delivery(job, part, late=late) for part in observation.parts if part.ending)
+        drafts.extend(_of_delivery(job, part, late=late) for part in observation.parts if part.ending)
     if ended:
-        news.append(_of(job, observation, job.ending, late=late, closes=True))
-    return tuple(news)
+        drafts.append(_of(job, observation, job.ending, late=late, closes=True))
+    return tuple(drafts)
 
 
 def _of(
     job: Job, observation: Observation, word: str, *, name: str = "", late: bool = False, closes: bool = False
-) -> News:
+) -> EventDraft:
     ending = observation.ending if closes else None
     error = None
     if ending and ending.outcome in (Outcome.FAILED, Outcome.PARTIAL):
@@ -48,10 +48,10 @@ def _of(
         run=job.run,
         late=late,
     )
-    return News(name=name or word, type=event_type(job.kind, word), fact=fact, closes=closes)
+    return EventDraft(name=name or word, type=event_type(job.kind, word), fact=fact, closes=closes)
 
 
-def _of_delivery(job: Job, part: Part, *, late: bool) -> News:
+def _of_delivery(job: Job, part: Part, *, late: bool) -> EventDraft:
     """Tell of one account's delivery: an event of its own kind, whose `data` is that delivery."""
     assert part.ending is not None, "only ended deliveries are news"
     word = part.ending.word
@@ -69,27 +69,29 @@ def _of_delivery(job: Job, part: Part, *, late: bool) -> News:
         run=job.run,
         late=late,
     )
-    return News(name=name_delivery(part.id, word), type=event_type("publishing_delivery", word), fact=fact)
+    return EventDraft(
+        name=name_delivery(part.id, word), type=event_type("publishing_delivery", word), fact=fact
+    )
 
 
-def say_gone(job: Job, word: str, *, related: Mapping[str, str], late: bool) -> News:
+def draft_gone(job: Job, word: str, *, related: Mapping[str, str], late: bool) -> EventDraft:
     """Tell that a job is `deleted`, was `not_found`, or was `replaced` by a regenerated item."""
     outcome = {"deleted": Outcome.DELETED, "not_found": Outcome.UNKNOWN, "replaced": Outcome.DELETED}[word]
     error = None if word == "replaced" else build_error(word, None)
     fact = _unseen(job, word, outcome=outcome, error=error, related=related, late=late)
-    return News(name=word, type=event_type(job.kind, word), fact=fact, closes=True)
+    return EventDraft(name=word, type=event_type(job.kind, word), fact=fact, closes=True)
 
 
-def say_unauthorized(job: Job, outage: str, *, only: Iterable[str]) -> News:
+def draft_unauthorized(job: Job, auth_refused: str, *, only: Iterable[str]) -> EventDraft:
     """Tell that the account's key is refused: a notice, once an outage and callback."""
     fact = _unseen(job, "unauthorized", error=build_error("unauthorized", None, unauthorized=True))
     kind = event_type(job.kind, "unauthorized")
-    return News(name=f"unauthorized:{outage}", type=kind, fact=fact, only=frozenset(only))
+    return EventDraft(name=f"unauthorized:{auth_refused}", type=kind, fact=fact, only=frozenset(only))
 
 
-def say_timed_out(
+def draft_timed_out(
     job: Job, seen: Observation | None, *, run: int, refused: bool, only: Sequence[str]
-) -> News:
+) -> EventDraft:
     """Tell some callbacks, the first of which is in the name, that no ending was seen until their deadline.
 
     Others, with a later deadline, get an event of their own, with the object as it is by then.
@@ -104,7 +106,7 @@ def say_timed_out(
         run=run,
     )
     kind = event_type(job.kind, "timed_out")
-    return News(name=f"timed_out:{only[0]}", type=kind, fact=fact, closes=True, only=frozenset(only))
+    return EventDraft(name=f"timed_out:{only[0]}", type=kind, fact=fact, closes=True, only=frozenset(only))
 
 
 def _unseen(

@@ -23,7 +23,7 @@ MASS_CONFIRM_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class TimeScale:
     """The scale of all documented times."""
 
     scale: float = 1.0
@@ -40,11 +40,11 @@ def backoff_s(streak: int) -> float:
     return min(BACKOFF_FIRST_S * BACKOFF_FACTOR ** (streak - 1), BACKOFF_CAP_S)
 
 
-def interval_ms(log: PollLog, pace: Pace, *, fallback_s: float) -> int:
+def interval_ms(log: PollLog, scale: TimeScale, *, fallback_s: float) -> int:
     """Give the documented interval in force for a job, scaled."""
-    return pace.ms(log.interval_s or fallback_s)
+    return scale.ms(log.interval_s or fallback_s)
 
 
-def grace_over(job: Job, now_ms: int, pace: Pace) -> bool:
+def grace_over(job: Job, now_ms: int, scale: TimeScale) -> bool:
     """Say whether a job that was never seen has been unknown for the whole grace."""
-    return now_ms - job.missing_ms >= pace.ms(GRACE_S)
+    return now_ms - job.missing_ms >= scale.ms(GRACE_S)

@@ -9,23 +9,23 @@ from bridge.domain.jobs.intervals import (
     IDLE_INTERVAL_S,
     OUTAGE_RETRY_S,
     TAIL_INTERVAL_S,
-    Pace,
+    TimeScale,
     backoff_s,
     interval_ms,
 )
 from bridge.domain.jobs.not_found import awaits_confirmation
-from bridge.domain.jobs.outcome import Moment, Traits
+from bridge.domain.jobs.outcome import KindTraits, PollContext
 from bridge.domain.jobs.records import Job, JobState, PollLog
 from bridge.domain.observation import (
-    Broken,
-    Forbidden,
-    Limited,
-    Missing,
+    JobNotFound,
+    KeyRefused,
+    KindForbidden,
     Observation,
-    Reading,
-    Refused,
-    Seen,
-    Unavailable,
+    Observed,
+    PollResult,
+    Throttled,
+    UpstreamBroken,
+    UpstreamBusy,
 )
 from bridge.domain.subscriptions.callback import Callback, CallbackState
 
@@ -53,30 +53,30 @@ def is_done(job: Job, *, now_ms: int) -> bool:
     return not timed_out or now_ms >= job.tail_ms
 
 
-def plan_next(
-    job: Job, log: PollLog, reading: Reading, *, at: Moment, traits: Traits, pace: Pace
+def plan_next_poll(
+    job: Job, log: PollLog, result: PollResult, *, at: PollContext, traits: KindTraits, scale: TimeScale
 ) -> int | None:
     """Give the delay to the next read in milliseconds, None when there is none."""
     if is_done(job, now_ms=at.now_ms):
         return None
-    normal = interval_ms(log, pace, fallback_s=traits.timing.interval_s)
-    match reading:
-        case Limited(until_ms=until):
+    normal = interval_ms(log, scale, fallback_s=traits.timing.interval_s)
+    match result:
+        case Throttled(until_ms=until):
             return max(until - at.now_ms, 1000)
-        case Refused() | Forbidden():
-            return pace.ms(OUTAGE_RETRY_S if at.outage else CONFIRM_S)
-        case Missing() if awaits_confirmation(job):
-            return min(normal, pace.ms(CONFIRM_S))
+        case KeyRefused() | KindForbidden():
+            return scale.ms(OUTAGE_RETRY_S if at.auth_refused else CONFIRM_S)
+        case JobNotFound() if awaits_confirmation(job):
+            return min(normal, scale.ms(CONFIRM_S))
         case _ if is_slow(job):
-            return pace.ms(TAIL_INTERVAL_S)
-        case Unavailable(wait_s=wait_s):
-            return max(pace.ms(wait_s), normal)
-        case Broken():
-            return pace.ms(backoff_s(log.streak))
-        case Missing():
-            return normal if job.seen else _within_grace(job, normal, at=at, pace=pace)
-        case Seen(observation=observation) if observation.idle:
-            return _while_idle(observation, normal, at=at, pace=pace)
+            return scale.ms(TAIL_INTERVAL_S)
+        case UpstreamBusy(wait_s=wait_s):
+            return max(scale.ms(wait_s), normal)
+        case UpstreamBroken():
+            return scale.ms(backoff_s(log.streak))
+        case JobNotFound():
+            return normal if job.seen else _within_grace(job, normal, at=at, scale=scale)
+        case Observed(observation=observation) if observation.idle:
+            return _while_idle(observation, normal, at=at, scale=scale)
         case _:
             return normal
 
@@ -91,15 +91,15 @@ def _has_expired(callback: Callback, now_ms: int) -> bool:
     return is_live(callback) and not callback.once and now_ms >= callback.expires_ms
 
 
-def _within_grace(job: Job, normal: int, *, at: Moment, pace: Pace) -> int:
+def _within_grace(job: Job, normal: int, *, at: PollContext, scale: TimeScale) -> int:
     """An id never seen is read on its interval, and at the end of its grace."""
-    left = job.missing_ms + pace.ms(GRACE_S) - at.now_ms
-    return min(normal, left) if left > 0 else min(normal, pace.ms(CONFIRM_S))
+    left = job.missing_ms + scale.ms(GRACE_S) - at.now_ms
+    return min(normal, left) if left > 0 else min(normal, scale.ms(CONFIRM_S))
 
 
-def _while_idle(observation: Observation, normal: int, *, at: Moment, pace: Pace) -> int:
+def _while_idle(observation: Observation, normal: int, *, at: PollContext, scale: TimeScale) -> int:
     """A draft is read once a minute, a scheduled post also at its time."""
-    idle = pace.ms(IDLE_INTERVAL_S)
+    idle = scale.ms(IDLE_INTERVAL_S)
     if observation.scheduled_for_ms is None or observation.scheduled_for_ms <= at.now_ms:
         return idle
     return max(min(idle, observation.scheduled_for_ms - at.now_ms), normal)

@@ -4,30 +4,32 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from bridge.domain.jobs.facts import say_gone
-from bridge.domain.jobs.intervals import MASS_CONFIRM_S, Pace, grace_over
-from bridge.domain.jobs.outcome import Moment, Step
+from bridge.domain.jobs.facts import draft_gone
+from bridge.domain.jobs.intervals import MASS_CONFIRM_S, TimeScale, grace_over
+from bridge.domain.jobs.outcome import PollContext, Step
 from bridge.domain.jobs.records import Job, JobState
 from bridge.domain.jobs.runs import GONE
 
 
-def miss(job: Job, *, at: Moment, pace: Pace) -> Step:
+def apply_not_found(job: Job, *, at: PollContext, scale: TimeScale) -> Step:
     """Take one 404: the job is missing, and when that is certain, ended as `.not_found` or `.deleted`."""
     if job.state is JobState.ENDED and job.ending in GONE:
-        return Step(job=replace(job, outage=""), confirms=True)
-    job = replace(job, missing_ms=job.missing_ms or at.now_ms, missing_reads=job.missing_reads + 1, outage="")
-    if is_certain(job, at=at, pace=pace):
-        return end_as(job, "deleted" if job.seen else "not_found", related={})
+        return Step(job=replace(job, auth_refused=""), confirms=True)
+    job = replace(
+        job, missing_ms=job.missing_ms or at.now_ms, missing_reads=job.missing_reads + 1, auth_refused=""
+    )
+    if is_certain(job, at=at, scale=scale):
+        return end_job_as(job, "deleted" if job.seen else "not_found", related={})
     return Step(job=replace(job, state=job.state if job.state is JobState.TAIL else JobState.MISSING))
 
 
-def is_certain(job: Job, *, at: Moment, pace: Pace) -> bool:
+def is_certain(job: Job, *, at: PollContext, scale: TimeScale) -> bool:
     """Say whether enough 404s came: the grace for an id never seen, a second read for one that was."""
     if job.missing_reads < 2:  # one answer can be a slip
         return False
     if not job.seen:
-        return grace_over(job, at.begun_ms, pace)
-    return not at.vanishing or at.begun_ms - job.missing_ms >= pace.ms(MASS_CONFIRM_S)
+        return grace_over(job, at.begun_ms, scale)
+    return not at.vanishing or at.begun_ms - job.missing_ms >= scale.ms(MASS_CONFIRM_S)
 
 
 def awaits_confirmation(job: Job) -> bool:
@@ -35,8 +37,8 @@ def awaits_confirmation(job: Job) -> bool:
     return job.seen and job.missing_reads == 1 and job.state in (JobState.MISSING, JobState.TAIL)
 
 
-def end_as(job: Job, word: str, *, related: Mapping[str, str]) -> Step:
+def end_job_as(job: Job, word: str, *, related: Mapping[str, str]) -> Step:
     """End a job that is no longer there: `deleted`, `not_found`, or `replaced` by a regenerated item."""
     late = bool(job.tail_ms)
     job = replace(job, state=JobState.ENDED, ending=word, ending_event="", awaited=(), tail_ms=0)
-    return Step(job=job, news=(say_gone(job, word, related=related, late=late),), confirms=True)
+    return Step(job=job, drafts=(draft_gone(job, word, related=related, late=late),), confirms=True)

@@ -2,9 +2,9 @@
 
 from msgspec.structs import replace
 
-from bridge.domain.jobs.emitted import forget_undone
-from bridge.domain.jobs.facts import list_seen
-from bridge.domain.jobs.outcome import Moment, Step, Traits
+from bridge.domain.jobs.emitted import forget_reverted
+from bridge.domain.jobs.facts import draft_observed
+from bridge.domain.jobs.outcome import KindTraits, PollContext, Step
 from bridge.domain.jobs.records import Job, JobState
 from bridge.domain.jobs.runs import (
     Parts,
@@ -24,7 +24,7 @@ from bridge.domain.observation import Observation
 MOST_SUPERSEDED = 1_000  # as many as one object shows parts
 
 
-def see(job: Job, observation: Observation, *, at: Moment, traits: Traits) -> Step:
+def apply_observed(job: Job, observation: Observation, *, at: PollContext, traits: KindTraits) -> Step:
     """Take an object that the upstream showed."""
     job = _note_presence(job, at=at, traits=traits)
     parts = list_parts(observation)
@@ -38,26 +38,28 @@ def see(job: Job, observation: Observation, *, at: Moment, traits: Traits) -> St
     return _see_on(job, observation, parts, before=job, at=at, traits=traits)
 
 
-def _note_presence(job: Job, *, at: Moment, traits: Traits) -> Job:
+def _note_presence(job: Job, *, at: PollContext, traits: KindTraits) -> Job:
     """Forget the 404s and refusals before it; the state is again what it was without them."""
     if job.ending == "not_found":
         job = find_again(job, now_ms=at.now_ms, clock=traits.clock)
     elif job.state is JobState.MISSING:
         job = replace(job, state=JobState.ENDED if has_ended(job) else JobState.WATCHING)
-    return replace(job, seen=True, missing_ms=0, missing_reads=0, outage="")
+    return replace(job, seen=True, missing_ms=0, missing_reads=0, auth_refused="")
 
 
-def _see_again(job: Job, observation: Observation, parts: Parts, *, at: Moment) -> Step:
+def _see_again(job: Job, observation: Observation, parts: Parts, *, at: PollContext) -> Step:
     """An ended job stands as it ended; what outlasts its end, such as a review, may go on."""
-    job = decide_runs(forget_undone(job, observation), ended=True, begun_ms=at.begun_ms)
+    job = decide_runs(forget_reverted(job, observation), ended=True, begun_ms=at.begun_ms)
     if job.ending == "replaced":
         return Step(job=job, confirms=True, data=observation.data)
     job = replace(job, status=observation.status, parts=parts, persona=_persona(job, observation))
-    news = list_seen(job, observation, ended=False, late=False)
-    return Step(job=job, news=news, confirms=True, data=observation.data)
+    drafts = draft_observed(job, observation, ended=False, late=False)
+    return Step(job=job, drafts=drafts, confirms=True, data=observation.data)
 
 
-def _see_run(job: Job, observation: Observation, parts: Parts, *, at: Moment, traits: Traits) -> Step:
+def _see_run(
+    job: Job, observation: Observation, parts: Parts, *, at: PollContext, traits: KindTraits
+) -> Step:
     """Run n + 1 has begun, and may have ended between two reads."""
     superseded = find_superseded(job.parts, parts)
     begun = start_run(job, now_ms=at.now_ms, clock=traits.clock)
@@ -67,7 +69,7 @@ def _see_run(job: Job, observation: Observation, parts: Parts, *, at: Moment, tr
 
 
 def _see_on(
-    job: Job, observation: Observation, parts: Parts, *, before: Job, at: Moment, traits: Traits
+    job: Job, observation: Observation, parts: Parts, *, before: Job, at: PollContext, traits: KindTraits
 ) -> Step:
     """A run goes on, or ends now. `before` is the job as the former reading left it."""
     started = job.run != before.run
@@ -79,7 +81,7 @@ def _see_on(
     job = decide_runs(job, ended=ending is not None and not (started or redone), begun_ms=at.begun_ms)
     came = bool(job.awaited) and not awaited
     seen = replace(
-        forget_undone(job, observation),
+        forget_reverted(job, observation),
         status=observation.status,
         clock_ms=_clock(job, observation, parts, before=before, redone=redone, at=at, traits=traits),
         parts=listed,
@@ -91,7 +93,7 @@ def _see_on(
     )
     return Step(
         job=seen,
-        news=list_seen(seen, observation, ended=ending is not None, late=bool(job.tail_ms)),
+        drafts=draft_observed(seen, observation, ended=ending is not None, late=bool(job.tail_ms)),
         confirms=ending is not None,
         replaced=_list_replaced(seen, before, parts, begun=started and observation.ending is None, came=came),
         data=observation.data,
@@ -126,8 +128,8 @@ def _clock(
     *,
     before: Job,
     redone: bool,
-    at: Moment,
-    traits: Traits,
+    at: PollContext,
+    traits: KindTraits,
 ) -> int:
     """Give the start of the watch clock: documented times are per item, a publication's begins with a delivery."""
     if traits.clock == "first_part":

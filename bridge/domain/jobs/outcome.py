@@ -10,7 +10,7 @@ from bridge.domain.observation import Timing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Traits:
+class KindTraits:
     """What `advance` needs to know of a kind: its pace before anything was seen, and what starts its clock."""
 
     kind: str
@@ -19,7 +19,7 @@ class Traits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class PollContext:
     """When a read was made: `begun_ms` and `now_ms` by the store's clock, `took_ms` at the upstream.
 
     `digest` is a hash of the answer's bytes. `outage` names the account's confirmed refusal, empty without one.
@@ -30,13 +30,13 @@ class Moment:
     now_ms: int
     took_ms: int = 0
     digest: bytes = b""
-    outage: str = ""
+    auth_refused: str = ""
     vanishing: bool = False
     source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class News:
+class EventDraft:
     """One fact with its name (unique in its run) and type; `closes` ends the callbacks that take one call.
 
     `only` names the callbacks it is for, who hear it even where it has its event already (their own time-outs, an
@@ -59,14 +59,14 @@ class Step:
     """
 
     job: Job
-    news: tuple[News, ...] = ()
+    drafts: tuple[EventDraft, ...] = ()
     confirms: bool = False
     replaced: tuple[str, ...] = ()
     data: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
+class Notification:
     """One event on its way to one callback."""
 
     event: str
@@ -76,16 +76,16 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fresh:
+class NewEvent:
     """News that has no event yet, with the id and the place in the job's sequence it gets."""
 
     event: str
     sequence: int
-    news: News
+    drafts: EventDraft
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Advance:
+class Transition:
     """A job moved on: its new records, what to tell whom, and when to read again (None: not any more).
 
     `data` is the object to keep, None when none was shown. `replaced` are items a new run did away with.
@@ -93,8 +93,8 @@ class Advance:
 
     job: Job
     log: PollLog
-    fresh: tuple[Fresh, ...]
-    letters: tuple[Letter, ...]
+    new_events: tuple[NewEvent, ...]
+    notifications: tuple[Notification, ...]
     delay_ms: int | None
     data: Mapping[str, Any] | None = None
     replaced: tuple[str, ...] = ()

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from bridge.domain.jobs.outcome import Moment
+from bridge.domain.jobs.outcome import PollContext
 from bridge.domain.jobs.records import PollLog
 from bridge.domain.observation import (
-    Broken,
-    Forbidden,
-    Limited,
-    Missing,
-    Odd,
-    Reading,
-    Refused,
-    Seen,
-    Unavailable,
+    JobNotFound,
+    KeyRefused,
+    KindForbidden,
+    Observed,
+    PollResult,
+    Throttled,
+    UnexpectedAnswer,
+    UpstreamBroken,
+    UpstreamBusy,
 )
 
 KEPT = 20
@@ -25,7 +25,7 @@ _LONGEST_GAP, _LONGEST_READ = 2**32 - 1, 2**16 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class PastPoll:
     """One poll in the timeline: when, what came (the status seen, or `404`, `429`, `outage` …), how long it took."""
 
     at_ms: int
@@ -34,18 +34,18 @@ class Mark:
     took_ms: int
 
 
-def mark_poll(log: PollLog, reading: Reading, at: Moment) -> PollLog:
+def record_poll(log: PollLog, result: PollResult, at: PollContext) -> PollLog:
     """Write one reading into the log: counts, streak of broken answers, pace in force, and its mark.
 
     A 429 says nothing of the upstream's health: it neither makes a streak nor ends one.
     """
-    word, note = _describe(reading)
+    word, note = _describe(result)
     gap_ms = min(max(at.now_ms - log.last_ms, 0), _LONGEST_GAP) if log.polls else 0
     ticks = log.ticks + _TICK.pack(gap_ms, min(at.took_ms, _LONGEST_READ))
-    broken = isinstance(reading, Broken | Unavailable)
-    streak = log.streak + 1 if broken else log.streak if isinstance(reading, Limited) else 0
-    if isinstance(reading, Seen):
-        timing = reading.observation.timing
+    broken = isinstance(result, UpstreamBroken | UpstreamBusy)
+    streak = log.streak + 1 if broken else log.streak if isinstance(result, Throttled) else 0
+    if isinstance(result, Observed):
+        timing = result.observation.timing
         log = replace(
             log, interval_s=timing.interval_s, timeout_s=timing.timeout_s, digest=at.digest, seen_ms=at.now_ms
         )
@@ -81,35 +81,35 @@ def previous_poll_ms(log: PollLog) -> int | None:
     return log.last_ms - _TICK.unpack(log.ticks[-_TICK.size :])[0] if log.polls > 1 else None
 
 
-def read_marks(log: PollLog) -> tuple[Mark, ...]:
+def read_poll_history(log: PollLog) -> tuple[PastPoll, ...]:
     """Give the last polls of a job, at most 20, oldest first."""
     words = [(word, note) for count, word, note in log.spans for _ in range(count)]
-    marks: list[Mark] = []
+    marks: list[PastPoll] = []
     at_ms = log.last_ms
     for (gap_ms, took_ms), (word, note) in zip(
         reversed(list(_TICK.iter_unpack(log.ticks))), reversed(words), strict=True
     ):
-        marks.append(Mark(at_ms=at_ms, word=word, note=note, took_ms=took_ms))
+        marks.append(PastPoll(at_ms=at_ms, word=word, note=note, took_ms=took_ms))
         at_ms -= gap_ms
     return tuple(reversed(marks))
 
 
-def _describe(reading: Reading) -> tuple[str, str]:
-    match reading:
-        case Seen(observation=observation):
+def _describe(result: PollResult) -> tuple[str, str]:
+    match result:
+        case Observed(observation=observation):
             unknown = ", ".join(observation.unknown)
             return observation.status, f"unknown to us: {unknown}" if unknown else ""
-        case Missing():
+        case JobNotFound():
             return "404", "not found"
-        case Refused():
+        case KeyRefused():
             return "401", "the account's key is refused"
-        case Forbidden():
+        case KindForbidden():
             return "403", "the account's key may not read this kind"
-        case Limited():
+        case Throttled():
             return "429", "rate limit, waiting for its reset"
-        case Unavailable():
+        case UpstreamBusy():
             return "503", "temporarily unavailable"
-        case Broken(reason=reason):
+        case UpstreamBroken(reason=reason):
             return "outage", reason
-        case Odd(reason=reason):
+        case UnexpectedAnswer(reason=reason):
             return "odd", reason

@@ -46,7 +46,7 @@ class Job(Struct, frozen=True, array_like=True, kw_only=True):
     status: str = ""  # the upstream's last word
     ending: str = ""  # this run's ending word, while state is ENDED (or TAIL: "timed_out")
     ending_event: str = ""  # the id of the event that says so
-    told: tuple[str, ...] = ()  # "run:name" of facts that already have events and could be found again
+    emitted: tuple[str, ...] = ()  # "run:name" of facts that already have events and could be found again
     parts: tuple[tuple[str, str], ...] = ()  # (id, ending word or "") of items or deliveries last seen
     superseded: tuple[str, ...] = ()  # items that a later run replaced
     persona: str = ""
@@ -55,7 +55,7 @@ class Job(Struct, frozen=True, array_like=True, kw_only=True):
     missing_ms: int = 0  # first 404 of this absence
     missing_reads: int = 0
     tail_ms: int = 0  # when the slow tail stops; 0 unless the last deadline was told as `.timed_out`
-    outage: str = ""  # the outage last told, while it lasts
+    auth_refused: str = ""  # the outage last told, while it lasts
     awaited: tuple[str, ...] = ()  # items that must be seen before this run can end
     media: str = ""  # what is being made, as its registration told: how long that takes is known by it
 

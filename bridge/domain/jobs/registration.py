@@ -13,7 +13,7 @@ from bridge.domain.subscriptions.callback import Callback, CallbackState
 CALLBACKS_PER_JOB = 100
 # A closed callback's deliveries may still be on their way, and need its URL: all that can close at once are kept.
 CLOSED_KEPT = 2 * CALLBACKS_PER_JOB
-TOLD = (CallbackState.ENDED, CallbackState.TIMED_OUT)
+NOTIFIED = (CallbackState.ENDED, CallbackState.TIMED_OUT)
 
 
 class TooManyCallbacks(ValueError):
@@ -21,17 +21,17 @@ class TooManyCallbacks(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Enrolled:
+class RegistrationResult:
     """The job with the callback in it; `hasten` says that it must be read now."""
 
     job: Job
     callback: Callback
     updated: bool
-    hasten: bool
+    poll_now: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+class RetriedItems:
     """What `retried_items` say: which items no longer count, and which must be seen before the run can end."""
 
     superseded: tuple[str, ...] = ()
@@ -77,9 +77,9 @@ def find_repeated(job: Job, fingerprint: bytes, *, once: bool) -> Callback | Non
     return None
 
 
-def list_told(job: Job, fingerprint: bytes) -> tuple[Callback, ...]:
+def list_notified(job: Job, fingerprint: bytes) -> tuple[Callback, ...]:
     """List the callbacks for one URL that were told their end, or are about to be."""
-    return tuple(each for each in job.callbacks if each.state in TOLD and each.fingerprint == fingerprint)
+    return tuple(each for each in job.callbacks if each.state in NOTIFIED and each.fingerprint == fingerprint)
 
 
 def find_unanswered(job: Job, callback: Callback, held: Collection[str]) -> Callback | None:
@@ -89,14 +89,14 @@ def find_unanswered(job: Job, callback: Callback, held: Collection[str]) -> Call
     asks for something else than the ending which waits.
     """
     wanted = (True, callback.expect, callback.events)
-    for each in list_told(job, callback.fingerprint) if callback.once else ():
+    for each in list_notified(job, callback.fingerprint) if callback.once else ():
         same = (each.once, each.expect, each.events) == wanted and callback.from_run in (0, each.from_run)
         if same and each.id in held:
             return each
     return None
 
 
-def enrol(
+def register_callback(
     job: Job,
     callback: Callback,
     *,
@@ -104,7 +104,7 @@ def enrol(
     clock: str,
     retried: Mapping[str, str],
     held: Collection[str] = (),
-) -> Enrolled:
+) -> RegistrationResult:
     """Add a callback, or give its fields to the one that it repeats: the live one for the same URL, or an unanswered one.
 
     `retried` maps items to their successors: the callback then means the run that those start. `held`: see
@@ -113,22 +113,26 @@ def enrol(
     known = find_repeated(job, callback.fingerprint, once=callback.once)
     idle = not any(is_live(each) for each in job.callbacks)
     settled = job.state is not JobState.WATCHING
-    retry = read_retry(retried)
-    begun = _begin_retry(job, retry, now_ms=now_ms, clock=clock)
-    callback = _mean_retry(begun, callback, retry, retried)
+    retried_items = read_retry(retried)
+    begun = _begin_retry(job, retried_items, now_ms=now_ms, clock=clock)
+    callback = _mean_retry(begun, callback, retried_items, retried)
     if known is None and (unanswered := find_unanswered(begun, callback, held)) is not None:
-        return _repeat(begun, unanswered, callback, hasten=False)
-    if known is None or retry.awaited:
+        return _repeat(begun, unanswered, callback, poll_now=False)
+    if known is None or retried_items.awaited:
         job = _reopen(begun, now_ms=now_ms, clock=clock)
     if known is not None:
-        return _repeat(job, known, callback, hasten=bool(retried))
+        return _repeat(job, known, callback, poll_now=bool(retried))
     job = _add(job, callback, now_ms=now_ms)
-    return Enrolled(job=job, callback=callback, updated=False, hasten=idle or settled or bool(retried))
+    return RegistrationResult(
+        job=job, callback=callback, updated=False, poll_now=idle or settled or bool(retried)
+    )
 
 
-def _mean_retry(job: Job, callback: Callback, retry: Retry, retried: Mapping[str, str]) -> Callback:
+def _mean_retry(
+    job: Job, callback: Callback, retried_items: RetriedItems, retried: Mapping[str, str]
+) -> Callback:
     """Let a callback mean the run that a retry started; of the same ids again no more is known than that it is another."""
-    if retry.awaited:
+    if retried_items.awaited:
         return replace(callback, from_run=job.run)
     return replace(callback, expect="new_run") if retried else callback
 
@@ -148,12 +152,12 @@ def _add(job: Job, callback: Callback, *, now_ms: int) -> Job:
     return replace(job, callbacks=(*closed, *live, callback))
 
 
-def read_retry(retried: Mapping[str, str]) -> Retry:
+def read_retry(retried: Mapping[str, str]) -> RetriedItems:
     """Understand (item, successor) pairs; an item that is its own successor goes on counting."""
     awaited = tuple(dict.fromkeys(new for new in retried.values() if new not in retried))
     if not awaited:
-        return Retry()
-    return Retry(superseded=tuple(old for old, new in retried.items() if old != new), awaited=awaited)
+        return RetriedItems()
+    return RetriedItems(superseded=tuple(old for old, new in retried.items() if old != new), awaited=awaited)
 
 
 def _reopen(job: Job, *, now_ms: int, clock: str) -> Job:
@@ -174,15 +178,15 @@ def _reopen(job: Job, *, now_ms: int, clock: str) -> Job:
     return job
 
 
-def _begin_retry(job: Job, retry: Retry, *, now_ms: int, clock: str) -> Job:
+def _begin_retry(job: Job, retried_items: RetriedItems, *, now_ms: int, clock: str) -> Job:
     """Begin the run that a retry starts, unless its items were seen or announced before."""
     known = {part for part, _ in job.parts} | set(job.awaited) | set(job.superseded)
-    if known.issuperset(retry.awaited):
+    if known.issuperset(retried_items.awaited):
         return job
     if job.state is JobState.TAIL or (has_ended(job) and job.ending not in GONE):
         job = start_run(job, now_ms=now_ms, clock=clock)
-    superseded = tuple(dict.fromkeys((*job.superseded, *retry.superseded)))
-    awaited = tuple(dict.fromkeys((*job.awaited, *retry.awaited)))
+    superseded = tuple(dict.fromkeys((*job.superseded, *retried_items.superseded)))
+    awaited = tuple(dict.fromkeys((*job.awaited, *retried_items.awaited)))
     return replace(
         job,
         superseded=superseded,
@@ -191,7 +195,7 @@ def _begin_retry(job: Job, retry: Retry, *, now_ms: int, clock: str) -> Job:
     )
 
 
-def _repeat(job: Job, known: Callback, new: Callback, *, hasten: bool) -> Enrolled:
+def _repeat(job: Job, known: Callback, new: Callback, *, poll_now: bool) -> RegistrationResult:
     """Keep a callback's identity, state and what it was told; take everything else from the repetition."""
     meant = max(known.from_run, new.from_run) if new.from_run or new.expect == known.expect else 0
     merged = replace(
@@ -204,8 +208,10 @@ def _repeat(job: Job, known: Callback, new: Callback, *, hasten: bool) -> Enroll
         expires_ms=max(known.expires_ms, new.expires_ms),
         from_run=meant,
         timed_out_run=known.timed_out_run,
-        run_told=known.run_told,
-        outage=known.outage,
+        notified_run=known.notified_run,
+        auth_refused=known.auth_refused,
     )
     callbacks = tuple(merged if each.id == known.id else each for each in job.callbacks)
-    return Enrolled(job=replace(job, callbacks=callbacks), callback=merged, updated=True, hasten=hasten)
+    return RegistrationResult(
+        job=replace(job, callbacks=callbacks), callback=merged, updated=True, poll_now=poll_now
+    )

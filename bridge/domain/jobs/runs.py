@@ -71,7 +71,7 @@ def start_run(job: Job, *, now_ms: int, clock: str) -> Job:
         run_ms=now_ms,
         clock_ms=start_clock(now_ms, clock),
         callbacks=tuple(_before_run(callback, run) for callback in job.callbacks),
-        told=keep_for_run(job.told, run),
+        emitted=keep_for_run(job.emitted, run),
         ending="",
         ending_event="",
         missing_ms=0,
@@ -100,7 +100,7 @@ def start_clock(now_ms: int, clock: str) -> int:
 
 def _before_run(callback: Callback, run: int) -> Callback:
     """Let a callback that was told more than it could know (deleted while it waited for a run) wait for this run."""
-    return replace(callback, run_told=run - 1) if callback.run_told >= run else callback
+    return replace(callback, notified_run=run - 1) if callback.notified_run >= run else callback
 
 
 def is_decided(callback: Callback) -> bool:

@@ -3,57 +3,64 @@
 from msgspec.structs import replace
 
 from bridge.domain.jobs.deadlines import awaited_run, deadline_ms, has_deadline_ahead, is_live, is_overdue
-from bridge.domain.jobs.facts import say_timed_out
-from bridge.domain.jobs.intervals import TAIL_LASTS_S, Pace
+from bridge.domain.jobs.facts import draft_timed_out
+from bridge.domain.jobs.intervals import TAIL_LASTS_S, TimeScale
 from bridge.domain.jobs.not_found import awaits_confirmation
-from bridge.domain.jobs.outcome import Moment, News, Traits
+from bridge.domain.jobs.outcome import EventDraft, KindTraits, PollContext
 from bridge.domain.jobs.records import Job, JobState, PollLog
 from bridge.domain.jobs.runs import has_ended
-from bridge.domain.observation import Forbidden, Limited, Missing, Reading, Refused, Seen
+from bridge.domain.observation import (
+    JobNotFound,
+    KeyRefused,
+    KindForbidden,
+    Observed,
+    PollResult,
+    Throttled,
+)
 from bridge.domain.subscriptions.callback import Callback
 
 
-def list_overdue(
-    job: Job, log: PollLog, reading: Reading, *, at: Moment, traits: Traits, pace: Pace
-) -> tuple[News, ...]:
+def list_due_timeouts(
+    job: Job, log: PollLog, result: PollResult, *, at: PollContext, traits: KindTraits, scale: TimeScale
+) -> tuple[EventDraft, ...]:
     """List the time-outs that a reading makes true, for callbacks that it did not tell of an ending."""
-    if not _is_read(job, reading, at):
+    if not _is_read(job, result, at):
         return ()
     timeout_s = log.timeout_s or traits.timing.timeout_s
 
     def due_ms(callback: Callback) -> tuple[int, str]:
-        return deadline_ms(job, callback, timeout_s=timeout_s, pace=pace), callback.id
+        return deadline_ms(job, callback, timeout_s=timeout_s, scale=scale), callback.id
 
     late: dict[int, list[Callback]] = {}
     for callback in job.callbacks:
-        if is_overdue(job, callback, begun_ms=at.begun_ms, timeout_s=timeout_s, pace=pace):
+        if is_overdue(job, callback, begun_ms=at.begun_ms, timeout_s=timeout_s, scale=scale):
             late.setdefault(awaited_run(job, callback), []).append(callback)
     return tuple(
-        say_timed_out(
+        draft_timed_out(
             job,
-            reading.observation if isinstance(reading, Seen) else None,
+            result.observation if isinstance(result, Observed) else None,
             run=run,
-            refused=isinstance(reading, Refused | Forbidden),
+            refused=isinstance(result, KeyRefused | KindForbidden),
             only=[each.id for each in sorted(callbacks, key=due_ms)],
         )
         for run, callbacks in late.items()
     )
 
 
-def _is_read(job: Job, reading: Reading, at: Moment) -> bool:
+def _is_read(job: Job, result: PollResult, at: PollContext) -> bool:
     """Say whether a reading may end a watch: a 429 is no read, a surprise is one only when it is confirmed."""
-    match reading:
-        case Limited():
+    match result:
+        case Throttled():
             return False
-        case Refused() | Forbidden():
-            return bool(at.outage)
-        case Missing():
+        case KeyRefused() | KindForbidden():
+            return bool(at.auth_refused)
+        case JobNotFound():
             return not awaits_confirmation(job)
         case _:
             return True
 
 
-def begin_tail(job: Job, *, at: Moment, told: bool) -> Job:
+def start_slow_tail(job: Job, *, at: PollContext, emitted: bool) -> Job:
     """Start the slow tail once no callback has a deadline ahead of it.
 
     `told` says that this reading made the last one pass. A job that stands ended has its tail too, when it was the
@@ -62,7 +69,7 @@ def begin_tail(job: Job, *, at: Moment, told: bool) -> Job:
     if any(has_deadline_ahead(job, callback) for callback in job.callbacks):
         return job
     open_run = job.state in (JobState.WATCHING, JobState.MISSING) and not has_ended(job)
-    if told or (open_run and not job.tail_ms and any(is_live(callback) for callback in job.callbacks)):
+    if emitted or (open_run and not job.tail_ms and any(is_live(callback) for callback in job.callbacks)):
         job = replace(job, tail_ms=at.now_ms + round(TAIL_LASTS_S * 1000))
     if not open_run or job.tail_ms <= at.now_ms:
         return job

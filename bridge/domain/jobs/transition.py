@@ -11,44 +11,51 @@ from msgspec.structs import replace
 from bridge.domain.jobs import not_found as absence
 from bridge.domain.jobs import timeouts as overdue
 from bridge.domain.jobs.deadlines import deadline_ms, has_deadline_ahead, is_live
-from bridge.domain.jobs.facts import say_unauthorized
-from bridge.domain.jobs.fanout import Telling, catch_up, tell
-from bridge.domain.jobs.intervals import TAIL_INTERVAL_S, Pace
-from bridge.domain.jobs.next_poll import expire, is_done, plan_next
-from bridge.domain.jobs.observed import see
-from bridge.domain.jobs.outcome import Advance, Moment, Step, Traits
-from bridge.domain.jobs.poll_history import mark_poll
+from bridge.domain.jobs.facts import draft_unauthorized
+from bridge.domain.jobs.fanout import Fanout, fan_out, notify_late_callbacks
+from bridge.domain.jobs.intervals import TAIL_INTERVAL_S, TimeScale
+from bridge.domain.jobs.next_poll import expire, is_done, plan_next_poll
+from bridge.domain.jobs.observed import apply_observed
+from bridge.domain.jobs.outcome import KindTraits, PollContext, Step, Transition
+from bridge.domain.jobs.poll_history import record_poll
 from bridge.domain.jobs.records import TRANSITIONS, Job, JobState, PollLog
 from bridge.domain.jobs.runs import GONE, is_decided
-from bridge.domain.observation import Forbidden, Missing, Reading, Refused, Seen
+from bridge.domain.observation import JobNotFound, KeyRefused, KindForbidden, Observed, PollResult
 
 
 def advance(
-    job: Job, log: PollLog, reading: Reading, *, key: str, at: Moment, traits: Traits, pace: Pace
-) -> Advance:
+    job: Job,
+    log: PollLog,
+    result: PollResult,
+    *,
+    key: str,
+    at: PollContext,
+    traits: KindTraits,
+    scale: TimeScale,
+) -> Transition:
     """Move a job on by one reading. `key` is the job's key; times in `at` are the store's."""
     before = job.state
-    log = mark_poll(log, reading, at)
-    step = _read(job, reading, at=at, traits=traits, pace=pace)
-    told = tell(step.job, key, step.news, now_ms=at.now_ms)
-    late = catch_up(told.job, now_ms=at.now_ms) if step.confirms else Telling(job=told.job)
-    due = overdue.list_overdue(late.job, log, reading, at=at, traits=traits, pace=pace)
-    timed_out = tell(late.job, key, due, now_ms=at.now_ms)
-    job = overdue.begin_tail(expire(timed_out.job, now_ms=at.now_ms), at=at, told=bool(due))
+    log = record_poll(log, result, at)
+    step = _read(job, result, at=at, traits=traits, scale=scale)
+    emitted = fan_out(step.job, key, step.drafts, now_ms=at.now_ms)
+    late = notify_late_callbacks(emitted.job, now_ms=at.now_ms) if step.confirms else Fanout(job=emitted.job)
+    due = overdue.list_due_timeouts(late.job, log, result, at=at, traits=traits, scale=scale)
+    timed_out = fan_out(late.job, key, due, now_ms=at.now_ms)
+    job = overdue.start_slow_tail(expire(timed_out.job, now_ms=at.now_ms), at=at, emitted=bool(due))
     assert job.state is before or job.state in TRANSITIONS[before], f"no way from {before} to {job.state}"
-    delay = plan_next(job, log, reading, at=at, traits=traits, pace=pace)
-    return Advance(
+    delay = plan_next_poll(job, log, result, at=at, traits=traits, scale=scale)
+    return Transition(
         job=job,
         log=replace(log, due_ms=0 if delay is None else at.now_ms + delay),
-        fresh=(*told.fresh, *timed_out.fresh),
-        letters=(*told.letters, *late.letters, *timed_out.letters),
+        new_events=(*emitted.new_events, *timed_out.new_events),
+        notifications=(*emitted.notifications, *late.notifications, *timed_out.notifications),
         delay_ms=delay,
         data=step.data,
         replaced=step.replaced,
     )
 
 
-def quiet_until_ms(job: Job, log: PollLog, *, traits: Traits, pace: Pace) -> int:
+def quiet_until_ms(job: Job, log: PollLog, *, traits: KindTraits, scale: TimeScale) -> int:
     """Give until when a reading that just changed nothing, shown again, would change nothing again.
 
     That is the first deadline or expiry, as long as nothing but time and another answer can move the job; else 0.
@@ -58,39 +65,47 @@ def quiet_until_ms(job: Job, log: PollLog, *, traits: Traits, pace: Pace) -> int
     if not waiting or not all(is_decided(each) and has_deadline_ahead(job, each) for each in live):
         return 0
     timeout_s = log.timeout_s or traits.timing.timeout_s
-    deadlines = [deadline_ms(job, each, timeout_s=timeout_s, pace=pace) for each in live]
+    deadlines = [deadline_ms(job, each, timeout_s=timeout_s, scale=scale) for each in live]
     return min((*deadlines, *(each.expires_ms for each in live if not each.once)), default=0)
 
 
 def replace_item(
-    job: Job, log: PollLog, *, key: str, at: Moment, related: Mapping[str, str], pace: Pace
-) -> Advance | None:
+    job: Job, log: PollLog, *, key: str, at: PollContext, related: Mapping[str, str], scale: TimeScale
+) -> Transition | None:
     """End a watched item that a new run of its post replaced; None when it had ended as gone before."""
     if job.ending in GONE:
         return None
-    step = absence.end_as(job, "replaced", related=related)
-    told = tell(step.job, key, step.news, now_ms=at.now_ms)
-    delay = None if is_done(told.job, now_ms=at.now_ms) else pace.ms(TAIL_INTERVAL_S)
-    return Advance(job=told.job, log=log, fresh=told.fresh, letters=told.letters, delay_ms=delay)
+    step = absence.end_job_as(job, "replaced", related=related)
+    emitted = fan_out(step.job, key, step.drafts, now_ms=at.now_ms)
+    delay = None if is_done(emitted.job, now_ms=at.now_ms) else scale.ms(TAIL_INTERVAL_S)
+    return Transition(
+        job=emitted.job,
+        log=log,
+        new_events=emitted.new_events,
+        notifications=emitted.notifications,
+        delay_ms=delay,
+    )
 
 
-def _read(job: Job, reading: Reading, *, at: Moment, traits: Traits, pace: Pace) -> Step:
-    match reading:
-        case Seen(observation=observation):
-            return see(job, observation, at=at, traits=traits)
-        case Missing():
-            return absence.miss(job, at=at, pace=pace)
-        case Refused() | Forbidden() if at.outage:
-            return _refuse(job, at.outage)
+def _read(job: Job, result: PollResult, *, at: PollContext, traits: KindTraits, scale: TimeScale) -> Step:
+    match result:
+        case Observed(observation=observation):
+            return apply_observed(job, observation, at=at, traits=traits)
+        case JobNotFound():
+            return absence.apply_not_found(job, at=at, scale=scale)
+        case KeyRefused() | KindForbidden() if at.auth_refused:
+            return _refuse(job, at.auth_refused)
         case _:
             return Step(job=job)
 
 
-def _refuse(job: Job, outage: str) -> Step:
+def _refuse(job: Job, auth_refused: str) -> Step:
     """Tell of a confirmed refusal, once an outage and callback."""
-    new = [each.id for each in job.callbacks if is_live(each) and each.outage != outage]
-    if job.outage == outage and not new:
+    new = [each.id for each in job.callbacks if is_live(each) and each.auth_refused != auth_refused]
+    if job.auth_refused == auth_refused and not new:
         return Step(job=job)
-    news = say_unauthorized(job, outage, only=new)
-    callbacks = tuple(replace(each, outage=outage) if each.id in new else each for each in job.callbacks)
-    return Step(job=replace(job, outage=outage, callbacks=callbacks), news=(news,))
+    drafts = draft_unauthorized(job, auth_refused, only=new)
+    callbacks = tuple(
+        replace(each, auth_refused=auth_refused) if each.id in new else each for each in job.callbacks
+    )
+    return Step(job=replace(job, auth_refused=auth_refused, callbacks=callbacks), drafts=(drafts,))

@@ -1,16 +1,16 @@
 """A job's records as the planner sees them."""
 
 from bridge.domain.jobs.deadlines import is_overdue
-from bridge.domain.jobs.intervals import Pace, interval_ms
+from bridge.domain.jobs.intervals import TimeScale, interval_ms
 from bridge.domain.jobs.next_poll import is_slow
 from bridge.domain.jobs.not_found import awaits_confirmation
-from bridge.domain.jobs.outcome import Traits
+from bridge.domain.jobs.outcome import KindTraits
 from bridge.domain.jobs.records import Job, JobState, PollLog
-from bridge.domain.polling.planner import Watch
+from bridge.domain.polling.planner import Candidate
 from bridge.domain.polling.rate_limit import Purpose
 
 
-def make_watch(
+def make_candidate(
     key: str,
     job: Job,
     log: PollLog,
@@ -19,34 +19,34 @@ def make_watch(
     now_ms: int,
     sort: str,
     listed: str,
-    traits: Traits,
-    pace: Pace,
-) -> Watch:
+    traits: KindTraits,
+    scale: TimeScale,
+) -> Candidate:
     """See a job that is due; `queued_ms` is its place in the queue, negative when it came back from a lease.
 
     A job that was put back stands later in the queue than it was due, and one that somebody asked for stands sooner.
     """
     due_ms = log.due_ms or job.born_ms
     confirms = awaits_confirmation(job) or job.state is JobState.MISSING
-    return Watch(
+    return Candidate(
         key=key,
         id=job.id,
         sort=sort,
         started_ms=job.run_ms,
         read_ms=max(log.seen_ms, 0) if log.seen_ms >= job.run_ms else 0,
         due_ms=min(due_ms, abs(queued_ms), now_ms),
-        interval_ms=interval_ms(log, pace, fallback_s=traits.timing.interval_s),
+        interval_ms=interval_ms(log, scale, fallback_s=traits.timing.interval_s),
         list=listed,
         purpose=Purpose.CONFIRM if confirms else Purpose.SINGLE,
         steady=is_slow(job) or (job.clock_ms == 0 and job.seen),
-        prompt=confirms or _is_overdue(job, log, now_ms=now_ms, traits=traits, pace=pace),
+        prompt=confirms or _is_overdue(job, log, now_ms=now_ms, traits=traits, scale=scale),
     )
 
 
-def _is_overdue(job: Job, log: PollLog, *, now_ms: int, traits: Traits, pace: Pace) -> bool:
+def _is_overdue(job: Job, log: PollLog, *, now_ms: int, traits: KindTraits, scale: TimeScale) -> bool:
     """Say whether a read that shows no ending would tell somebody of it."""
     timeout_s = log.timeout_s or traits.timing.timeout_s
     return any(
-        is_overdue(job, callback, begun_ms=now_ms, timeout_s=timeout_s, pace=pace)
+        is_overdue(job, callback, begun_ms=now_ms, timeout_s=timeout_s, scale=scale)
         for callback in job.callbacks
     )

@@ -24,14 +24,14 @@ MOST_BENT = 1e4  # times the documented rate of ending: before a documented rang
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LifeTable:
+class DurationTable:
     """Lives seen so far, by bin of `EDGES`: how many `entered` alive, how many `ended`; fractions where unsure."""
 
     entered: tuple[float, ...] = (0.0,) * BINS
     ended: tuple[float, ...] = (0.0,) * BINS
 
 
-NO_LIVES = LifeTable()
+NO_DURATIONS = DurationTable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,10 @@ class At:
     area: float
 
 
-class Lifetimes:
+class Durations:
     """The distribution of one sort of job, fixed once built."""
 
-    def __init__(self, ranges: Sequence[tuple[float, float]], table: LifeTable = NO_LIVES) -> None:
+    def __init__(self, ranges: Sequence[tuple[float, float]], table: DurationTable = NO_DURATIONS) -> None:
         """Mix uniform documented `ranges` (seconds, equally likely) with the tail; bend that to a life table."""
         median = sum(low + high for low, high in ranges) / (2 * len(ranges))
 
@@ -56,7 +56,7 @@ class Lifetimes:
 
         self._knots = sorted({*EDGES, *_TAIL_KNOTS, *(edge for pair in ranges for edge in pair)})
         shares = [documented(knot) for knot in self._knots]
-        self._ended = shares if table == NO_LIVES else self._bend(shares, table)
+        self._ended = shares if table == NO_DURATIONS else self._bend(shares, table)
         pieces = list(zip(pairwise(self._knots), pairwise(self._ended), strict=True))
         self._slope = [(later - sooner) / (end - start) for (start, end), (sooner, later) in pieces]
         self._slope.append(self._slope[-1] / 4)
@@ -64,7 +64,7 @@ class Lifetimes:
         for (start, end), (sooner, later) in pieces:
             self._area.append(self._area[-1] + (end - start) * (sooner + later) / 2)
 
-    def _bend(self, shares: Sequence[float], table: LifeTable) -> list[float]:
+    def _bend(self, shares: Sequence[float], table: DurationTable) -> list[float]:
         """Scale the documented rate of ending in each bin by what the table says of it."""
         alive = dict(zip(self._knots, (1 - share for share in shares), strict=True))
         factors = [
@@ -97,26 +97,26 @@ def bin_of(age_s: float) -> int:
     return min(max(bisect_right(EDGES, age_s) - 1, 0), BINS - 1)
 
 
-def note_life(
-    table: LifeTable, lifetimes: Lifetimes, *, alive_s: float | None, age_s: float, ended: bool
-) -> LifeTable:
+def add_duration(
+    table: DurationTable, durations: Durations, *, alive_s: float | None, age_s: float, ended: bool
+) -> DurationTable:
     """Add one read: a job last seen alive at `alive_s` (None: never) still runs at `age_s`, or has ended by then.
 
     When it ended between is not known: it is spread over the bins as `lifetimes` would have it.
     """
     low, high = max(alive_s or 0.0, 0.0), max(age_s, alive_s or 0.0, 0.0)
     entered, gone = list(table.entered), list(table.ended)
-    before, after = lifetimes.at(low).ended, lifetimes.at(high).ended
+    before, after = durations.at(low).ended, durations.at(high).ended
     span = max(after - before, _LEAST)
     for place in range(bin_of(low), bin_of(high) + 1):
         start, end = max(EDGES[place], low), high if place == BINS - 1 else min(EDGES[place + 1], high)
-        sooner = (lifetimes.at(start).ended - before) / span if ended else 0.0
+        sooner = (durations.at(start).ended - before) / span if ended else 0.0
         if alive_s is None or EDGES[place] > low:
             entered[place] += 1 - sooner
         if ended:
-            gone[place] += max(0.0, (lifetimes.at(end).ended - before) / span - sooner)
+            gone[place] += max(0.0, (durations.at(end).ended - before) / span - sooner)
     kept = 0.5 if entered[0] >= KEPT else 1.0
-    return LifeTable(
+    return DurationTable(
         entered=tuple(round(each * kept, 3) for each in entered),
         ended=tuple(round(each * kept, 3) for each in gone),
     )

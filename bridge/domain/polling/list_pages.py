@@ -13,7 +13,7 @@ MOST_LOOKS = 6  # pages on which a post is looked for before it is read by itsel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListSeen:
+class ListStats:
     """What reads of one list have shown: `places` by post id, `count` as the upstream says it, when last read.
 
     `missed` are the offsets at which a post without a place was looked for in vain. `useless_ms`: when it was last
@@ -28,22 +28,22 @@ class ListSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class PageRequest:
     """A page from `offset`, and the keys of the watched posts it should show."""
 
     offset: int
     covers: tuple[str, ...]
 
 
-def plan_pages(posts: Mapping[str, str], seen: ListSeen | None) -> list[Page]:
+def plan_pages(posts: Mapping[str, str], seen: ListStats | None) -> list[PageRequest]:
     """Cover watched posts (id -> key) with as few pages as their places allow; a post looked for in vain is left out."""
-    seen = seen or ListSeen()
+    seen = seen or ListStats()
     placed: dict[int, list[str]] = {}
     for post, key in posts.items():
         place = _guess(post, seen)
         if place is not None:
             placed.setdefault(place, []).append(key)
-    pages: list[Page] = []
+    pages: list[PageRequest] = []
     left = sorted(placed)
     while left:
         offset = max(0, left[0] - OVERLAP) if left[0] >= PAGE - OVERLAP else 0
@@ -51,12 +51,12 @@ def plan_pages(posts: Mapping[str, str], seen: ListSeen | None) -> list[Page]:
         inside = [place for place in left if place <= last]
         left = left[len(inside) :]
         covers = tuple(key for place in inside for key in placed[place])
-        pages.append(Page(offset=offset, covers=covers))
+        pages.append(PageRequest(offset=offset, covers=covers))
     return pages
 
 
 def note_page(
-    seen: ListSeen | None,
+    seen: ListStats | None,
     *,
     offset: int,
     ids: Sequence[str],
@@ -64,9 +64,9 @@ def note_page(
     looked_for: Collection[str],
     watched: Collection[str],
     now_ms: int,
-) -> ListSeen:
+) -> ListStats:
     """Remember where a page showed its rows, how far the list has shifted, and what was looked for in vain."""
-    seen = seen or ListSeen()
+    seen = seen or ListStats()
     here = {post: offset + row for row, post in enumerate(ids)}
     shift = _shift(seen.places, here)
     wide = set(watched)
@@ -77,7 +77,7 @@ def note_page(
             places.pop(post, None)
             missed[post] = (*missed.get(post, ()), offset)
     places.update((post, place) for post, place in here.items() if post in wide)
-    return ListSeen(read_ms=now_ms, count=max(count, offset + len(ids)), places=places, missed=missed)
+    return ListStats(read_ms=now_ms, count=max(count, offset + len(ids)), places=places, missed=missed)
 
 
 def _shift(before: Mapping[str, int], here: Mapping[str, int]) -> int:
@@ -86,7 +86,7 @@ def _shift(before: Mapping[str, int], here: Mapping[str, int]) -> int:
     return moved[len(moved) // 2] if moved else 0
 
 
-def _guess(post: str, seen: ListSeen) -> int | None:
+def _guess(post: str, seen: ListStats) -> int | None:
     """Where a post should be: its last place, else the list's start, then its end, then page by page between."""
     place = seen.places.get(post)
     if place is not None:

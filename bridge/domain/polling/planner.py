@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 
-from bridge.domain.polling.durations import Lifetimes
-from bridge.domain.polling.list_pages import ListSeen, Page, plan_pages
-from bridge.domain.polling.priority import Worth, rate
+from bridge.domain.polling.durations import Durations
+from bridge.domain.polling.list_pages import ListStats, PageRequest, plan_pages
+from bridge.domain.polling.priority import Priority, rate
 from bridge.domain.polling.rate_limit import Purpose
 
 PATIENCE = 3.0  # a job goes first when it waited this many times the time that one read of each would take
@@ -24,7 +24,7 @@ SOON = 1e6  # what has a moment of its own (a confirmation, a deadline) is worth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
+class Candidate:
     """A job as the planner sees it; times in Unix ms, 0: never.
 
     `sort` names its lifetimes. `due_ms` is when its documented interval let it be read again. A `steady` job is read
@@ -50,14 +50,14 @@ class Request:
     """One request: a job's own read, or a page of a list from `offset`. `covers` are the keys of the due it shows."""
 
     purpose: Purpose
-    worth: float
+    priority: float
     covers: tuple[str, ...]
     list: str = ""
     offset: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
+class PlanningContext:
     """What a plan rests on beside the jobs.
 
     `scale` is the factor on all documented times. `pace_ms` is what a request takes at the budget's pace. `watched`
@@ -66,9 +66,9 @@ class Scene:
     """
 
     now_ms: int
-    pace_ms: float
-    lifetimes: Mapping[str, Lifetimes]
-    lists: Mapping[str, ListSeen] = field(default_factory=dict)
+    ms_per_request: float
+    durations: Mapping[str, Durations]
+    lists: Mapping[str, ListStats] = field(default_factory=dict)
     untried: frozenset[str] = frozenset()
     members: Mapping[str, int] = field(default_factory=dict)
     scale: float = 1.0
@@ -80,87 +80,89 @@ class Plan:
     """Requests in order of worth, and the worth of each due job by itself."""
 
     requests: tuple[Request, ...]
-    worths: Mapping[str, Worth]
+    priorities: Mapping[str, Priority]
 
 
-def plan_requests(due: Sequence[Watch], scene: Scene) -> Plan:
+def plan_requests(due: Sequence[Candidate], context: PlanningContext) -> Plan:
     """Plan for jobs that are due; what else a page shows comes for nothing and needs no plan."""
-    worths = {watch.key: _rate(watch, scene) for watch in due}
+    priorities = {candidate.key: _rate(candidate, context) for candidate in due}
     requests: list[Request] = []
-    alone = set(worths)
+    alone = set(priorities)
     for name, rows in _by_list(due).items():
-        for page in plan_pages({row.id: row.key for row in rows}, scene.lists.get(name)):
-            if max(len(page.covers), scene.members.get(name, 0)) > 1:
-                requests.append(_ask_page(name, page, worths, scene))
+        for page in plan_pages({row.id: row.key for row in rows}, context.lists.get(name)):
+            if max(len(page.covers), context.members.get(name, 0)) > 1:
+                requests.append(_ask_page(name, page, priorities, context))
                 alone.difference_update(page.covers)
-    singles = [watch for watch in due if watch.key in alone]
+    singles = [candidate for candidate in due if candidate.key in alone]
     requests += [
-        Request(purpose=watch.purpose, worth=worths[watch.key].price, covers=(watch.key,))
-        for watch in singles
+        Request(purpose=candidate.purpose, priority=priorities[candidate.key].price, covers=(candidate.key,))
+        for candidate in singles
     ]
-    patience = patience_ms(len(requests) + max(0, scene.watched - len(due)), scene)
-    since = {watch.key: watch.due_ms for watch in due}
+    patience = patience_ms(len(requests) + max(0, context.watched - len(due)), context)
+    since = {candidate.key: candidate.due_ms for candidate in due}
 
     def order(request: Request) -> tuple[float, float]:
         oldest = min(since[key] for key in request.covers)
-        late = scene.now_ms - oldest > patience
-        return (oldest if late else scene.now_ms, -request.worth)
+        late = context.now_ms - oldest > patience
+        return (oldest if late else context.now_ms, -request.priority)
 
     requests.sort(key=order)
-    return Plan(requests=tuple(requests), worths=worths)
+    return Plan(requests=tuple(requests), priorities=priorities)
 
 
-def patience_ms(needed: int, scene: Scene) -> float:
+def patience_ms(needed: int, context: PlanningContext) -> float:
     """Give how long a job waits past its due time before it goes first; `needed` requests would read all once."""
-    return max(LEAST_PATIENCE_MS * scene.scale, PATIENCE * needed * scene.pace_ms)
+    return max(LEAST_PATIENCE_MS * context.scale, PATIENCE * needed * context.ms_per_request)
 
 
-def longest_wait_ms(needed: int, scene: Scene) -> float:
+def longest_wait_ms(needed: int, context: PlanningContext) -> float:
     """Give the bound: no job waits longer past its due time, while the budget keeps this pace.
 
     What waited too long is served first come, first served, and at most `needed` requests stand before it.
     """
-    return patience_ms(needed, scene) + (needed + 1) * scene.pace_ms + most_defer_ms(scene)
+    return patience_ms(needed, context) + (needed + 1) * context.ms_per_request + most_defer_ms(context)
 
 
-def most_defer_ms(scene: Scene) -> float:
+def most_defer_ms(context: PlanningContext) -> float:
     """Give how long a job that got no request stays unweighed at most."""
-    return max(MOST_DEFER_MS * scene.scale, DEFER_EACH_MS * scene.watched)
+    return max(MOST_DEFER_MS * context.scale, DEFER_EACH_MS * context.watched)
 
 
-def defer_ms(watch: Watch, worth: Worth, clearing: float, scene: Scene) -> int:
+def defer_ms(candidate: Candidate, priority: Priority, clearing: float, context: PlanningContext) -> int:
     """Give when a job that got no request should be weighed again: about when it is worth what a request costs now."""
-    most = most_defer_ms(scene)
-    if worth.price >= clearing:
-        return round(min(scene.pace_ms, most))
-    waited = scene.now_ms - (watch.read_ms or watch.started_ms)
-    rise = sqrt((clearing + 0.1) / (worth.price + 0.1)) - 1  # a price grows with the square of the wait
-    return round(min(max(waited * rise, scene.pace_ms), most))
+    most = most_defer_ms(context)
+    if priority.price >= clearing:
+        return round(min(context.ms_per_request, most))
+    waited = context.now_ms - (candidate.read_ms or candidate.started_ms)
+    rise = sqrt((clearing + 0.1) / (priority.price + 0.1)) - 1  # a price grows with the square of the wait
+    return round(min(max(waited * rise, context.ms_per_request), most))
 
 
-def _rate(watch: Watch, scene: Scene) -> Worth:
-    late_s = (scene.now_ms - watch.due_ms) / scene.scale / 1000
-    if watch.prompt:
-        return Worth(SOON + late_s, late_s)
-    if watch.steady:
-        rise = STEADY_RISE * (0.5 + 1000 * scene.scale * late_s / max(watch.interval_ms, 1))
-        return Worth(rise, 0.0)
-    unit = scene.scale * 1000
-    read_age = (watch.read_ms - watch.started_ms) / unit if watch.read_ms else None
-    age = (scene.now_ms - watch.started_ms) / unit
-    return rate(scene.lifetimes[watch.sort], age_s=age, read_age_s=read_age)
+def _rate(candidate: Candidate, context: PlanningContext) -> Priority:
+    late_s = (context.now_ms - candidate.due_ms) / context.scale / 1000
+    if candidate.prompt:
+        return Priority(SOON + late_s, late_s)
+    if candidate.steady:
+        rise = STEADY_RISE * (0.5 + 1000 * context.scale * late_s / max(candidate.interval_ms, 1))
+        return Priority(rise, 0.0)
+    unit = context.scale * 1000
+    read_age = (candidate.read_ms - candidate.started_ms) / unit if candidate.read_ms else None
+    age = (context.now_ms - candidate.started_ms) / unit
+    return rate(context.durations[candidate.sort], age_s=age, read_age_s=read_age)
 
 
-def _by_list(due: Iterable[Watch]) -> Mapping[str, list[Watch]]:
-    found: dict[str, list[Watch]] = defaultdict(list)
-    for watch in due:
-        if watch.list and not watch.steady and not watch.prompt:
-            found[watch.list].append(watch)
+def _by_list(due: Iterable[Candidate]) -> Mapping[str, list[Candidate]]:
+    found: dict[str, list[Candidate]] = defaultdict(list)
+    for candidate in due:
+        if candidate.list and not candidate.steady and not candidate.prompt:
+            found[candidate.list].append(candidate)
     return found
 
 
-def _ask_page(name: str, page: Page, worths: Mapping[str, Worth], scene: Scene) -> Request:
-    shown = [worths[key] for key in page.covers]
-    worth = max(sum(worth.waiting for worth in shown), *(worth.price for worth in shown))
-    purpose = Purpose.PROBE if name in scene.untried else Purpose.LIST
-    return Request(purpose=purpose, worth=worth, covers=page.covers, list=name, offset=page.offset)
+def _ask_page(
+    name: str, page: PageRequest, priorities: Mapping[str, Priority], context: PlanningContext
+) -> Request:
+    shown = [priorities[key] for key in page.covers]
+    priority = max(sum(priority.waiting for priority in shown), *(priority.price for priority in shown))
+    purpose = Purpose.PROBE if name in context.untried else Purpose.LIST
+    return Request(purpose=purpose, priority=priority, covers=page.covers, list=name, offset=page.offset)

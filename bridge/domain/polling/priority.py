@@ -9,7 +9,7 @@ a read should cost now. A price has the unit seconds of waiting saved.
 from dataclasses import dataclass
 from math import sqrt
 
-from bridge.domain.polling.durations import Lifetimes
+from bridge.domain.polling.durations import Durations
 
 LATE_START = 0.02  # of the jobs never read: had ended before they were registered
 MOST_FOLD = 30.0  # a price is at most this many times the waiting that is expected to have gathered
@@ -17,7 +17,7 @@ _LEAST = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Worth:
+class Priority:
     """`price`: the most a read of this job alone should cost. `waiting`: expected seconds its end went unseen so far.
 
     Of one read that shows many jobs the `waiting` adds up; its price does not, because the next such read is needed
@@ -28,9 +28,9 @@ class Worth:
     waiting: float
 
 
-def rate(lifetimes: Lifetimes, *, age_s: float, read_age_s: float | None) -> Worth:
+def rate(durations: Durations, *, age_s: float, read_age_s: float | None) -> Priority:
     """Rate a read at `age_s` of a job last seen alive at `read_age_s`, None: never seen."""
-    now = lifetimes.at(age_s)
+    now = durations.at(age_s)
     if read_age_s is None:
         sure, rest = LATE_START, 1 - LATE_START
         gone, left = sure + rest * now.ended, rest * (1 - now.ended)
@@ -38,10 +38,10 @@ def rate(lifetimes: Lifetimes, *, age_s: float, read_age_s: float | None) -> Wor
         waiting = sure * max(age_s, 0.0) + rest * now.area
     else:
         read_age_s = min(read_age_s, age_s)  # a clock may step back
-        then = lifetimes.at(read_age_s)
+        then = durations.at(read_age_s)
         alive = max(1 - then.ended, _LEAST)
         gone, left, density = now.ended - then.ended, 1 - now.ended, max(now.density, _LEAST)
         waiting = max(0.0, (now.area - then.area - then.ended * (age_s - read_age_s)) / alive)
     passed, ahead = gone / density, left / density
     root = (sqrt(2 * ahead + 4 * passed) - sqrt(2 * ahead)) / 2
-    return Worth(min(root * root, MOST_FOLD * waiting), waiting)
+    return Priority(min(root * root, MOST_FOLD * waiting), waiting)

@@ -29,7 +29,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class RateReport:
     """What one answer said of the limit; `request` is the id that its grant gave, empty for a call of the client's.
 
     Times in Unix milliseconds; None where the answer does not say. `quiet_ms` comes with a 429: nothing before then.
@@ -56,7 +56,7 @@ class Grant:
     now_ms: int
     requests: tuple[str, ...]
     wait_ms: int
-    pace_ms: int
+    ms_per_request: int
     limit: int
     remaining: int | None
     reset_ms: int
@@ -79,7 +79,7 @@ class BudgetView:
     client_peak: int
     quiet_ms: int
     limited: int
-    pace_ms: int
+    ms_per_request: int
     turn_ms: int
     shared: int
     batched: int
@@ -103,7 +103,7 @@ def read_view(state: Mapping[str, float], documented: Limit, *, share: float, no
         client_peak=round(max(state.get("peak", 0), state.get("client", 0))),
         quiet_ms=int(state.get("quiet", 0)) if state.get("quiet", 0) > now_ms else 0,
         limited=int(state.get("limited", 0)),
-        pace_ms=int(state.get("pace", documented.window_s * 1000 / documented.requests)),
+        ms_per_request=int(state.get("pace", documented.window_s * 1000 / documented.requests)),
         turn_ms=int(state.get("turn", 0)),
         shared=int(state.get("shared", 0)),
         batched=int(state.get("batched", 0)),

@@ -41,5 +41,5 @@ class Callback(Struct, frozen=True, array_like=True, kw_only=True):
     expires_ms: int = 0
     closed_ms: int = 0
     timed_out_run: int = 0  # the last run whose `.timed_out` was told to it
-    run_told: int = 0  # the last run whose ending was told to it, or kept from it by its filter
-    outage: str = ""  # the outage last told to it
+    notified_run: int = 0  # the last run whose ending was told to it, or kept from it by its filter
+    auth_refused: str = ""  # the outage last told to it

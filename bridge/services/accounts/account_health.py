@@ -3,46 +3,61 @@
 from dataclasses import replace
 
 from bridge.domain.jobs.intervals import MASS_VANISH, OUTAGE_RETRY_S
-from bridge.domain.jobs.outcome import Moment
-from bridge.domain.observation import Forbidden, Limited, Missing, Odd, Reading, Refused, Seen
-from bridge.services.accounts.health_cache import Wellness
+from bridge.domain.jobs.outcome import PollContext
+from bridge.domain.observation import (
+    JobNotFound,
+    KeyRefused,
+    KindForbidden,
+    Observed,
+    PollResult,
+    Throttled,
+    UnexpectedAnswer,
+)
+from bridge.services.accounts.health_cache import HealthCache
 from bridge.services.context import Services
 from bridge.store.tables.account_health import AccountHealth
 
 
-class AccountNotes:
+class AccountHealthRecorder:
     """Writes down what an answer says of its account."""
 
-    def __init__(self, services: Services, wellness: Wellness) -> None:
+    def __init__(self, services: Services, health_cache: HealthCache) -> None:
         self._services = services
-        self._wellness = wellness
+        self._health_cache = health_cache
 
     async def note(
-        self, account: str, health: AccountHealth, kind: str, reading: Reading, at: Moment, *, key: str = ""
-    ) -> Moment:
+        self,
+        account: str,
+        health: AccountHealth,
+        kind: str,
+        result: PollResult,
+        at: PollContext,
+        *,
+        key: str = "",
+    ) -> PollContext:
         """Note an answer to a read of a kind; give its moment with the outage it belongs to, as that stands afterwards.
 
         `key` is the job that it was about, where that had been seen before.
         """
         store = self._services.store.health
-        match reading:
-            case Refused():
-                self._wellness.forget(account)
+        match result:
+            case KeyRefused():
+                self._health_cache.forget(account)
                 await store.note_refused(account, at.now_ms, begun_ms=at.begun_ms)
                 return await self._name_outage(account, kind, at)
-            case Forbidden():
-                self._wellness.forget(account)
+            case KindForbidden():
+                self._health_cache.forget(account)
                 await store.note_forbidden(account, kind, at.now_ms, begun_ms=at.begun_ms)
                 return await self._name_outage(account, kind, at)
-            case Limited():
-                await self._quiet(account, reading, at)
-            case Missing() if key:
-                window_ms = self._services.pace.ms(OUTAGE_RETRY_S)
+            case Throttled():
+                await self._quiet(account, result, at)
+            case JobNotFound() if key:
+                window_ms = self._services.time_scale.ms(OUTAGE_RETRY_S)
                 gone = await store.note_vanished(account, key, at.now_ms, window_ms)
                 at = replace(at, vanishing=gone >= MASS_VANISH)
-            case Seen() | Missing() | Odd():
+            case Observed() | JobNotFound() | UnexpectedAnswer():
                 await self.note_ok(account, health, kind)
-        return replace(at, outage="") if at.outage else at
+        return replace(at, auth_refused="") if at.auth_refused else at
 
     async def note_ok(self, account: str, health: AccountHealth, kind: str) -> None:
         """Note that an account may read a kind, if anything stood against it."""
@@ -50,20 +65,20 @@ class AccountNotes:
             shard = self._services.store.shard_of(account)
             await self._services.store.poll.unblock(shard, account, due_all=True)
 
-    async def _quiet(self, account: str, limited: Limited, at: Moment) -> None:
+    async def _quiet(self, account: str, limited: Throttled, at: PollContext) -> None:
         """Let the whole account sleep until its limit's window ends."""
         for_ms = limited.until_ms - at.now_ms
         if for_ms > 0:
             shard = self._services.store.shard_of(account)
             await self._services.store.poll.block(shard, account, for_ms=for_ms)
 
-    async def _name_outage(self, account: str, kind: str, at: Moment) -> Moment:
+    async def _name_outage(self, account: str, kind: str, at: PollContext) -> PollContext:
         """Name the refusal as it stands after this answer, empty while it is only suspected."""
         health = await self._services.store.health.load(account)
-        return replace(at, outage=outage_for(health, kind))
+        return replace(at, auth_refused=auth_refusal_for(health, kind))
 
 
-def outage_for(health: AccountHealth, kind: str) -> str:
+def auth_refusal_for(health: AccountHealth, kind: str) -> str:
     """Name the confirmed refusal that stops reads of a kind, empty without one."""
     if health.outage_ms:
         return f"401:{health.outage_ms}"

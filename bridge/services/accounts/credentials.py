@@ -6,7 +6,7 @@ from bridge.services.context import Services
 KEPT = 1000
 
 
-class Logins:
+class Credentials:
     """Credentials by account; a replaced one has another version and is opened anew."""
 
     def __init__(self, services: Services) -> None:

@@ -8,7 +8,7 @@ from bridge.store.tables.account_health import AccountHealth, Health
 BELIEVED_S = 0.5  # a replaced credential, or a refusal that another worker met, is known by then
 
 
-class Wellness:
+class HealthCache:
     """Reads the health of accounts; a well one is believed for half a second, any other is read each time."""
 
     def __init__(self, health: Health, *, clock_s: Callable[[], float] = time.monotonic) -> None:

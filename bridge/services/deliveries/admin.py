@@ -7,7 +7,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from bridge.domain.deliveries.records import Delivery, DeliveryState
-from bridge.domain.deliveries.retry import Answer
+from bridge.domain.deliveries.retry import ReceiverAnswer
 from bridge.domain.deliveries.signing import sign
 from bridge.domain.events.samples import test_body
 from bridge.domain.ids import read_shard
@@ -19,7 +19,7 @@ from bridge.services.deliveries.requeue import start_again
 from bridge.services.queries import load_deliveries, parse_cursor
 from bridge.store.records import Loaded
 from bridge.store.tables.indexes import Cursor
-from bridge.store.unit_of_work import Draft
+from bridge.store.unit_of_work import UnitOfWork
 
 TRIES: Final = 20
 PAGE: Final = 100
@@ -108,16 +108,16 @@ async def retry(services: Services, project: str, delivery_id: str) -> Delivery:
                 f"this delivery is {loaded.record.state}: to send a finished event again use "
                 f"POST /v1/events/{loaded.record.event}/resend"
             )
-        draft = Draft(delivery_id[4], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+        unit = UnitOfWork(delivery_id[4], now_ms=services.clock_ms(), retention_s=services.settings.retention)
         if loaded.record.state is DeliveryState.PARKED:
-            delivery = start_again(draft, loaded, lane=await current_lane(services, loaded.record))
+            delivery = start_again(unit, loaded, lane=await current_lane(services, loaded.record))
         else:
             due_ms = await next_attempt_ms(services, loaded.record)
-            waits = due_ms is not None and due_ms > draft.now_ms
+            waits = due_ms is not None and due_ms > unit.now_ms
             delivery = replace(loaded.record, resume_ms=due_ms) if waits else loaded.record
-            draft.put_delivery(delivery, loaded)
-            draft.attempt_at(delivery, 0, how="sooner")
-        if await services.store.committer.commit(draft.change()) == "done":
+            unit.put_delivery(delivery, loaded)
+            unit.attempt_at(delivery, 0, how="sooner")
+        if await services.store.committer.commit(unit.change()) == "done":
             return delivery
     raise Conflict("this delivery is being changed by others: repeat the request")
 
@@ -146,11 +146,11 @@ async def recover(
 
 async def _recover(services: Services, loaded: Loaded[Delivery]) -> bool:
     record = loaded.record
-    draft = Draft(record.id[4], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+    unit = UnitOfWork(record.id[4], now_ms=services.clock_ms(), retention_s=services.settings.retention)
     if record.state is not DeliveryState.PARKED:  # it was over: this is asked for by a person, as a resend is
         loaded = Loaded(replace(record, resend=True), loaded.raw)
-    start_again(draft, loaded, lane=await current_lane(services, loaded.record))
-    return await services.store.committer.commit(draft.change()) == "done"
+    start_again(unit, loaded, lane=await current_lane(services, loaded.record))
+    return await services.store.committer.commit(unit.change()) == "done"
 
 
 async def send_test(
@@ -161,7 +161,7 @@ async def send_test(
     payload: str = "full",
     headers: Mapping[str, str] | None = None,
     secret: str | None = None,
-) -> tuple[str, Answer]:
+) -> tuple[str, ReceiverAnswer]:
     """Send a sample event, signed, to a URL; gives its id and what the receiver answered."""
     event_id = f"evt_test_{secrets.token_hex(12)}"
     now_ms = services.clock_ms()

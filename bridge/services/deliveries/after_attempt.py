@@ -5,14 +5,14 @@ import random
 from msgspec.structs import replace
 
 from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState
-from bridge.domain.deliveries.retry import Answer, Verdict, plan_retry
+from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, plan_retry
 from bridge.services.context import Services
 from bridge.services.deliveries.destination_health import SUCCESSES
-from bridge.services.subscriptions.callbacks import draft_cancel
+from bridge.services.subscriptions.callbacks import stage_cancel
 from bridge.store import keys
 from bridge.store.queue.lanes import Settled
 from bridge.store.records import Loaded, pack, unpack
-from bridge.store.unit_of_work import Draft
+from bridge.store.unit_of_work import UnitOfWork
 
 ATTEMPTS_KEPT = 20
 TRIES = 8
@@ -22,7 +22,7 @@ async def after_attempt(
     services: Services,
     loaded: Loaded[Delivery],
     token: bytes,
-    answer: Answer,
+    answer: ReceiverAnswer,
     verdict: Verdict,
     *,
     at_ms: int,
@@ -42,7 +42,7 @@ async def after_attempt(
     )
 
 
-def _record(delivery: Delivery, answer: Answer, verdict: Verdict, *, at_ms: int) -> Delivery:
+def _record(delivery: Delivery, answer: ReceiverAnswer, verdict: Verdict, *, at_ms: int) -> Delivery:
     """Write one attempt into a delivery; an extra one asked for by a person takes no step of the schedule."""
     attempt = Attempt(
         at_ms=at_ms,
@@ -63,7 +63,7 @@ def _record(delivery: Delivery, answer: Answer, verdict: Verdict, *, at_ms: int)
 
 
 def _plan(
-    services: Services, delivery: Delivery, answer: Answer, verdict: Verdict
+    services: Services, delivery: Delivery, answer: ReceiverAnswer, verdict: Verdict
 ) -> tuple[Delivery, int | None]:
     now_ms = services.clock_ms()
     if verdict in SUCCESSES:
@@ -98,14 +98,14 @@ async def _cancel_callback(services: Services, loaded: Loaded[Delivery], attempt
         if job is None:
             return
         callback = next((c for c in job.record.callbacks if c.id == attempted.callback), None)
-        draft = Draft(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+        unit = UnitOfWork(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
         if callback is not None:
             reason = "the receiver answered 410 Gone"
-            await draft_cancel(services, draft, key, job, callback, reason=reason, attempted=attempted)
+            await stage_cancel(services, unit, key, job, callback, reason=reason, attempted=attempted)
         else:
-            draft.put_delivery(replace(attempted, state=DeliveryState.CANCELLED), loaded)
-            draft.drop_attempt(attempted)
-        if await store.committer.commit(draft.change()) == "done":
+            unit.put_delivery(replace(attempted, state=DeliveryState.CANCELLED), loaded)
+            unit.drop_attempt(attempted)
+        if await store.committer.commit(unit.change()) == "done":
             return
 
 
@@ -120,9 +120,9 @@ async def finish_late(services: Services, settled: Settled) -> None:
         found = await services.store.load_delivery(late.id)
         if found is None or found.record.state is DeliveryState.SUCCEEDED:
             return
-        draft = Draft(late.id[4], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+        unit = UnitOfWork(late.id[4], now_ms=services.clock_ms(), retention_s=services.settings.retention)
         attempts = (*found.record.attempts[-(ATTEMPTS_KEPT - 1) :], late.attempts[-1])
-        draft.put_delivery(replace(late, attempts=attempts, tries=found.record.tries + 1), found)
-        draft.drop_attempt(late)
-        if await services.store.committer.commit(draft.change()) == "done":
+        unit.put_delivery(replace(late, attempts=attempts, tries=found.record.tries + 1), found)
+        unit.drop_attempt(late)
+        if await services.store.committer.commit(unit.change()) == "done":
             return

@@ -6,7 +6,7 @@ however many projects name it.
 
 from collections.abc import Iterable, Sequence
 
-from bridge.domain.jobs.outcome import Letter
+from bridge.domain.jobs.outcome import Notification
 from bridge.domain.jobs.records import Job
 from bridge.store.store import Store
 
@@ -38,9 +38,9 @@ def cap_of(lane: str, *, proven: bool, failures: int) -> int:
     return CAP if failures < FAILING_AFTER else FAILING_CAP
 
 
-async def load_proven(store: Store, shard: str, job: Job, letters: Sequence[Letter]) -> set[str]:
+async def load_proven(store: Store, shard: str, job: Job, notifications: Sequence[Notification]) -> set[str]:
     """Load which of the origins that these letters go to have answered 2xx before."""
-    wanted = {letter.callback for letter in letters}
+    wanted = {notification.callback for notification in notifications}
     return await proven_origins(store, shard, {c.origin for c in job.callbacks if c.id in wanted})
 
 

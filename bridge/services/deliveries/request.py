@@ -19,7 +19,7 @@ SECRETS_SERVE_MS = 2_000  # while they are read anew, all others sign with those
 NOT_READ: tuple[int, list[str]] = (-SECRETS_SERVE_MS, [])
 
 
-class Envelope(Struct, frozen=True, kw_only=True, gc=False):
+class DeliveryRequest(Struct, frozen=True, kw_only=True, gc=False):
     """One request in clear; never logged."""
 
     url: str
@@ -42,7 +42,7 @@ class Envelope(Struct, frozen=True, kw_only=True, gc=False):
         return {name: MASK if name in self.secret_headers else value for name, value in self.headers.items()}
 
 
-class Envelopes:
+class RequestBuilder:
     """Seals deliveries; a project's secrets are kept for a second."""
 
     def __init__(self, services: Services) -> None:
@@ -53,7 +53,7 @@ class Envelopes:
 
     async def seal(
         self, delivery: Delivery, event: EventRecord, callback: Callback, *, now_ms: int
-    ) -> Envelope:
+    ) -> DeliveryRequest:
         """Make the request of one attempt, signed at `now_ms`."""
         vault = self._services.store.vault
         url = vault.open(callback.url, record=callback.id).decode()
@@ -77,7 +77,7 @@ class Envelopes:
         }
         if delivery.resend:
             headers["webhook-resend"] = "true"
-        return Envelope(url=url, headers=headers, body=body, secret_headers=frozenset(own))
+        return DeliveryRequest(url=url, headers=headers, body=body, secret_headers=frozenset(own))
 
     async def _secrets_of(self, project: str, callback: Callback, now_ms: int) -> list[str]:
         if callback.secret is not None:

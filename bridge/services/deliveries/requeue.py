@@ -4,17 +4,17 @@ from msgspec.structs import replace
 
 from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.store.records import Loaded
-from bridge.store.unit_of_work import Draft
+from bridge.store.unit_of_work import UnitOfWork
 
 
-def cancel_delivery(draft: Draft, loaded: Loaded[Delivery], reason: str) -> None:
+def cancel_delivery(unit: UnitOfWork, loaded: Loaded[Delivery], reason: str) -> None:
     """Cancel a delivery: nothing more is sent, the reason stays readable."""
-    delivery = replace(loaded.record, state=DeliveryState.CANCELLED, reason=reason, done_ms=draft.now_ms)
-    draft.put_delivery(delivery, loaded)
-    draft.drop_attempt(delivery)
+    delivery = replace(loaded.record, state=DeliveryState.CANCELLED, reason=reason, done_ms=unit.now_ms)
+    unit.put_delivery(delivery, loaded)
+    unit.drop_attempt(delivery)
 
 
-def start_again(draft: Draft, loaded: Loaded[Delivery], *, lane: str, delay_ms: int = 0) -> Delivery:
+def start_again(unit: UnitOfWork, loaded: Loaded[Delivery], *, lane: str, delay_ms: int = 0) -> Delivery:
     """Send a delivery again with a whole new schedule, in the lane of where it goes now."""
     delivery = replace(
         loaded.record,
@@ -25,14 +25,14 @@ def start_again(draft: Draft, loaded: Loaded[Delivery], *, lane: str, delay_ms: 
         reason="",
         done_ms=0,
     )
-    draft.put_delivery(delivery, loaded)
+    unit.put_delivery(delivery, loaded)
     if lane != loaded.record.lane:
-        draft.drop_attempt(loaded.record)
-    draft.attempt_at(delivery, delay_ms, how="sooner")
+        unit.drop_attempt(loaded.record)
+    unit.attempt_at(delivery, delay_ms, how="sooner")
     return delivery
 
 
-def move_delivery(draft: Draft, loaded: Loaded[Delivery], lane: str) -> None:
+def move_delivery(unit: UnitOfWork, loaded: Loaded[Delivery], lane: str) -> None:
     """Take a waiting or parked delivery to another lane, due now; what has ended stays where it is."""
     if loaded.record.state in (DeliveryState.PENDING, DeliveryState.PARKED):
-        start_again(draft, loaded, lane=lane)
+        start_again(unit, loaded, lane=lane)

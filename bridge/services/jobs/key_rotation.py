@@ -6,7 +6,7 @@ from bridge.domain.jobs.records import Job
 from bridge.domain.subscriptions.callback import Callback
 from bridge.services.context import Services
 from bridge.store.records import Loaded
-from bridge.store.unit_of_work import Draft
+from bridge.store.unit_of_work import UnitOfWork
 from bridge.store.vault import Vault
 
 
@@ -16,9 +16,9 @@ async def reseal_job(services: Services, key: str, loaded: Loaded[Job]) -> bool:
     callbacks = tuple(_reseal(vault, each) for each in loaded.record.callbacks)
     if callbacks == loaded.record.callbacks:
         return False
-    draft = Draft(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
-    draft.put_job(key, replace(loaded.record, callbacks=callbacks), loaded)
-    return await services.store.committer.commit(draft.change()) == "done"
+    unit = UnitOfWork(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+    unit.put_job(key, replace(loaded.record, callbacks=callbacks), loaded)
+    return await services.store.committer.commit(unit.change()) == "done"
 
 
 def _reseal(vault: Vault, callback: Callback) -> Callback:

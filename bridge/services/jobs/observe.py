@@ -11,20 +11,20 @@ from bridge.domain.events.event import build_event
 from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import delivery_id, job_key
 from bridge.domain.jobs.intervals import interval_ms
-from bridge.domain.jobs.outcome import Advance, Fresh, Letter, Moment
-from bridge.domain.jobs.poll_history import mark_poll, previous_poll_ms
+from bridge.domain.jobs.outcome import NewEvent, Notification, PollContext, Transition
+from bridge.domain.jobs.poll_history import previous_poll_ms, record_poll
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.jobs.transition import advance, quiet_until_ms, replace_item
-from bridge.domain.observation import Reading, Seen
-from bridge.services.context import Services, traits_of
+from bridge.domain.observation import Observed, PollResult
+from bridge.services.context import Services, kind_traits
 from bridge.services.deliveries.destinations import lane_of, load_proven
-from bridge.services.jobs.unchanged import Echoes
+from bridge.services.jobs.unchanged import UnchangedAnswers
 from bridge.services.queries import NO_LOG, load_log
 from bridge.store import keys
 from bridge.store.commit import Lease
 from bridge.store.queue.lanes import Settled
-from bridge.store.records import Loaded, Page, pack, pack_object
-from bridge.store.unit_of_work import Draft
+from bridge.store.records import Loaded, RecordBatch, pack, pack_object
+from bridge.store.unit_of_work import UnitOfWork
 
 TRIES = 8  # a record that others write all the time is read again this often before the lease brings it back
 ITEM = "generated_media_item"
@@ -41,7 +41,7 @@ class Held:
     log: PollLog
 
 
-def take_held(page: Page, key: str, token: bytes) -> Held | None:
+def take_held(page: RecordBatch, key: str, token: bytes) -> Held | None:
     """Put a leased job's records together; None for a job that has none."""
     job, log = page.jobs.get(key), page.logs.get(key)
     return Held(key=key, token=token, job=job, log=log.record if log else NO_LOG) if job else None
@@ -50,10 +50,10 @@ def take_held(page: Page, key: str, token: bytes) -> Held | None:
 async def observe(
     services: Services,
     held: Held,
-    reading: Reading,
-    at: Moment,
+    result: PollResult,
+    at: PollContext,
     *,
-    echoes: Echoes | None = None,
+    unchanged_answers: UnchangedAnswers | None = None,
     least_ms: int = 0,
 ) -> Settled | None:
     """Take one reading of a held job to its end: news is written at once, else the queue's entry is settled.
@@ -62,19 +62,19 @@ async def observe(
     What changed nothing is kept in `echoes`. The job waits for at least `least_ms`, if it is read again at all.
     """
     for _ in range(TRIES):
-        moved = _advance(services, held, reading, at)
+        moved = _advance(services, held, result, at)
         if moved.delay_ms is not None and moved.delay_ms < least_ms:
             log = replace(moved.log, due_ms=at.now_ms + least_ms)
             moved = dataclasses.replace(moved, delay_ms=least_ms, log=log)
         if not _is_news(held, moved):
-            if echoes is not None and isinstance(reading, Seen):
-                _keep(services, echoes, held, reading, log=moved.log, at=at)
+            if unchanged_answers is not None and isinstance(result, Observed):
+                _keep(services, unchanged_answers, held, result, log=moved.log, at=at)
             return _settle(held, moved.log, moved.delay_ms)
         if (shown := _new_object(held, moved)) is not None:
             return _settle(held, moved.log, moved.delay_ms, shown)
         match await _save(services, held, moved, at):
             case "done":
-                await _publish(services, moved.job, moved.fresh)
+                await _publish(services, moved.job, moved.new_events)
                 return None
             case "fenced":
                 return None
@@ -86,41 +86,49 @@ async def observe(
     return None
 
 
-def observe_echo(services: Services, held: Held, echo: Seen, at: Moment) -> Settled:
+def observe_unchanged(services: Services, held: Held, unchanged: Observed, at: PollContext) -> Settled:
     """Take an answer that says again what changed nothing: the read is noted, and the job waits for the next one."""
-    log = mark_poll(held.log, echo, at)
-    delay_ms = interval_ms(log, services.pace, fallback_s=echo.observation.timing.interval_s)
+    log = record_poll(held.log, unchanged, at)
+    delay_ms = interval_ms(log, services.time_scale, fallback_s=unchanged.observation.timing.interval_s)
     log = replace(log, due_ms=at.now_ms + delay_ms)
     return _settle(held, log, delay_ms)
 
 
-def _keep(services: Services, echoes: Echoes, held: Held, seen: Seen, *, log: PollLog, at: Moment) -> None:
+def _keep(
+    services: Services,
+    unchanged_answers: UnchangedAnswers,
+    held: Held,
+    seen: Observed,
+    *,
+    log: PollLog,
+    at: PollContext,
+) -> None:
     job = held.job.record
-    until_ms = quiet_until_ms(job, log, traits=traits_of(job.kind), pace=services.pace)
+    until_ms = quiet_until_ms(job, log, traits=kind_traits(job.kind), scale=services.time_scale)
     if until_ms > at.now_ms:
-        echoes.keep(held.key, held.job, seen, digest=at.digest, until_ms=until_ms)
+        unchanged_answers.keep(held.key, held.job, seen, digest=at.digest, until_ms=until_ms)
 
 
-def _advance(services: Services, held: Held, reading: Reading, at: Moment) -> Advance:
+def _advance(services: Services, held: Held, result: PollResult, at: PollContext) -> Transition:
     job = held.job.record
-    traits = traits_of(job.kind)
-    return advance(job, held.log, reading, key=held.key, at=at, traits=traits, pace=services.pace)
+    traits = kind_traits(job.kind)
+    return advance(job, held.log, result, key=held.key, at=at, traits=traits, scale=services.time_scale)
 
 
-def _is_news(held: Held, moved: Advance) -> bool:
+def _is_news(held: Held, moved: Transition) -> bool:
     changed_object = moved.data is not None and moved.log.digest != held.log.digest
     first = held.log.polls == 0  # a settle writes only over a record that is there
     return first or changed_object or moved.delay_ms is None or moved.job != held.job.record
 
 
-def _new_object(held: Held, moved: Advance) -> bytes | None:
+def _new_object(held: Held, moved: Transition) -> bytes | None:
     """Give the object of a read that shows no more than that: progress, most often. It is settled with the others.
 
     A settle writes only over an object that is there, and many go together, so that a large one goes alone.
     """
     if not held.log.digest or moved.data is None or moved.delay_ms is None:
         return None
-    if moved.job != held.job.record or moved.fresh or moved.replaced:
+    if moved.job != held.job.record or moved.new_events or moved.replaced:
         return None
     shown = pack_object(moved.data)
     return shown if len(shown) <= LARGE_OBJECT else None
@@ -137,57 +145,62 @@ def _settle(held: Held, log: PollLog, delay_ms: int | None, shown: bytes | None 
     )
 
 
-async def _save(services: Services, held: Held, moved: Advance, at: Moment) -> str:
+async def _save(services: Services, held: Held, moved: Transition, at: PollContext) -> str:
     job = held.job.record
-    draft = Draft(held.key[0], now_ms=at.now_ms, retention_s=services.settings.retention)
-    await write_advance(services, draft, held.key, held.job, moved=moved, at=at)
+    unit = UnitOfWork(held.key[0], now_ms=at.now_ms, retention_s=services.settings.retention)
+    await write_advance(services, unit, held.key, held.job, moved=moved, at=at)
     if moved.delay_ms is None:
-        draft.retire(held.key, moved.job)
+        unit.retire(held.key, moved.job)
     else:
-        draft.poll_at(held.key, moved.job, moved.delay_ms, how="set")
-    await _replace_items(services, draft, job, moved.replaced, at)
+        unit.poll_at(held.key, moved.job, moved.delay_ms, how="set")
+    await _replace_items(services, unit, job, moved.replaced, at)
     lease = Lease("poll", job.account, held.key, held.token)
-    return await services.store.committer.commit(draft.change(lease))
+    return await services.store.committer.commit(unit.change(lease))
 
 
 async def write_advance(
-    services: Services, draft: Draft, key: str, loaded: Loaded[Job], *, moved: Advance, at: Moment
+    services: Services, unit: UnitOfWork, key: str, loaded: Loaded[Job], *, moved: Transition, at: PollContext
 ) -> None:
     """Put a job that moved on into a draft: its records, new events, and a delivery for each letter."""
-    draft.put_job(key, moved.job, loaded)
-    draft.put_log(key, moved.log)
+    unit.put_job(key, moved.job, loaded)
+    unit.put_log(key, moved.log)
     if moved.data is not None:
-        draft.put_object(key, moved.data)
-    for fresh in moved.fresh:
-        draft.put_event(_event(loaded.record, key, moved, fresh, at))
-    proven = await load_proven(services.store, key[0], moved.job, moved.letters)
-    for letter in moved.letters:
-        delivery = _delivery(moved.job, key, letter, proven, at.now_ms)
-        draft.add_delivery(delivery, 0)
+        unit.put_object(key, moved.data)
+    for new_events in moved.new_events:
+        unit.put_event(_event(loaded.record, key, moved, new_events, at))
+    proven = await load_proven(services.store, key[0], moved.job, moved.notifications)
+    for notification in moved.notifications:
+        delivery = _delivery(moved.job, key, notification, proven, at.now_ms)
+        unit.add_delivery(delivery, 0)
 
 
-def _event(before: Job, key: str, moved: Advance, fresh: Fresh, at: Moment) -> EventRecord:
+def _event(before: Job, key: str, moved: Transition, new_events: NewEvent, at: PollContext) -> EventRecord:
     previous = previous_poll_ms(moved.log) or before.born_ms
     body = build_event(
-        fresh.news.fact,
-        event_id=fresh.event,
+        new_events.drafts.fact,
+        event_id=new_events.event,
         at_ms=at.now_ms,
-        sequence=fresh.sequence,
+        sequence=new_events.sequence,
         observed_ms=at.now_ms,
         polls=moved.log.polls,
         lag_max_ms=max(0, at.now_ms - previous),
         source=at.source,
     )
     return EventRecord(
-        id=fresh.event, type=fresh.news.type, project=before.project, job=key, at_ms=at.now_ms, body=body
+        id=new_events.event,
+        type=new_events.drafts.type,
+        project=before.project,
+        job=key,
+        at_ms=at.now_ms,
+        body=body,
     )
 
 
-def _delivery(job: Job, key: str, letter: Letter, proven: set[str], now_ms: int) -> Delivery:
-    callback = next(each for each in job.callbacks if each.id == letter.callback)
+def _delivery(job: Job, key: str, notification: Notification, proven: set[str], now_ms: int) -> Delivery:
+    callback = next(each for each in job.callbacks if each.id == notification.callback)
     return Delivery(
-        id=delivery_id(letter.event, callback.id),
-        event=letter.event,
+        id=delivery_id(notification.event, callback.id),
+        event=notification.event,
         job=key,
         callback=callback.id,
         project=job.project,
@@ -198,26 +211,31 @@ def _delivery(job: Job, key: str, letter: Letter, proven: set[str], now_ms: int)
 
 
 async def _replace_items(
-    services: Services, draft: Draft, post: Job, items: Sequence[str], at: Moment
+    services: Services, unit: UnitOfWork, post: Job, items: Sequence[str], at: PollContext
 ) -> None:
     """End the watch of items that a new run of their post did away with, in the same step."""
     for item in items:
-        key = job_key(draft.shard, post.account, ITEM, item)
+        key = job_key(unit.shard, post.account, ITEM, item)
         loaded = await services.store.load_job(key)
         if loaded is None or not loaded.record.callbacks:
             continue
         log = await load_log(services.store, key)
         moved = replace_item(
-            loaded.record, log, key=key, at=at, related={"generated_post_id": post.id}, pace=services.pace
+            loaded.record,
+            log,
+            key=key,
+            at=at,
+            related={"generated_post_id": post.id},
+            scale=services.time_scale,
         )
         if moved is None:
             continue
-        await write_advance(services, draft, key, loaded, moved=moved, at=at)
+        await write_advance(services, unit, key, loaded, moved=moved, at=at)
         if moved.delay_ms is None:
-            draft.retire(key, moved.job)
+            unit.retire(key, moved.job)
 
 
-async def _publish(services: Services, job: Job, fresh: Sequence[Fresh]) -> None:
+async def _publish(services: Services, job: Job, new_events: Sequence[NewEvent]) -> None:
     """Give new events their place in the project's feed; the sweep does it for a process that died here."""
-    if fresh:
-        await services.store.feed.publish(job.project, [each.event for each in fresh])
+    if new_events:
+        await services.store.feed.publish(job.project, [each.event for each in new_events])

@@ -12,12 +12,12 @@ from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.records import Job
 from bridge.domain.jobs.registration import (
     CALLBACKS_PER_JOB,
-    Enrolled,
+    RegistrationResult,
     TooManyCallbacks,
-    enrol,
     find_repeated,
-    list_told,
+    list_notified,
     new_job,
+    register_callback,
 )
 from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.domain.urls.policy import CheckedUrl
@@ -30,7 +30,7 @@ from bridge.store.errors import StoreFull, StoreNotDurable
 from bridge.store.records import Loaded, Wanted
 from bridge.store.tables.accounts import Account
 from bridge.store.tables.idempotency import DAY_MS
-from bridge.store.unit_of_work import Draft
+from bridge.store.unit_of_work import UnitOfWork
 
 TRIES = 20
 HOLD_MS = 15_000  # longer than a slow disk may delay the answer
@@ -39,7 +39,7 @@ JOBS_PER_PROJECT = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class RegisterCallback:
     """One job of one request, checked. `retried` are (original item, new item) of a `failed_only` regeneration.
 
     `request` names the whole request, where its client does so (Idempotency-Key): for a day it means one callback.
@@ -73,20 +73,22 @@ class Registered:
     next_poll_ms: int | None = field(default=None)
 
 
-async def register(services: Services, project: str, orders: Sequence[Order]) -> list[Registered]:
+async def register(
+    services: Services, project: str, commands: Sequence[RegisterCallback]
+) -> list[Registered]:
     """Register all orders or none; durable when it returns.
 
     Raises ValidationFailed, Conflict, RateLimited (too many jobs or callbacks), Unavailable (store full or slow).
     """
-    account = await find_account(services, project, orders[0])
+    account = await find_account(services, project, commands[0])
     shard = services.store.shard_of(account.id)
     for _ in range(TRIES):
-        draft = Draft(shard, now_ms=services.clock_ms(), retention_s=services.settings.retention)
-        registered = [await _draft(services, draft, project, account, order) for order in orders]
-        if draft.made:
-            await _check_quota(services, project, draft.made)
+        unit = UnitOfWork(shard, now_ms=services.clock_ms(), retention_s=services.settings.retention)
+        registered = [await _stage(services, unit, project, account, command) for command in commands]
+        if unit.made:
+            await _check_quota(services, project, unit.made)
         try:
-            result = await services.store.committer.commit(draft.change(), new_work=True, durable=True)
+            result = await services.store.committer.commit(unit.change(), new_work=True, durable=True)
         except StoreFull:
             raise Unavailable("the store is full: nothing was registered, try again later") from None
         except StoreNotDurable:
@@ -98,12 +100,12 @@ async def register(services: Services, project: str, orders: Sequence[Order]) ->
     raise Conflict("many registrations for the same job at once: repeat this one")
 
 
-async def find_account(services: Services, project: str, order: Order) -> Account:
+async def find_account(services: Services, project: str, command: RegisterCallback) -> Account:
     """Find the project's account at the provider of an order's kind."""
-    provider = KINDS[order.kind].provider
+    provider = KINDS[command.kind].provider
     accounts = [a for a in await services.store.accounts.list(project) if a.provider == provider]
-    chosen = [a for a in accounts if order.account in (None, a.id)]
-    if order.account and not chosen:
+    chosen = [a for a in accounts if command.account in (None, a.id)]
+    if command.account and not chosen:
         raise ValidationFailed(
             "account_id", "no such account of this provider in this project; GET /v1/accounts lists them"
         )
@@ -116,53 +118,55 @@ async def find_account(services: Services, project: str, order: Order) -> Accoun
     return min(chosen, key=lambda account: account.created_ms)
 
 
-async def _draft(
-    services: Services, draft: Draft, project: str, account: Account, order: Order
+async def _stage(
+    services: Services, unit: UnitOfWork, project: str, account: Account, command: RegisterCallback
 ) -> Registered:
-    key = job_key(draft.shard, account.id, order.kind, order.job_id)
+    key = job_key(unit.shard, account.id, command.kind, command.job_id)
     loaded = await services.store.load_job(key)
-    clock = str(KINDS[order.kind].clock)
+    clock = str(KINDS[command.kind].clock)
     job = (
         loaded.record
         if loaded
         else new_job(
             project=project,
             account=account.id,
-            kind=order.kind,
-            job_id=order.job_id,
-            now_ms=draft.now_ms,
+            kind=command.kind,
+            job_id=command.job_id,
+            now_ms=unit.now_ms,
             clock=clock,
-            persona=order.persona_id,
-            media=order.media,
+            persona=command.persona_id,
+            media=command.media,
         )
     )
-    identifier = _choose_id(services, job, key, order, now_ms=draft.now_ms)
-    held = await _load_held(services, job, order, identifier)
-    enrolled = _enrol(services, job, identifier, order, now_ms=draft.now_ms, held=held)
-    _write(draft, key, enrolled, loaded, held)
-    draft.unindex_dropped(job, enrolled.job)
-    due = await next_turn_ms(services, account.id, key) if enrolled.updated else draft.now_ms
+    identifier = _choose_id(services, job, key, command, now_ms=unit.now_ms)
+    held = await _load_held(services, job, command, identifier)
+    registered = _register(services, job, identifier, command, now_ms=unit.now_ms, held=held)
+    _write(unit, key, registered, loaded, held)
+    unit.unindex_dropped(job, registered.job)
+    due = await next_turn_ms(services, account.id, key) if registered.updated else unit.now_ms
     return Registered(
-        job=enrolled.job,
-        callback=enrolled.callback,
-        updated=enrolled.updated,
+        job=registered.job,
+        callback=registered.callback,
+        updated=registered.updated,
         next_poll_ms=abs(due) if due else None,
     )
 
 
-async def _load_held(services: Services, job: Job, order: Order, identifier: str) -> Collection[str]:
+async def _load_held(
+    services: Services, job: Job, command: RegisterCallback, identifier: str
+) -> Collection[str]:
     """Load which callbacks that this order may repeat wait for their registration's answer; a new one repeats none."""
-    fingerprint = services.store.vault.fingerprint(order.url.text)
-    known = (_find(job, identifier), find_repeated(job, fingerprint, once=order.once))
-    ids = {each.id for each in (*list_told(job, fingerprint), *known) if each is not None}
+    fingerprint = services.store.vault.fingerprint(command.url.text)
+    known = (_find(job, identifier), find_repeated(job, fingerprint, once=command.once))
+    ids = {each.id for each in (*list_notified(job, fingerprint), *known) if each is not None}
     return (await services.store.load_many(Wanted(holds=sorted(ids)))).holds if ids else ()
 
 
-def _choose_id(services: Services, job: Job, key: str, order: Order, *, now_ms: int) -> str:
+def _choose_id(services: Services, job: Job, key: str, command: RegisterCallback, *, now_ms: int) -> str:
     """Choose a callback's id: a random one, or the one that the same request gave it before."""
-    if not order.request:
+    if not command.request:
         return callback_id(key, services.dice)
-    text = f"{order.request} {order.url.text}".encode()
+    text = f"{command.request} {command.url.text}".encode()
     identifier = callback_id(key, lambda size: hashlib.blake2b(text, digest_size=size).digest())
     known = _find(job, identifier)
     return (
@@ -174,36 +178,52 @@ def _find(job: Job, identifier: str) -> Callback | None:
     return next((each for each in job.callbacks if each.id == identifier), None)
 
 
-def _enrol(
-    services: Services, job: Job, identifier: str, order: Order, *, now_ms: int, held: Collection[str]
-) -> Enrolled:
+def _register(
+    services: Services,
+    job: Job,
+    identifier: str,
+    command: RegisterCallback,
+    *,
+    now_ms: int,
+    held: Collection[str],
+) -> RegistrationResult:
     """Take an order into a job's record, under this id or the one that it repeats."""
     known = _find(job, identifier)
     if known is not None:  # the same request again, however long ago and whatever became of its callback
-        return Enrolled(job=job, callback=known, updated=True, hasten=False)
-    callback = _callback(services, identifier, order, now_ms=now_ms)
-    clock = str(KINDS[order.kind].clock)
+        return RegistrationResult(job=job, callback=known, updated=True, poll_now=False)
+    callback = _callback(services, identifier, command, now_ms=now_ms)
+    clock = str(KINDS[command.kind].clock)
     try:
-        enrolled = enrol(job, callback, now_ms=now_ms, clock=clock, retried=dict(order.retried), held=held)
+        registered = register_callback(
+            job, callback, now_ms=now_ms, clock=clock, retried=dict(command.retried), held=held
+        )
     except TooManyCallbacks:
         raise RateLimited(60, f"this job has {CALLBACKS_PER_JOB} live callbacks: delete some first") from None
-    if enrolled.callback.id == identifier:
-        return enrolled
+    if registered.callback.id == identifier:
+        return registered
     # Sealed values open only with the id they were sealed with, and a repetition keeps the id it had.
-    callback = _callback(services, enrolled.callback.id, order, now_ms=now_ms)
-    return enrol(job, callback, now_ms=now_ms, clock=clock, retried=dict(order.retried), held=held)
+    callback = _callback(services, registered.callback.id, command, now_ms=now_ms)
+    return register_callback(
+        job, callback, now_ms=now_ms, clock=clock, retried=dict(command.retried), held=held
+    )
 
 
 def _write(
-    draft: Draft, key: str, enrolled: Enrolled, loaded: Loaded[Job] | None, held: Collection[str]
+    unit: UnitOfWork,
+    key: str,
+    registered: RegistrationResult,
+    loaded: Loaded[Job] | None,
+    held: Collection[str],
 ) -> None:
-    draft.put_job(key, enrolled.job, loaded)
-    if is_live(enrolled.callback):
-        draft.poll_at(key, enrolled.job, 0, how="sooner" if enrolled.hasten or loaded is None else "absent")
-    if not enrolled.updated:
-        draft.index_callback(enrolled.job, enrolled.callback)
-    if not enrolled.updated or enrolled.callback.id in held:
-        draft.hold(enrolled.callback, HOLD_MS)
+    unit.put_job(key, registered.job, loaded)
+    if is_live(registered.callback):
+        unit.poll_at(
+            key, registered.job, 0, how="sooner" if registered.poll_now or loaded is None else "absent"
+        )
+    if not registered.updated:
+        unit.index_callback(registered.job, registered.callback)
+    if not registered.updated or registered.callback.id in held:
+        unit.hold(registered.callback, HOLD_MS)
 
 
 async def _check_quota(services: Services, project: str, made: int) -> None:
@@ -221,7 +241,7 @@ async def _check_quota(services: Services, project: str, made: int) -> None:
         )
 
 
-def _callback(services: Services, identifier: str, order: Order, *, now_ms: int) -> Callback:
+def _callback(services: Services, identifier: str, command: RegisterCallback, *, now_ms: int) -> Callback:
     vault = services.store.vault
 
     def seal(text: str | None) -> bytes | None:
@@ -231,19 +251,19 @@ def _callback(services: Services, identifier: str, order: Order, *, now_ms: int)
         id=identifier,
         state=CallbackState.WATCHING,
         created_ms=now_ms,
-        url=vault.seal(order.url.text.encode(), record=identifier),
-        origin=order.url.origin,
-        masked=order.url.masked,
-        fingerprint=vault.fingerprint(order.url.text),
-        once=order.once,
-        events=order.events,
-        metadata=order.metadata,
-        secret=seal(order.secret),
-        headers=seal(json.dumps(dict(order.headers))) if order.headers else None,
-        payload=order.payload,
-        expect=order.expect,
-        timeout_s=order.timeout_s,
-        expires_ms=now_ms + lasts_ms(services, order.kind, once=order.once, timeout_s=order.timeout_s),
+        url=vault.seal(command.url.text.encode(), record=identifier),
+        origin=command.url.origin,
+        masked=command.url.masked,
+        fingerprint=vault.fingerprint(command.url.text),
+        once=command.once,
+        events=command.events,
+        metadata=command.metadata,
+        secret=seal(command.secret),
+        headers=seal(json.dumps(dict(command.headers))) if command.headers else None,
+        payload=command.payload,
+        expect=command.expect,
+        timeout_s=command.timeout_s,
+        expires_ms=now_ms + lasts_ms(services, command.kind, once=command.once, timeout_s=command.timeout_s),
     )
 
 

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from bridge.domain.jobs.records import Job, PollLog
-from bridge.domain.observation import Observation, Seen, Timing
-from bridge.http.upstream import READ_TIMEOUT_S, Known
+from bridge.domain.observation import Observation, Observed, Timing
+from bridge.http.upstream import READ_TIMEOUT_S, KnownAnswer
 from bridge.store.records import Loaded
 
 KEPT = 100_000  # of some 300 bytes each
@@ -18,7 +18,7 @@ READ_MS = round(READ_TIMEOUT_S * 1000)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-class Echo(Known, frozen=True, kw_only=True, gc=False):
+class UnchangedAnswer(KnownAnswer, frozen=True, kw_only=True, gc=False):
     """An answer that changed nothing about a record (known by its hash); at `until_ms` time alone may bring news.
 
     Of its reading only what the timeline shows is kept.
@@ -28,35 +28,35 @@ class Echo(Known, frozen=True, kw_only=True, gc=False):
     until_ms: int
 
 
-class Echoes:
+class UnchangedAnswers:
     """Remembers answers by job key, in this process alone: another one may have other words in its tables."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, Echo] = {}
-        self._shared: dict[tuple[str, tuple[str, ...], Timing], Seen] = {}
+        self._kept: dict[str, UnchangedAnswer] = {}
+        self._shared: dict[tuple[str, tuple[str, ...], Timing], Observed] = {}
 
-    def keep(self, key: str, job: Loaded[Job], seen: Seen, *, digest: bytes, until_ms: int) -> None:
+    def keep(self, key: str, job: Loaded[Job], seen: Observed, *, digest: bytes, until_ms: int) -> None:
         """Remember an answer that changed nothing."""
         if len(self._kept) >= KEPT:
             self._kept.clear()
             self._shared.clear()
-        self._kept[key] = Echo(
-            digest=digest, reading=self._share(seen.observation), record=hash(job.raw), until_ms=until_ms
+        self._kept[key] = UnchangedAnswer(
+            digest=digest, result=self._share(seen.observation), record=hash(job.raw), until_ms=until_ms
         )
 
-    def _share(self, seen: Observation) -> Seen:
+    def _share(self, seen: Observation) -> Observed:
         """Give what thousands of jobs say alike as one object."""
         said = (seen.status, seen.unknown, seen.timing)
         if said not in self._shared:
             bare = Observation(
                 status=seen.status, ending=None, data=NOTHING, timing=seen.timing, unknown=seen.unknown
             )
-            self._shared[said] = Seen(observation=bare)
+            self._shared[said] = Observed(observation=bare)
         return self._shared[said]
 
-    def find(self, key: str, job: Loaded[Job], log: PollLog, *, now_ms: int) -> Known | None:
+    def find(self, key: str, job: Loaded[Job], log: PollLog, *, now_ms: int) -> KnownAnswer | None:
         """Give the answer to a read begun now that would change nothing about these records, if one is known."""
-        echo = self._kept.get(key)
-        if echo is None or echo.record != hash(job.raw) or echo.digest != log.digest:
+        unchanged = self._kept.get(key)
+        if unchanged is None or unchanged.record != hash(job.raw) or unchanged.digest != log.digest:
             return None
-        return echo if now_ms + READ_MS < echo.until_ms else None
+        return unchanged if now_ms + READ_MS < unchanged.until_ms else None

@@ -5,20 +5,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.domain.jobs.intervals import OUTAGE_RETRY_S
-from bridge.domain.jobs.outcome import Moment
-from bridge.domain.observation import Broken, Forbidden, Limited, Missing, Odd, Reading, Refused, Seen
-from bridge.domain.observation import Unavailable as Waiting
-from bridge.domain.polling.rate_limit import Heard, Limit, Purpose
-from bridge.errors import Forbidden as NotAllowed
-from bridge.errors import NotFound, RateLimited, Unauthorized, Unavailable
-from bridge.http.upstream import Answer, Login
+from bridge.domain.jobs.outcome import PollContext
+from bridge.domain.observation import (
+    JobNotFound,
+    KeyRefused,
+    KindForbidden,
+    Observed,
+    PollResult,
+    Throttled,
+    UnexpectedAnswer,
+    UpstreamBroken,
+    UpstreamBusy,
+)
+from bridge.domain.polling.rate_limit import Limit, Purpose, RateReport
+from bridge.errors import Forbidden, NotFound, RateLimited, Unauthorized, Unavailable
+from bridge.http.upstream import Login, PollAnswer
 from bridge.providers.registry import KINDS
-from bridge.services.accounts.account_health import AccountNotes
+from bridge.services.accounts.account_health import AccountHealthRecorder
 from bridge.services.accounts.budget_view import plan_limit
-from bridge.services.accounts.health_cache import Wellness
-from bridge.services.accounts.rate_budget import hear
+from bridge.services.accounts.health_cache import HealthCache
+from bridge.services.accounts.rate_budget import record_response
 from bridge.services.context import Services
-from bridge.services.jobs.registration import Order, find_account
+from bridge.services.jobs.registration import RegisterCallback, find_account
 from bridge.store.tables.account_health import AccountHealth
 from bridge.store.tables.accounts import Account
 from bridge.store.tables.rate_budgets import Ask
@@ -48,8 +56,10 @@ class _Guest:
         """Give the account's health; Unauthorized or NotAllowed while it is refused and was tried lately."""
         store, now_ms = self.services.store, self.services.clock_ms()
         health = await store.health.load(self.account.id)
-        refused = Refused() if health.outage_ms else Forbidden() if self.kind in health.forbidden else None
-        every_ms = round(self.services.pace.ms(OUTAGE_RETRY_S))
+        refused = (
+            KeyRefused() if health.outage_ms else KindForbidden() if self.kind in health.forbidden else None
+        )
+        every_ms = round(self.services.time_scale.ms(OUTAGE_RETRY_S))
         if refused and not await store.health.take_probe(self.account.id, now_ms, every_ms=every_ms):
             self.judge("", refused)
         return health
@@ -63,56 +73,56 @@ class _Guest:
             raise self._limited(grant.wait_ms / 1000)
         return grant.requests
 
-    async def read(self, job_ids: Sequence[str]) -> list[Answer]:
+    async def read(self, job_ids: Sequence[str]) -> list[PollAnswer]:
         """Read some jobs at once."""
         kind, now_ms = KINDS[self.kind], self.services.clock_ms()
         reads = (self.services.upstream.read(self.login, kind, job_id, now_ms=now_ms) for job_id in job_ids)
         return list(await asyncio.gather(*reads))
 
     async def note(
-        self, requests: Sequence[str], answers: Sequence[Answer], health: AccountHealth, *, begun_ms: int
+        self, requests: Sequence[str], answers: Sequence[PollAnswer], health: AccountHealth, *, begun_ms: int
     ) -> None:
         """Keep what answers say of the whole account."""
-        notes = AccountNotes(self.services, Wellness(self.services.store.health))
-        at = Moment(begun_ms=begun_ms, now_ms=self.services.clock_ms())
+        notes = AccountHealthRecorder(self.services, HealthCache(self.services.store.health))
+        at = PollContext(begun_ms=begun_ms, now_ms=self.services.clock_ms())
         for answer in answers:
-            await notes.note(self.account.id, health, self.kind, answer.reading, at)
-        heard = [
-            hear(request, answer.rate, answer.reading)
+            await notes.note(self.account.id, health, self.kind, answer.result, at)
+        reports = [
+            record_response(request, answer.rate, answer.result)
             for request, answer in zip(requests, answers, strict=True)
         ]
-        await self.services.store.budgets.spend(self.account.id, self.limit, heard=heard)
+        await self.services.store.budgets.spend(self.account.id, self.limit, reports=reports)
 
     async def give_back(self, requests: Sequence[str]) -> None:
         """Tell the budget of requests that did not go out; they count as spent."""
-        heard = [Heard(request=request) for request in requests]
-        await self.services.store.budgets.spend(self.account.id, self.limit, heard=heard)
+        reports = [RateReport(request=request) for request in requests]
+        await self.services.store.budgets.spend(self.account.id, self.limit, reports=reports)
 
-    def judge(self, job_id: str, reading: Reading) -> None:
+    def judge(self, job_id: str, result: PollResult) -> None:
         """Raise what keeps a job from being registered, if anything does."""
         provider = self.account.provider
-        match reading:
-            case Seen():
+        match result:
+            case Observed():
                 return
-            case Missing():
+            case JobNotFound():
                 raise NotFound(f"{provider} knows no {self.kind} {job_id}: check the id")
-            case Refused():
+            case KeyRefused():
                 raise Unauthorized(
                     f"{provider} refuses the account's key: replace it with PUT /v1/accounts/{self.account.id}/credential"
                 )
-            case Forbidden():
-                raise NotAllowed(
+            case KindForbidden():
+                raise Forbidden(
                     f"the account's key may not read a {self.kind}: give it the scope that reads them"
                 )
-            case Limited(until_ms=until_ms):
+            case Throttled(until_ms=until_ms):
                 raise self._limited(max(0.0, (until_ms - self.services.clock_ms()) / 1000))
-            case Waiting(wait_s=wait_s):
+            case UpstreamBusy(wait_s=wait_s):
                 raise Unavailable(
                     f"verify: {provider} answers 503; repeat later, {LATER}", retry_after_s=wait_s
                 )
-            case Broken(reason=reason):
+            case UpstreamBroken(reason=reason):
                 raise Unavailable(f"verify: {provider} could not be read ({reason}); try again, {LATER}")
-            case Odd(reason=reason):
+            case UnexpectedAnswer(reason=reason):
                 raise Unavailable(f"verify: {provider} gave no usable answer ({reason}); try again, {LATER}")
 
     def _limited(self, wait_s: float) -> RateLimited:
@@ -123,15 +133,15 @@ class _Guest:
         )
 
 
-async def verify(services: Services, project: str, orders: Sequence[Order]) -> None:
+async def verify(services: Services, project: str, commands: Sequence[RegisterCallback]) -> None:
     """Read the jobs of one registration once each, none while the account must be left alone.
 
     Raises NotFound, Unauthorized, Forbidden, RateLimited or Unavailable: what is wrong, and when to come again. The
     first read tells how much room the account's window has, before the others use it up.
     """
-    account = await find_account(services, project, orders[0])
-    guest = await _Guest.invite(services, account, orders[0].kind)
-    ids = [order.job_id for order in orders]
+    account = await find_account(services, project, commands[0])
+    guest = await _Guest.invite(services, account, commands[0].kind)
+    ids = [command.job_id for command in commands]
     health = await guest.enter()
     for part in (ids[:1], ids[1:]):
         left, requests = part, await guest.take(len(part)) if part else ()
@@ -143,7 +153,7 @@ async def verify(services: Services, project: str, orders: Sequence[Order]) -> N
                 answers = await guest.read(page)
                 await guest.note(sent, answers, health, begun_ms=begun_ms)
                 for job_id, answer in zip(page, answers, strict=True):
-                    guest.judge(job_id, answer.reading)
+                    guest.judge(job_id, answer.result)
         finally:
             if requests:
                 await guest.give_back(requests)

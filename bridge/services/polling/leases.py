@@ -13,7 +13,7 @@ from bridge.store.queue.lanes import Lanes
 log = structlog.get_logger()
 
 
-class KeptLeases:
+class RenewedLeases:
     """Keeps the leases of some items of one lane for as long as a block lasts; `tokens` are valid after it.
 
     Costs a timer where the block is quick. A lease that was lost keeps its old token, which settles nothing.

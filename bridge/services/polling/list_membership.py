@@ -15,7 +15,7 @@ MOST_LOST = 50_000
 Place = tuple[str, str]
 
 
-class Neighbours:
+class ListMembership:
     """Jobs, by the upstream's ids, by account and list."""
 
     def __init__(self, *, clock_s: Callable[[], float] = time.monotonic) -> None:

@@ -8,21 +8,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge.domain.ids import job_key
-from bridge.domain.jobs.outcome import Moment
+from bridge.domain.jobs.outcome import PollContext
 from bridge.domain.jobs.runs import has_ended
 from bridge.domain.jobs.transition import quiet_until_ms
-from bridge.domain.observation import Limited, Observation, Refused, Seen, Timing
-from bridge.domain.polling.list_pages import ListSeen, note_page
+from bridge.domain.observation import KeyRefused, Observation, Observed, Throttled, Timing
+from bridge.domain.polling.list_pages import ListStats, note_page
 from bridge.domain.polling.rate_limit import Purpose
 from bridge.http.upstream import ListAnswer
 from bridge.providers.lists import Rows, RowSeen, read_row
 from bridge.providers.registry import KINDS
 from bridge.providers.spec import Lens
-from bridge.services.context import traits_of
-from bridge.services.jobs.observe import Held, observe, observe_echo
+from bridge.services.context import kind_traits
+from bridge.services.jobs.observe import Held, observe, observe_unchanged
 from bridge.services.polling.list_membership import MOST_LOOKS
-from bridge.services.polling.piggyback import Rider, back_in_line, digest_of
-from bridge.services.polling.planner import Granted
+from bridge.services.polling.piggyback import PiggybackJob, back_in_line, digest_of
+from bridge.services.polling.planner import GrantedRequest
 from bridge.services.polling.tools import PollTools
 from bridge.store.queue.lanes import Settled
 from bridge.store.tables.account_health import AccountHealth
@@ -32,16 +32,16 @@ LEAST_READ_S = 0.5  # a read that was granted in the last moment gets so long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PageTask:
+class ListPollTask:
     """A granted page, and its account's health as loaded."""
 
-    granted: Granted
+    granted: GrantedRequest
     health: AccountHealth
 
     @property
     def account(self) -> str:
         """The account whose list it is."""
-        return self.granted.purse.account
+        return self.granted.bucket.account
 
     @property
     def held(self) -> tuple[Held, ...]:
@@ -64,27 +64,27 @@ class PageTask:
         return self.held[0].job.record.kind
 
 
-class PageReads:
+class ListPolls:
     """Reads pages of lists."""
 
     def __init__(self, tools: PollTools) -> None:
         self._tools = tools
         self._services = tools.services
 
-    async def work(self, task: PageTask) -> Sequence[Settled]:
+    async def work(self, task: ListPollTask) -> Sequence[Settled]:
         """Read one page, and take each of its rows to its job."""
         begun_ms = self._services.clock_ms()
         async with self._tools.keep(task.account, task.held) as kept:
             answer = await self._read(task)
         asked = [replace(each, token=token) for each, token in zip(task.held, kept.tokens, strict=True)]
-        at = Moment(begun_ms=begun_ms, now_ms=self._services.clock_ms(), took_ms=answer.took_ms)
-        if isinstance(answer.reading, Rows):
-            return await self._take_rows(task, asked, answer.reading, answer, at)
-        self._hear(task, answer, batched=0)
+        at = PollContext(begun_ms=begun_ms, now_ms=self._services.clock_ms(), took_ms=answer.took_ms)
+        if isinstance(answer.result, Rows):
+            return await self._take_rows(task, asked, answer.result, answer, at)
+        self._record_response(task, answer, batched=0)
         return await self._take_refusal(task, asked, answer, at)
 
-    async def _read(self, task: PageTask) -> ListAnswer:
-        login = await self._tools.logins.get(task.account, task.health.version)
+    async def _read(self, task: ListPollTask) -> ListAnswer:
+        login = await self._tools.credentials.get(task.account, task.health.version)
         request = task.granted.request
         return await self._services.upstream.read_list(
             login,
@@ -94,108 +94,112 @@ class PageReads:
             now_ms=self._services.clock_ms(),
         )
 
-    def _hear(self, task: PageTask, answer: ListAnswer, *, batched: int) -> None:
-        self._tools.spending.hear(
-            task.granted.purse,
+    def _record_response(self, task: ListPollTask, answer: ListAnswer, *, batched: int) -> None:
+        self._tools.rate_budget.record_response(
+            task.granted.bucket,
             task.granted.id,
             answer.rate,
-            answer.reading,
+            answer.result,
             took_ms=answer.took_ms,
             batched=batched,
         )
 
     async def _take_refusal(
-        self, task: PageTask, asked: Sequence[Held], answer: ListAnswer, at: Moment
+        self, task: ListPollTask, asked: Sequence[Held], answer: ListAnswer, at: PollContext
     ) -> Sequence[Settled]:
         """A limit or a refused key meets each job that was asked for; any other trouble may be the list's own.
 
         Then the jobs are read by themselves, and if the upstream is in trouble, that tells.
         """
-        reading = answer.reading
-        if isinstance(reading, Limited | Refused):
-            at = await self._tools.notes.note(task.account, task.health, task.kind, reading, at)
-            settled = [await observe(self._services, each, reading, at) for each in asked]
+        result = answer.result
+        if isinstance(result, Throttled | KeyRefused):
+            at = await self._tools.notes.note(task.account, task.health, task.kind, result, at)
+            settled = [await observe(self._services, each, result, at) for each in asked]
             return [each for each in settled if each is not None]
-        seen = replace(task.granted.seen or ListSeen(), useless_ms=at.now_ms)
-        await self._services.store.learnt.save_list(task.account, task.list, seen)
+        seen = replace(task.granted.seen or ListStats(), useless_ms=at.now_ms)
+        await self._services.store.account_stats.save_list(task.account, task.list, seen)
         for each in asked:  # also where a full store keeps nothing
-            self._tools.neighbours.lose(task.account, task.list, each.job.record.id, looks=MOST_LOOKS)
+            self._tools.list_membership.lose(task.account, task.list, each.job.record.id, looks=MOST_LOOKS)
         return [Settled(task.account, each.key, each.token, 0) for each in asked]
 
     async def _take_rows(
-        self, task: PageTask, asked: Sequence[Held], page: Rows, answer: ListAnswer, at: Moment
+        self, task: ListPollTask, asked: Sequence[Held], page: Rows, answer: ListAnswer, at: PollContext
     ) -> Sequence[Settled]:
         shard, kind = asked[0].key[0], task.kind
         rows = _rows_by_key(shard, task, page)
         mine = {each.key for each in asked}
-        riders = await self._tools.riding.hold(
+        passengers = await self._tools.piggyback.hold(
             shard, task.account, [key for key in rows if key not in mine], begun_ms=at.begun_ms
         )
         await self._tools.notes.note_ok(task.account, task.health, kind)
-        here = [Rider(held=each, left_ms=0) for each in asked]
-        shown = [rider for rider in (*here, *riders) if rider.held.key in rows]
-        for rider in shown:
-            self._tools.neighbours.meet(task.account, task.list, rider.held.job.record.id)
-            self._tools.neighbours.find(task.account, task.list, rider.held.job.record.id)
-        self._hear(task, answer, batched=max(0, len(shown) - 1))
+        here = [PiggybackJob(held=each, left_ms=0) for each in asked]
+        shown = [passenger for passenger in (*here, *passengers) if passenger.held.key in rows]
+        for passenger in shown:
+            self._tools.list_membership.meet(task.account, task.list, passenger.held.job.record.id)
+            self._tools.list_membership.find(task.account, task.list, passenger.held.job.record.id)
+        self._record_response(task, answer, batched=max(0, len(shown) - 1))
         await self._note_places(task, page, at)
-        absent = [rider for rider in here if rider.held.key not in rows]
-        for rider in absent:
-            self._tools.neighbours.lose(task.account, task.list, rider.held.job.record.id)
-        settled: list[Settled] = [back_in_line(rider) for rider in absent]
-        waiting: list[tuple[Held, Observation, Moment]] = []
-        for rider in shown:
-            row = rows[rider.held.key]
+        absent = [passenger for passenger in here if passenger.held.key not in rows]
+        for passenger in absent:
+            self._tools.list_membership.lose(task.account, task.list, passenger.held.job.record.id)
+        settled: list[Settled] = [back_in_line(passenger) for passenger in absent]
+        waiting: list[tuple[Held, Observation, PollContext]] = []
+        for passenger in shown:
+            row = rows[passenger.held.key]
             moment = replace(at, digest=digest_of(row), source="list")
-            seen = self._understand(rider.held, row, at)
-            if seen is not None and _wants_its_own_read(rider.held, seen):
-                waiting.append((rider.held, seen.observation, moment))
+            seen = self._understand(passenger.held, row, at)
+            if seen is not None and _wants_its_own_read(passenger.held, seen):
+                waiting.append((passenger.held, seen.observation, moment))
             else:
-                settled += await self._take_row(rider, seen, moment)
+                settled += await self._take_row(passenger, seen, moment)
         if settled:
             await self._services.store.poll.settle(shard, settled)
         if waiting:
             await asyncio.gather(*(self._read_whole(task, *each) for each in waiting))
         return ()
 
-    def _understand(self, held: Held, row: Mapping[str, Any], at: Moment) -> RowSeen | None:
+    def _understand(self, held: Held, row: Mapping[str, Any], at: PollContext) -> RowSeen | None:
         job = held.job.record
         words = self._services.upstream.words
         lens = Lens(now_ms=at.now_ms, words=words, superseded=frozenset(job.superseded))
         return read_row(KINDS[job.kind], job.id, row, lens)
 
-    async def _take_row(self, rider: Rider, row: RowSeen | None, at: Moment) -> Sequence[Settled]:
+    async def _take_row(
+        self, passenger: PiggybackJob, row: RowSeen | None, at: PollContext
+    ) -> Sequence[Settled]:
         """Observe what a row shows; where it shows too little to change anything, it shows that the job goes on."""
         if row is None:
-            return (back_in_line(rider),)
-        held = rider.held
+            return (back_in_line(passenger),)
+        held = passenger.held
         forgets = row.hides_parts and bool(held.job.record.parts)
         if forgets or not row.is_whole or not row.names_parts:
             if not self._is_quiet(held, row.observation, at):
-                return (back_in_line(rider),) if rider.left_ms else await self._as_it_is(held, row, at)
-            seen = Seen(observation=replace(row.observation, timing=_pace_of(held, row.observation)))
-            return (observe_echo(self._services, held, seen, replace(at, digest=held.log.digest)),)
-        settled = await self._tools.riding.observe(held, row.observation, at)
-        if self._tools.riding.may_carry(held.job.record.account, held.job.record.kind):
-            await self._tools.riding.carry_parts(held, row.observation, at)
+                return (
+                    (back_in_line(passenger),) if passenger.left_ms else await self._as_it_is(held, row, at)
+                )
+            seen = Observed(observation=replace(row.observation, timing=_pace_of(held, row.observation)))
+            return (observe_unchanged(self._services, held, seen, replace(at, digest=held.log.digest)),)
+        settled = await self._tools.piggyback.observe(held, row.observation, at)
+        if self._tools.piggyback.may_carry(held.job.record.account, held.job.record.kind):
+            await self._tools.piggyback.carry_parts(held, row.observation, at)
         return settled
 
-    async def _as_it_is(self, held: Held, row: RowSeen, at: Moment) -> Sequence[Settled]:
+    async def _as_it_is(self, held: Held, row: RowSeen, at: PollContext) -> Sequence[Settled]:
         """Observe a row that shows less than a read would, its pace kept: it may not tell the media."""
         seen = replace(row.observation, timing=_pace_of(held, row.observation))
-        return await self._tools.riding.observe(held, seen, at)
+        return await self._tools.piggyback.observe(held, seen, at)
 
-    def _is_quiet(self, held: Held, seen: Observation, at: Moment) -> bool:
+    def _is_quiet(self, held: Held, seen: Observation, at: PollContext) -> bool:
         """Say whether a row shows a job as it was, and nothing is due to be told of it."""
         job = held.job.record
         same = seen.status == job.status and seen.ending is None and held.log.polls > 0
-        traits, pace = traits_of(job.kind), self._services.pace
-        return same and quiet_until_ms(job, held.log, traits=traits, pace=pace) > at.now_ms
+        traits, scale = kind_traits(job.kind), self._services.time_scale
+        return same and quiet_until_ms(job, held.log, traits=traits, scale=scale) > at.now_ms
 
-    async def _note_places(self, task: PageTask, page: Rows, at: Moment) -> None:
+    async def _note_places(self, task: ListPollTask, page: Rows, at: PollContext) -> None:
         before, ids = task.granted.seen, [identifier for identifier, _ in page.rows]
         looked_for = [each.job.record.id for each in task.held]
-        watched = {*looked_for, *self._tools.neighbours.ids(task.account, task.list)}
+        watched = {*looked_for, *self._tools.list_membership.ids(task.account, task.list)}
         seen = note_page(
             before,
             offset=task.granted.request.offset,
@@ -205,11 +209,11 @@ class PageReads:
             watched=watched,
             now_ms=at.now_ms,
         )
-        await self._services.store.learnt.save_list(task.account, task.list, seen)
+        await self._services.store.account_stats.save_list(task.account, task.list, seen)
 
-    async def _read_whole(self, task: PageTask, held: Held, seen: Observation, at: Moment) -> None:
+    async def _read_whole(self, task: ListPollTask, held: Held, seen: Observation, at: PollContext) -> None:
         """Read a job whose row shows an end but not all of it; after a while the row goes out as it is."""
-        until = time.monotonic() + self._services.pace.ms(ROW_WAIT_S) / 1000
+        until = time.monotonic() + self._services.time_scale.ms(ROW_WAIT_S) / 1000
         lanes, account = self._services.store.poll, task.account
         async with self._tools.keep(account, (held,)) as kept:
             whole = await self._ask_until(task, held, until, at)
@@ -219,18 +223,20 @@ class PageReads:
             at = replace(at, now_ms=self._services.clock_ms(), digest=digest_of(whole.data), source="")
         elif seen.ending is None:
             # Its row tells of an end, but not which: nothing but its own read will do.
-            self._tools.neighbours.lose(account, task.list, held.job.record.id, looks=MOST_LOOKS)
+            self._tools.list_membership.lose(account, task.list, held.job.record.id, looks=MOST_LOOKS)
             await lanes.settle(held.key[0], [Settled(account, held.key, held.token, 0)])
             return
-        settled = await self._tools.riding.observe(held, seen, at)
+        settled = await self._tools.piggyback.observe(held, seen, at)
         if settled:
             await lanes.settle(held.key[0], settled)
 
-    async def _ask_until(self, task: PageTask, held: Held, until: float, at: Moment) -> Observation | None:
+    async def _ask_until(
+        self, task: ListPollTask, held: Held, until: float, at: PollContext
+    ) -> Observation | None:
         """Ask the budget for one read until it is granted or it is too late; give what the read showed."""
-        purse, job = task.granted.purse, held.job.record
+        bucket, job = task.granted.bucket, held.job.record
         while True:
-            (grant,) = await self._tools.spending.ask([(purse, [Purpose.SINGLE], None)])
+            (grant,) = await self._tools.rate_budget.ask([(bucket, [Purpose.SINGLE], None)])
             left_s = until - time.monotonic()
             if grant.requests:
                 break
@@ -241,16 +247,16 @@ class PageReads:
             async with asyncio.timeout(max(left_s, LEAST_READ_S)):
                 answer = await self._tools.read(task.account, task.health.version, job)
         except TimeoutError:
-            self._tools.spending.give_back(purse, grant.requests[0])
+            self._tools.rate_budget.give_back(bucket, grant.requests[0])
             return None
-        await self._tools.notes.note(task.account, task.health, job.kind, answer.reading, at)
-        self._tools.spending.hear(
-            purse, grant.requests[0], answer.rate, answer.reading, took_ms=answer.took_ms
+        await self._tools.notes.note(task.account, task.health, job.kind, answer.result, at)
+        self._tools.rate_budget.record_response(
+            bucket, grant.requests[0], answer.rate, answer.result, took_ms=answer.took_ms
         )
-        return answer.reading.observation if isinstance(answer.reading, Seen) else None
+        return answer.result.observation if isinstance(answer.result, Observed) else None
 
 
-def _rows_by_key(shard: str, task: PageTask, page: Rows) -> dict[str, Mapping[str, Any]]:
+def _rows_by_key(shard: str, task: ListPollTask, page: Rows) -> dict[str, Mapping[str, Any]]:
     """Give a page's rows by job key; what is listed twice shows nothing."""
     counted = Counter(identifier for identifier, _ in page.rows)
     return {

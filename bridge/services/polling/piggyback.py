@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from bridge.domain.ids import job_key
-from bridge.domain.jobs.outcome import Moment
+from bridge.domain.jobs.outcome import PollContext
 from bridge.domain.jobs.records import Job
-from bridge.domain.observation import Observation, Seen
+from bridge.domain.observation import Observation, Observed
 from bridge.providers.read import part_observation
 from bridge.providers.registry import KINDS
 from bridge.providers.spec import Lens
 from bridge.services.context import Services
 from bridge.services.jobs.observe import Held, observe, take_held
-from bridge.services.polling.duration_estimates import Evidence
+from bridge.services.polling.duration_estimates import DurationEstimates
 from bridge.store.queue.lanes import Settled
 from bridge.store.records import Wanted
 
@@ -29,26 +29,26 @@ MOST_MISSED = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rider:
+class PiggybackJob:
     """A job held by name, and how many ms there were to its turn."""
 
     held: Held
     left_ms: int
 
 
-class Riding:
+class Piggyback:
     """Takes jobs along."""
 
     def __init__(
         self,
         services: Services,
-        evidence: Evidence,
+        duration_estimates: DurationEstimates,
         *,
         lease_ms: int,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._services = services
-        self._evidence = evidence
+        self._duration_estimates = duration_estimates
         self._lease_ms = lease_ms
         self._clock_s = clock_s
         self._items: dict[str, float] = {}
@@ -68,7 +68,9 @@ class Riding:
             return False
         return True
 
-    async def hold(self, shard: str, account: str, keys: Sequence[str], *, begun_ms: int) -> list[Rider]:
+    async def hold(
+        self, shard: str, account: str, keys: Sequence[str], *, begun_ms: int
+    ) -> list[PiggybackJob]:
         """Hold those of some jobs that wait, and were not read since `begun_ms`."""
         if not keys:
             return []
@@ -78,7 +80,7 @@ class Riding:
             return []
         members = [item.member for item in claim.items]
         page = await store.load_many(Wanted(jobs=members, logs=members))
-        riders: list[Rider] = []
+        passengers: list[PiggybackJob] = []
         back: list[Settled] = []
         for item in claim.items:
             held = take_held(page, item.member, claim.token)
@@ -86,12 +88,12 @@ class Riding:
             if held is None or held.log.last_ms >= begun_ms:
                 back.append(Settled(account, item.member, claim.token, left_ms))
             else:
-                riders.append(Rider(held=held, left_ms=left_ms))
+                passengers.append(PiggybackJob(held=held, left_ms=left_ms))
         if back:
             await store.poll.settle(shard, back)
-        return riders
+        return passengers
 
-    async def carry_parts(self, held: Held, post: Observation, at: Moment) -> None:
+    async def carry_parts(self, held: Held, post: Observation, at: PollContext) -> None:
         """Let a post that was just read speak for those of its items that are watched."""
         job = held.job.record
         shown = {
@@ -100,21 +102,21 @@ class Riding:
             for kind in KINDS[job.kind].part_kinds
             if KINDS[kind].registrable
         }
-        riders = await self.hold(held.key[0], job.account, list(shown), begun_ms=at.begun_ms)
+        passengers = await self.hold(held.key[0], job.account, list(shown), begun_ms=at.begun_ms)
         # Its post is read again before its own turn comes.
-        least_ms = 0 if post.ending else self._services.pace.ms(2 * post.timing.interval_s)
-        self._miss(shown.keys() - {rider.held.key for rider in riders}, least_ms)
+        least_ms = 0 if post.ending else self._services.time_scale.ms(2 * post.timing.interval_s)
+        self._miss(shown.keys() - {passenger.held.key for passenger in passengers}, least_ms)
         settled: list[Settled] = []
-        for rider in riders:
-            kind, part = shown[rider.held.key]
+        for passenger in passengers:
+            kind, part = shown[passenger.held.key]
             lens = Lens(now_ms=at.now_ms, words=self._services.upstream.words)
             seen = part_observation(KINDS[kind], part, post, lens=lens)
             self.notice(job.account, kind)
             if seen is None:
-                settled.append(back_in_line(rider))
+                settled.append(back_in_line(passenger))
                 continue
             moment = replace(at, digest=digest_of(part.data))
-            settled += await self.observe(rider.held, seen, moment, least_ms=least_ms)
+            settled += await self.observe(passenger.held, seen, moment, least_ms=least_ms)
         if settled:
             await self._services.store.poll.settle(held.key[0], settled)
 
@@ -135,18 +137,20 @@ class Riding:
         return least_ms if self._clock_s() < until_s else 0
 
     async def observe(
-        self, held: Held, seen: Observation, at: Moment, *, least_ms: int = 0
+        self, held: Held, seen: Observation, at: PollContext, *, least_ms: int = 0
     ) -> Sequence[Settled]:
         """Take what an answer shows of a held job to its end; see `progress.observe`."""
-        self._evidence.note(held.job.record, held.log, at_ms=at.now_ms, ended=seen.ending is not None)
-        settled = await observe(self._services, held, Seen(observation=seen), at, least_ms=least_ms)
+        self._duration_estimates.note(
+            held.job.record, held.log, at_ms=at.now_ms, ended=seen.ending is not None
+        )
+        settled = await observe(self._services, held, Observed(observation=seen), at, least_ms=least_ms)
         return (settled,) if settled else ()
 
 
-def back_in_line(rider: Rider) -> Settled:
+def back_in_line(passenger: PiggybackJob) -> Settled:
     """Put a job back to where it was."""
-    job: Job = rider.held.job.record
-    return Settled(job.account, rider.held.key, rider.held.token, rider.left_ms)
+    job: Job = passenger.held.job.record
+    return Settled(job.account, passenger.held.key, passenger.held.token, passenger.left_ms)
 
 
 def digest_of(shown: Mapping[str, object]) -> bytes:

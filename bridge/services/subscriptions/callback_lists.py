@@ -8,7 +8,7 @@ from bridge.domain.jobs.deadlines import is_live
 from bridge.services.accounts.budget_view import next_turn_ms
 from bridge.services.context import Services
 from bridge.services.queries import NO_LOG, ids_of_job, load_jobs, parse_cursor
-from bridge.services.subscriptions.callbacks import Found, view_state
+from bridge.services.subscriptions.callbacks import FoundCallback, view_state
 from bridge.store.tables.account_health import AccountHealth
 from bridge.store.tables.indexes import Cursor
 
@@ -27,7 +27,7 @@ async def list_callbacks(
     state: str | None = None,
     cursor: str | None = None,
     limit: int = PAGE,
-) -> tuple[list[Found], str | None]:
+) -> tuple[list[FoundCallback], str | None]:
     """List callbacks, newest first; a filtered page may be short and still have a cursor."""
     ids = await _matching_ids(services, project, kind=kind, job_id=job_id, url=url)
     if ids is not None:
@@ -50,7 +50,9 @@ async def list_callbacks(
     return found, place.text() if place else None
 
 
-def _cut(found: list[Found], cursor: str | None, limit: int) -> tuple[list[Found], str | None]:
+def _cut(
+    found: list[FoundCallback], cursor: str | None, limit: int
+) -> tuple[list[FoundCallback], str | None]:
     """Page through a short list by the id of the last one shown."""
     found.sort(key=lambda each: (-each.callback.created_ms, each.callback.id))
     start = next((i + 1 for i, each in enumerate(found) if each.callback.id == cursor), 0)
@@ -58,11 +60,11 @@ def _cut(found: list[Found], cursor: str | None, limit: int) -> tuple[list[Found
     return page, page[-1].callback.id if start + limit < len(found) else None
 
 
-def _fits(found: Found, kind: str | None, state: str | None) -> bool:
+def _fits(found: FoundCallback, kind: str | None, state: str | None) -> bool:
     return kind in (None, found.job.kind) and state in (None, str(view_state(found)))
 
 
-async def _find_all(services: Services, project: str, ids: Sequence[str]) -> list[Found]:
+async def _find_all(services: Services, project: str, ids: Sequence[str]) -> list[FoundCallback]:
     by_key = {identifier: read_callback_job(identifier) for identifier in ids}
     page = await load_jobs(services.store, sorted({key for key in by_key.values() if key}))
     health: dict[str, AccountHealth] = {}
@@ -78,7 +80,9 @@ async def _find_all(services: Services, project: str, ids: Sequence[str]) -> lis
         if job.account not in health:
             health[job.account] = await services.store.health.load(job.account)
         due = await next_turn_ms(services, job.account, key) if is_live(callback) else None
-        found.append(Found(job=job, callback=callback, log=NO_LOG, due_ms=due, health=health[job.account]))
+        found.append(
+            FoundCallback(job=job, callback=callback, log=NO_LOG, due_ms=due, health=health[job.account])
+        )
     return found
 
 

@@ -20,16 +20,16 @@ from bridge.services.context import Services
 from bridge.services.deliveries.destinations import lane_of, proven_origins
 from bridge.services.deliveries.requeue import cancel_delivery, move_delivery
 from bridge.services.queries import ids_of_job, load_events, load_job_deliveries, load_log
-from bridge.services.subscriptions.patch import Patch, apply_patch, check_identity
+from bridge.services.subscriptions.patch import CallbackPatch, apply_patch, check_identity
 from bridge.store.records import Loaded
 from bridge.store.tables.account_health import AccountHealth
-from bridge.store.unit_of_work import Draft
+from bridge.store.unit_of_work import UnitOfWork
 
 TRIES: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FoundCallback:
     """A callback with what its view needs; `due_ms` is negative while the job is being read."""
 
     job: Job
@@ -40,13 +40,13 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class History:
+class CallbackHistory:
     """A callback with the events of its job and its own deliveries, oldest first.
 
     With it its account's budget, and how many jobs share that.
     """
 
-    found: Found
+    found: FoundCallback
     events: Sequence[EventRecord]
     deliveries: Sequence[Delivery]
     budget: BudgetView | None
@@ -68,14 +68,14 @@ async def load(services: Services, project: str, callback_id: str) -> tuple[str,
     raise _no_callback(callback_id)
 
 
-async def get(services: Services, project: str, callback_id: str) -> Found:
+async def get(services: Services, project: str, callback_id: str) -> FoundCallback:
     """Give one callback; NotFound when this project has none such."""
     key, loaded, callback = await load(services, project, callback_id)
     return await _find(services, key, loaded.record, callback)
 
 
-async def _find(services: Services, key: str, job: Job, callback: Callback) -> Found:
-    return Found(
+async def _find(services: Services, key: str, job: Job, callback: Callback) -> FoundCallback:
+    return FoundCallback(
         job=job,
         callback=callback,
         log=await load_log(services.store, key),
@@ -84,7 +84,7 @@ async def _find(services: Services, key: str, job: Job, callback: Callback) -> F
     )
 
 
-async def history(services: Services, project: str, callback_id: str) -> History:
+async def history(services: Services, project: str, callback_id: str) -> CallbackHistory:
     """Give a callback with all that happened to it."""
     key, loaded, callback = await load(services, project, callback_id)
     events = await load_events(services.store, await services.store.indexes.job_events(key))
@@ -94,7 +94,7 @@ async def history(services: Services, project: str, callback_id: str) -> History
         if each.record.callback == callback_id
     ]
     account = await services.store.accounts.get(loaded.record.account)
-    return History(
+    return CallbackHistory(
         found=await _find(services, key, loaded.record, callback),
         events=events,
         deliveries=deliveries,
@@ -103,31 +103,31 @@ async def history(services: Services, project: str, callback_id: str) -> History
     )
 
 
-def view_state(found: Found) -> CallbackState:
+def view_state(found: FoundCallback) -> CallbackState:
     """Give a callback's state as clients see it: `paused` while its account's key is refused."""
     health = found.health
     refused = health.outage_ms or found.job.kind in health.forbidden
     return CallbackState.PAUSED if is_live(found.callback) and refused else found.callback.state
 
 
-async def patch(services: Services, project: str, callback_id: str, change: Patch) -> Found:
+async def patch(services: Services, project: str, callback_id: str, change: CallbackPatch) -> FoundCallback:
     """Change a callback; its waiting and parked deliveries go again, to the new URL."""
     for _ in range(TRIES):
         key, loaded, callback = await load(services, project, callback_id)
         changed = apply_patch(services, loaded.record.kind, callback, change)
         check_identity(loaded.record, changed)
         job = _with_callback(loaded.record, changed)
-        draft = Draft(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
-        draft.put_job(key, job, loaded)
+        unit = UnitOfWork(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+        unit.put_job(key, job, loaded)
         if changed.fingerprint != callback.fingerprint:
-            draft.unindex_url(job, callback)
-            draft.index_callback(job, changed)
+            unit.unindex_url(job, callback)
+            unit.index_callback(job, changed)
         proven = await proven_origins(services.store, key[0], {changed.origin})
         lane = lane_of(project, changed.origin, proven=changed.origin in proven)
         for delivery in await load_job_deliveries(services.store, key):
             if delivery.record.callback == callback_id:
-                move_delivery(draft, delivery, lane)
-        if await services.store.committer.commit(draft.change()) == "done":
+                move_delivery(unit, delivery, lane)
+        if await services.store.committer.commit(unit.change()) == "done":
             return await _find(services, key, job, changed)
     raise Conflict("this callback is being changed by others: repeat the request")
 
@@ -145,16 +145,16 @@ async def cancel(services: Services, project: str, callback_id: str) -> bool:
             return False
         if callback.state is CallbackState.CANCELLED:
             return False
-        draft = Draft(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
-        await draft_cancel(services, draft, key, loaded, callback, reason="the callback was deleted")
-        if await services.store.committer.commit(draft.change()) == "done":
+        unit = UnitOfWork(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+        await stage_cancel(services, unit, key, loaded, callback, reason="the callback was deleted")
+        if await services.store.committer.commit(unit.change()) == "done":
             return True
     raise Conflict("this callback is being changed by others: repeat the request")
 
 
-async def draft_cancel(
+async def stage_cancel(
     services: Services,
-    draft: Draft,
+    unit: UnitOfWork,
     key: str,
     loaded: Loaded[Job],
     callback: Callback,
@@ -166,19 +166,19 @@ async def draft_cancel(
 
     `attempted` is the delivery whose answer cancelled the callback, with that attempt in it.
     """
-    closed = replace(callback, state=CallbackState.CANCELLED, closed_ms=draft.now_ms)
+    closed = replace(callback, state=CallbackState.CANCELLED, closed_ms=unit.now_ms)
     job = _with_callback(loaded.record, closed)
-    draft.put_job(key, job, loaded)
+    unit.put_job(key, job, loaded)
     for delivery in await load_job_deliveries(services.store, key):
         if attempted is not None and delivery.record.id == attempted.id:
-            cancel_delivery(draft, Loaded(attempted, delivery.raw), reason)
+            cancel_delivery(unit, Loaded(attempted, delivery.raw), reason)
         elif delivery.record.callback == callback.id and delivery.record.state in (
             DeliveryState.PENDING,
             DeliveryState.PARKED,
         ):
-            cancel_delivery(draft, delivery, reason)
-    if is_done(job, now_ms=draft.now_ms):
-        draft.retire(key, job)
+            cancel_delivery(unit, delivery, reason)
+    if is_done(job, now_ms=unit.now_ms):
+        unit.retire(key, job)
 
 
 async def cancel_matching(

@@ -17,7 +17,7 @@ from bridge.services.context import Services, lasts_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patch:
+class CallbackPatch:
     """Fields to change; UNSET leaves one alone, None removes it where it may be removed."""
 
     url: CheckedUrl | UnsetType = UNSET
@@ -37,7 +37,7 @@ def check_identity(job: Job, changed: Callback) -> None:
             )
 
 
-def apply_patch(services: Services, kind: str, callback: Callback, change: Patch) -> Callback:
+def apply_patch(services: Services, kind: str, callback: Callback, change: CallbackPatch) -> Callback:
     """Give the callback as the patch leaves it; secrets are sealed."""
     vault = services.store.vault
     if not isinstance(change.url, UnsetType):

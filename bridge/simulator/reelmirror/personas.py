@@ -2,7 +2,7 @@
 
 from pydantic import AliasChoices, BaseModel, Field
 
-from bridge.simulator.calls import Answer, Call, answer
+from bridge.simulator.calls import Answer, UpstreamCall, answer
 from bridge.simulator.errors import Problem, not_found
 from bridge.simulator.ledger import transaction
 from bridge.simulator.life import iso
@@ -43,7 +43,7 @@ class SourcePatch(BaseModel):
     automation_mode: AutomationMode
 
 
-def list_personas(call: Call) -> Answer:
+def list_personas(call: UpstreamCall) -> Answer:
     """`GET /v1/personas`."""
     require_list(call, present=call.world.switches.list_personas)
     return answer_page(call, list(call.world.personas.values()), _persona_row)
@@ -53,7 +53,7 @@ def _persona_row(persona: Persona) -> bytes:
     return encode(persona.seen())
 
 
-def create_persona(call: Call) -> Answer:
+def create_persona(call: UpstreamCall) -> Answer:
     """`POST /v1/personas`: without sources, targets or a voice."""
     fields = call.parsed(PersonaBody).model_dump()
     fields |= {"discount_mode": False, "avatar_url": None, "voice_sample_url": None}
@@ -62,26 +62,26 @@ def create_persona(call: Call) -> Answer:
     return answer(persona.seen(), call.world.switches.envelope_other, status=201)
 
 
-def read_persona(call: Call) -> Answer:
+def read_persona(call: UpstreamCall) -> Answer:
     """`GET /v1/personas/{id}`."""
     return answer(find_persona(call, call.ids["id"]).seen(), call.world.switches.envelope_other)
 
 
-def update_persona(call: Call) -> Answer:
+def update_persona(call: UpstreamCall) -> Answer:
     """`PATCH /v1/personas/{id}`."""
     persona = find_persona(call, call.ids["id"])
     persona.fields |= call.parsed(PersonaPatch).model_dump(exclude_unset=True)
     return answer(persona.seen(), call.world.switches.envelope_other)
 
 
-def list_sources(call: Call) -> Answer:
+def list_sources(call: UpstreamCall) -> Answer:
     """`GET /v1/personas/{id}/sources`."""
     require_list(call, present=call.world.switches.list_sources)
     rows = list(find_persona(call, call.ids["id"]).sources.values())
     return answer_page(call, rows, lambda source: encode(source.seen(call.now)))
 
 
-def add_source(call: Call) -> Answer:
+def add_source(call: UpstreamCall) -> Answer:
     """`POST /v1/personas/{id}/sources`: the same one twice is a 409."""
     body, persona = call.parsed(SourceBody), find_persona(call, call.ids["id"])
     same = [s for s in persona.sources.values() if (s.platform, s.handle) == (body.platform, body.handle)]
@@ -98,7 +98,7 @@ def add_source(call: Call) -> Answer:
     return answer(source.seen(call.now), call.world.switches.envelope_other, status=201)
 
 
-def update_source(call: Call) -> Answer:
+def update_source(call: UpstreamCall) -> Answer:
     """`PATCH /v1/personas/{id}/sources/{source_id}`."""
     source = find_persona(call, call.ids["id"]).sources.get(call.ids["source_id"])
     if source is None:
@@ -107,7 +107,7 @@ def update_source(call: Call) -> Answer:
     return answer(source.seen(call.now), call.world.switches.envelope_other)
 
 
-def list_source_posts(call: Call) -> Answer:
+def list_source_posts(call: UpstreamCall) -> Answer:
     """`GET /v1/personas/{id}/source-posts`: what completed syncs have found."""
     persona = find_persona(call, call.ids["id"])
     rows = [
@@ -119,14 +119,14 @@ def list_source_posts(call: Call) -> Answer:
     return answer_page(call, rows, encode)
 
 
-def list_transactions(call: Call) -> Answer:
+def list_transactions(call: UpstreamCall) -> Answer:
     """`GET /v1/billing/transactions`: of the whole account, with the ids of its work."""
     world = call.world
     rows = world.ledger.booked(call.account, call.now)
     return answer_page(call, rows, lambda entry: encode(transaction(entry, world.switches.transaction_field)))
 
 
-def read_balance(call: Call) -> Answer:
+def read_balance(call: UpstreamCall) -> Answer:
     """`GET /v1/billing/balance`: dollars as text (the newer guide)."""
     world = call.world
     cents = world.ledger.balance_cents(call.account, world.switches.start_balance_cents, call.now)

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, Field
 
 from bridge.simulator import scripts
-from bridge.simulator.calls import Answer, Call, answer, wrapped
+from bridge.simulator.calls import Answer, UpstreamCall, answer, wrapped
 from bridge.simulator.errors import Problem
 from bridge.simulator.life import NOW, Step, iso
 from bridge.simulator.objects import new_outgoing
@@ -48,12 +48,12 @@ class ScheduleBody(BaseModel):
     scheduled_for: AwareDatetime
 
 
-def _shown(call: Call, job: Job, *, status: int = 200) -> Answer:
+def _shown(call: UpstreamCall, job: Job, *, status: int = 200) -> Answer:
     body = job.body(call.now) or b"{}"
     return Answer(status, wrapped(body, call.world.switches.envelope_create_outgoing_post))
 
 
-def create_outgoing(call: Call) -> Answer:
+def create_outgoing(call: UpstreamCall) -> Answer:
     """`POST /v1/publishing/posts`: 201 and a draft."""
     body, world = call.parsed(CreateOutgoingBody), call.world
     if body.persona_id is not None:
@@ -71,7 +71,7 @@ def create_outgoing(call: Call) -> Answer:
     return _shown(call, job, status=201)
 
 
-def update_outgoing(call: Call) -> Answer:
+def update_outgoing(call: UpstreamCall) -> Answer:
     """`PATCH /v1/publishing/posts/{id}`: caption and settings of a draft."""
     body = call.parsed(UpdateOutgoingBody)
     job, _ = _unpublished(call)
@@ -79,7 +79,7 @@ def update_outgoing(call: Call) -> Answer:
     return _shown(call, job)
 
 
-def publish_outgoing(call: Call) -> Answer:
+def publish_outgoing(call: UpstreamCall) -> Answer:
     """`POST /v1/publishing/posts/{id}/publish`: deliveries begin at once."""
     job, post = _unpublished(call)
     job.cut(call.now)
@@ -87,7 +87,7 @@ def publish_outgoing(call: Call) -> Answer:
     return _shown(call, job)
 
 
-def schedule_outgoing(call: Call) -> Answer:
+def schedule_outgoing(call: UpstreamCall) -> Answer:
     """`POST /v1/publishing/posts/{id}/schedule`: deliveries begin at `scheduled_for`, a wall-clock time."""
     body = call.parsed(ScheduleBody)
     at = body.scheduled_for.astimezone(UTC)
@@ -102,14 +102,14 @@ def schedule_outgoing(call: Call) -> Answer:
     return _shown(call, job)
 
 
-def _unpublished(call: Call) -> tuple[Job, dict[str, Any]]:
+def _unpublished(call: UpstreamCall) -> tuple[Job, dict[str, Any]]:
     job, post = find_outgoing(call, call.ids["id"])
     if post["deliveries"]:
         raise Problem(409, "This post is being published already")
     return job, post
 
 
-def _publish(call: Call, job: Job, post: dict[str, Any], *, in_s: float) -> None:
+def _publish(call: UpstreamCall, job: Job, post: dict[str, Any], *, in_s: float) -> None:
     world = call.world
     wanted = post.get("target_account_ids", ())
     if wanted or job.persona_id is None:
@@ -123,12 +123,12 @@ def _publish(call: Call, job: Job, post: dict[str, Any], *, in_s: float) -> None
     world.change(job, scripts.publish_steps(parts, at_s=in_s, switches=world.switches))
 
 
-def list_accounts(call: Call) -> Answer:
+def list_accounts(call: UpstreamCall) -> Answer:
     """`GET /v1/publishing/accounts`."""
     return answer_page(call, CONNECTED_ACCOUNTS, encode)
 
 
-def list_targets(call: Call) -> Answer:
+def list_targets(call: UpstreamCall) -> Answer:
     """`GET /v1/personas/{id}/publishing-targets`."""
     return answer_page(call, find_persona(call, call.ids["id"]).target_accounts(), encode)
 
@@ -139,7 +139,7 @@ class TargetBody(BaseModel):
     connected_account_id: str
 
 
-def add_target(call: Call) -> Answer:
+def add_target(call: UpstreamCall) -> Answer:
     """Link a connected account to a persona."""
     body, persona = call.parsed(TargetBody), find_persona(call, call.ids["id"])
     if all(account["id"] != body.connected_account_id for account in CONNECTED_ACCOUNTS):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from bridge.simulator.calls import Answer, Call, wrapped
+from bridge.simulator.calls import Answer, UpstreamCall, wrapped
 from bridge.simulator.demo import find_or_demo
 from bridge.simulator.errors import Problem, not_found
 from bridge.simulator.paging import answer_page
@@ -12,7 +12,7 @@ from bridge.simulator.shelf import Job, encode
 from bridge.simulator.switches import Envelope
 
 
-def _read(call: Call, kind: str, what: str, envelope: Envelope) -> Answer:
+def _read(call: UpstreamCall, kind: str, what: str, envelope: Envelope) -> Answer:
     job = call.visible(find_or_demo(call.world, kind, call.ids["id"]))
     body = None if job is None else job.body(call.now)
     if body is None:
@@ -20,38 +20,38 @@ def _read(call: Call, kind: str, what: str, envelope: Envelope) -> Answer:
     return Answer(200, wrapped(body, envelope))
 
 
-def read_sync_job(call: Call) -> Answer:
+def read_sync_job(call: UpstreamCall) -> Answer:
     """`GET /v1/sync-jobs/{id}`."""
     return _read(call, "sync_job", "Sync job", call.world.switches.envelope_sync_job)
 
 
-def read_generated_post(call: Call) -> Answer:
+def read_generated_post(call: UpstreamCall) -> Answer:
     """`GET /v1/generated-posts/{id}`."""
     return _read(call, "generated_post", "Post", call.world.switches.envelope_generated_post)
 
 
-def read_outgoing_post(call: Call) -> Answer:
+def read_outgoing_post(call: UpstreamCall) -> Answer:
     """`GET /v1/publishing/posts/{id}`."""
     return _read(call, "outgoing_post", "Outgoing post", call.world.switches.envelope_outgoing_post)
 
 
-def read_media_item(call: Call) -> Answer:
+def read_media_item(call: UpstreamCall) -> Answer:
     """`GET /v1/generated-media-items/{id}`."""
     _, item = find_item(call, call.ids["id"])
     return Answer(200, wrapped(encode(item), call.world.switches.envelope_generated_media_item))
 
 
-def find_post(call: Call, post_id: str) -> tuple[Job, dict[str, Any]]:
+def find_post(call: UpstreamCall, post_id: str) -> tuple[Job, dict[str, Any]]:
     """Find a generated post and what it is now; Problem 404."""
     return _found(call, "generated_post", post_id, "Post")
 
 
-def find_outgoing(call: Call, outgoing_id: str) -> tuple[Job, dict[str, Any]]:
+def find_outgoing(call: UpstreamCall, outgoing_id: str) -> tuple[Job, dict[str, Any]]:
     """Find an outgoing post and what it is now; Problem 404."""
     return _found(call, "outgoing_post", outgoing_id, "Outgoing post")
 
 
-def _found(call: Call, kind: str, job_id: str, what: str) -> tuple[Job, dict[str, Any]]:
+def _found(call: UpstreamCall, kind: str, job_id: str, what: str) -> tuple[Job, dict[str, Any]]:
     job = call.visible(find_or_demo(call.world, kind, job_id))
     seen = None if job is None else job.read(call.now)
     if job is None or seen is None:
@@ -59,7 +59,7 @@ def _found(call: Call, kind: str, job_id: str, what: str) -> tuple[Job, dict[str
     return job, dict(seen)
 
 
-def find_item(call: Call, item_id: str) -> tuple[Job, dict[str, Any]]:
+def find_item(call: UpstreamCall, item_id: str) -> tuple[Job, dict[str, Any]]:
     """Find a media item and the job that holds it: its post, or itself where it stands alone; Problem 404."""
     holder = call.world.shelf.holder(item_id)
     if holder is None or holder.kind != "generated_post":
@@ -71,7 +71,7 @@ def find_item(call: Call, item_id: str) -> tuple[Job, dict[str, Any]]:
     raise not_found("Media item")
 
 
-def find_persona(call: Call, persona_id: str) -> Persona:
+def find_persona(call: UpstreamCall, persona_id: str) -> Persona:
     """Find a persona; Problem 404."""
     persona = call.world.persona(persona_id)
     if persona is None:
@@ -79,7 +79,7 @@ def find_persona(call: Call, persona_id: str) -> Persona:
     return persona
 
 
-def list_generated_posts(call: Call) -> Answer:
+def list_generated_posts(call: UpstreamCall) -> Answer:
     """`GET /v1/personas/{id}/generated-posts`: up to 100 posts a call."""
     world, persona_id = call.world, call.ids["id"]
     rows = world.shelf.listed("generated_post", persona_id, call.now, account=call.viewer)
@@ -88,25 +88,25 @@ def list_generated_posts(call: Call) -> Answer:
     return _page_of_jobs(call, rows, short=world.switches.list_rows == "short")
 
 
-def list_outgoing_posts(call: Call) -> Answer:
+def list_outgoing_posts(call: UpstreamCall) -> Answer:
     """`GET /v1/publishing/posts`: not documented, absent unless switched on."""
     require_list(call, present=call.world.switches.list_outgoing_posts)
     return _page_of_jobs(call, call.world.shelf.listed("outgoing_post", None, call.now, account=call.viewer))
 
 
-def list_sync_jobs(call: Call) -> Answer:
+def list_sync_jobs(call: UpstreamCall) -> Answer:
     """`GET /v1/sync-jobs`: not documented, absent unless switched on."""
     require_list(call, present=call.world.switches.list_sync_jobs)
     return _page_of_jobs(call, call.world.shelf.listed("sync_job", None, call.now, account=call.viewer))
 
 
-def require_list(call: Call, *, present: bool) -> None:
+def require_list(call: UpstreamCall, *, present: bool) -> None:
     """Refuse a list that the switches leave out."""
     if not present:
         raise Problem(call.world.switches.absent_list_status, "There is no such list")
 
 
-def _page_of_jobs(call: Call, rows: Sequence[Job], *, short: bool = False) -> Answer:
+def _page_of_jobs(call: UpstreamCall, rows: Sequence[Job], *, short: bool = False) -> Answer:
     def whole(job: Job) -> bytes | None:
         return job.body(call.now)
 

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from bridge.simulator import scripts
-from bridge.simulator.calls import Answer, Call, answer
+from bridge.simulator.calls import Answer, UpstreamCall, answer
 from bridge.simulator.errors import Problem
 from bridge.simulator.life import Step
 from bridge.simulator.people import Persona
@@ -21,14 +21,14 @@ class ToggleBody(BaseModel):
     is_public: bool
 
 
-def _reviewable(call: Call) -> tuple[Job, dict[str, Any]]:
+def _reviewable(call: UpstreamCall) -> tuple[Job, dict[str, Any]]:
     job, post = find_post(call, call.ids["id"])
     if post["review_status"] != "pending_review":
         raise Problem(409, f"This post is {post['review_status']} already")
     return job, post
 
 
-def _finished(call: Call) -> tuple[Job, dict[str, Any], Persona]:
+def _finished(call: UpstreamCall) -> tuple[Job, dict[str, Any], Persona]:
     job, post = _reviewable(call)
     if post["status"] != "completed":
         raise Problem(400, "Only a completed post can be reviewed")
@@ -42,7 +42,7 @@ def _made(post: dict[str, Any]) -> list[str]:
     return [item["id"] for item in post["media_items"] if item["status"] == "completed"]
 
 
-def approve(call: Call) -> Answer:
+def approve(call: UpstreamCall) -> Answer:
     """`POST /v1/generated-posts/{id}/approve`: publishes to every connected account at once."""
     job, post, persona = _finished(call)
     if not persona.target_accounts():
@@ -62,7 +62,7 @@ def approve(call: Call) -> Answer:
     return answer(body, world.switches.envelope_start)
 
 
-def send_to_compose(call: Call) -> Answer:
+def send_to_compose(call: UpstreamCall) -> Answer:
     """`POST /v1/generated-posts/{id}/send-to-compose`: a draft for editing."""
     job, post, persona = _finished(call)
     outgoing = generation.begin_outgoing(
@@ -72,14 +72,14 @@ def send_to_compose(call: Call) -> Answer:
     return answer({"outgoing_post_id": outgoing.id}, call.world.switches.envelope_start)
 
 
-def reject_post(call: Call) -> Answer:
+def reject_post(call: UpstreamCall) -> Answer:
     """`POST /v1/generated-posts/{id}/reject`."""
     job, _ = _reviewable(call)
     call.world.change(job, [Step(at_s=0, set={"review_status": "rejected"})])
     return answer({"status": "rejected"}, call.world.switches.envelope_start)
 
 
-def reject_item(call: Call) -> Answer:
+def reject_item(call: UpstreamCall) -> Answer:
     """`POST /v1/generated-media-items/{id}/reject`: the last one rejects the post."""
     job, item = find_item(call, call.ids["id"])
     mark = {"review_status": "rejected"}
@@ -94,7 +94,7 @@ def reject_item(call: Call) -> Answer:
     return answer(body, call.world.switches.envelope_start)
 
 
-def toggle_public(call: Call) -> Answer:
+def toggle_public(call: UpstreamCall) -> Answer:
     """`POST /v1/generate/toggle-public`."""
     body = call.parsed(ToggleBody)
     job, item = find_item(call, body.generated_media_item_id)
@@ -105,14 +105,14 @@ def toggle_public(call: Call) -> Answer:
     return answer({"generated_media_item_id": item["id"]} | fields, call.world.switches.envelope_start)
 
 
-def delete_post(call: Call) -> Answer:
+def delete_post(call: UpstreamCall) -> Answer:
     """`DELETE /v1/generated-posts/{id}`: soft, and a 404 from then on."""
     job, _ = find_post(call, call.ids["id"])
     call.world.change(job, [Step(at_s=0, alive=False)])
     return Answer(204, b"")
 
 
-def delete_item(call: Call) -> Answer:
+def delete_item(call: UpstreamCall) -> Answer:
     """`DELETE /v1/generated-media-items/{id}`."""
     job, item = find_item(call, call.ids["id"])
     alone = job.kind == "generated_media_item"

@@ -3,7 +3,7 @@
 from pydantic import BaseModel
 
 from bridge.simulator import scripts
-from bridge.simulator.calls import Answer, Call, answer
+from bridge.simulator.calls import Answer, UpstreamCall, answer
 from bridge.simulator.errors import Problem
 from bridge.simulator.life import Step
 from bridge.simulator.lifetimes import VOICE
@@ -43,23 +43,23 @@ class ItemBody(BaseModel):
     generated_media_item_id: str
 
 
-def _started(call: Call, fields: dict[str, object], *, status: int = 202) -> Answer:
+def _started(call: UpstreamCall, fields: dict[str, object], *, status: int = 202) -> Answer:
     return answer({"status": "started"} | fields, call.world.switches.envelope_start, status=status)
 
 
-def _rerun_outcome(call: Call) -> Outcome:
+def _rerun_outcome(call: UpstreamCall) -> Outcome:
     """Runs after the first succeed unless a switch says otherwise: what once failed can be repaired."""
     return call.world.switches.start_outcome
 
 
-def start_sync(call: Call) -> Answer:
+def start_sync(call: UpstreamCall) -> Answer:
     """`POST /v1/personas/{id}/sync`: a job for each source."""
     jobs = generation.begin_syncs(call.world, find_persona(call, call.ids["id"]), account=call.account)
     body = {"job_ids": [job.id for job in jobs], "estimated_cost_cents": generation.SYNC_CENTS * len(jobs)}
     return answer(body, call.world.switches.envelope_start, status=202)
 
 
-def start_generate(call: Call) -> Answer:
+def start_generate(call: UpstreamCall) -> Answer:
     """`POST /v1/generate`: a new post each time, also for the same source post."""
     body = call.parsed(GenerateBody)
     persona = find_persona(call, body.persona_id)
@@ -70,7 +70,7 @@ def start_generate(call: Call) -> Answer:
     return _started(call, {"generated_post_id": job.id})
 
 
-def start_clone(call: Call) -> Answer:
+def start_clone(call: UpstreamCall) -> Answer:
     """`POST /v1/clone-url`: the answer is not shown; a switch picks its form."""
     body = call.parsed(CloneBody)
     if not body.url.startswith(("https://", "http://")):
@@ -90,7 +90,7 @@ def start_clone(call: Call) -> Answer:
     return _started(call, {"generated_post_id": None if form == "late" else job.id})
 
 
-def start_regenerate(call: Call) -> Answer:
+def start_regenerate(call: UpstreamCall) -> Answer:
     """`POST /v1/generate/regenerate-post`: the same post lives again."""
     body = call.parsed(RegenerateBody)
     job, post = find_post(call, body.generated_post_id)
@@ -106,7 +106,7 @@ def start_regenerate(call: Call) -> Answer:
     return _started(call, {"generated_post_id": job.id, "total_cost_cents": generation.cost_cents(parts)})
 
 
-def _retry_failed(call: Call, job: Job, items: list[dict[str, object]]) -> Answer:
+def _retry_failed(call: UpstreamCall, job: Job, items: list[dict[str, object]]) -> Answer:
     failed = [item for item in items if item["status"] == "failed"]
     if not failed:
         raise Problem(422, "This post has no failed items")
@@ -128,7 +128,7 @@ def _retry_failed(call: Call, job: Job, items: list[dict[str, object]]) -> Answe
     return _started(call, {"generated_post_id": job.id, "retried_items": retried, "total_cost_cents": cents})
 
 
-def start_media_item(call: Call) -> Answer:
+def start_media_item(call: UpstreamCall) -> Answer:
     """`POST /v1/generate/media-item`: a new version of one item, under its id or a new one."""
     body = call.parsed(ItemBody)
     job, item = find_item(call, body.generated_media_item_id)
@@ -147,7 +147,7 @@ def start_media_item(call: Call) -> Answer:
     return _started(call, {"generated_media_item_id": part.id})
 
 
-def start_voice_convert(call: Call) -> Answer:
+def start_voice_convert(call: UpstreamCall) -> Answer:
     """`POST /v1/generate/voice-convert`: a completed video of a persona with a voice sample."""
     body = call.parsed(ItemBody)
     job, item = find_item(call, body.generated_media_item_id)

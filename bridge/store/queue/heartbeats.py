@@ -3,7 +3,7 @@
 from redis.asyncio import Redis
 
 from bridge.store import keys
-from bridge.store.scripts import SCRIPTS, Call, run
+from bridge.store.scripts import SCRIPTS, ScriptCall, run
 
 FRESH_MS = 20_000  # a worker beats several times within this
 
@@ -17,7 +17,7 @@ class Heartbeats:
 
     async def beat(self, worker: str, now_ms: int) -> None:
         """Say that a worker is alive; those that have been silent for long are forgotten."""
-        call = Call(SCRIPTS["beat_v1"], (keys.WORKERS,), (worker, now_ms, now_ms - 10 * FRESH_MS))
+        call = ScriptCall(SCRIPTS["beat_v1"], (keys.WORKERS,), (worker, now_ms, now_ms - 10 * FRESH_MS))
         await run(self._redis, call)
 
     async def leave(self, worker: str) -> None:

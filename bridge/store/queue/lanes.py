@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from bridge.store import keys
 from bridge.store.keys import Queue
-from bridge.store.scripts import SCRIPTS, Bytes, Call, run, run_many
+from bridge.store.scripts import SCRIPTS, Bytes, ScriptCall, run, run_many
 
 SETTLE_STEP = 1000  # items a call: Lua's unpack has a limit, and other scripts wait meanwhile
 UNBLOCK_STEP = 1000
@@ -85,7 +85,7 @@ class Lanes:
             args += (lane, cap)
         lanes_key, gate, _, full = self._head(shard)
         head = (lanes_key, gate, keys.claims(shard, self.queue), full)
-        token, now, *found = await run(self.redis, Call(SCRIPTS["claim_v1"], [*head, *places], args))
+        token, now, *found = await run(self.redis, ScriptCall(SCRIPTS["claim_v1"], [*head, *places], args))
         items = tuple(
             Item(lanes[int(number) - 1][0], member.decode(), int(float(score)))
             for number, scored in _pairs(found)
@@ -96,7 +96,7 @@ class Lanes:
     async def hold(self, shard: str, lane: str, members: Sequence[str], *, lease_ms: int) -> Claim:
         """Lease those of some members of one lane that wait, due or not; the others are left out of the claim."""
         names = (keys.claims(shard, self.queue), keys.lane(shard, self.queue, lane))
-        call = Call(SCRIPTS["hold_v1"], names, (lease_ms, *members))
+        call = ScriptCall(SCRIPTS["hold_v1"], names, (lease_ms, *members))
         token, now, *scores = await run(self.redis, call)
         held = zip(members, scores, strict=True)
         return Claim(
@@ -111,7 +111,9 @@ class Lanes:
         for member, token in held:
             args += (member, token)
         names = (keys.claims(shard, self.queue), keys.lane(shard, self.queue, lane))
-        return [token or None for token in await run(self.redis, Call(SCRIPTS["renew_v1"], names, args))]
+        return [
+            token or None for token in await run(self.redis, ScriptCall(SCRIPTS["renew_v1"], names, args))
+        ]
 
     async def settle(self, shard: str, settled: Sequence[Settled]) -> list[str]:
         """End leases; give the members that were fenced, of which nothing was written."""
@@ -121,7 +123,7 @@ class Lanes:
             fenced += [member.decode() for member in await run(self.redis, call)]
         return fenced
 
-    def _settle_call(self, shard: str, settled: Sequence[Settled]) -> Call:
+    def _settle_call(self, shard: str, settled: Sequence[Settled]) -> ScriptCall:
         by_lane: dict[str, list[Settled]] = {}
         for item in settled:
             by_lane.setdefault(item.lane, []).append(item)
@@ -136,7 +138,7 @@ class Lanes:
                 for key, value in item.records:
                     records.append(key)
                     args.append(value)
-        return Call(SCRIPTS["settle_v1"], [*self._head(shard), *places, *records], args)
+        return ScriptCall(SCRIPTS["settle_v1"], [*self._head(shard), *places, *records], args)
 
     def _head(self, shard: str) -> tuple[str, str, str, str]:
         return (
@@ -153,7 +155,7 @@ class Lanes:
     async def block_many(self, shard: str, lanes: Mapping[str, int]) -> Mapping[str, int]:
         """Put lanes to sleep for so many ms each, in one round trip; see `block`."""
         head = self._head(shard)[:2]
-        calls = [Call(SCRIPTS["block_v1"], head, (lane, for_ms)) for lane, for_ms in lanes.items()]
+        calls = [ScriptCall(SCRIPTS["block_v1"], head, (lane, for_ms)) for lane, for_ms in lanes.items()]
         answers = await run_many(self.redis, calls) if calls else []
         return {lane: int(until) for lane, until in zip(lanes, answers, strict=True)}
 
@@ -162,14 +164,14 @@ class Lanes:
         place = [*self._head(shard)[:2], keys.lane(shard, self.queue, lane)]
         step, total = UNBLOCK_STEP if due_all else 0, 0
         while True:
-            moved = int(await run(self.redis, Call(SCRIPTS["unblock_v1"], place, (lane, step))))
+            moved = int(await run(self.redis, ScriptCall(SCRIPTS["unblock_v1"], place, (lane, step))))
             total += moved
             if moved < step or step == 0:
                 return total
 
     async def sweep_gates(self, shard: str) -> int:
         """Forget the gates whose time has passed; give how many."""
-        return int(await run(self.redis, Call(SCRIPTS["sweep_gates_v1"], self._head(shard)[1:2], ())))
+        return int(await run(self.redis, ScriptCall(SCRIPTS["sweep_gates_v1"], self._head(shard)[1:2], ())))
 
     async def size(self, shard: str, lane: str) -> int:
         """Count a lane's items, in flight or waiting."""

@@ -15,7 +15,7 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError  # noqa: A004 -- redis's own errors are meant
 
 from bridge.config.settings import Settings, SettingsError
-from bridge.store.server.redis_connection import LeanConnection
+from bridge.store.server.redis_connection import FewTurnsConnection
 
 MAX_CONNECTIONS = 96
 POOL_WAIT_S = 30
@@ -85,7 +85,7 @@ def connect(settings: Settings) -> Redis:
         **_connection_options(),
     )
     # The URL chose the class: TCP, TLS or a Unix socket.
-    pool.connection_class = type("Connection", (LeanConnection, pool.connection_class), {})
+    pool.connection_class = type("Connection", (FewTurnsConnection, pool.connection_class), {})
     return Redis.from_pool(pool)
 
 

@@ -8,7 +8,7 @@ from redis.exceptions import ConnectionError  # noqa: A004 -- redis's own error 
 from redis.typing import EncodableT
 
 
-class LeanConnection(AbstractConnection):
+class FewTurnsConnection(AbstractConnection):
     """Goes before a class of connection; what is sent, and what an error does, stays as it is there."""
 
     _packer = HiredisRespSerializer()

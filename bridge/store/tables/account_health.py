@@ -11,7 +11,7 @@ from typing import Literal
 from redis.asyncio import Redis
 
 from bridge.store import keys
-from bridge.store.scripts import SCRIPTS, Call, run
+from bridge.store.scripts import SCRIPTS, ScriptCall, run
 
 Verdict = Literal["suspect", "confirmed"]
 VERDICTS: dict[bytes, Verdict] = {b"suspect": "suspect", b"confirmed": "confirmed"}
@@ -84,7 +84,9 @@ class Health:
     ) -> Verdict:
         begun = now_ms if begun_ms is None else begun_ms
         args = (*fields, now_ms, begun, "outage_note", note)
-        return VERDICTS[await run(self._redis, Call(SCRIPTS["refused_v1"], (self._place(account),), args))]
+        return VERDICTS[
+            await run(self._redis, ScriptCall(SCRIPTS["refused_v1"], (self._place(account),), args))
+        ]
 
     async def note_ok(self, account: str, kind: str | None = None) -> bool:
         """Note that the upstream let the account read (this kind): no suspicion, no outage. True: an outage is over."""
@@ -107,11 +109,13 @@ class Health:
     async def take_probe(self, account: str, now_ms: int, *, every_ms: int) -> bool:
         """Take the right to try a refused account again: True for one caller an interval."""
         place = self._place(account)
-        return bool(await run(self._redis, Call(SCRIPTS["probe_v1"], (place,), (now_ms, every_ms))) == b"1")
+        return bool(
+            await run(self._redis, ScriptCall(SCRIPTS["probe_v1"], (place,), (now_ms, every_ms))) == b"1"
+        )
 
     async def note_vanished(self, account: str, job: str, now_ms: int, window_ms: int) -> int:
         """Note a job that was there and is missing; give how many distinct ones vanished in the window."""
-        call = Call(SCRIPTS["vanished_v1"], (self._gone(account),), (job, now_ms, window_ms))
+        call = ScriptCall(SCRIPTS["vanished_v1"], (self._gone(account),), (job, now_ms, window_ms))
         return int(await run(self._redis, call))
 
     async def note_returned(self, account: str, job: str) -> None:

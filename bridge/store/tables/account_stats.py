@@ -11,26 +11,26 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
-from bridge.domain.polling.durations import BINS, LifeTable
-from bridge.domain.polling.list_pages import ListSeen
+from bridge.domain.polling.durations import BINS, DurationTable
+from bridge.domain.polling.list_pages import ListStats
 from bridge.store import keys
 
 LIVES, LIST = "lives", "list:"
 T = TypeVar("T")
 KEPT_MS = 30 * 86_400_000
-_lives = msgspec.msgpack.Decoder(Mapping[str, LifeTable])
-_list = msgspec.msgpack.Decoder(ListSeen)
+_lives = msgspec.msgpack.Decoder(Mapping[str, DurationTable])
+_list = msgspec.msgpack.Decoder(ListStats)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lessons:
+class AccountStats:
     """Life tables by sort of job, lists by name; what was never met is left out."""
 
-    lives: Mapping[str, LifeTable] = field(default_factory=dict)
-    lists: Mapping[str, ListSeen] = field(default_factory=dict)
+    lives: Mapping[str, DurationTable] = field(default_factory=dict)
+    lists: Mapping[str, ListStats] = field(default_factory=dict)
 
 
-class Learnt:
+class AccountStatsTable:
     """The lessons of accounts. `shard_of` gives an account's shard letter."""
 
     def __init__(self, redis: Redis, shard_of: Callable[[str], str]) -> None:
@@ -38,7 +38,7 @@ class Learnt:
         self._redis = redis
         self._shard_of = shard_of
 
-    async def load(self, wanted: Mapping[str, Collection[str]]) -> dict[str, Lessons]:
+    async def load(self, wanted: Mapping[str, Collection[str]]) -> dict[str, AccountStats]:
         """Read the life tables and some lists of several accounts in one round trip; what cannot be read is unknown."""
         pipe = self._redis.pipeline(transaction=False)
         names = {account: sorted(lists) for account, lists in wanted.items()}
@@ -46,7 +46,7 @@ class Learnt:
             pipe.hmget(self._place(account), [LIVES, *(LIST + name for name in lists)])
         answers = await pipe.execute() if names else []
         return {
-            account: Lessons(
+            account: AccountStats(
                 lives=_read_lives(lives),
                 lists={
                     name: seen
@@ -57,11 +57,11 @@ class Learnt:
             for (account, lists), (lives, *found) in zip(names.items(), answers, strict=True)
         }
 
-    async def save_lives(self, account: str, lives: Mapping[str, LifeTable]) -> None:
+    async def save_lives(self, account: str, lives: Mapping[str, DurationTable]) -> None:
         """Keep the life tables of an account."""
         await self._save(account, LIVES, msgspec.msgpack.encode(lives))
 
-    async def save_list(self, account: str, name: str, seen: ListSeen) -> None:
+    async def save_list(self, account: str, name: str, seen: ListStats) -> None:
         """Keep what is known of one list."""
         await self._save(account, LIST + name, msgspec.msgpack.encode(seen))
 
@@ -76,10 +76,10 @@ class Learnt:
             raise kept
 
     def _place(self, account: str) -> str:
-        return keys.learnt(self._shard_of(account), account)
+        return keys.account_stats(self._shard_of(account), account)
 
 
-def _read_lives(raw: bytes | None) -> Mapping[str, LifeTable]:
+def _read_lives(raw: bytes | None) -> Mapping[str, DurationTable]:
     tables = _read(_lives, raw) or {}
     return {sort: table for sort, table in tables.items() if len(table.entered) == len(table.ended) == BINS}
 

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from bridge.store import keys
 from bridge.store.records import Loaded, pack
-from bridge.store.scripts import SCRIPTS, Call, run
+from bridge.store.scripts import SCRIPTS, ScriptCall, run
 from bridge.store.tables.account_health import Health
 from bridge.store.tables.table import Dice, Table, draw_id
 from bridge.store.vault import Vault
@@ -164,7 +164,7 @@ class Accounts:
         sealed = self._vault.seal(credential.encode(), record=account.id)
         row = _Row(account, sealed, fingerprint)
         expected, released = (former.raw, former.record.fingerprint) if former else (b"", b"")
-        call = Call(
+        call = ScriptCall(
             SCRIPTS["account_v1"],
             (keys.ACCOUNTS, keys.CREDENTIALS),
             (account.id, expected, pack(row), fingerprint, released),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from redis.asyncio import Redis
 
 from bridge.store import keys
-from bridge.store.scripts import SCRIPTS, Call, run
+from bridge.store.scripts import SCRIPTS, ScriptCall, run
 
 
 class Destinations:
@@ -33,7 +33,7 @@ class Destinations:
 
     async def _note(self, shard: str, args: Sequence[str | int]) -> int:
         names = (keys.proven(shard), keys.failing(shard))
-        return int(await run(self._redis, Call(SCRIPTS["fared_v1"], names, args)))
+        return int(await run(self._redis, ScriptCall(SCRIPTS["fared_v1"], names, args)))
 
     async def known(
         self, shard: str, origins: Sequence[str], lanes: Sequence[str]

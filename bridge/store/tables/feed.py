@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from bridge.store import keys
 from bridge.store.records import Wanted, load_many
-from bridge.store.scripts import SCRIPTS, Call, run
+from bridge.store.scripts import SCRIPTS, ScriptCall, run
 
 DRAIN_STEP = 200
 
@@ -28,7 +28,7 @@ class Feed:
         if not events:
             return []
         names = (keys.feed(project), keys.position(project))
-        positions = await run(self._redis, Call(SCRIPTS["publish_v1"], names, events))
+        positions = await run(self._redis, ScriptCall(SCRIPTS["publish_v1"], names, events))
         await self._leave_outbox(events)
         return [int(position) for position in positions]
 

@@ -3,7 +3,7 @@
 from redis.asyncio import Redis
 
 from bridge.store import keys
-from bridge.store.scripts import SCRIPTS, Call, run
+from bridge.store.scripts import SCRIPTS, ScriptCall, run
 
 CAPACITY = 100
 
@@ -17,7 +17,7 @@ class Inbox:
 
     async def add(self, project: str, entry: bytes) -> None:
         """Put an entry on top, the same one only once; the hundred-and-first falls out."""
-        await run(self._redis, Call(SCRIPTS["inbox_v1"], (keys.inbox(project),), (entry, CAPACITY)))
+        await run(self._redis, ScriptCall(SCRIPTS["inbox_v1"], (keys.inbox(project),), (entry, CAPACITY)))
 
     async def list(self, project: str, limit: int = CAPACITY) -> list[bytes]:
         """Give the newest entries."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from bridge.domain.polling.rate_limit import SHARE, BudgetView, Grant, Heard, Limit, Purpose, read_view
+from bridge.domain.polling.rate_limit import SHARE, BudgetView, Grant, Limit, Purpose, RateReport, read_view
 from bridge.store import keys
-from bridge.store.scripts import SCRIPTS, Bytes, Call, run_many
+from bridge.store.scripts import SCRIPTS, Bytes, ScriptCall, run_many
 
 LOST_MS = 20_000  # an answer that has not come by now never will: the read's own time limit is shorter
 MOST_OPEN = 16  # requests of one account in flight
@@ -24,7 +24,7 @@ class Ask:
     account: str
     limit: Limit
     wanted: Sequence[Purpose] = ()
-    heard: Sequence[Heard] = ()
+    reports: Sequence[RateReport] = ()
     most_open: int | None = MOST_OPEN
     turn_ms: int | None = None
 
@@ -50,10 +50,17 @@ class Budgets:
         self._now_ms = now_ms
 
     async def spend(
-        self, account: str, limit: Limit, wanted: Sequence[Purpose] = (), *, heard: Sequence[Heard] = ()
+        self,
+        account: str,
+        limit: Limit,
+        wanted: Sequence[Purpose] = (),
+        *,
+        reports: Sequence[RateReport] = (),
     ) -> Grant:
         """Spend for one account; see `spend_many`."""
-        return (await self.spend_many((Ask(account=account, limit=limit, wanted=wanted, heard=heard),)))[0]
+        return (await self.spend_many((Ask(account=account, limit=limit, wanted=wanted, reports=reports),)))[
+            0
+        ]
 
     async def spend_many(self, asked: Sequence[Ask]) -> list[Grant]:
         """Note what answers said, then ask for requests: of each account a prefix is granted. One round trip."""
@@ -61,7 +68,7 @@ class Budgets:
             _read_grant(answer) for answer in await run_many(self._redis, [self._call(ask) for ask in asked])
         ]
 
-    def _call(self, ask: Ask) -> Call:
+    def _call(self, ask: Ask) -> ScriptCall:
         shard = self._shard_of(ask.account)
         where = [
             name(shard, ask.account, ask.limit.name)
@@ -73,13 +80,13 @@ class Budgets:
         args += (
             "" if ask.most_open is None else ask.most_open,
             "" if ask.turn_ms is None else ask.turn_ms,
-            len(ask.heard),
+            len(ask.reports),
         )
-        for each in ask.heard:
+        for each in ask.reports:
             said = (each.limit, each.remaining, each.reset_ms, each.quiet_ms)
             args += (each.request, *("" if value is None else value for value in said))
             args += (each.shared, each.batched)
-        return Call(SCRIPTS["spend_v1"], where, [*args, *ask.wanted])
+        return ScriptCall(SCRIPTS["spend_v1"], where, [*args, *ask.wanted])
 
     async def view(self, account: str, limit: Limit, *, now_ms: int) -> BudgetView:
         """Give what is known of a budget, for people."""
@@ -94,7 +101,7 @@ def _read_grant(answer: Sequence[bytes]) -> Grant:
         now_ms=now_ms,
         requests=tuple(str(first + number) for number in range(granted)),
         wait_ms=wait,
-        pace_ms=pace,
+        ms_per_request=pace,
         limit=most,
         remaining=None if left < 0 else left,
         reset_ms=reset,

@@ -9,7 +9,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from bridge.store.records import Loaded, pack, unpack
-from bridge.store.scripts import SCRIPTS, Call, run
+from bridge.store.scripts import SCRIPTS, ScriptCall, run
 
 R = TypeVar("R", bound=Struct)
 Dice = Callable[[int], bytes]
@@ -42,7 +42,7 @@ class Table(Generic[R]):
     async def swap(self, field: str | bytes, former: bytes | None, record: R) -> bool:
         """Write a record if it still reads as `former` (None: absent); raise `StoreFull` at the memory limit."""
         args = (field, former or b"", pack(record))
-        return bool(await run(self._redis, Call(SCRIPTS["swap_v1"], (self._name,), args)) == b"done")
+        return bool(await run(self._redis, ScriptCall(SCRIPTS["swap_v1"], (self._name,), args)) == b"done")
 
     async def remove(self, field: str | bytes) -> bool:
         """Remove a record; False: there was none."""

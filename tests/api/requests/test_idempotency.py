@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from bridge.domain.ids import read_callback_job
 from bridge.domain.subscriptions.callback import CallbackState
 from bridge.domain.urls.policy import check_url
-from bridge.services.jobs.registration import Order, register
+from bridge.services.jobs.registration import RegisterCallback, register
 from bridge.store import keys
-from bridge.store.unit_of_work import Draft
+from bridge.store.unit_of_work import UnitOfWork
 from tests.api.serving import BEARER, KEY, Client
 
 OWN = "whsec_" + "QUJD" * 10
@@ -62,7 +62,7 @@ async def end(api: Client, callback_id: str) -> None:
     assert key is not None
     loaded = await api.services.store.load_job(key)
     assert loaded is not None
-    draft = Draft(key[0], now_ms=api.services.clock_ms(), retention_s=3600)
+    draft = UnitOfWork(key[0], now_ms=api.services.clock_ms(), retention_s=3600)
     (callback,) = loaded.record.callbacks
     ended = replace(callback, state=CallbackState.ENDED, closed_ms=draft.now_ms)
     draft.put_job(key, replace(loaded.record, callbacks=(ended,)), loaded)
@@ -97,7 +97,7 @@ async def test_a_repeat_holds_what_waits_until_it_is_answered(api: Client) -> No
     await api.services.store.redis.pexpire(keys.hold(first["id"]), 5_000)
     url = check_url(FIELDS["callback_url"], api.services.policy)
     (again,) = await register(
-        api.services, "prj_default", [Order(kind="sync_job", job_id=FIELDS["job_id"], url=url)]
+        api.services, "prj_default", [RegisterCallback(kind="sync_job", job_id=FIELDS["job_id"], url=url)]
     )
     assert again.callback.id == first["id"]
     assert await api.services.store.redis.pttl(keys.hold(first["id"])) > 10_000
@@ -109,16 +109,16 @@ async def test_a_repeat_while_its_callback_lives_holds_it_until_it_is_answered(
 ) -> None:
     """On a slow disk the repeat's answer may come later than the first hold lasts; an answered one is not held anew."""
     url = check_url(FIELDS["callback_url"], api.services.policy)
-    order = Order(kind="sync_job", job_id=FIELDS["job_id"], url=url, request=request_name)
+    command = RegisterCallback(kind="sync_job", job_id=FIELDS["job_id"], url=url, request=request_name)
     redis = api.services.store.redis
-    (first,) = await register(api.services, "prj_default", [order])
+    (first,) = await register(api.services, "prj_default", [command])
     hold = keys.hold(first.callback.id)
     await redis.pexpire(hold, 5_000)
-    (again,) = await register(api.services, "prj_default", [order])
+    (again,) = await register(api.services, "prj_default", [command])
     assert (again.callback.id, again.updated) == (first.callback.id, True)
     assert await redis.pttl(hold) > 10_000
     await redis.delete(hold)
-    await register(api.services, "prj_default", [order])
+    await register(api.services, "prj_default", [command])
     assert not await redis.exists(hold)
 
 

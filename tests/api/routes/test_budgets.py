@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.domain.ids import read_callback_job
-from bridge.domain.polling.rate_limit import Heard, Limit, Purpose
+from bridge.domain.polling.rate_limit import Limit, Purpose, RateReport
 from bridge.domain.times import iso_ms
 from bridge.store.tables.accounts import Account
 from bridge.store.tables.rate_budgets import Ask
@@ -27,8 +27,10 @@ async def spend(api: Client, account: Account, limit: Limit = API, *, turn_ms: i
     asked = Ask(account=account.id, limit=limit, wanted=WANTED, turn_ms=turn_ms)
     (grant,) = await store.budgets.spend_many([asked])
     reset_ms = (grant.now_ms // 1000 + 50) * 1000
-    heard = Heard(request=grant.requests[0], limit=60, remaining=50, reset_ms=reset_ms, shared=2, batched=99)
-    await store.budgets.spend_many([Ask(account=account.id, limit=limit, heard=[heard])])
+    heard = RateReport(
+        request=grant.requests[0], limit=60, remaining=50, reset_ms=reset_ms, shared=2, batched=99
+    )
+    await store.budgets.spend_many([Ask(account=account.id, limit=limit, reports=[heard])])
     return reset_ms
 
 
@@ -91,7 +93,9 @@ async def test_a_limit_that_was_reached_shows_until_when(api: Client) -> None:
     """And how often that was so."""
     account = await account_of(api)
     until_ms = api.services.clock_ms() + 50_000
-    await api.services.store.budgets.spend(account.id, API, heard=[Heard(remaining=0, quiet_ms=until_ms)])
+    await api.services.store.budgets.spend(
+        account.id, API, reports=[RateReport(remaining=0, quiet_ms=until_ms)]
+    )
     shown = await budget_of(api, account)
     assert (shown["refused"], shown["quiet_until"]) == (1, iso_ms(until_ms))
 
@@ -160,7 +164,9 @@ async def test_a_timeline_says_why_a_job_waits(api: Client) -> None:
     await api.register(job_id="2")
     assert "2 jobs watched" in (await next_texts(api, made["id"]))[0]
     until_ms = api.services.clock_ms() + 50_000
-    await api.services.store.budgets.spend(account.id, API, heard=[Heard(remaining=0, quiet_ms=until_ms)])
+    await api.services.store.budgets.spend(
+        account.id, API, reports=[RateReport(remaining=0, quiet_ms=until_ms)]
+    )
     limited, _ = await next_texts(api, made["id"])
     assert f"rate limit was reached; nothing is asked before {iso_ms(until_ms)}" in limited
 

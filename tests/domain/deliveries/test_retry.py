@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.deliveries.retry import (
-    Answer,
+    ReceiverAnswer,
     Verdict,
     explain_status,
     judge,
@@ -19,9 +19,9 @@ from bridge.domain.deliveries.retry import (
 SCHEDULE = (2.0, 5.0, 30.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
 
 
-def _answer(status: int | None, *, content_type: str = "", excerpt: str = "") -> Answer:
+def _answer(status: int | None, *, content_type: str = "", excerpt: str = "") -> ReceiverAnswer:
     failure = "timeout" if status is None else None
-    return Answer(
+    return ReceiverAnswer(
         status=status,
         failure=failure,
         reason="",
@@ -50,7 +50,7 @@ def _answer(status: int | None, *, content_type: str = "", excerpt: str = "") ->
         (_answer(None), Verdict.RETRY),
     ],
 )
-def test_each_answer_has_its_verdict(answer: Answer, verdict: Verdict) -> None:
+def test_each_answer_has_its_verdict(answer: ReceiverAnswer, verdict: Verdict) -> None:
     """The contract's table, a row each."""
     assert judge(answer) is verdict
 

@@ -8,7 +8,7 @@ from tests.domain.jobs.watched_job import (
     REFUSED,
     START_MS,
     UNAVAILABLE,
-    Watch,
+    Candidate,
     item,
     outgoing,
     post,
@@ -18,24 +18,24 @@ from tests.domain.jobs.watched_job import (
 A, B = "aaaa", "bbbb"
 
 
-def watch_post() -> Watch:
-    return Watch("generated_post")
+def watch_post() -> Candidate:
+    return Candidate("generated_post")
 
 
 def test_reading_the_same_state_again_writes_nothing() -> None:
     """A poll that brings nothing new leaves the record as it is: it costs no commit."""
-    watch = Watch("generated_post")
+    watch = Candidate("generated_post")
     watch.register()
     watch.read(post("generating", item(A, "generating")))
-    for reading in (post("generating", item(A, "generating")), BROKEN, ODD, UNAVAILABLE):
+    for result in (post("generating", item(A, "generating")), BROKEN, ODD, UNAVAILABLE):
         before = watch.record
-        watch.read(reading)
+        watch.read(result)
         assert watch.record == before
 
 
 def test_an_ending_is_told_once_however_often_it_is_seen() -> None:
     """`once: false` goes on being read slowly after the end and hears it only once."""
-    watch = Watch()
+    watch = Candidate()
     every = watch.register(once=False)
     watch.read(simple("completed"))
     for _ in range(5):
@@ -48,7 +48,7 @@ def test_an_ending_is_told_once_however_often_it_is_seen() -> None:
 
 def test_a_callback_that_comes_after_the_ending_hears_the_same_event() -> None:
     """Registered late, with or without `once`: the event that is there, once, after a read that confirmed it."""
-    watch = Watch()
+    watch = Candidate()
     first = watch.register("https://a.example/")
     watch.read(simple("completed"))
     later = watch.register("https://b.example/")
@@ -58,14 +58,14 @@ def test_a_callback_that_comes_after_the_ending_hears_the_same_event() -> None:
     assert watch.delay_ms == 5_000, "it is not left to the slow tail"
     watch.read(simple("completed"))
     watch.read(simple("completed"))
-    ids = {each.event for each in watch.letters}
+    ids = {each.event for each in watch.notifications}
     assert (watch.heard(first), watch.heard(later), watch.heard(every)) == (["completed"],) * 3
     assert len(ids) == len(watch.events) == 1
 
 
 def test_a_late_callback_is_not_silenced_by_an_upstream_that_stays_broken() -> None:
     """The old ending cannot be confirmed: the newcomer hears `.timed_out` in its time."""
-    watch = Watch()
+    watch = Candidate()
     watch.register("https://a.example/")
     watch.read(simple("completed"))
     later = watch.register("https://b.example/")
@@ -78,7 +78,7 @@ def test_a_late_callback_is_not_silenced_by_an_upstream_that_stays_broken() -> N
 
 def test_a_filter_keeps_the_letter_not_the_callback() -> None:
     """A callback that asked only for `failed` closes in silence when its job completes."""
-    watch = Watch()
+    watch = Candidate()
     picky = watch.register(events=("sync_job.failed",))
     assert watch.read(simple("completed")) == []
     assert watch.callback(picky).state is CallbackState.ENDED
@@ -87,7 +87,7 @@ def test_a_filter_keeps_the_letter_not_the_callback() -> None:
 
 def test_each_delivery_is_told_once_over_all_runs() -> None:
     """A retried delivery starts run 2 of its post; the one that had been published is not told again."""
-    watch = Watch("outgoing_post")
+    watch = Candidate("outgoing_post")
     every = watch.register(once=False, events=("publishing_delivery.*", "outgoing_post.*"))
     watch.read(outgoing("publishing", ("d1", "published"), ("d2", "pending")))
     watch.read(outgoing("publishing", ("d1", "published"), ("d2", "failed")))
@@ -95,12 +95,12 @@ def test_each_delivery_is_told_once_over_all_runs() -> None:
     watch.read(outgoing("publishing", ("d1", "published"), ("d2", "failed")))
     watch.read(outgoing("publishing", ("d1", "published"), ("d2", "publishing")))
     watch.read(outgoing("publishing", ("d1", "published"), ("d2", "published")))
-    told = [
-        (watch.events[each.event].news.fact.job_id, each.type)
-        for each in watch.letters
+    emitted = [
+        (watch.events[each.event].drafts.fact.job_id, each.type)
+        for each in watch.notifications
         if each.type.startswith("publishing_delivery.")
     ]
-    assert told == [
+    assert emitted == [
         ("d1", "publishing_delivery.published"),
         ("d2", "publishing_delivery.failed"),
         ("d2", "publishing_delivery.failed"),  # failed again after another try: another fact
@@ -113,7 +113,7 @@ def test_each_delivery_is_told_once_over_all_runs() -> None:
 
 def test_reviews_are_told_once_and_words_of_endings_are_no_reviews() -> None:
     """`review_status: failed` is not `generated_post.failed`; `approved` outlives a new run untold."""
-    watch = Watch("generated_post")
+    watch = Candidate("generated_post")
     every = watch.register(once=False, events=("*",))
     watch.read(post("completed", item(A, "completed"), review_status="failed"))
     watch.read(post("completed", item(A, "completed"), review_status="approved"))
@@ -128,7 +128,7 @@ def test_reviews_are_told_once_and_words_of_endings_are_no_reviews() -> None:
 
 def test_what_expires_is_closed() -> None:
     """`once: false` ends at `expires_at`, and the job with it."""
-    watch = Watch()
+    watch = Candidate()
     every = watch.register(once=False, expires_ms=START_MS + DAY_MS)
     watch.read(simple("completed"))
     while watch.delay_ms is not None:
@@ -139,21 +139,21 @@ def test_what_expires_is_closed() -> None:
 
 def test_a_refused_key_is_told_once_an_outage_and_callback() -> None:
     """`.unauthorized` after the confirming read, once; a callback that comes later hears the same event."""
-    watch = Watch()
+    watch = Candidate()
     every = watch.register("https://a.example/", once=False, events=("*",))
     once = watch.register("https://b.example/", events=("*",))
     assert watch.read(REFUSED) == []
     assert watch.delay_ms == 2_000
-    assert watch.read(REFUSED, outage="o1") == ["sync_job.unauthorized"]
+    assert watch.read(REFUSED, auth_refused="o1") == ["sync_job.unauthorized"]
     assert watch.delay_ms == 60_000
-    assert watch.read(REFUSED, outage="o1") == []
+    assert watch.read(REFUSED, auth_refused="o1") == []
     newcomer = watch.register("https://c.example/", once=False, events=("*",))
-    watch.read(REFUSED, outage="o1")
+    watch.read(REFUSED, auth_refused="o1")
     assert watch.heard(newcomer) == ["unauthorized"]
     assert len(watch.events) == 1
     watch.read(simple("running"))
     watch.read(REFUSED)
-    watch.read(REFUSED, outage="o2")
+    watch.read(REFUSED, auth_refused="o2")
     assert watch.heard(every) == ["unauthorized", "running", "unauthorized"]
     assert watch.heard(once) == []
 
@@ -167,14 +167,14 @@ def test_old_facts_do_not_pile_up() -> None:
         watch.read(post("completed", item(f"item-{run}", "completed"), review_status="pending_review"))
         watch.read(post("completed", item(f"item-{run}", "completed"), review_status="approved"))
     assert watch.record.run == 59
-    assert len(watch.record.told) <= 4
+    assert len(watch.record.emitted) <= 4
     assert watch.heard(every).count("completed") == 59
 
 
 def test_deliveries_told_do_not_pile_up() -> None:
     """A post that shows ever other deliveries cannot make its record grow for ever."""
-    watch = Watch("outgoing_post")
+    watch = Candidate("outgoing_post")
     watch.register(once=False)
     for n in range(30):
         watch.read(outgoing("published", (f"d{n}", "published")))
-    assert len(watch.record.told) <= 31
+    assert len(watch.record.emitted) <= 31

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bridge.domain.jobs.intervals import Pace, backoff_s
+from bridge.domain.jobs.intervals import TimeScale, backoff_s
 from bridge.domain.jobs.records import JobState
-from bridge.domain.observation import Limited, Reading, Unavailable
+from bridge.domain.observation import PollResult, Throttled, UpstreamBusy
 from bridge.domain.subscriptions.callback import CallbackState
 from tests.domain.jobs.watched_job import (
     BROKEN,
@@ -13,7 +13,7 @@ from tests.domain.jobs.watched_job import (
     ODD,
     REFUSED,
     START_MS,
-    Watch,
+    Candidate,
     item,
     outgoing,
     post,
@@ -41,7 +41,7 @@ def test_running_jobs_are_read_on_their_documented_interval(
     kind: str, running: dict[str, object], interval_s: float, scale: float
 ) -> None:
     """ReelMirror "Webhooks" and ReelBot "Check Status", times the scale."""
-    watch = Watch(kind, scale=scale)
+    watch = Candidate(kind, scale=scale)
     watch.register()
     for _ in range(3):
         watch.read(running)
@@ -50,17 +50,17 @@ def test_running_jobs_are_read_on_their_documented_interval(
 
 def test_the_first_read_is_at_once() -> None:
     """A new job, and an ended one that gets a new callback, are read now; a watched one keeps its pace."""
-    watch = Watch()
-    assert watch.enrol("https://a.example/").hasten
+    watch = Candidate()
+    assert watch.register_callback("https://a.example/").poll_now
     watch.read(simple("running"))
-    assert not watch.enrol("https://b.example/").hasten
+    assert not watch.register_callback("https://b.example/").poll_now
     watch.read(simple("completed"))
-    assert watch.enrol("https://c.example/").hasten
+    assert watch.register_callback("https://c.example/").poll_now
 
 
 def test_broken_answers_back_off() -> None:
     """5 s, times 1.5, up to a minute; a 429 in between is no answer; a good one starts anew."""
-    watch = Watch()
+    watch = Candidate()
     watch.register()
     delays = []
     for _ in range(9):
@@ -68,7 +68,7 @@ def test_broken_answers_back_off() -> None:
         delays.append(watch.delay_ms)
     assert delays[:4] == [5_000, 7_500, 11_250, 16_875]
     assert delays[-2:] == [60_000, 60_000]
-    watch.read(Limited(until_ms=watch.now_ms + 5_000))
+    watch.read(Throttled(until_ms=watch.now_ms + 5_000))
     watch.read(BROKEN)
     assert watch.delay_ms == 60_000
     watch.read(simple("running"))
@@ -83,52 +83,52 @@ def test_the_back_off_never_passes_a_minute(streak: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reading", "delay_ms"),
+    ("result", "delay_ms"),
     [
-        (Unavailable(wait_s=60.0), 60_000),
+        (UpstreamBusy(wait_s=60.0), 60_000),
         (
-            Unavailable(wait_s=1.0),
+            UpstreamBusy(wait_s=1.0),
             15_000,
         ),  # `Retry-After: 1` does not make a job read more often than documented
-        (Unavailable(wait_s=600.0), 600_000),
+        (UpstreamBusy(wait_s=600.0), 600_000),
         (ODD, 15_000),
     ],
 )
-def test_answers_that_show_no_state(reading: Reading, delay_ms: int) -> None:
+def test_answers_that_show_no_state(result: PollResult, delay_ms: int) -> None:
     """503 waits as it asks, others keep the interval; none of them changes the job."""
-    watch = Watch()
+    watch = Candidate()
     watch.register()
     watch.read(simple("running"))
     before = watch.record
-    assert watch.read(reading) == []
+    assert watch.read(result) == []
     assert (watch.delay_ms, watch.record) == (delay_ms, before)
 
 
 def test_a_429_waits_for_its_reset() -> None:
     """Until the reset, at least a second."""
-    watch = Watch()
+    watch = Candidate()
     watch.register()
-    watch.read(Limited(until_ms=START_MS + 42_000))
+    watch.read(Throttled(until_ms=START_MS + 42_000))
     assert watch.delay_ms == 42_000
-    watch.read(Limited(until_ms=watch.now_ms - 5_000))
+    watch.read(Throttled(until_ms=watch.now_ms - 5_000))
     assert watch.delay_ms == 1_000
 
 
 @pytest.mark.parametrize("refusal", [REFUSED, FORBIDDEN])
-def test_a_refusal_is_confirmed_soon_and_then_tried_every_minute(refusal: Reading) -> None:
+def test_a_refusal_is_confirmed_soon_and_then_tried_every_minute(refusal: PollResult) -> None:
     """401 and 403: two seconds, then sixty, times the scale."""
-    watch = Watch(scale=0.5)
+    watch = Candidate(scale=0.5)
     watch.register()
     watch.read(refusal)
     assert watch.delay_ms == 1_000
-    watch.read(refusal, outage="o")
+    watch.read(refusal, auth_refused="o")
     assert watch.delay_ms == 30_000
     assert watch.record.state is JobState.WATCHING
 
 
 def test_a_draft_is_read_once_a_minute_for_thirty_days() -> None:
     """It has no clock; after thirty days it is given up."""
-    watch = Watch("outgoing_post")
+    watch = Candidate("outgoing_post")
     once = watch.register()
     watch.read(outgoing("draft"))
     assert watch.delay_ms == 60_000
@@ -141,7 +141,7 @@ def test_a_draft_is_read_once_a_minute_for_thirty_days() -> None:
 
 def test_a_scheduled_post_is_read_at_its_time() -> None:
     """Once a minute, and at `scheduled_for`, but never more often than while it publishes."""
-    watch = Watch("outgoing_post", now_ms=1_767_607_200_000)  # 2026-01-05T10:00:00Z
+    watch = Candidate("outgoing_post", now_ms=1_767_607_200_000)  # 2026-01-05T10:00:00Z
     watch.register()
     scheduled = outgoing("scheduled", ("d1", "pending"), scheduled_for="2026-01-05T10:01:25Z")
     for delay_ms in (60_000, 25_000, 60_000):
@@ -153,12 +153,12 @@ def test_a_scheduled_post_is_read_at_its_time() -> None:
 
 def test_a_job_that_nobody_waits_for_is_not_read() -> None:
     """Cancelled: no next read; a tail is kept only for a callback that timed out."""
-    watch = Watch()
+    watch = Candidate()
     other = watch.register()
     watch.cancel(other)
     watch.read(simple("running"))
     assert watch.delay_ms is None
-    tail = Watch()
+    tail = Candidate()
     every = tail.register(once=False)
     while not tail.heard(every):
         tail.read(simple("running"))
@@ -170,4 +170,4 @@ def test_a_job_that_nobody_waits_for_is_not_read() -> None:
 
 def test_a_scaled_time_is_never_nothing() -> None:
     """A scale near zero polls fast, it does not spin without a pause."""
-    assert Pace(scale=0.000001).ms(5) == 1
+    assert TimeScale(scale=0.000001).ms(5) == 1

@@ -15,14 +15,14 @@ from bridge.domain.jobs.registration import (
     read_retry,
 )
 from bridge.domain.subscriptions.callback import CallbackState
-from tests.domain.jobs.watched_job import DAY_MS, START_MS, Watch, item, post, simple
+from tests.domain.jobs.watched_job import DAY_MS, START_MS, Candidate, item, post, simple
 
 URL = "https://a.example/"
 
 
 def test_a_new_job_is_watched_from_its_registration() -> None:
     """Run 1, its clock running, unless it starts with a first delivery."""
-    watch, draft = Watch(), Watch("outgoing_post")
+    watch, draft = Candidate(), Candidate("outgoing_post")
     watch.register()
     draft.register()
     assert (watch.record.state, watch.record.run, watch.record.clock_ms) == (JobState.WATCHING, 1, START_MS)
@@ -31,11 +31,15 @@ def test_a_new_job_is_watched_from_its_registration() -> None:
 
 def test_repeating_a_live_registration_updates_it() -> None:
     """Identity is kind, job and URL: id, age and what was told stay, everything else is the repetition's."""
-    watch = Watch()
-    first = watch.enrol(URL, metadata={"n": 1}, headers=b"h", timeout_s=9.0, expires_ms=START_MS + DAY_MS)
+    watch = Candidate()
+    first = watch.register_callback(
+        URL, metadata={"n": 1}, headers=b"h", timeout_s=9.0, expires_ms=START_MS + DAY_MS
+    )
     watch.now_ms += 5_000
-    again = watch.enrol(URL, metadata={"n": 2}, once=False, events=("*",), expires_ms=START_MS + 9)
-    assert (first.updated, again.updated, again.hasten) == (False, True, False)
+    again = watch.register_callback(
+        URL, metadata={"n": 2}, once=False, events=("*",), expires_ms=START_MS + 9
+    )
+    assert (first.updated, again.updated, again.poll_now) == (False, True, False)
     assert again.callback.id == first.callback.id
     assert watch.record.callbacks == (again.callback,)
     assert (again.callback.created_ms, again.callback.url) == (START_MS, URL.encode())
@@ -46,7 +50,7 @@ def test_repeating_a_live_registration_updates_it() -> None:
 
 def test_other_urls_are_other_callbacks() -> None:
     """And each keeps what it has."""
-    watch = Watch()
+    watch = Candidate()
     ids = {watch.register(f"https://{n}.example/") for n in range(5)}
     assert {each.id for each in watch.record.callbacks} == ids
     assert len(ids) == 5
@@ -54,11 +58,11 @@ def test_other_urls_are_other_callbacks() -> None:
 
 def test_a_closed_callback_is_not_revived() -> None:
     """Registered again after its end, a URL gets a callback of its own, and the ending again."""
-    watch = Watch()
+    watch = Candidate()
     first = watch.register(URL)
     watch.read(simple("completed"))
-    second = watch.enrol(URL)
-    assert (second.updated, second.hasten) == (False, True)
+    second = watch.register_callback(URL)
+    assert (second.updated, second.poll_now) == (False, True)
     assert second.callback.id != first
     watch.read(simple("completed"))
     assert watch.heard(second.callback.id) == ["completed"]
@@ -80,10 +84,10 @@ def test_a_registration_whose_answer_was_lost_is_repeated_after_its_end(
     means_the_first: bool,  # noqa: FBT001  # a column of the table
 ) -> None:
     """Its one delivery still waits for the answer: the repetition gets that, and not a second one."""
-    watch = Watch()
+    watch = Candidate()
     first = watch.register(URL, metadata={"n": 1})
     watch.read(simple("completed"))
-    again = watch.enrol(url, held={first}, metadata={"n": 2}, **fields)
+    again = watch.register_callback(url, held={first}, metadata={"n": 2}, **fields)
     assert again.updated == means_the_first
     assert (again.callback.id == first) == means_the_first
     assert is_live(again.callback) != means_the_first
@@ -95,11 +99,11 @@ def test_a_registration_whose_answer_was_lost_is_repeated_after_its_end(
 
 def test_a_lost_answer_of_a_timed_out_watch_is_no_second_watch() -> None:
     """It was told that no end was seen in time; the job goes on being read slowly for that callback, as before."""
-    watch = Watch()
+    watch = Candidate()
     first = watch.register(URL, timeout_s=1.0)
     watch.read(simple("running"), after_s=2.0)
     before = watch.record
-    again = watch.enrol(URL, held={first}, timeout_s=1.0)
+    again = watch.register_callback(URL, held={first}, timeout_s=1.0)
     assert (again.updated, again.callback.state) == (True, CallbackState.TIMED_OUT)
     assert (watch.record.state, watch.record.tail_ms) == (JobState.TAIL, before.tail_ms)
 
@@ -109,7 +113,7 @@ def test_a_lost_answer_of_a_timed_out_watch_is_no_second_watch() -> None:
 )
 def test_a_lost_answer_of_a_retry_is_no_second_callback(retried: dict[str, str] | None) -> None:
     """The run that a retry started has ended before its registration was answered: the repetition means that run."""
-    watch = Watch("generated_post")
+    watch = Candidate("generated_post")
     more = {} if retried else {"expect": "new_run"}
     done, new = item("a", "completed"), "b2" if retried == {"b": "b2"} else "b"
     watch.register("https://first.example/")
@@ -118,16 +122,16 @@ def test_a_lost_answer_of_a_retry_is_no_second_callback(retried: dict[str, str] 
     watch.read(post("generating", done, item(new, "generating")))
     watch.read(post("completed", done, item(new, "completed")))
     before = watch.record
-    again = watch.enrol(URL, retried=retried, held={retry}, **more)
+    again = watch.register_callback(URL, retried=retried, held={retry}, **more)
     assert (again.updated, again.callback.id) == (True, retry)
     assert watch.record == replace(before, callbacks=watch.record.callbacks)
-    other = watch.enrol(URL, retried={"a": "a2"}, held={retry})
+    other = watch.register_callback(URL, retried={"a": "a2"}, held={retry})
     assert (other.updated, watch.record.run) == (False, before.run + 1)
 
 
 def test_one_call_asked_for_after_the_end_was_heard_is_a_callback_of_its_own() -> None:
     """`once: false` heard `completed`; registered with `once` it would wait for ever for what it has had."""
-    watch = Watch()
+    watch = Candidate()
     every = watch.register(URL, once=False)
     watch.read(simple("completed"))
     assert find_repeated(watch.record, URL.encode(), once=False) is not None
@@ -141,7 +145,7 @@ def test_one_call_asked_for_after_the_end_was_heard_is_a_callback_of_its_own() -
 
 def test_what_is_told_before_a_repetition_is_not_told_again() -> None:
     """An update does not start the callback anew."""
-    watch = Watch()
+    watch = Candidate()
     every = watch.register(URL, once=False, events=("*",))
     watch.read(simple("running"))
     watch.read(simple("completed"))
@@ -152,7 +156,7 @@ def test_what_is_told_before_a_repetition_is_not_told_again() -> None:
 
 def test_a_changed_mind_about_the_run() -> None:
     """`expect: new_run`, then any: the ending that stands counts again. And the other way round."""
-    watch = Watch("generated_media_item")
+    watch = Candidate("generated_media_item")
     watch.register(URL, expect="new_run")
     watch.read(simple("completed"))
     same = watch.register(URL)
@@ -166,19 +170,19 @@ def test_a_changed_mind_about_the_run() -> None:
 
 def test_a_job_has_so_many_live_callbacks_and_no_more() -> None:
     """The next one is refused, and changes nothing; a repetition is no further one."""
-    watch = Watch()
+    watch = Candidate()
     for n in range(CALLBACKS_PER_JOB):
         watch.register(f"https://{n}.example/")
     before = watch.record
     with pytest.raises(TooManyCallbacks):
         watch.register("https://one-more.example/")
     assert watch.record == before
-    assert watch.enrol("https://7.example/").updated
+    assert watch.register_callback("https://7.example/").updated
 
 
 def test_callbacks_that_closed_at_once_are_kept_for_their_deliveries() -> None:
     """A receiver that is down for days needs its callback's URL; only long-closed ones give way."""
-    watch = Watch()
+    watch = Candidate()
     ids = [watch.register(f"https://{n}.example/") for n in range(CALLBACKS_PER_JOB)]
     watch.read(simple("completed"))
     watch.register("https://later.example/")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from bridge.domain.jobs.outcome import Moment
+from bridge.domain.jobs.outcome import PollContext
 from bridge.domain.jobs.transition import replace_item
 from tests.domain.jobs.watched_job import (
     MISSING,
-    Watch,
+    Candidate,
     item,
     post,
     simple,
@@ -15,8 +15,8 @@ from tests.domain.jobs.watched_job import (
 A, B, C, D = "aaaa", "bbbb", "cccc", "dddd"
 
 
-def watch_post() -> Watch:
-    return Watch("generated_post")
+def watch_post() -> Candidate:
+    return Candidate("generated_post")
 
 
 def test_a_regeneration_replaces_the_items() -> None:
@@ -41,22 +41,22 @@ def test_items_redone_before_the_post_ended_are_replaced_too() -> None:
     assert watch.heard(once) == []
 
 
-def replace_now(watch: Watch) -> list[str]:
+def replace_now(watch: Candidate) -> list[str]:
     """Replace the watched item, as its post's reading does."""
-    at = Moment(begun_ms=watch.now_ms, now_ms=watch.now_ms)
-    moved = replace_item(watch.record, watch.log, key=watch.key, at=at, related={}, pace=watch.pace)
+    at = PollContext(begun_ms=watch.now_ms, now_ms=watch.now_ms)
+    moved = replace_item(watch.record, watch.log, key=watch.key, at=at, related={}, scale=watch.time_scale)
     if moved is None:
         return []
     watch._check(watch.record, moved)
     watch.job, watch.delay_ms = moved.job, moved.delay_ms
-    watch.letters += moved.letters
-    return [each.type for each in moved.letters]
+    watch.notifications += moved.notifications
+    return [each.type for each in moved.notifications]
 
 
 @pytest.mark.parametrize("word", ["generating", "failed", "completed"])
 def test_a_replaced_item_is_told_once_and_stays_replaced(word: str) -> None:
     """Running or ended; that it can still be read as it was is no second life, and newcomers hear `.replaced`."""
-    watch = Watch("generated_media_item")
+    watch = Candidate("generated_media_item")
     every = watch.register("https://a.example/", once=False)
     watch.read(simple(word))
     assert replace_now(watch) == ["generated_media_item.replaced"]
@@ -69,13 +69,13 @@ def test_a_replaced_item_is_told_once_and_stays_replaced(word: str) -> None:
     heard = [] if word == "generating" else [word]
     assert watch.heard(every) == [*heard, "replaced"]
     assert watch.heard(later) == ["replaced"]
-    fact = watch.fact(later).news.fact
+    fact = watch.fact(later).drafts.fact
     assert (fact.outcome, fact.error, fact.run) == ("deleted", None, 1)
 
 
 def test_a_replaced_item_that_runs_again_lives_again() -> None:
     """It had failed, was taken for replaced, and is being made: run 2."""
-    watch = Watch("generated_media_item")
+    watch = Candidate("generated_media_item")
     every = watch.register(once=False)
     watch.read(simple("failed"))
     replace_now(watch)
@@ -86,7 +86,7 @@ def test_a_replaced_item_that_runs_again_lives_again() -> None:
 
 def test_a_replaced_item_closes_who_waits_for_its_next_run() -> None:
     """`expect: new_run` on an item that others took the place of: there will be none."""
-    watch = Watch("generated_media_item")
+    watch = Candidate("generated_media_item")
     new = watch.register(expect="new_run")
     watch.read(simple("failed"))
     assert replace_now(watch) == ["generated_media_item.replaced"]

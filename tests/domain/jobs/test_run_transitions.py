@@ -8,7 +8,7 @@ from bridge.domain.jobs.records import JobState
 from tests.domain.jobs.watched_job import (
     BROKEN,
     MISSING,
-    Watch,
+    Candidate,
     item,
     post,
 )
@@ -19,8 +19,8 @@ AGAIN = post("generating", item(A, "generating"))
 PARTIAL = post("completed", item(A, "completed"), item(B, "failed"))
 
 
-def watch_post() -> Watch:
-    return Watch("generated_post")
+def watch_post() -> Candidate:
+    return Candidate("generated_post")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_regeneration_between_two_reads_is_another_run(
     watch.read(first)
     watch.read(second)
     assert watch.heard(every)[1:] == [word]
-    assert watch.fact(every).news.fact.run == 2
+    assert watch.fact(every).drafts.fact.run == 2
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_new_run_expected_ignores_the_ending_seen_first() -> None:
     watch.read(AGAIN)
     watch.read(DONE)
     assert watch.heard(new) == ["completed"]
-    assert watch.fact(new).news.fact.run == 2
+    assert watch.fact(new).drafts.fact.run == 2
 
 
 def test_a_new_run_expected_ends_with_changed_items() -> None:
@@ -126,13 +126,13 @@ def test_a_new_run_that_does_not_come_is_timed_out() -> None:
     while not watch.heard(new):
         watch.read(DONE)
     assert watch.heard(new) == watch.heard(every) == ["timed_out"]
-    assert watch.fact(new).news.fact.run == 2
+    assert watch.fact(new).drafts.fact.run == 2
     assert (watch.record.state, watch.delay_ms) == (JobState.ENDED, 600_000)
     watch.read(AGAIN)
     assert watch.record.state is JobState.TAIL
     watch.read(DONE)
     assert watch.heard(every) == ["timed_out", "completed"]
-    fact = watch.fact(every).news.fact
+    fact = watch.fact(every).drafts.fact
     assert (fact.late, fact.run) == (True, 2)
 
 
@@ -140,11 +140,11 @@ def test_a_run_seen_in_the_tail_ends_late_for_the_feed() -> None:
     """Nobody is left waiting: the day of slow reads still finds the late run's end."""
     watch = watch_post()
     watch.register(expect="new_run")
-    while not watch.letters:
+    while not watch.notifications:
         watch.read(DONE)
     watch.read(AGAIN)
     watch.read(DONE)
-    last = list(watch.events.values())[-1].news
+    last = list(watch.events.values())[-1].drafts
     assert (last.name, last.fact.late, watch.delay_ms) == ("completed", True, None)
 
 
@@ -167,7 +167,7 @@ def test_a_voice_conversion_done_again_is_another_run() -> None:
     def voice(word: str | None) -> dict[str, Any]:
         return {"data": {"id": "77c1a2b4-0000-4000-8000-000000000010", "voice_conversion_status": word}}
 
-    watch = Watch("voice_conversion")
+    watch = Candidate("voice_conversion")
     every = watch.register(once=False)
     for word in ("completed", "warming up", "completed", None, "failed"):
         watch.read(voice(word))

@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bridge.domain.jobs.emitted import MOST_TOLD, add_told, forget_undone, identify, keep_for_run, list_told
+from bridge.domain.jobs.emitted import (
+    MAX_EMITTED,
+    add_emitted,
+    forget_reverted,
+    identify,
+    keep_for_run,
+    list_emitted,
+)
 from bridge.domain.jobs.records import Job, JobState
 from bridge.domain.jobs.runs import (
     Parts,
@@ -121,13 +128,19 @@ def test_a_fact_of_one_run_is_another_in_the_next_and_a_standing_one_is_not() ->
     """`completed` is known by its run, a delivery's end and a review's word by themselves."""
     assert identify(1, "completed") != identify(2, "completed")
     assert identify(1, "delivery:d1:published") == identify(2, "delivery:d1:published")
-    assert list_told(["1:completed", "1:review:approved"]) == {"1:completed", "review:approved"}
+    assert list_emitted(["1:completed", "1:review:approved"]) == {"1:completed", "review:approved"}
 
 
 def test_what_belongs_to_former_runs_is_forgotten() -> None:
     """Not what outlasts them, nor the time-out of a run that has not begun."""
-    told = ("1:completed", "1:delivery:d1:published", "1:review:approved", "3:timed_out:cb_1", "2:completed")
-    assert keep_for_run(told, 2) == told[1:]
+    emitted = (
+        "1:completed",
+        "1:delivery:d1:published",
+        "1:review:approved",
+        "3:timed_out:cb_1",
+        "2:completed",
+    )
+    assert keep_for_run(emitted, 2) == emitted[1:]
 
 
 def test_standing_facts_are_forgotten_when_they_were_undone() -> None:
@@ -135,20 +148,25 @@ def test_standing_facts_are_forgotten_when_they_were_undone() -> None:
     job = replace(
         JOB,
         run=2,
-        told=("1:delivery:d1:failed", "1:delivery:d:2:failed", "1:review:approved", "2:delivery:d1:failed"),
+        emitted=(
+            "1:delivery:d1:failed",
+            "1:delivery:d:2:failed",
+            "1:review:approved",
+            "2:delivery:d1:failed",
+        ),
     )
-    assert forget_undone(job, show(a="completed")) == job
-    assert forget_undone(job, show(d1="failed", review="approved")) == job
+    assert forget_reverted(job, show(a="completed")) == job
+    assert forget_reverted(job, show(d1="failed", review="approved")) == job
     seen = show(review="pending_review", **{"d1": "", "d:2": "published"})
-    assert forget_undone(job, seen).told == ("2:delivery:d1:failed",)
+    assert forget_reverted(job, seen).emitted == ("2:delivery:d1:failed",)
 
 
 def test_memory_has_an_end() -> None:
     """An outage and a time-out push out the former ones; a flood of deliveries the oldest."""
-    told = tuple(f"1:delivery:{n}:published" for n in range(MOST_TOLD))
+    emitted = tuple(f"1:delivery:{n}:published" for n in range(MAX_EMITTED))
     for n in range(3):
-        told = add_told(told, run=1, name=f"unauthorized:{n}")
-        told = add_told(told, run=1, name=f"timed_out:{n}")
-    assert len(told) == MOST_TOLD
-    assert told[0] == "1:delivery:2:published"
-    assert told[-3:] == (f"1:delivery:{MOST_TOLD - 1}:published", "1:unauthorized:2", "1:timed_out:2")
+        emitted = add_emitted(emitted, run=1, name=f"unauthorized:{n}")
+        emitted = add_emitted(emitted, run=1, name=f"timed_out:{n}")
+    assert len(emitted) == MAX_EMITTED
+    assert emitted[0] == "1:delivery:2:published"
+    assert emitted[-3:] == (f"1:delivery:{MAX_EMITTED - 1}:published", "1:unauthorized:2", "1:timed_out:2")

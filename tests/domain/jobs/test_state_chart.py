@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from bridge.domain.jobs.records import TRANSITIONS, JobState
-from tests.domain.jobs.watched_job import BROKEN, MISSING, Watch, item, post, simple
+from tests.domain.jobs.watched_job import BROKEN, MISSING, Candidate, item, post, simple
 
 README = Path(__file__).parents[3] / "README.md"
 ARROW = re.compile(r"^\s*(\[\*\]|\w+) --> (\w+)(?::.*)?$", re.MULTILINE)
@@ -51,7 +51,7 @@ def test_every_arrow_is_taken_and_no_other() -> None:
 
 def live_and_die() -> Arrows:
     """Run 1 ends, run 2 begins and ends, the job is deleted."""
-    watch = Watch()
+    watch = Candidate()
     watch.register(once=False)
     for answer in (simple("completed"), simple("running"), simple("failed"), MISSING, MISSING):
         watch.read(answer)
@@ -60,7 +60,7 @@ def live_and_die() -> Arrows:
 
 def lose_and_find() -> Arrows:
     """One 404 between two good reads; then 404 and silence until the deadline."""
-    watch = Watch()
+    watch = Candidate()
     watch.register(timeout_s=40.0)
     for answer in (simple("running"), MISSING, simple("running"), MISSING):
         watch.read(answer)
@@ -71,7 +71,7 @@ def lose_and_find() -> Arrows:
 
 def time_out() -> Arrows:
     """Timed out, registered again, timed out again, ended late."""
-    watch = Watch()
+    watch = Candidate()
     watch.register(timeout_s=1.0)
     watch.read(simple("running"), after_s=2)
     watch.register(timeout_s=1.0)
@@ -82,7 +82,7 @@ def time_out() -> Arrows:
 
 def regenerate_late() -> Arrows:
     """The run that was expected came after its time."""
-    watch = Watch("generated_post")
+    watch = Candidate("generated_post")
     watch.register(expect="new_run", timeout_s=1.0)
     watch.read(post("completed", item("a", "completed")), after_s=2)
     watch.read(post("generating", item("b", "generating")))

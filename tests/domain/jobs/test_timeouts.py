@@ -1,12 +1,12 @@
 """How long a job is watched: clocks, deadlines, and the slow tail behind them."""
 
 from bridge.domain.jobs.records import JobState
-from bridge.domain.observation import Limited
+from bridge.domain.observation import Throttled
 from tests.domain.jobs.watched_job import (
     DAY_MS,
     REFUSED,
     START_MS,
-    Watch,
+    Candidate,
     item,
     outgoing,
     post,
@@ -18,7 +18,7 @@ A, B = "aaaa", "bbbb"
 
 def test_a_job_ends_late_in_its_slow_tail() -> None:
     """`.timed_out`, then reads every ten minutes for a day; an ending is a late event, then nobody reads."""
-    watch = Watch()
+    watch = Candidate()
     once = watch.register("https://a.example/")
     every = watch.register("https://b.example/", once=False, events=("*",))
     while not watch.heard(once):
@@ -31,12 +31,12 @@ def test_a_job_ends_late_in_its_slow_tail() -> None:
     watch.read(simple("failed"))
     assert watch.heard(once) == ["timed_out"]
     assert watch.heard(every) == ["timed_out", "failed"]
-    assert watch.fact(every).news.fact.late
+    assert watch.fact(every).drafts.fact.late
 
 
 def test_the_tail_lasts_a_day_for_a_callback_that_timed_out() -> None:
     """With nobody left waiting the tail is read for 24 hours and then left alone."""
-    watch = Watch(scale=0.5)
+    watch = Candidate(scale=0.5)
     watch.register()
     while watch.delay_ms is not None:
         watch.read(simple("running"))
@@ -47,23 +47,23 @@ def test_the_tail_lasts_a_day_for_a_callback_that_timed_out() -> None:
 
 def test_with_a_refused_key_the_clock_runs_on() -> None:
     """`.timed_out` then says `unauthorized`; the outcome is unknown."""
-    watch = Watch()
+    watch = Candidate()
     once = watch.register()
     watch.read(REFUSED)
     while not watch.heard(once):
-        watch.read(REFUSED, outage="o1")
+        watch.read(REFUSED, auth_refused="o1")
     assert 600_000 <= watch.now_ms - START_MS <= 660_000
-    fact = watch.fact(once).news.fact
+    fact = watch.fact(once).drafts.fact
     assert (fact.word, fact.outcome, (fact.error or {})["code"]) == ("timed_out", "unknown", "unauthorized")
 
 
 def test_a_429_is_no_read() -> None:
     """Past its deadline a job that only hears 429 is not timed out; the first real read decides."""
-    watch = Watch()
+    watch = Candidate()
     once = watch.register(timeout_s=5.0)
     watch.read(simple("running"))
     for _ in range(5):
-        watch.read(Limited(until_ms=watch.now_ms + 60_000))
+        watch.read(Throttled(until_ms=watch.now_ms + 60_000))
         assert watch.heard(once) == []
     watch.read(simple("completed"))
     assert watch.heard(once) == ["completed"]
@@ -71,7 +71,7 @@ def test_a_429_is_no_read() -> None:
 
 def test_a_read_begun_before_the_deadline_times_nobody_out() -> None:
     """A slow answer that comes after the deadline was asked for before it."""
-    watch = Watch()
+    watch = Candidate()
     once = watch.register(timeout_s=10.0)
     watch.read(simple("running"), after_s=9.5, took_ms=5_000)
     assert watch.heard(once) == []
@@ -81,7 +81,7 @@ def test_a_read_begun_before_the_deadline_times_nobody_out() -> None:
 
 def test_an_unconfirmed_401_times_nobody_out() -> None:
     """Past the deadline a first 401 may be a slip: the confirming read tells."""
-    watch = Watch()
+    watch = Candidate()
     once = watch.register(timeout_s=5.0)
     watch.read(simple("running"))
     watch.read(REFUSED)
@@ -92,7 +92,7 @@ def test_an_unconfirmed_401_times_nobody_out() -> None:
 
 def test_a_posts_clock_restarts_when_an_item_ends() -> None:
     """Documented times are per item: ten more minutes from the first item's end."""
-    watch = Watch("generated_post")
+    watch = Candidate("generated_post")
     once = watch.register()
     watch.read(post("generating", item(A, "generating"), item(B, "pending")))
     watch.read(post("generating", item(A, "completed"), item(B, "generating")), after_s=500)
@@ -105,7 +105,7 @@ def test_a_posts_clock_restarts_when_an_item_ends() -> None:
 
 def test_what_had_ended_before_the_first_read_moves_no_clock() -> None:
     """Nobody knows when it ended: the clock counts from the registration."""
-    watch = Watch("generated_post")
+    watch = Candidate("generated_post")
     once = watch.register()
     watch.read(post("generating", item(A, "completed"), item(B, "generating")), after_s=300)
     while not watch.heard(once):
@@ -115,7 +115,7 @@ def test_what_had_ended_before_the_first_read_moves_no_clock() -> None:
 
 def test_images_are_given_up_sooner_than_videos() -> None:
     """Five minutes while only images are pending, ten with a video."""
-    watch = Watch("generated_post")
+    watch = Candidate("generated_post")
     once = watch.register()
     while not watch.heard(once):
         watch.read(post("generating", item(A, "generating", "image")))
@@ -124,7 +124,7 @@ def test_images_are_given_up_sooner_than_videos() -> None:
 
 def test_a_publications_clock_starts_with_its_first_delivery() -> None:
     """Hours as a draft count for nothing; put back to a draft, the clock stops."""
-    watch = Watch("outgoing_post")
+    watch = Candidate("outgoing_post")
     once = watch.register()
     watch.read(outgoing("draft"))
     watch.read(outgoing("publishing", ("d1", "pending")), after_s=36_000)
@@ -141,7 +141,7 @@ def test_a_publications_clock_starts_with_its_first_delivery() -> None:
 
 def test_own_timeouts_are_unscaled_and_from_the_registration() -> None:
     """Two callbacks, two deadlines, two events with the object as it is by then; the tail begins after the last."""
-    watch = Watch(scale=0.1)
+    watch = Candidate(scale=0.1)
     short = watch.register("https://a.example/", timeout_s=20.0)
     long = watch.register("https://b.example/", timeout_s=100.0)
     documented = watch.register("https://c.example/")
@@ -155,14 +155,14 @@ def test_own_timeouts_are_unscaled_and_from_the_registration() -> None:
     while not watch.heard(long):
         watch.read(simple("running"))
     assert watch.record.state is JobState.TAIL
-    statuses = [watch.fact(each).news.fact.data["status"] for each in (short, documented, long)]
+    statuses = [watch.fact(each).drafts.fact.data["status"] for each in (short, documented, long)]
     assert statuses == ["pending", "running", "running"]
-    assert len({each.event for each in watch.letters}) == 3
+    assert len({each.event for each in watch.notifications}) == 3
 
 
 def test_own_timeout_of_a_later_run_counts_from_that_run() -> None:
     """`once: false` with `timeout_seconds` is not told `.timed_out` the moment that run 2 begins."""
-    watch = Watch("generated_post")
+    watch = Candidate("generated_post")
     every = watch.register(once=False, timeout_s=60.0)
     watch.read(post("completed", item(A, "completed")))
     watch.read(post("generating", item(B, "generating")))
@@ -174,7 +174,7 @@ def test_own_timeout_of_a_later_run_counts_from_that_run() -> None:
 
 def test_registering_again_after_a_time_out_watches_again() -> None:
     """The job leaves its tail for the documented pace, and the new callback has a deadline of its own."""
-    watch = Watch()
+    watch = Candidate()
     watch.register("https://a.example/")
     while watch.record.state is not JobState.TAIL:
         watch.read(simple("running"))
@@ -184,12 +184,12 @@ def test_registering_again_after_a_time_out_watches_again() -> None:
     assert watch.delay_ms == 15_000
     watch.read(simple("completed"))
     assert watch.heard(again) == ["completed"]
-    assert not watch.fact(again).news.fact.late
+    assert not watch.fact(again).drafts.fact.late
 
 
 def test_repeating_a_timed_out_registration_does_not_leave_the_tail() -> None:
     """`once: false` was told that its time is over: updating it does not read its job every 15 s for a day."""
-    watch = Watch()
+    watch = Candidate()
     every = watch.register(once=False)
     while not watch.heard(every):
         watch.read(simple("running"))
@@ -200,7 +200,7 @@ def test_repeating_a_timed_out_registration_does_not_leave_the_tail() -> None:
 
 def test_a_watch_without_deadlines_ahead_goes_slow() -> None:
     """The callback with the later deadline is cancelled: what is left was told its time-out."""
-    watch = Watch()
+    watch = Candidate()
     every = watch.register("https://a.example/", once=False, timeout_s=20.0)
     other = watch.register("https://b.example/")
     while not watch.heard(every):

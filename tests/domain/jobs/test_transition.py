@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from bridge.domain.events.catalogue import EVENT_TYPES
-from bridge.domain.jobs.poll_history import read_marks
+from bridge.domain.jobs.poll_history import read_poll_history
 from bridge.domain.jobs.records import JobState
 from bridge.domain.subscriptions.callback import CallbackState
 from tests.domain.jobs.watched_job import (
     JOB_ID,
     MISSING,
-    Watch,
+    Candidate,
     item,
     outgoing,
     post,
@@ -86,13 +86,13 @@ def test_a_callback_hears_how_its_job_ended(
     kind: str, running: dict[str, Any], ended: dict[str, Any], word: str, outcome: str, reads_before: int
 ) -> None:
     """Each ending of each kind closes a callback with one event, and the job is then left alone."""
-    watch = Watch(kind)
+    watch = Candidate(kind)
     callback = watch.register()
     for _ in range(reads_before):
         assert watch.read(running) == []
         assert watch.record.state is JobState.WATCHING
     assert watch.read(ended) == [f"{kind}.{word}"]
-    fact = watch.fact(callback).news.fact
+    fact = watch.fact(callback).drafts.fact
     assert (fact.word, fact.outcome, fact.run, fact.late) == (word, outcome, 1, False)
     assert fact.data["id"] == JOB_ID
     assert (fact.error is not None) == (outcome in ("failed", "partial"))
@@ -105,25 +105,25 @@ def test_a_callback_hears_how_its_job_ended(
 def test_every_kind_can_be_gone_lost_or_overdue(kind: str) -> None:
     """`.not_found`, `.deleted` and `.timed_out` are there for every kind, with outcome and error code."""
     running = next(row[1] for row in ENDINGS if row[0] == kind)
-    lost = Watch(kind)
+    lost = Candidate(kind)
     lost.register()
     while lost.delay_ms is not None:
         lost.read(MISSING)
-    assert [each.type for each in lost.letters] == [f"{kind}.not_found"]
+    assert [each.type for each in lost.notifications] == [f"{kind}.not_found"]
 
-    gone = Watch(kind)
+    gone = Candidate(kind)
     gone.register()
     gone.read(running)
     gone.read(MISSING)
     gone.read(MISSING)
-    assert [each.type for each in gone.letters] == [f"{kind}.deleted"]
+    assert [each.type for each in gone.notifications] == [f"{kind}.deleted"]
 
-    late = Watch(kind)
+    late = Candidate(kind)
     late.register(timeout_s=40.0)
-    while not late.letters:
+    while not late.notifications:
         late.read(running)
-    assert [each.type for each in late.letters] == [f"{kind}.timed_out"]
-    codes = [next(iter(each.events.values())).news.fact for each in (lost, gone, late)]
+    assert [each.type for each in late.notifications] == [f"{kind}.timed_out"]
+    codes = [next(iter(each.events.values())).drafts.fact for each in (lost, gone, late)]
     assert [(f.outcome, (f.error or {})["code"]) for f in (codes[0], last_fact(gone), last_fact(late))] == [
         ("unknown", "not_found"),
         ("deleted", "deleted"),
@@ -131,8 +131,8 @@ def test_every_kind_can_be_gone_lost_or_overdue(kind: str) -> None:
     ]
 
 
-def last_fact(watch: Watch) -> Any:
-    return watch.events[watch.letters[-1].event].news.fact
+def last_fact(watch: Candidate) -> Any:
+    return watch.events[watch.notifications[-1].event].drafts.fact
 
 
 @pytest.mark.parametrize("kind", sorted({row[0] for row in ENDINGS}))
@@ -149,7 +149,7 @@ def test_progress_is_told_once_to_those_who_asked(kind: str) -> None:
         "reelbot_video": video("processing"),
         **words,
     }[kind]
-    watch = Watch(kind)
+    watch = Candidate(kind)
     once = watch.register("https://a.example/", events=(f"{kind}.*",))
     every = watch.register("https://b.example/", events=(f"{kind}.*",), once=False)
     first = watch.read(running)
@@ -163,9 +163,9 @@ def test_progress_is_told_once_to_those_who_asked(kind: str) -> None:
 @pytest.mark.parametrize("strange", ["archived", "", "COMPLETELY", None, 7])
 def test_an_unknown_state_never_ends_a_job(strange: Any) -> None:
     """Words of no table, missing ones, other types: still running, and the timeline says so."""
-    watch = Watch()
+    watch = Candidate()
     callback = watch.register()
     watch.read(simple(strange))
     assert watch.heard(callback) == []
     assert watch.record.state is JobState.WATCHING
-    assert "unknown to us" in read_marks(watch.log)[-1].note
+    assert "unknown to us" in read_poll_history(watch.log)[-1].note

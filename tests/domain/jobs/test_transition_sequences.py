@@ -15,11 +15,11 @@ from hypothesis.stateful import (
 )
 
 from bridge.domain.jobs.deadlines import is_live
-from bridge.domain.jobs.outcome import Letter, Moment
+from bridge.domain.jobs.outcome import Notification, PollContext
 from bridge.domain.jobs.records import Job, JobState
 from bridge.domain.jobs.runs import has_ended
 from bridge.domain.jobs.transition import replace_item
-from bridge.domain.observation import Limited, Missing, Observation, Reading, Seen
+from bridge.domain.observation import JobNotFound, Observation, Observed, PollResult, Throttled
 from tests.domain.jobs.watched_job import (
     BROKEN,
     DAY_MS,
@@ -28,14 +28,14 @@ from tests.domain.jobs.watched_job import (
     ODD,
     REFUSED,
     UNAVAILABLE,
-    Watch,
+    Candidate,
     item,
     outgoing,
     post,
     simple,
 )
 
-Answer = Reading | dict[str, Any]
+Answer = PollResult | dict[str, Any]
 REAL = ("completed", "partial", "failed", "published", "skipped")
 ITEMS = tuple("abcdef")
 WORDS = st.sampled_from(["pending", "generating", "completed", "failed", "strange"])
@@ -74,13 +74,13 @@ OBJECTS: Mapping[str, st.SearchStrategy[dict[str, Any]]] = {
         lambda word: {"status": word}, st.sampled_from(["queued", "processing", "completed", "failed"])
     ),
 }
-TROUBLES: st.SearchStrategy[Reading] = st.sampled_from(
+TROUBLES: st.SearchStrategy[PollResult] = st.sampled_from(
     [BROKEN, ODD, UNAVAILABLE, REFUSED, FORBIDDEN, MISSING]
 )
 
 
-def _word(letter: Letter) -> str:
-    return letter.type.partition(".")[2]
+def _word(notification: Notification) -> str:
+    return notification.type.partition(".")[2]
 
 
 class Lives(RuleBasedStateMachine):
@@ -88,15 +88,15 @@ class Lives(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.watch = Watch()
-        self.outage = ""
+        self.watch = Candidate()
+        self.auth_refused = ""
         self.outages = 0
         self.awaited: dict[str, frozenset[str]] = {}  # callback -> items known when its retry was registered
         self.doubtful: set[str] = set()  # callbacks that expect a run of which nothing was seen yet
 
     @initialize(kind=st.sampled_from(sorted(OBJECTS)), scale=st.sampled_from([1.0, 0.02]))
     def begin(self, kind: str, scale: float) -> None:
-        self.watch = Watch(kind, scale=scale)
+        self.watch = Candidate(kind, scale=scale)
         self.watch.register("https://first.example/")
 
     @rule(
@@ -111,7 +111,9 @@ class Lives(RuleBasedStateMachine):
     ) -> None:
         kinds = ("generated_post", "generated_media_item")
         expect = "new_run" if new_run and self.watch.kind in kinds else "any"
-        enrolled = self.watch.enrol(url, once=once, events=events, timeout_s=timeout_s, expect=expect)
+        enrolled = self.watch.register_callback(
+            url, once=once, events=events, timeout_s=timeout_s, expect=expect
+        )
         if expect == "any":
             self.doubtful.discard(enrolled.callback.id)
         elif not enrolled.updated:
@@ -134,31 +136,31 @@ class Lives(RuleBasedStateMachine):
 
     @precondition(lambda self: self.watch.delay_ms is not None)
     @rule(data=st.data(), again=st.integers(0, 2), took_ms=st.sampled_from([0, 30, 9_000]))
-    def see(self, data: st.DataObject, again: int, took_ms: int) -> None:
+    def apply_observed(self, data: st.DataObject, again: int, took_ms: int) -> None:
         answer = data.draw(OBJECTS[self.watch.kind])
-        self.outage = ""
+        self.auth_refused = ""
         for _ in range(again + 1):
             self.read(answer, took_ms=took_ms)
 
     @precondition(lambda self: self.watch.delay_ms is not None)
-    @rule(reading=TROUBLES, again=st.integers(0, 4), vanishing=st.booleans())
-    def suffer(self, *, reading: Reading, again: int, vanishing: bool) -> None:
+    @rule(result=TROUBLES, again=st.integers(0, 4), vanishing=st.booleans())
+    def suffer(self, *, result: PollResult, again: int, vanishing: bool) -> None:
         for place in range(again + 1):
-            refused = reading in (REFUSED, FORBIDDEN)
-            if refused and place == 1 and not self.outage:
+            refused = result in (REFUSED, FORBIDDEN)
+            if refused and place == 1 and not self.auth_refused:
                 self.outages += 1
-                self.outage = f"outage-{self.outages}"
+                self.auth_refused = f"outage-{self.outages}"
             self.read(
-                reading,
-                outage=self.outage if refused else "",
-                vanishing=vanishing and isinstance(reading, Missing),
+                result,
+                auth_refused=self.auth_refused if refused else "",
+                vanishing=vanishing and isinstance(result, JobNotFound),
             )
 
     @precondition(lambda self: self.watch.delay_ms is not None)
     @rule(wait_s=st.integers(0, 700))
     def limit(self, wait_s: int) -> None:
         before = self.watch.record
-        self.read(Limited(until_ms=self.watch.now_ms + wait_s * 1000))
+        self.read(Throttled(until_ms=self.watch.now_ms + wait_s * 1000))
         after = self.watch.record.callbacks
         assert all(new == old or not old.once for old, new in zip(before.callbacks, after, strict=True))
 
@@ -166,42 +168,44 @@ class Lives(RuleBasedStateMachine):
     @rule()
     def replace(self) -> None:
         watch = self.watch
-        at = Moment(begun_ms=watch.now_ms, now_ms=watch.now_ms)
-        moved = replace_item(watch.record, watch.log, key=watch.key, at=at, related={}, pace=watch.pace)
+        at = PollContext(begun_ms=watch.now_ms, now_ms=watch.now_ms)
+        moved = replace_item(
+            watch.record, watch.log, key=watch.key, at=at, related={}, scale=watch.time_scale
+        )
         if moved is not None:
             watch._check(watch.record, moved)
             watch.job, watch.delay_ms = moved.job, moved.delay_ms
-            watch.letters += moved.letters
+            watch.notifications += moved.notifications
 
     def read(self, answer: Answer, **how: Any) -> None:
         """Read once, and judge what was told against what was shown."""
         watch = self.watch
         if watch.delay_ms is None:
             return
-        before, told = watch.record, len(watch.letters)
+        before, emitted = watch.record, len(watch.notifications)
         watch.read(answer, **how)
-        reading = watch.understand(answer, superseded=frozenset(before.superseded))
-        letters = watch.letters[told:]
-        words = {_word(each) for each in letters if each.closes}
-        if isinstance(reading, Seen):
-            seen = reading.observation
+        result = watch.understand(answer, superseded=frozenset(before.superseded))
+        notifications = watch.notifications[emitted:]
+        words = {_word(each) for each in notifications if each.closes}
+        if isinstance(result, Observed):
+            seen = result.observation
             assert words <= {*REAL, "timed_out", "replaced"}
             if seen.ending is None:
                 assert words <= {"timed_out", "replaced"}, "a job that has not ended is told to have"
             else:
                 assert words <= {seen.ending.word, "timed_out", "replaced"}
-            self._judge_runs(before, seen, letters)
+            self._judge_runs(before, seen, notifications)
             delay_ms = watch.last.delay_ms if watch.last else None
             if delay_ms is not None and not seen.idle:
-                assert delay_ms >= watch.pace.ms(seen.timing.interval_s), "more often than documented"
-        elif isinstance(reading, Missing):
+                assert delay_ms >= watch.time_scale.ms(seen.timing.interval_s), "more often than documented"
+        elif isinstance(result, JobNotFound):
             assert words <= {"deleted", "not_found", "timed_out", "replaced"}
             assert not ("deleted" in words and not before.seen)
         else:
             assert words <= {"timed_out"}, "an error reading changed the job's own state"
             assert watch.record.state in (before.state, JobState.TAIL)
 
-    def _judge_runs(self, before: Job, seen: Observation, letters: Sequence[Letter]) -> None:
+    def _judge_runs(self, before: Job, seen: Observation, notifications: Sequence[Notification]) -> None:
         """Who waits for another run hears no ending before something of it was seen."""
         listed = {part.id for part in seen.parts}
         known = {part for part, _ in before.parts}
@@ -211,14 +215,14 @@ class Lives(RuleBasedStateMachine):
         if (known - listed) and listed - known - set(before.awaited):
             self.awaited.clear()  # quite others took the place of items
         self.awaited = {each: ids for each, ids in self.awaited.items() if listed <= ids}
-        ended = {each.callback for each in letters if each.closes and _word(each) in REAL}
+        ended = {each.callback for each in notifications if each.closes and _word(each) in REAL}
         assert not ended & self.doubtful, "`expect: new_run` was told the ending seen first"
         assert not ended & set(self.awaited), "a stale ending was told before the retried items were seen"
 
     @invariant()
     def is_small(self) -> None:
         if self.watch.job is not None:
-            assert len(self.watch.record.told) <= 40
+            assert len(self.watch.record.emitted) <= 40
             assert len(self.watch.record.superseded) <= len(ITEMS) + 2
 
     def teardown(self) -> None:

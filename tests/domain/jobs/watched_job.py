@@ -11,21 +11,21 @@ from msgspec.structs import replace
 
 from bridge.domain.ids import callback_id, job_key
 from bridge.domain.jobs.deadlines import is_live
-from bridge.domain.jobs.intervals import Pace
+from bridge.domain.jobs.intervals import TimeScale
 from bridge.domain.jobs.next_poll import is_done
-from bridge.domain.jobs.outcome import Advance, Fresh, Letter, Moment, Traits
+from bridge.domain.jobs.outcome import KindTraits, NewEvent, Notification, PollContext, Transition
 from bridge.domain.jobs.records import Job, JobState, PollLog
-from bridge.domain.jobs.registration import Enrolled, enrol, new_job
+from bridge.domain.jobs.registration import RegistrationResult, new_job, register_callback
 from bridge.domain.jobs.transition import advance
 from bridge.domain.observation import (
-    Broken,
-    Forbidden,
-    Missing,
-    Odd,
-    Reading,
-    Refused,
-    Seen,
-    Unavailable,
+    JobNotFound,
+    KeyRefused,
+    KindForbidden,
+    Observed,
+    PollResult,
+    UnexpectedAnswer,
+    UpstreamBroken,
+    UpstreamBusy,
 )
 from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.providers.read import read_answer
@@ -35,10 +35,10 @@ START_MS = 1_800_000_000_000
 DAY_MS = 86_400_000
 JOB_ID = "77c1a2b4-0000-4000-8000-000000000010"
 
-BROKEN = Broken(reason="HTTP 502")
-ODD = Odd(reason="HTTP 402: INSUFFICIENT_BALANCE")
-UNAVAILABLE = Unavailable(wait_s=60.0)
-MISSING, REFUSED, FORBIDDEN = Missing(), Refused(), Forbidden()
+BROKEN = UpstreamBroken(reason="HTTP 502")
+ODD = UnexpectedAnswer(reason="HTTP 402: INSUFFICIENT_BALANCE")
+UNAVAILABLE = UpstreamBusy(wait_s=60.0)
+MISSING, REFUSED, FORBIDDEN = JobNotFound(), KeyRefused(), KindForbidden()
 
 
 def item(name: str, status: str, media: str = "video", **more: Any) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def simple(status: str | None, **more: Any) -> dict[str, Any]:
 
 
 @dataclass
-class Watch:
+class Candidate:
     """One job, read whenever a test says so; every step proves what must always hold."""
 
     kind: str = "sync_job"
@@ -72,11 +72,11 @@ class Watch:
     job: Job | None = None
     log: PollLog = field(default_factory=PollLog)
     delay_ms: int | None = 0
-    letters: list[Letter] = field(default_factory=list)
-    events: dict[str, Fresh] = field(default_factory=dict)
+    notifications: list[Notification] = field(default_factory=list)
+    events: dict[str, NewEvent] = field(default_factory=dict)
     replaced: list[str] = field(default_factory=list)
     states: set[tuple[JobState, JobState]] = field(default_factory=set)
-    last: Advance | None = None
+    last: Transition | None = None
     _dice: count = field(default_factory=count)  # type: ignore[type-arg]  # count[int] is no class at run time
     _closed: Counter[str] = field(default_factory=Counter)
 
@@ -85,8 +85,8 @@ class Watch:
         return job_key("a", "acc_1", self.kind, JOB_ID)
 
     @property
-    def pace(self) -> Pace:
-        return Pace(scale=self.scale)
+    def time_scale(self) -> TimeScale:
+        return TimeScale(scale=self.scale)
 
     @property
     def record(self) -> Job:
@@ -97,16 +97,16 @@ class Watch:
         self, url: str = "https://example.com/a", *, retried: Mapping[str, str] | None = None, **fields: Any
     ) -> str:
         """Register a callback as the service does; gives its id."""
-        return self.enrol(url, retried=retried, **fields).callback.id
+        return self.register_callback(url, retried=retried, **fields).callback.id
 
-    def enrol(
+    def register_callback(
         self,
         url: str,
         *,
         retried: Mapping[str, str] | None = None,
         held: Collection[str] = (),
         **fields: Any,
-    ) -> Enrolled:
+    ) -> RegistrationResult:
         """Register a callback; gives all that `enrol` says."""
         clock = str(KINDS[self.kind].clock)
         if self.job is None:
@@ -131,7 +131,7 @@ class Watch:
             **{"expires_ms": self.now_ms + 2 * DAY_MS, **fields},
         )
         before = self.job.state
-        enrolled = enrol(
+        enrolled = register_callback(
             self.job, callback, now_ms=self.now_ms, clock=clock, retried=retried or {}, held=held
         )
         self.states.add((before, enrolled.job.state))
@@ -139,7 +139,7 @@ class Watch:
         if not is_live(enrolled.callback):  # it repeats one that is over
             return enrolled
         assert not is_done(self.job, now_ms=self.now_ms), "a job with a live callback is watched"
-        if enrolled.hasten or self.delay_ms is None:
+        if enrolled.poll_now or self.delay_ms is None:
             self.delay_ms = 0
         return enrolled
 
@@ -152,11 +152,11 @@ class Watch:
     def callback(self, identifier: str) -> Callback:
         return next(each for each in self.record.callbacks if each.id == identifier)
 
-    def understand(self, answer: Reading | dict[str, Any], *, superseded: frozenset[str]) -> Reading:
+    def understand(self, answer: PollResult | dict[str, Any], *, superseded: frozenset[str]) -> PollResult:
         """Read an answer with the provider's own table."""
         if not isinstance(answer, dict):
             return answer
-        reading = read_answer(
+        result = read_answer(
             KINDS[self.kind],
             job_id=JOB_ID,
             http_status=200,
@@ -165,16 +165,16 @@ class Watch:
             now_ms=self.now_ms,
             superseded=superseded,
         )
-        assert isinstance(reading, Seen), reading
-        return reading
+        assert isinstance(result, Observed), result
+        return result
 
     def read(
         self,
-        answer: Reading | dict[str, Any],
+        answer: PollResult | dict[str, Any],
         *,
         after_s: float | None = None,
         took_ms: int = 0,
-        outage: str = "",
+        auth_refused: str = "",
         vanishing: bool = False,
         lens: frozenset[str] | None = None,
     ) -> list[str]:
@@ -187,47 +187,49 @@ class Watch:
         begun_ms = self.now_ms
         self.now_ms += took_ms
         known = frozenset(self.record.superseded) if lens is None else lens
-        reading = self.understand(answer, superseded=known)
-        at = Moment(
+        result = self.understand(answer, superseded=known)
+        at = PollContext(
             begun_ms=begun_ms,
             now_ms=self.now_ms,
             took_ms=took_ms,
             digest=repr(answer).encode(),
-            outage=outage,
+            auth_refused=auth_refused,
             vanishing=vanishing,
         )
         spec = KINDS[self.kind]
-        traits = Traits(kind=self.kind, timing=spec.timing, clock=str(spec.clock))
+        traits = KindTraits(kind=self.kind, timing=spec.timing, clock=str(spec.clock))
         before = self.record
-        moved = advance(before, self.log, reading, key=self.key, at=at, traits=traits, pace=self.pace)
+        moved = advance(before, self.log, result, key=self.key, at=at, traits=traits, scale=self.time_scale)
         self._check(before, moved)
         self.states.add((before.state, moved.job.state))
         self.job, self.log, self.delay_ms, self.last = moved.job, moved.log, moved.delay_ms, moved
-        self.letters += moved.letters
+        self.notifications += moved.notifications
         self.replaced += moved.replaced
-        return [letter.type for letter in moved.letters]
+        return [notification.type for notification in moved.notifications]
 
-    def _check(self, before: Job, moved: Advance) -> None:
-        for fresh in moved.fresh:
-            assert fresh.event not in self.events, f"{fresh.news.name}: one fact, two events"
-            self.events[fresh.event] = fresh
-        assert [each.sequence for each in moved.fresh] == list(
+    def _check(self, before: Job, moved: Transition) -> None:
+        for new_events in moved.new_events:
+            assert new_events.event not in self.events, f"{new_events.drafts.name}: one fact, two events"
+            self.events[new_events.event] = new_events
+        assert [each.sequence for each in moved.new_events] == list(
             range(before.sequence + 1, moved.job.sequence + 1)
         )
-        known = {(each.event, each.callback) for each in self.letters}
+        known = {(each.event, each.callback) for each in self.notifications}
         live = {each.id for each in before.callbacks if is_live(each)}
         after = {each.id: each for each in moved.job.callbacks}
-        for letter in moved.letters:
-            assert (letter.event, letter.callback) not in known, f"{letter.type} twice to one callback"
-            known.add((letter.event, letter.callback))
-            assert letter.event in self.events, "a letter carries an event that is there"
-            assert self.events[letter.event].news.type == letter.type
-            assert letter.callback in live, "a closed callback hears nothing"
-            if after[letter.callback].once:
-                self._closed[letter.callback] += 1
-                assert letter.closes, "a resume URL hears only its end"
-                assert not is_live(after[letter.callback])
-                assert self._closed[letter.callback] == 1, "one ending event"
+        for notification in moved.notifications:
+            assert (notification.event, notification.callback) not in known, (
+                f"{notification.type} twice to one callback"
+            )
+            known.add((notification.event, notification.callback))
+            assert notification.event in self.events, "a letter carries an event that is there"
+            assert self.events[notification.event].drafts.type == notification.type
+            assert notification.callback in live, "a closed callback hears nothing"
+            if after[notification.callback].once:
+                self._closed[notification.callback] += 1
+                assert notification.closes, "a resume URL hears only its end"
+                assert not is_live(after[notification.callback])
+                assert self._closed[notification.callback] == 1, "one ending event"
         for each in moved.job.callbacks:
             if each.once and each.state in (CallbackState.ENDED, CallbackState.TIMED_OUT) and not each.events:
                 assert self._closed[each.id] == 1, "closed without a word"
@@ -237,14 +239,14 @@ class Watch:
         assert moved.delay_ms is None or moved.delay_ms > 0
         assert moved.job.state is not JobState.ENDED or moved.job.ending_event in self.events
         assert moved.job.state is not JobState.TAIL or moved.job.tail_ms > 0
-        assert len(moved.job.told) < 60, "old facts do not pile up"
+        assert len(moved.job.emitted) < 60, "old facts do not pile up"
 
     def heard(self, identifier: str) -> list[str]:
         """Give the last words of the events that a callback heard."""
-        types = [each.type for each in self.letters if each.callback == identifier]
+        types = [each.type for each in self.notifications if each.callback == identifier]
         return [each.partition(".")[2] for each in types]
 
-    def fact(self, identifier: str, place: int = -1) -> Fresh:
+    def fact(self, identifier: str, place: int = -1) -> NewEvent:
         """Give an event that a callback heard."""
-        mine = [each.event for each in self.letters if each.callback == identifier]
+        mine = [each.event for each in self.notifications if each.callback == identifier]
         return self.events[mine[place]]

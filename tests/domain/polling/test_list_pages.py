@@ -1,6 +1,6 @@
 """Pages of a persona's list: which are asked for, and what is remembered of them."""
 
-from bridge.domain.polling.list_pages import PAGE, ListSeen, note_page, plan_pages
+from bridge.domain.polling.list_pages import PAGE, ListStats, note_page, plan_pages
 
 
 def ids(*numbers: int) -> dict[str, str]:
@@ -15,7 +15,7 @@ def test_posts_without_a_place_are_looked_for_at_the_lists_start() -> None:
 
 def test_then_at_its_end_then_between_then_no_more() -> None:
     """The order of lists is not documented."""
-    offsets, seen = [], ListSeen()
+    offsets, seen = [], ListStats()
     while pages := plan_pages(ids(1), seen):
         offsets.append(pages[0].offset)
         seen = note_page(
@@ -35,7 +35,7 @@ def test_then_at_its_end_then_between_then_no_more() -> None:
 def test_pages_overlap_and_cover_every_place() -> None:
     """A post that shifted by one place between two reads is still shown."""
     places = {f"post{number}": number for number in range(0, 400, 3)}
-    pages = plan_pages({post: post for post in places}, ListSeen(count=400, places=places))
+    pages = plan_pages({post: post for post in places}, ListStats(count=400, places=places))
     assert {key for page in pages for key in page.covers} == set(places)
     for page in pages:
         assert all(page.offset <= places[key] < page.offset + PAGE - 1 for key in page.covers)
@@ -44,7 +44,7 @@ def test_pages_overlap_and_cover_every_place() -> None:
 
 def test_new_posts_shift_all_known_places() -> None:
     """Two newcomers before the known ones: those on other pages have moved as well."""
-    seen = ListSeen(count=300, places={"a": 0, "b": 1, "far": 150})
+    seen = ListStats(count=300, places={"a": 0, "b": 1, "far": 150})
     seen = note_page(
         seen,
         offset=0,
@@ -59,7 +59,7 @@ def test_new_posts_shift_all_known_places() -> None:
 
 def test_a_post_that_is_gone_from_its_place_is_looked_for_anew() -> None:
     """It is not concluded to be gone: only its own read may say that."""
-    seen = ListSeen(count=2, places={"a": 0, "b": 1})
+    seen = ListStats(count=2, places={"a": 0, "b": 1})
     seen = note_page(seen, offset=0, ids=["b"], count=1, looked_for=["a", "b"], watched=["a", "b"], now_ms=1)
     assert seen.missed == {"a": (0,)}
     assert [page.covers for page in plan_pages({"a": "A", "b": "B"}, seen)] == [("B",)]

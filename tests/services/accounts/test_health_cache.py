@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import cast
 
-from bridge.services.accounts.health_cache import BELIEVED_S, Wellness
+from bridge.services.accounts.health_cache import BELIEVED_S, HealthCache
 from bridge.store.tables.account_health import AccountHealth, Health
 
 
@@ -22,25 +22,25 @@ class Told:
 async def test_a_well_account_is_read_once_in_a_while() -> None:
     """Within the moment it is believed; after it, or once something was noted against it, it is read anew."""
     told, now = Told(), [0.0]
-    wellness = Wellness(cast("Health", told), clock_s=lambda: now[0])
+    health_cache = HealthCache(cast("Health", told), clock_s=lambda: now[0])
     for _ in range(3):
-        assert set(await wellness.load_many(["acc_1", "acc_2", "acc_1"])) == {"acc_1", "acc_2"}
+        assert set(await health_cache.load_many(["acc_1", "acc_2", "acc_1"])) == {"acc_1", "acc_2"}
     assert told.asked == ["acc_1", "acc_2"]
-    wellness.forget("acc_1")
-    await wellness.load_many(["acc_1", "acc_2"])
+    health_cache.forget("acc_1")
+    await health_cache.load_many(["acc_1", "acc_2"])
     assert told.asked[2:] == ["acc_1"]
     now[0] += BELIEVED_S
-    await wellness.load_many(["acc_2"])
+    await health_cache.load_many(["acc_2"])
     assert told.asked[3:] == ["acc_2"]
 
 
 async def test_an_account_in_trouble_is_read_each_time() -> None:
     """Its recovery is seen at once."""
     told = Told()
-    wellness = Wellness(cast("Health", told), clock_s=lambda: 0.0)
+    health_cache = HealthCache(cast("Health", told), clock_s=lambda: 0.0)
     told.outages["acc_1"] = 7
     for _ in range(2):
-        assert (await wellness.load_many(["acc_1"]))["acc_1"].outage_ms == 7
+        assert (await health_cache.load_many(["acc_1"]))["acc_1"].outage_ms == 7
     told.outages.clear()
-    assert (await wellness.load_many(["acc_1"]))["acc_1"].well
+    assert (await health_cache.load_many(["acc_1"]))["acc_1"].well
     assert told.asked == ["acc_1"] * 3

@@ -7,23 +7,23 @@ from hypothesis.stateful import run_state_machine_as_test
 from msgspec.structs import replace
 
 from bridge.domain.jobs.intervals import interval_ms
-from bridge.domain.jobs.outcome import Moment
-from bridge.domain.jobs.poll_history import mark_poll
+from bridge.domain.jobs.outcome import PollContext
+from bridge.domain.jobs.poll_history import record_poll
 from bridge.domain.jobs.transition import quiet_until_ms
-from bridge.domain.observation import Seen
-from bridge.services.context import traits_of
-from bridge.services.jobs.unchanged import Echoes
+from bridge.domain.observation import Observed
+from bridge.services.context import kind_traits
+from bridge.services.jobs.unchanged import UnchangedAnswers
 from bridge.store.records import Loaded, pack
 from tests.domain.jobs.test_transition_sequences import Lives
-from tests.domain.jobs.watched_job import Watch, item, post, simple
+from tests.domain.jobs.watched_job import Candidate, item, post, simple
 
 
-class EchoingWatch(Watch):
+class EchoingWatch(Candidate):
     """Remembers answers as a worker does, thinks them through all the same, and compares."""
 
     def __init__(self, kind: str = "sync_job", *, scale: float = 1.0) -> None:
         super().__init__(kind, scale=scale)
-        self.echoes = Echoes()
+        self.unchanged_answers = UnchangedAnswers()
         self.echoed = 0
 
     def read(self, answer: Any, **options: Any) -> list[str]:
@@ -31,48 +31,48 @@ class EchoingWatch(Watch):
         before, log, after_s = self.record, self.log, options.get("after_s")
         begun_ms = self.now_ms + (self.delay_ms if after_s is None else round(after_s * 1000))
         loaded = Loaded(before, pack(before))
-        known = self.echoes.find(self.key, loaded, log, now_ms=begun_ms)
-        letters = super().read(answer, **options)
+        known = self.unchanged_answers.find(self.key, loaded, log, now_ms=begun_ms)
+        notifications = super().read(answer, **options)
         assert self.last is not None
-        unchanged = self.last.job == before and not self.last.fresh
+        unchanged = self.last.job == before and not self.last.new_events
         if isinstance(answer, dict) and options.get("lens") is None:
             digest = repr(answer).encode()
             if known and known.digest == digest:
                 assert unchanged, "the echo hid some news"
-                assert not letters
-                self._compare(known.reading, log, took_ms=options.get("took_ms", 0), digest=digest)
+                assert not notifications
+                self._compare(known.result, log, took_ms=options.get("took_ms", 0), digest=digest)
             if unchanged and self.last.delay_ms is not None:
                 self._keep(loaded, answer, digest)
-        return letters
+        return notifications
 
-    def _compare(self, echo: Seen, log: Any, *, took_ms: int, digest: bytes) -> None:
+    def _compare(self, unchanged: Observed, log: Any, *, took_ms: int, digest: bytes) -> None:
         """Compare what an echo leads to with what thinking led to."""
         assert self.last is not None
-        at = Moment(begun_ms=self.now_ms - took_ms, now_ms=self.now_ms, took_ms=took_ms, digest=digest)
-        marked = mark_poll(log, echo, at)
-        delay_ms = interval_ms(marked, self.pace, fallback_s=echo.observation.timing.interval_s)
+        at = PollContext(begun_ms=self.now_ms - took_ms, now_ms=self.now_ms, took_ms=took_ms, digest=digest)
+        marked = record_poll(log, unchanged, at)
+        delay_ms = interval_ms(marked, self.time_scale, fallback_s=unchanged.observation.timing.interval_s)
         assert self.last.delay_ms == delay_ms
         assert self.last.log == replace(marked, due_ms=self.now_ms + delay_ms)
         self.echoed += 1
 
     def _keep(self, loaded: Loaded[Any], answer: dict[str, Any], digest: bytes) -> None:
         seen = self.understand(answer, superseded=frozenset(self.record.superseded))
-        assert isinstance(seen, Seen)
-        until_ms = quiet_until_ms(self.record, self.log, traits=traits_of(self.kind), pace=self.pace)
+        assert isinstance(seen, Observed)
+        until_ms = quiet_until_ms(self.record, self.log, traits=kind_traits(self.kind), scale=self.time_scale)
         if until_ms > self.now_ms:
-            self.echoes.keep(self.key, loaded, seen, digest=digest, until_ms=until_ms)
+            self.unchanged_answers.keep(self.key, loaded, seen, digest=digest, until_ms=until_ms)
 
 
 class EchoingLives(Lives):
     """Random lives of jobs whose worker has a memory."""
 
     @property
-    def watch(self) -> Watch:
+    def watch(self) -> Candidate:
         return self._watch
 
     @watch.setter
-    def watch(self, fresh: Watch) -> None:
-        self._watch = EchoingWatch(fresh.kind, scale=fresh.scale)
+    def watch(self, new_events: Candidate) -> None:
+        self._watch = EchoingWatch(new_events.kind, scale=new_events.scale)
 
 
 def test_an_echo_means_what_thinking_would_have_found() -> None:
@@ -112,8 +112,8 @@ def test_an_answer_that_came_in_between_is_no_echo() -> None:
         watch.read(simple("running", note="a"))
     elsewhere = replace(watch.log, digest=b"another")
     loaded = Loaded(watch.record, pack(watch.record))
-    assert watch.echoes.find(watch.key, loaded, watch.log, now_ms=watch.now_ms)
-    assert watch.echoes.find(watch.key, loaded, elsewhere, now_ms=watch.now_ms) is None
+    assert watch.unchanged_answers.find(watch.key, loaded, watch.log, now_ms=watch.now_ms)
+    assert watch.unchanged_answers.find(watch.key, loaded, elsewhere, now_ms=watch.now_ms) is None
 
 
 def test_no_echo_outlasts_a_deadline() -> None:

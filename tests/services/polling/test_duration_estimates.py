@@ -7,9 +7,9 @@ from fakeredis import FakeAsyncRedis
 from msgspec.structs import replace
 
 from bridge.domain.jobs.records import Job, JobState, PollLog
-from bridge.domain.polling.durations import NO_LIVES, LifeTable, Lifetimes
-from bridge.services.polling.duration_estimates import FRESH_S, MOST_NOTES, Evidence, sort_of
-from bridge.store.tables.account_stats import Learnt, Lessons
+from bridge.domain.polling.durations import NO_DURATIONS, Durations, DurationTable
+from bridge.services.polling.duration_estimates import FRESH_S, MOST_NOTES, DurationEstimates, sort_of
+from bridge.store.tables.account_stats import AccountStats, AccountStatsTable
 
 BORN = 1_800_000_000_000
 JOB = Job(
@@ -26,47 +26,49 @@ JOB = Job(
 ITEMS = (("i1", ""),)
 SORT = "sync_job"
 SYNC = replace(JOB, kind=SORT)
-DOCUMENTED = Lifetimes([(30.0, 300.0)])
+DOCUMENTED = Durations([(30.0, 300.0)])
 
 
 class Workers:
     """Processes that share one store, and one hand-held clock."""
 
-    def __init__(self, learnt: Learnt) -> None:
-        self.learnt = learnt
+    def __init__(self, account_stats: AccountStatsTable) -> None:
+        self.account_stats = account_stats
         self.now_s = 0.0
 
-    def start(self, *, scale: float = 1.0) -> Evidence:
-        return Evidence(self.learnt, scale=scale, clock_s=lambda: self.now_s)
+    def start(self, *, scale: float = 1.0) -> DurationEstimates:
+        return DurationEstimates(self.account_stats, scale=scale, clock_s=lambda: self.now_s)
 
-    async def fold(self, *each: Evidence) -> None:
-        for evidence in each:
-            await evidence.fold("acc_1", await self.lessons())
+    async def fold(self, *each: DurationEstimates) -> None:
+        for duration_estimates in each:
+            await duration_estimates.fold("acc_1", await self.stats())
 
-    async def lessons(self) -> Lessons:
-        return (await self.learnt.load({"acc_1": ()}))["acc_1"]
+    async def stats(self) -> AccountStats:
+        return (await self.account_stats.load({"acc_1": ()}))["acc_1"]
 
-    async def table(self, sort: str = SORT) -> LifeTable:
-        return (await self.lessons()).lives.get(sort, NO_LIVES)
+    async def table(self, sort: str = SORT) -> DurationTable:
+        return (await self.stats()).lives.get(sort, NO_DURATIONS)
 
 
 @pytest.fixture
 async def workers() -> Any:
     async with FakeAsyncRedis() as redis:
-        yield Workers(Learnt(redis, lambda _: "a"))
+        yield Workers(AccountStatsTable(redis, lambda _: "a"))
 
 
-def live(evidence: Evidence, *, reads_s: list[float], end_s: float, unit_ms: float = 1000) -> None:
+def live(
+    duration_estimates: DurationEstimates, *, reads_s: list[float], end_s: float, unit_ms: float = 1000
+) -> None:
     """One job's life, as a worker reads it."""
     log = PollLog()
     for age_s in reads_s:
         at_ms = BORN + round(age_s * unit_ms)
-        evidence.note(SYNC, log, at_ms=at_ms, ended=end_s <= age_s)
+        duration_estimates.note(SYNC, log, at_ms=at_ms, ended=end_s <= age_s)
         log = replace(log, polls=log.polls + 1, seen_ms=at_ms)
 
 
-def ended_by(evidence: Evidence, age_s: float) -> float:
-    return evidence.lifetimes("acc_1", [SORT])[SORT].at(age_s).ended
+def ended_by(duration_estimates: DurationEstimates, age_s: float) -> float:
+    return duration_estimates.durations("acc_1", [SORT])[SORT].at(age_s).ended
 
 
 def read(kind: str, **changes: Any) -> Job:
@@ -100,19 +102,19 @@ def test_a_sort_is_a_kind_with_its_media(job: Job, interval_s: float, sort: str)
 
 async def test_nothing_is_known_but_the_documents(workers: Workers) -> None:
     """Of a new account, and of one whose answers taught nothing yet."""
-    evidence = workers.start()
-    assert ended_by(evidence, 165) == DOCUMENTED.at(165).ended
-    await workers.fold(evidence)
-    assert ended_by(evidence, 165) == DOCUMENTED.at(165).ended
-    assert await workers.lessons() == Lessons()
+    duration_estimates = workers.start()
+    assert ended_by(duration_estimates, 165) == DOCUMENTED.at(165).ended
+    await workers.fold(duration_estimates)
+    assert ended_by(duration_estimates, 165) == DOCUMENTED.at(165).ended
+    assert await workers.stats() == AccountStats()
 
 
 async def test_two_workers_evidence_adds_up(workers: Workers) -> None:
     """Each folds what it saw into what the other left, and both come to know all of it."""
     one, two = workers.start(), workers.start()
-    for evidence in (one, two):
+    for duration_estimates in (one, two):
         for _ in range(20):
-            live(evidence, reads_s=[50, 70], end_s=60)
+            live(duration_estimates, reads_s=[50, 70], end_s=60)
     await workers.fold(one)
     alone = ended_by(one, 75)
     await workers.fold(two)
@@ -126,9 +128,9 @@ async def test_two_workers_evidence_adds_up(workers: Workers) -> None:
 
 async def test_what_was_folded_is_not_folded_again(workers: Workers) -> None:
     """A life counts once."""
-    evidence = workers.start()
-    live(evidence, reads_s=[20], end_s=15)
-    await workers.fold(evidence, evidence)
+    duration_estimates = workers.start()
+    live(duration_estimates, reads_s=[20], end_s=15)
+    await workers.fold(duration_estimates, duration_estimates)
     assert sum((await workers.table()).ended) == pytest.approx(1, abs=0.01)
 
 
@@ -138,7 +140,7 @@ async def test_lives_are_noted_without_the_scale(workers: Workers) -> None:
     live(slow, reads_s=[40, 55, 70], end_s=65)
     await workers.fold(slow)
     expected = await workers.table()
-    await workers.learnt.save_lives("acc_1", {})
+    await workers.account_stats.save_lives("acc_1", {})
     live(fast, reads_s=[40, 55, 70], end_s=65, unit_ms=50)
     await workers.fold(fast)
     assert await workers.table() == expected
@@ -146,12 +148,12 @@ async def test_lives_are_noted_without_the_scale(workers: Workers) -> None:
 
 async def test_a_later_run_is_a_life_of_its_own(workers: Workers) -> None:
     """What was seen of the run before does not make it older; a read from before its start tells nothing."""
-    evidence = workers.start()
+    duration_estimates = workers.start()
     rerun = replace(SYNC, run=2, run_ms=BORN + 500_000)
     before = PollLog(polls=9, seen_ms=BORN + 400_000)
-    evidence.note(rerun, before, at_ms=BORN + 499_999, ended=True)
-    evidence.note(rerun, before, at_ms=BORN + 503_000, ended=True)
-    await workers.fold(evidence)
+    duration_estimates.note(rerun, before, at_ms=BORN + 499_999, ended=True)
+    duration_estimates.note(rerun, before, at_ms=BORN + 503_000, ended=True)
+    await workers.fold(duration_estimates)
     table = await workers.table()
     assert (table.entered[0], table.ended[0]) == (1, 1)
     assert sum(table.ended) == 1
@@ -159,32 +161,32 @@ async def test_a_later_run_is_a_life_of_its_own(workers: Workers) -> None:
 
 async def test_a_picture_is_fresh_for_a_while(workers: Workers) -> None:
     """By account."""
-    evidence = workers.start()
-    assert evidence.is_stale("acc_1")
-    await workers.fold(evidence)
+    duration_estimates = workers.start()
+    assert duration_estimates.is_stale("acc_1")
+    await workers.fold(duration_estimates)
     workers.now_s += FRESH_S - 0.1
-    assert (evidence.is_stale("acc_1"), evidence.is_stale("acc_2")) == (False, True)
+    assert (duration_estimates.is_stale("acc_1"), duration_estimates.is_stale("acc_2")) == (False, True)
     workers.now_s += 0.2
-    assert evidence.is_stale("acc_1")
+    assert duration_estimates.is_stale("acc_1")
 
 
 async def test_accounts_learn_apart(workers: Workers) -> None:
     """One client's videos say nothing of another's."""
-    evidence = workers.start()
+    duration_estimates = workers.start()
     for _ in range(50):
-        live(evidence, reads_s=[50, 70], end_s=60)
-    await workers.fold(evidence)
-    await evidence.fold("acc_2", Lessons())
-    assert ended_by(evidence, 75) > 0.4
-    assert evidence.lifetimes("acc_2", [SORT])[SORT].at(75).ended == DOCUMENTED.at(75).ended
+        live(duration_estimates, reads_s=[50, 70], end_s=60)
+    await workers.fold(duration_estimates)
+    await duration_estimates.fold("acc_2", AccountStats())
+    assert ended_by(duration_estimates, 75) > 0.4
+    assert duration_estimates.durations("acc_2", [SORT])[SORT].at(75).ended == DOCUMENTED.at(75).ended
 
 
 async def test_notes_between_two_foldings_are_bounded(workers: Workers) -> None:
     """An account whose budget is ample is never folded: its latest lives are kept."""
-    evidence = workers.start()
+    duration_estimates = workers.start()
     for _ in range(MOST_NOTES):
-        evidence.note(SYNC, PollLog(), at_ms=BORN + 1_000, ended=False)
+        duration_estimates.note(SYNC, PollLog(), at_ms=BORN + 1_000, ended=False)
     for _ in range(MOST_NOTES):
-        evidence.note(replace(JOB, kind="reelbot_video"), PollLog(), at_ms=BORN + 1_000, ended=True)
-    await workers.fold(evidence)
-    assert set((await workers.lessons()).lives) == {"reelbot_video"}
+        duration_estimates.note(replace(JOB, kind="reelbot_video"), PollLog(), at_ms=BORN + 1_000, ended=True)
+    await workers.fold(duration_estimates)
+    assert set((await workers.stats()).lives) == {"reelbot_video"}

@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as LostError
 
-from bridge.services.polling.leases import KeptLeases
+from bridge.services.polling.leases import RenewedLeases
 from bridge.store.commit import Change, Committer, Due
 from bridge.store.queue.lanes import Claim, Lanes, Settled
 
@@ -33,9 +33,9 @@ async def claim_when_free(lanes: Lanes) -> Claim:
     return claimed
 
 
-def keep(lanes: Lanes, held: Claim) -> KeptLeases:
+def keep(lanes: Lanes, held: Claim) -> RenewedLeases:
     items = [(item.member, held.token) for item in held.items]
-    return KeptLeases(lanes, "a", "x", items, lease_ms=LEASE_MS, every_s=EVERY_S)
+    return RenewedLeases(lanes, "a", "x", items, lease_ms=LEASE_MS, every_s=EVERY_S)
 
 
 async def test_a_kept_lease_outlives_its_length_and_settles(lanes: Lanes) -> None:

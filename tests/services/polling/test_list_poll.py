@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bridge.domain.polling.list_pages import ListSeen
-from bridge.domain.polling.rate_limit import Heard, Limit
+from bridge.domain.polling.list_pages import ListStats
+from bridge.domain.polling.rate_limit import Limit, RateReport
 from tests.services.polling.upstreams import LIST, POSTS, Bench, polled
 from tests.store.conftest import Server
 
@@ -29,9 +29,9 @@ def post(job_id: str, status: str = "generating", *items: dict[str, Any]) -> dic
     return {"id": job_id, "status": status, "review_status": "pending_review", "media_items": [*items]}
 
 
-async def seen(bench: Bench, key: str) -> ListSeen | None:
+async def seen(bench: Bench, key: str) -> ListStats | None:
     account = (await bench.job(key)).account
-    return (await bench.api.services.store.learnt.load({account: [LIST]}))[account].lists.get(LIST)
+    return (await bench.api.services.store.account_stats.load({account: [LIST]}))[account].lists.get(LIST)
 
 
 async def batched(bench: Bench, account: str) -> int:
@@ -134,8 +134,8 @@ async def test_an_end_that_a_row_shows_in_part_waits_a_little_for_a_request(benc
     store, account = bench.api.services.store, (await bench.job(one)).account
 
     async def limit() -> None:
-        soon = Heard(quiet_ms=bench.api.services.clock_ms() + 300)
-        await store.budgets.spend(account, API, heard=[soon])
+        soon = RateReport(quiet_ms=bench.api.services.clock_ms() + 300)
+        await store.budgets.spend(account, API, reports=[soon])
 
     bench.upstream.meanwhile[LIST] = limit
     bench.upstream.lay(LIST, {"data": [post("p1", "completed", {"status": "completed"}), post("p2")]})
@@ -149,8 +149,8 @@ async def test_where_no_request_is_left_an_end_goes_out_as_its_row_shows_it(serv
     async with polled(server.socket, poll_scale=0.02) as bench:
         one, _ = [await bench.register(name) for name in ("p1", "p2")]
         store, account = bench.api.services.store, (await bench.job(one)).account
-        limited = Heard(quiet_ms=bench.api.services.clock_ms() + FAR_MS)
-        bench.upstream.meanwhile[LIST] = lambda: store.budgets.spend(account, API, heard=[limited])
+        limited = RateReport(quiet_ms=bench.api.services.clock_ms() + FAR_MS)
+        bench.upstream.meanwhile[LIST] = lambda: store.budgets.spend(account, API, reports=[limited])
         item = {"id": "i1", "status": "completed"}
         bench.upstream.lay(LIST, {"data": [post("p1", "completed", item), post("p2")]})
         assert await bench.turn() == [LIST]

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from bridge.domain.ids import job_key
-from bridge.domain.jobs.outcome import Moment
-from bridge.domain.observation import Seen
+from bridge.domain.jobs.outcome import PollContext
+from bridge.domain.observation import Observed
 from bridge.providers.read import read_object
 from bridge.providers.registry import KINDS
 from bridge.providers.spec import Lens
 from bridge.services.jobs.observe import Held
-from bridge.services.polling.duration_estimates import Evidence
-from bridge.services.polling.piggyback import NOTICED_S, Rider, Riding, back_in_line
+from bridge.services.polling.duration_estimates import DurationEstimates
+from bridge.services.polling.piggyback import NOTICED_S, Piggyback, PiggybackJob, back_in_line
 from bridge.store.commit import Change, Due
 from tests.services.polling.upstreams import Bench, polled
 from tests.store.conftest import Server
@@ -36,44 +36,50 @@ def now_s() -> list[float]:
 
 
 @pytest.fixture
-def riding(bench: Bench, now_s: list[float]) -> Riding:
+def piggyback(bench: Bench, now_s: list[float]) -> Piggyback:
     services = bench.api.services
-    evidence = Evidence(services.store.learnt, scale=1.0)
-    return Riding(services, evidence, lease_ms=60_000, clock_s=lambda: now_s[0])
+    duration_estimates = DurationEstimates(services.store.account_stats, scale=1.0)
+    return Piggyback(services, duration_estimates, lease_ms=60_000, clock_s=lambda: now_s[0])
 
 
-async def hold(bench: Bench, riding: Riding, *keys: str, begun_ms: int | None = None) -> list[Rider]:
+async def hold(
+    bench: Bench, piggyback: Piggyback, *keys: str, begun_ms: int | None = None
+) -> list[PiggybackJob]:
     account = (await bench.job(keys[0])).account
     begun = bench.api.services.clock_ms() if begun_ms is None else begun_ms
-    return await riding.hold(keys[0][0], account, keys, begun_ms=begun)
+    return await piggyback.hold(keys[0][0], account, keys, begun_ms=begun)
 
 
-async def test_what_waits_is_held_with_its_records(bench: Bench, riding: Riding) -> None:
+async def test_what_waits_is_held_with_its_records(bench: Bench, piggyback: Piggyback) -> None:
     """And with how long there was to its turn: put back, it is where it was."""
     key = await bench.register("p1")
     due_ms = await bench.put_off(key, FAR_MS)
-    (rider,) = await hold(bench, riding, key)
-    assert (rider.held.key, rider.held.job.record, rider.held.log.polls) == (key, await bench.job(key), 0)
-    assert FAR_MS - LATE_MS < rider.left_ms <= FAR_MS
+    (passenger,) = await hold(bench, piggyback, key)
+    assert (passenger.held.key, passenger.held.job.record, passenger.held.log.polls) == (
+        key,
+        await bench.job(key),
+        0,
+    )
+    assert FAR_MS - LATE_MS < passenger.left_ms <= FAR_MS
     assert await bench.due_ms(key) < 0
-    assert await bench.api.services.store.poll.settle(key[0], [back_in_line(rider)]) == []
+    assert await bench.api.services.store.poll.settle(key[0], [back_in_line(passenger)]) == []
     assert due_ms <= await bench.due_ms(key) < due_ms + LATE_MS
 
 
-async def test_what_was_read_since_is_put_back_where_it_was(bench: Bench, riding: Riding) -> None:
+async def test_what_was_read_since_is_put_back_where_it_was(bench: Bench, piggyback: Piggyback) -> None:
     """An answer that is older than the job's own read would tell it what was."""
     bench.upstream.lay("/v1/sync-jobs/s1", {"data": {"id": "s1", "status": "running"}})
     before_ms = bench.api.services.clock_ms()
     key = await bench.register("s1", "sync_job")
     assert await bench.turn() == ["/v1/sync-jobs/s1"]
     due_ms = await bench.put_off(key, FAR_MS)
-    assert await hold(bench, riding, key, begun_ms=before_ms) == []
+    assert await hold(bench, piggyback, key, begun_ms=before_ms) == []
     assert due_ms <= await bench.due_ms(key) < due_ms + LATE_MS
-    (rider,) = await hold(bench, riding, key, begun_ms=(await bench.log(key)).last_ms + 1)
-    assert rider.held.log.polls == 1
+    (passenger,) = await hold(bench, piggyback, key, begun_ms=(await bench.log(key)).last_ms + 1)
+    assert passenger.held.log.polls == 1
 
 
-async def test_what_has_no_record_is_put_back(bench: Bench, riding: Riding) -> None:
+async def test_what_has_no_record_is_put_back(bench: Bench, piggyback: Piggyback) -> None:
     """Its own turn takes it out of the queue; the others ride."""
     key = await bench.register("p1")
     account = (await bench.job(key)).account
@@ -81,59 +87,61 @@ async def test_what_has_no_record_is_put_back(bench: Bench, riding: Riding) -> N
     store = bench.api.services.store
     change = Change(key[0], (), [Due("poll", account, lost, FAR_MS, "sooner")])
     assert await store.committer.commit(change) == "done"
-    assert [rider.held.key for rider in await hold(bench, riding, key, lost)] == [key]
+    assert [passenger.held.key for passenger in await hold(bench, piggyback, key, lost)] == [key]
     due_ms = await store.poll.due_of(key[0], account, lost)
     assert due_ms is not None
     assert due_ms > bench.api.services.clock_ms()
 
 
-async def test_nothing_is_held_of_what_is_in_flight(bench: Bench, riding: Riding) -> None:
+async def test_nothing_is_held_of_what_is_in_flight(bench: Bench, piggyback: Piggyback) -> None:
     """Nor of what nobody watches."""
     key = await bench.register("p1")
-    (rider,) = await hold(bench, riding, key)
-    assert await hold(bench, riding, key) == []
-    other = job_key(key[0], rider.held.job.record.account, "generated_post", "p2")
-    assert await hold(bench, riding, key, other) == []
-    assert await riding.hold(key[0], rider.held.job.record.account, [], begun_ms=0) == []
-    assert await bench.api.services.store.poll.settle(key[0], [back_in_line(rider)]) == []
+    (passenger,) = await hold(bench, piggyback, key)
+    assert await hold(bench, piggyback, key) == []
+    other = job_key(key[0], passenger.held.job.record.account, "generated_post", "p2")
+    assert await hold(bench, piggyback, key, other) == []
+    assert await piggyback.hold(key[0], passenger.held.job.record.account, [], begun_ms=0) == []
+    assert await bench.api.services.store.poll.settle(key[0], [back_in_line(passenger)]) == []
 
 
-async def test_posts_carry_where_items_are_watched(riding: Riding, now_s: list[float]) -> None:
+async def test_posts_carry_where_items_are_watched(piggyback: Piggyback, now_s: list[float]) -> None:
     """A while ago at most, and of the same account."""
-    riding.notice("x", "generated_post")
-    riding.notice("x", "sync_job")
-    assert not riding.may_carry("x", "generated_post")
-    riding.notice("x", "generated_media_item")
-    assert riding.may_carry("x", "generated_post")
-    assert not riding.may_carry("x", "sync_job")
-    assert not riding.may_carry("y", "generated_post")
+    piggyback.notice("x", "generated_post")
+    piggyback.notice("x", "sync_job")
+    assert not piggyback.may_carry("x", "generated_post")
+    piggyback.notice("x", "generated_media_item")
+    assert piggyback.may_carry("x", "generated_post")
+    assert not piggyback.may_carry("x", "sync_job")
+    assert not piggyback.may_carry("y", "generated_post")
     now_s[0] += NOTICED_S
-    assert riding.may_carry("x", "generated_post")
+    assert piggyback.may_carry("x", "generated_post")
     now_s[0] += 1
-    assert not riding.may_carry("x", "generated_post")
+    assert not piggyback.may_carry("x", "generated_post")
 
 
-async def carry(bench: Bench, riding: Riding, post: str, *items: dict[str, Any], status: str) -> Moment:
+async def carry(
+    bench: Bench, piggyback: Piggyback, post: str, *items: dict[str, Any], status: str
+) -> PollContext:
     """Let a post that was read just now speak for its items."""
     clock_ms = bench.api.services.clock_ms()
     body = {"id": "p1", "status": status, "media_items": [*items]}
     seen = read_object(KINDS["generated_post"], job_id="p1", value=body, lens=Lens(now_ms=clock_ms))
-    assert isinstance(seen, Seen)
+    assert isinstance(seen, Observed)
     loaded = await bench.api.services.store.load_job(post)
     assert loaded is not None
     held = Held(key=post, token=b"", job=loaded, log=await bench.log(post))
-    at = Moment(begun_ms=clock_ms, now_ms=clock_ms)
-    await riding.carry_parts(held, seen.observation, at)
+    at = PollContext(begun_ms=clock_ms, now_ms=clock_ms)
+    await piggyback.carry_parts(held, seen.observation, at)
     return at
 
 
-async def test_an_item_ends_as_its_post_shows_it(bench: Bench, riding: Riding) -> None:
+async def test_an_item_ends_as_its_post_shows_it(bench: Bench, piggyback: Piggyback) -> None:
     """Told as by its own read, and related to its post; one that still runs waits for its post's next two reads."""
     post = await bench.register("p1")
     ended, runs = [await bench.register(name, "generated_media_item") for name in ("i1", "i2")]
     done = {"id": "i1", "status": "completed", "media_type": "video", "url": URL}
     at = await carry(
-        bench, riding, post, done, {"id": "i2", "status": "generating", "media_type": "video"}, status="x"
+        bench, piggyback, post, done, {"id": "i2", "status": "generating", "media_type": "video"}, status="x"
     )
     assert await bench.event_types(ended) == ["generated_media_item.completed"]
     assert (await bench.job(ended)).ending == "completed"
@@ -143,24 +151,24 @@ async def test_an_item_ends_as_its_post_shows_it(bench: Bench, riding: Riding) -
 
 
 async def test_an_item_does_not_speak_of_a_conversion_that_it_does_not_show(
-    bench: Bench, riding: Riding
+    bench: Bench, piggyback: Piggyback
 ) -> None:
     """It goes back to where it was; with its field it is seen."""
     post, voice = await bench.register("p1"), await bench.register("i1", "voice_conversion")
     due_ms = await bench.put_off(voice, FAR_MS)
     item = {"id": "i1", "status": "completed", "url": URL}
-    await carry(bench, riding, post, item, status="completed")
+    await carry(bench, piggyback, post, item, status="completed")
     assert due_ms <= await bench.due_ms(voice) < due_ms + LATE_MS
     assert not (await bench.job(voice)).seen
-    await carry(bench, riding, post, {**item, "voice_conversion_status": "completed"}, status="completed")
+    await carry(bench, piggyback, post, {**item, "voice_conversion_status": "completed"}, status="completed")
     assert await bench.event_types(voice) == ["voice_conversion.completed"]
 
 
-async def test_a_carried_item_is_not_late(bench: Bench, riding: Riding) -> None:
+async def test_a_carried_item_is_not_late(bench: Bench, piggyback: Piggyback) -> None:
     """Its turn is after its post's next reads: its timeline blames no rate limit."""
     post, runs = await bench.register("p1"), await bench.register("i2", "generated_media_item")
     item = {"id": "i2", "status": "generating", "media_type": "video"}
-    await carry(bench, riding, post, item, status="generating")
+    await carry(bench, piggyback, post, item, status="generating")
     assert await bench.due_ms(runs) - (await bench.log(runs)).due_ms < 1_000
 
 
@@ -185,19 +193,19 @@ async def test_what_is_read_together_with_its_post_rides_the_next_time(bench: Be
 
 
 async def test_an_item_that_its_post_could_not_take_waits_as_one_that_rode(
-    bench: Bench, riding: Riding, now_s: list[float]
+    bench: Bench, piggyback: Piggyback, now_s: list[float]
 ) -> None:
     """Once, while its post's answer is fresh, and not for a post that has ended."""
     post, runs = await bench.register("p1"), await bench.register("i2", "generated_media_item")
     item = {"id": "i2", "status": "generating", "media_type": "video"}
-    (rider,) = await hold(bench, riding, runs)
-    await carry(bench, riding, post, item, status="generating")
-    assert [riding.least_ms(runs) for _ in range(2)] == [30_000, 0]
-    await carry(bench, riding, post, item, status="generating")
+    (passenger,) = await hold(bench, piggyback, runs)
+    await carry(bench, piggyback, post, item, status="generating")
+    assert [piggyback.least_ms(runs) for _ in range(2)] == [30_000, 0]
+    await carry(bench, piggyback, post, item, status="generating")
     now_s[0] += 30
-    assert riding.least_ms(runs) == 0
-    await carry(bench, riding, post, {**item, "status": "completed", "url": URL}, status="completed")
-    assert riding.least_ms(runs) == 0
-    assert await bench.api.services.store.poll.settle(runs[0], [back_in_line(rider)]) == []
-    await carry(bench, riding, post, item, status="generating")
-    assert riding.least_ms(runs) == 0
+    assert piggyback.least_ms(runs) == 0
+    await carry(bench, piggyback, post, {**item, "status": "completed", "url": URL}, status="completed")
+    assert piggyback.least_ms(runs) == 0
+    assert await bench.api.services.store.poll.settle(runs[0], [back_in_line(passenger)]) == []
+    await carry(bench, piggyback, post, item, status="generating")
+    assert piggyback.least_ms(runs) == 0

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.store.commit import Change, Outcome
+from bridge.store.commit import Change, CommitResult
 from tests.services.polling.upstreams import Bench, polled
 from tests.store.conftest import Server
 
@@ -25,7 +25,7 @@ def commits(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[Change]:
     committer = bench.api.services.store.committer
     commit = committer.commit
 
-    async def noted(change: Change, **how: Any) -> Outcome:
+    async def noted(change: Change, **how: Any) -> CommitResult:
         made.append(change)
         return await commit(change, **how)
 

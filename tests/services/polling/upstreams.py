@@ -13,7 +13,7 @@ from bridge.domain.ids import read_callback_job
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.store.queue.lanes import Settled
 from tests.api.serving import Client, make_settings, serving
-from workers.handlers.poll import Polling
+from workers.handlers.poll import PollHandler
 
 PERSONA = "n1"
 LIST = f"/v1/personas/{PERSONA}/generated-posts"
@@ -22,7 +22,7 @@ GONE = {"error": {"code": "NOT_FOUND", "message": "not found"}}
 
 
 @dataclass
-class Upstream:
+class UpstreamClient:
     """Answers by path, the last one again and again; what has none is a 404. `meanwhile` happens before an answer."""
 
     url: str = ""
@@ -46,8 +46,8 @@ class Upstream:
 
 
 @asynccontextmanager
-async def running_upstream() -> AsyncIterator[Upstream]:
-    upstream = Upstream()
+async def running_upstream() -> AsyncIterator[UpstreamClient]:
+    upstream = UpstreamClient()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", upstream.answer)
     runner = web.AppRunner(app, access_log=None)
@@ -67,7 +67,7 @@ async def polled(socket: Path, **chosen: Any) -> AsyncIterator["Bench"]:
     async with running_upstream() as upstream:
         settings = make_settings(socket, REELMIRROR_BASE_URL=upstream.url, **chosen)
         async with serving(settings) as api:
-            yield Bench(api=api, upstream=upstream, polling=Polling(api.services))
+            yield Bench(api=api, upstream=upstream, polling=PollHandler(api.services))
 
 
 @dataclass
@@ -75,8 +75,8 @@ class Bench:
     """One API and its store, with a worker's poll handler that a test turns by hand."""
 
     api: Client
-    upstream: Upstream
-    polling: Polling
+    upstream: UpstreamClient
+    polling: PollHandler
 
     async def register(self, job_id: str, kind: str = "generated_post", **fields: Any) -> str:
         """Register a job; give its key."""

@@ -21,7 +21,7 @@ def lane_of(member: str) -> str:
 
 
 @dataclass
-class Seen:
+class Observed:
     """Everything in Redis at one moment."""
 
     now_ms: int
@@ -47,7 +47,7 @@ class Fuzz:
     )  # the last token each member was leased with, if it holds
     stale: list[tuple[str, bytes]] = field(default_factory=list)
 
-    async def look(self) -> Seen:
+    async def look(self) -> Observed:
         pipe = self.lanes.redis.pipeline(transaction=True)
         pipe.time()
         pipe.zrange(keys.lanes("a", "poll"), 0, -1, withscores=True)
@@ -56,7 +56,7 @@ class Fuzz:
         for lane in CAPS:
             pipe.zrange(keys.lane("a", "poll", lane), 0, -1, withscores=True)
         (seconds, micros), wakes, gates, nudges, *queues = await pipe.execute()
-        return Seen(
+        return Observed(
             now_ms=seconds * 1000 + micros // 1000,
             wakes={lane.decode(): wake for lane, wake in wakes},
             scores={member.decode(): score for queue in queues for member, score in queue},

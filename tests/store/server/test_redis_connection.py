@@ -8,7 +8,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from bridge.config.settings import Settings
 from bridge.store.server.connect import connect
-from bridge.store.server.redis_connection import LeanConnection
+from bridge.store.server.redis_connection import FewTurnsConnection
 from tests.store.conftest import Server
 
 PATIENCE_S = 10.0
@@ -20,7 +20,7 @@ def open_client(server: Server, monkeypatch: pytest.MonkeyPatch) -> Redis:
 
 
 async def until_unfit(connection: AbstractConnection) -> None:
-    assert isinstance(connection, LeanConnection)
+    assert isinstance(connection, FewTurnsConnection)
     async with asyncio.timeout(PATIENCE_S):
         while not await connection.can_read_destructive():  # noqa: ASYNC110 -- the connection has no event to wait on
             await asyncio.sleep(0)

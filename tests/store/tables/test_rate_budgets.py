@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from bridge.domain.polling.rate_limit import Grant, Heard, Limit, Purpose
+from bridge.domain.polling.rate_limit import Grant, Limit, Purpose, RateReport
 from bridge.store.tables.rate_budgets import Ask, Budgets
 
 API = Limit(name="api", requests=60, window_s=60)
@@ -51,13 +51,13 @@ class Upstream:
         self.refused += not allowed
         return allowed
 
-    def said(self, request: str = "", *, allowed: bool = True) -> Heard:
+    def said(self, request: str = "", *, allowed: bool = True) -> RateReport:
         if not self.headers:
-            return Heard(request=request)
+            return RateReport(request=request)
         begins = self.hits[0] if self.sliding else self.begins
         reset = -(-(begins + self.window) // 1000) * 1000
         quiet = None if allowed else reset
-        return Heard(
+        return RateReport(
             request=request,
             limit=self.limit,
             remaining=self.limit - len(self.hits),
@@ -82,7 +82,7 @@ class Upstream:
                 next_call += client_every
             for request in grant.requests:
                 allowed = self.ask()
-                await self.budgets.spend("x", API, heard=[self.said(request, allowed=allowed)])
+                await self.budgets.spend("x", API, reports=[self.said(request, allowed=allowed)])
                 spent += 1
             self.now += step
         return spent
@@ -166,7 +166,7 @@ async def test_accounts_and_limits_are_apart(upstream: Upstream) -> None:
 async def test_a_429_quiets_the_account_until_its_reset(upstream: Upstream) -> None:
     """Whatever else is known."""
     until = upstream.now + 20_000
-    grant = await upstream.budgets.spend("x", API, SINGLE, heard=[Heard(remaining=0, quiet_ms=until)])
+    grant = await upstream.budgets.spend("x", API, SINGLE, reports=[RateReport(remaining=0, quiet_ms=until)])
     assert (grant.requests, grant.wait_ms) == ((), 20_000)
     upstream.now = until
     assert len((await upstream.budgets.spend("x", API, SINGLE)).requests) == 1
@@ -197,14 +197,14 @@ async def test_another_limit_and_another_window_are_learned(real: Redis) -> None
 async def test_requests_of_a_dead_worker_are_forgotten(upstream: Upstream) -> None:
     """They had no answer; their time limit is long over."""
     for _ in range(8):
-        await upstream.budgets.spend("x", API, SINGLE * 6, heard=[upstream_said(upstream)])
+        await upstream.budgets.spend("x", API, SINGLE * 6, reports=[upstream_said(upstream)])
         upstream.now += 5000
     upstream.now += MINUTE
-    grant = await upstream.budgets.spend("x", API, SINGLE * 6, heard=[upstream_said(upstream)])
+    grant = await upstream.budgets.spend("x", API, SINGLE * 6, reports=[upstream_said(upstream)])
     assert len(grant.requests) == 6
 
 
-def upstream_said(upstream: Upstream) -> Heard:
+def upstream_said(upstream: Upstream) -> RateReport:
     upstream.ask()
     return upstream.said()
 
@@ -214,7 +214,7 @@ async def test_what_was_spent_is_counted_by_purpose(upstream: Upstream) -> None:
     wanted = [Purpose.LIST, Purpose.SINGLE, Purpose.SINGLE]
     grant: Grant = await upstream.budgets.spend("x", API, wanted)
     upstream.ask()
-    await upstream.budgets.spend("x", API, heard=[upstream.said(grant.requests[0])])
+    await upstream.budgets.spend("x", API, reports=[upstream.said(grant.requests[0])])
     view = await upstream.budgets.view("x", API, now_ms=upstream.now)
     assert (view.spent[Purpose.LIST], view.spent[Purpose.SINGLE], view.spent[Purpose.PROBE]) == (1, 2, 0)
     assert (view.limit, view.remaining, view.share) == (60, 59, 0.8)
@@ -244,7 +244,7 @@ async def test_no_pattern_of_asking_passes_the_limit(
         grant = await upstream.budgets.spend("x", API, SINGLE * count)
         for request in grant.requests:
             allowed = upstream.ask()
-            await upstream.budgets.spend("x", API, heard=[upstream.said(request, allowed=allowed)])
+            await upstream.budgets.spend("x", API, reports=[upstream.said(request, allowed=allowed)])
         upstream.now += pause
     assert upstream.refused == 0
 
@@ -260,7 +260,7 @@ async def test_no_more_are_in_flight_than_may_be(upstream: Upstream) -> None:
     first = await asked(upstream, 4, most_open=2)
     assert (len(first.requests), first.wait_ms) == (2, 100)
     assert (await asked(upstream, 4, most_open=2)).requests == ()
-    answered = await asked(upstream, 4, most_open=2, heard=[Heard(request=first.requests[0])])
+    answered = await asked(upstream, 4, most_open=2, reports=[RateReport(request=first.requests[0])])
     assert len(answered.requests) == 1
     assert (await asked(upstream)).wait_ms == 0  # nothing was asked for
 
@@ -269,13 +269,13 @@ async def test_a_crowd_in_flight_does_not_shorten_the_wait_for_the_budget(upstre
     """Once the burst is spent the pace is what counts."""
     first = await asked(upstream, 60, most_open=12)
     assert len(first.requests) == 12
-    assert first.wait_ms >= first.pace_ms > 100
+    assert first.wait_ms >= first.ms_per_request > 100
 
 
 async def test_saved_requests_are_counted(upstream: Upstream) -> None:
     """By callbacks that share a read, and by pages that show many jobs; spending nothing tells them too."""
-    await asked(upstream, heard=[Heard(shared=2, batched=99), Heard(batched=3)])
-    await asked(upstream, 1, heard=[Heard(shared=1)])
+    await asked(upstream, reports=[RateReport(shared=2, batched=99), RateReport(batched=3)])
+    await asked(upstream, 1, reports=[RateReport(shared=1)])
     view = await upstream.budgets.view("x", API, now_ms=upstream.now)
     assert (view.shared, view.batched) == (3, 102)
 
@@ -284,7 +284,7 @@ async def test_a_turn_stays_until_another_plan_tells_it(upstream: Upstream) -> N
     """Who only tells of answers has none to tell."""
     assert (await upstream.budgets.view("x", API, now_ms=upstream.now)).turn_ms == 0
     await asked(upstream, 1, turn_ms=12_345)
-    await asked(upstream, heard=[Heard()])
+    await asked(upstream, reports=[RateReport()])
     assert (await upstream.budgets.view("x", API, now_ms=upstream.now)).turn_ms == 12_345
     await asked(upstream, 1, turn_ms=0)
     assert (await upstream.budgets.view("x", API, now_ms=upstream.now)).turn_ms == 0
@@ -292,16 +292,18 @@ async def test_a_turn_stays_until_another_plan_tells_it(upstream: Upstream) -> N
 
 async def test_the_pace_is_shown_as_it_was_granted(upstream: Upstream) -> None:
     """Before any request the documented one."""
-    assert (await upstream.budgets.view("x", API, now_ms=upstream.now)).pace_ms == 1000
+    assert (await upstream.budgets.view("x", API, now_ms=upstream.now)).ms_per_request == 1000
     grant = await asked(upstream, 6)
     view = await upstream.budgets.view("x", API, now_ms=upstream.now)
-    assert view.pace_ms == pytest.approx(grant.pace_ms, abs=1)
-    assert grant.pace_ms > 1000  # a fifth is the client's
+    assert view.ms_per_request == pytest.approx(grant.ms_per_request, abs=1)
+    assert grant.ms_per_request > 1000  # a fifth is the client's
 
 
 async def test_a_limit_of_one_is_no_standstill(upstream: Upstream) -> None:
     """An edge's header, seen once: the account goes on, and learns better."""
-    await upstream.budgets.spend("x", API, heard=[Heard(limit=1, remaining=0, reset_ms=upstream.now + 1000)])
+    await upstream.budgets.spend(
+        "x", API, reports=[RateReport(limit=1, remaining=0, reset_ms=upstream.now + 1000)]
+    )
     upstream.now += 2 * MINUTE
     assert len((await upstream.budgets.spend("x", API, SINGLE)).requests) == 1
 
@@ -310,8 +312,8 @@ async def test_one_odd_reset_costs_nothing(real: Redis) -> None:
     """A single header that names the next hour does not make a minute's limit an hour's."""
     upstream = Upstream(real)
     await upstream.greedy(START + MINUTE)
-    odd = Heard(limit=60, remaining=30, reset_ms=upstream.now + 3_500_000)
-    await upstream.budgets.spend("x", API, heard=[odd])
+    odd = RateReport(limit=60, remaining=30, reset_ms=upstream.now + 3_500_000)
+    await upstream.budgets.spend("x", API, reports=[odd])
     await upstream.greedy(START + 3 * MINUTE)
     assert await upstream.greedy(START + 5 * MINUTE) >= 2 * 50
     assert upstream.refused == 0
