@@ -87,7 +87,7 @@ def test_a_made_secret_is_valid_and_decodes_to_printable_text(dice: bytes) -> No
 def test_different_dice_make_different_secrets() -> None:
     """All 64 letters come up, each as often as the others over all bytes."""
     letters = [read_key(make_secret(lambda _, n=n: bytes([n]) * 32))[0] for n in range(256)]  # type: ignore[misc] # n is bound per turn
-    assert sorted(letters.count(letter) for letter in set(notifications)) == [4] * 64
+    assert sorted(letters.count(letter) for letter in set(letters)) == [4] * 64
 
 
 @pytest.mark.parametrize(
