@@ -2,14 +2,15 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+LOCKS := deploy/locks
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 # Tests that share processes are one group, on one worker.
 PYTEST_ARGS ?= -n 2 --dist loadgroup
 
 # The state that a finished set-up had; the same again means that nothing is to be done.
-RUNTIME_STATE := $(shell cat requirements.lock requirements-build.lock pyproject.toml | cksum | tr -c '[:alnum:]' -)
-DEV_STATE := $(shell cat requirements-dev.lock requirements-build.lock pyproject.toml | cksum | tr -c '[:alnum:]' -)
+RUNTIME_STATE := $(shell cat $(LOCKS)/requirements.lock $(LOCKS)/requirements-build.lock pyproject.toml | cksum | tr -c '[:alnum:]' -)
+DEV_STATE := $(shell cat $(LOCKS)/requirements-dev.lock $(LOCKS)/requirements-build.lock pyproject.toml | cksum | tr -c '[:alnum:]' -)
 RUNTIME_STAMP := $(VENV)/.runtime-$(RUNTIME_STATE)
 DEV_STAMP := $(VENV)/.dev-$(DEV_STATE)
 
@@ -62,10 +63,10 @@ freshness: $(DEV_STAMP)
 
 lock: setup
 	@$(BIN)/uv --version
-	$(COMPILE) pyproject.toml -o requirements.lock
-	$(COMPILE) pyproject.toml --extra dev -o requirements-dev.lock
-	printf 'hatchling==1.27.0\neditables==0.5\n' | $(COMPILE) - -o requirements-build.lock
-	printf 'uv\n' | $(COMPILE) - -o requirements-uv.lock
+	$(COMPILE) pyproject.toml -o $(LOCKS)/requirements.lock
+	$(COMPILE) pyproject.toml --extra dev -o $(LOCKS)/requirements-dev.lock
+	printf 'hatchling==1.27.0\neditables==0.5\n' | $(COMPILE) - -o $(LOCKS)/requirements-build.lock
+	printf 'uv\n' | $(COMPILE) - -o $(LOCKS)/requirements-uv.lock
 
 clean:
 	rm -rf $(VENV)
@@ -73,22 +74,22 @@ clean:
 # uv installs several times faster than pip; where it cannot be had, pip does.
 define install
 	@if $(BIN)/uv --version >/dev/null 2>&1; then \
-		VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r $(1) -r requirements-build.lock && \
+		VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r $(1) -r $(LOCKS)/requirements-build.lock && \
 		VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e . && exit 0; \
 		echo 'uv could not install; trying pip'; \
 	fi; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1) -r requirements-build.lock && \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1) -r $(LOCKS)/requirements-build.lock && \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 endef
 
 $(RUNTIME_STAMP): | $(VENV)/.made
 	@echo 'installing what reelbridge needs'
-	$(call install,requirements.lock)
+	$(call install,$(LOCKS)/requirements.lock)
 	@rm -f $(VENV)/.runtime-* && touch $@
 
 $(DEV_STAMP): $(RUNTIME_STAMP)
 	@echo 'installing what the tests need'
-	$(call install,requirements-dev.lock)
+	$(call install,$(LOCKS)/requirements-dev.lock)
 	@rm -f $(VENV)/.dev-* && touch $@
 
 # The first Python on PATH that is new enough and can make a virtual environment.
@@ -105,6 +106,6 @@ $(VENV)/.made:
 	fi; \
 	echo "making $(VENV) with $$($$found --version)"; \
 	$$found -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock >/dev/null 2>&1 || \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCKS)/requirements-uv.lock >/dev/null 2>&1 || \
 		echo 'uv cannot be had here; pip will install'
 	@touch $@
