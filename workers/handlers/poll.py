@@ -24,8 +24,6 @@ from bridge.store.queue.lanes import Claim, Settled
 from bridge.store.records import Wanted
 from bridge.store.tables.account_health import AccountHealth
 
-LEAST_SLEEP_MS = 50  # a shorter wait is not worth a gate: what was put back waits by itself
-
 Task = SinglePollTask | ListPollTask
 
 
@@ -97,8 +95,6 @@ class PollHandler:
         self, shard: str, due: Sequence[DueJob], health: dict[str, AccountHealth]
     ) -> tuple[list[Task], list[Settled]]:
         planned = await self._planner.plan(shard, due)
-        sleeping = {lane: for_ms for lane, for_ms in planned.sleeping.items() if for_ms >= LEAST_SLEEP_MS}
-        await self._services.store.poll.block_many(shard, sleeping)
         tasks: list[Task] = []
         for granted in planned.granted:
             if granted.request.list:

@@ -28,6 +28,15 @@ class Limit:
     window_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One limit of one account. `is_only`: every poll of the account counts under it."""
+
+    account: str
+    limit: Limit
+    is_only: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateReport:
     """What one answer said of the limit; `request` is the id that its grant gave, empty for a call of the client's.

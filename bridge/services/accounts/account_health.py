@@ -1,4 +1,7 @@
-"""What answers say of a whole account: refusals, recoveries, limits, a crowd vanishing."""
+"""What answers say of an account's health: refusals, recoveries, many jobs that vanish at once.
+
+A 429 is not noted here: it goes to the account's budget, from which the pause follows (see `pause.py`).
+"""
 
 from dataclasses import replace
 
@@ -10,7 +13,6 @@ from bridge.domain.observation import (
     KindForbidden,
     Observed,
     PollResult,
-    Throttled,
     UnexpectedAnswer,
 )
 from bridge.services.accounts.health_cache import HealthCache
@@ -49,8 +51,6 @@ class AccountHealthRecorder:
                 self._health_cache.forget(account)
                 await store.note_forbidden(account, kind, at.now_ms, begun_ms=at.begun_ms)
                 return await self._name_outage(account, kind, at)
-            case Throttled():
-                await self._quiet(account, result, at)
             case JobNotFound() if key:
                 window_ms = self._services.time_scale.ms(OUTAGE_RETRY_S)
                 gone = await store.note_vanished(account, key, at.now_ms, window_ms)
@@ -64,13 +64,6 @@ class AccountHealthRecorder:
         if not health.well and await self._services.store.health.note_ok(account, kind):
             shard = self._services.store.shard_of(account)
             await self._services.store.poll.unblock(shard, account, due_all=True)
-
-    async def _quiet(self, account: str, limited: Throttled, at: PollContext) -> None:
-        """Let the whole account sleep until its limit's window ends."""
-        for_ms = limited.until_ms - at.now_ms
-        if for_ms > 0:
-            shard = self._services.store.shard_of(account)
-            await self._services.store.poll.block(shard, account, for_ms=for_ms)
 
     async def _name_outage(self, account: str, kind: str, at: PollContext) -> PollContext:
         """Name the refusal as it stands after this answer, empty while it is only suspected."""

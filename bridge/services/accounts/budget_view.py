@@ -1,7 +1,8 @@
 """Budgets for people: what an account may still spend, and when a job's turn comes."""
 
-from bridge.domain.polling.rate_limit import BudgetView, Limit
-from bridge.providers.registry import PROVIDERS
+from bridge.domain.polling.rate_limit import Bucket, BudgetView, Limit
+from bridge.http.upstream import Login
+from bridge.providers.registry import KINDS, PROVIDERS
 from bridge.services.context import Services
 from bridge.store.tables.accounts import Account
 from bridge.store.vault import VaultError
@@ -10,26 +11,32 @@ WINDOW_S = 60.0  # ReelMirror, Introduction; ReelBot, Rate Limits: requests per 
 
 
 def plan_limit(services: Services, provider: str, credential: str, name: str) -> Limit:
-    """Give a limit as documented for a credential.
+    """Return a limit as documented for a credential.
 
-    Until an answer tells the window it is the documented minute, never longer than polling is scaled to.
+    Until an answer tells the length of its window it is the documented minute, shortened where polling is scaled down.
     """
     requests = PROVIDERS[provider].requests_per_minute(credential)
     return Limit(name=name, requests=requests, window_s=WINDOW_S * min(1.0, services.settings.poll_scale))
 
 
+def plan_bucket(services: Services, account: str, login: Login, kind: str) -> Bucket:
+    """Return the limit of an account that a kind's reads count under, as documented for its credential."""
+    limit = plan_limit(services, login.provider, login.credential, KINDS[kind].limit)
+    return Bucket(account, limit, is_only=limits_of(login.provider) == [limit.name])
+
+
 def limits_of(provider: str) -> list[str]:
-    """Name the limits that reads of a provider's kinds count under."""
+    """Return the names of the limits that reads of a provider's kinds count under."""
     return sorted({kind.limit for kind in PROVIDERS[provider].kinds.values() if kind.path})
 
 
 def documented_limit(services: Services, provider: str) -> Limit:
-    """Give the least that any credential of a provider may read."""
+    """Return the lowest limit that a provider documents for any credential."""
     return plan_limit(services, provider, "", limits_of(provider)[0])
 
 
 async def view_budget(services: Services, account: Account) -> BudgetView:
-    """Give what is known of an account's budget for reads of jobs; raises NoSuchAccount."""
+    """Return what is known of an account's budget for reads of jobs; raise NoSuchAccount."""
     try:
         credential = await services.store.accounts.credential(account.id)
     except VaultError:  # the operator must mend the keys; what is shown here only lacks a documented number
@@ -40,7 +47,10 @@ async def view_budget(services: Services, account: Account) -> BudgetView:
 
 
 async def next_turn_ms(services: Services, account: str, key: str) -> int | None:
-    """Give when a job is read next: its turn, or when its sleeping account wakes. Negative: in flight; None: never."""
+    """Return when a job is read next: at its turn, or when its sleeping account wakes.
+
+    In Unix milliseconds; negative while its read is in flight, None where it is not queued.
+    """
     lanes = services.store.poll
     due_ms = await lanes.due_of(key[0], account, key)
     if due_ms is None or due_ms < 0:

@@ -9,34 +9,40 @@ import structlog
 from redis.exceptions import RedisError
 
 from bridge.domain.observation import RateHeaders, Throttled, UpstreamBroken
-from bridge.domain.polling.rate_limit import Grant, Limit, Purpose, RateReport
+from bridge.domain.polling.rate_limit import Bucket, Grant, Purpose, RateReport
 from bridge.providers.registry import KINDS
-from bridge.services.accounts.budget_view import plan_limit
+from bridge.services.accounts.budget_view import plan_bucket
 from bridge.services.accounts.credentials import Credentials
+from bridge.services.accounts.pause import report_responses
 from bridge.services.context import Services
-from bridge.store.tables.rate_budgets import MOST_OPEN, Ask
+from bridge.store.tables.rate_budgets import MAX_OPEN, Ask
 
-TELL_S = 0.02  # what answers say is gathered for so long, unless a request is asked for sooner
-FEW_OPEN = 2  # requests in flight of an account whose upstream let the last one hang
-HANGS_MS = 5_000  # without an answer
-UNTOLD = 2  # times as many are open to the budget: it hears of an answer a little later
+REPORT_DELAY_S = 0.02  # reports are gathered for so long, unless a request is asked for sooner
+MAX_OPEN_SILENT = 2  # requests in flight of an account whose upstream let the last one hang
+SILENT_MS = 5_000  # a request that failed after so long counts as one that the upstream let hang
+# The budget hears of an answer a little later: it may count this many times the requests that are really in flight.
+UNREPORTED_FACTOR = 2
 MAX_BUCKETS = 10_000
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """One limit of one account."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetRequest:
+    """Requests that an account wants, the most wanted first.
 
-    account: str
-    limit: Limit
+    `turn_ms` is how long a job waits for its turn at present, shown to people; None leaves what is shown as it is.
+    """
+
+    bucket: Bucket
+    wanted: Sequence[Purpose]
+    turn_ms: int | None = None
 
 
-def record_response(
+def make_report(
     request: str, rate: RateHeaders, result: object, *, shared: int = 0, batched: int = 0
 ) -> RateReport:
-    """Put down what the answer to a request says of the limit; `request` is empty for a call of the client's."""
+    """Return what the answer to a request says of the limit; `request` is empty where no budget granted it."""
     return RateReport(
         request=request,
         limit=rate.limit,
@@ -49,49 +55,53 @@ def record_response(
 
 
 class RateBudget:
-    """The budgets of accounts as one worker uses them."""
+    """The budgets of accounts as one worker uses them.
+
+    Reports of answers are gathered and sent together, or with the next request for more. A 429 is reported at once.
+    """
 
     def __init__(self, services: Services, credentials: Credentials) -> None:
         self._services = services
         self._credentials = credentials
         self._reports: dict[Bucket, list[RateReport]] = defaultdict(list)
-        self._silent: set[str] = set()
-        self._purses: dict[tuple[str, int, str], Bucket] = {}
-        self._telling: asyncio.Task[None] | None = None
+        self._silent: set[str] = set()  # accounts whose upstream let the last request hang
+        self._buckets: dict[tuple[str, int, str], Bucket] = {}
+        self._sending: asyncio.Task[None] | None = None
 
     async def bucket(self, account: str, version: int, kind: str) -> Bucket:
-        """Give the limit that a kind's reads count under; KeyError for an account that is gone."""
-        known = self._purses.get((account, version, KINDS[kind].limit))
+        """Return the limit that a kind's reads count under; raise KeyError for an account that is gone."""
+        place = (account, version, KINDS[kind].limit)
+        known = self._buckets.get(place)
         if known is not None:
             return known
         login = await self._credentials.get(account, version)
-        limit = plan_limit(self._services, login.provider, login.credential, KINDS[kind].limit)
-        if len(self._purses) >= MAX_BUCKETS:
-            self._purses.clear()
-        bucket = self._purses[account, version, limit.name] = Bucket(account, limit)
+        bucket = plan_bucket(self._services, account, login, kind)
+        if len(self._buckets) >= MAX_BUCKETS:
+            self._buckets.clear()
+        self._buckets[place] = bucket
         return bucket
 
-    def room(self, account: str) -> int:
-        """Give how many requests of an account may be in flight: few while its upstream does not answer."""
-        return FEW_OPEN if account in self._silent else MOST_OPEN
+    def max_in_flight(self, account: str) -> int:
+        """Return how many requests of an account may be in flight: few while its upstream does not answer."""
+        return MAX_OPEN_SILENT if account in self._silent else MAX_OPEN
 
-    async def ask(self, asked: Sequence[tuple[Bucket, Sequence[Purpose], int | None]]) -> list[Grant]:
-        """Ask for requests, (purse, purposes in order of worth, turn in ms) each; a prefix of each is granted."""
+    async def ask(self, requests: Sequence[BudgetRequest]) -> list[Grant]:
+        """Ask for requests; of each account's the first ones are granted, as many as its budget has."""
         return await self._services.store.budgets.spend_many(
             [
                 Ask(
-                    account=bucket.account,
-                    limit=bucket.limit,
-                    wanted=wanted,
-                    reports=self._reports.pop(bucket, ()),
-                    most_open=UNTOLD * self.room(bucket.account),
-                    turn_ms=turn_ms,
+                    account=each.bucket.account,
+                    limit=each.bucket.limit,
+                    wanted=each.wanted,
+                    reports=self._reports.pop(each.bucket, ()),
+                    max_open=UNREPORTED_FACTOR * self.max_in_flight(each.bucket.account),
+                    turn_ms=each.turn_ms,
                 )
-                for bucket, wanted, turn_ms in asked
+                for each in requests
             ]
         )
 
-    def record_response(
+    async def record_response(
         self,
         bucket: Bucket,
         request: str,
@@ -102,30 +112,43 @@ class RateBudget:
         shared: int = 0,
         batched: int = 0,
     ) -> None:
-        """Note what the answer to a request said, and whether the upstream hangs."""
-        hangs = isinstance(result, UpstreamBroken) and took_ms >= HANGS_MS
+        """Record what the answer to a request said of the limit, and whether the upstream let it hang.
+
+        `request` is empty where no budget granted it. After a 429 the account's pause is in force on return.
+        """
+        hangs = isinstance(result, UpstreamBroken) and took_ms >= SILENT_MS
         (self._silent.add if hangs else self._silent.discard)(bucket.account)
-        self._reports[bucket].append(record_response(request, rate, result, shared=shared, batched=batched))
-        self._tell()
+        self._reports[bucket].append(make_report(request, rate, result, shared=shared, batched=batched))
+        if isinstance(result, Throttled):
+            await self._send_now(bucket)
+        else:
+            self._send_soon()
 
     def give_back(self, bucket: Bucket, request: str) -> None:
-        """Note that a request that was granted never went out; it counts as spent all the same."""
+        """Record that a request that was granted never went out; it counts as spent all the same."""
         self._reports[bucket].append(RateReport(request=request))
-        self._tell()
+        self._send_soon()
 
-    def _tell(self) -> None:
-        if self._telling is None:
-            self._telling = asyncio.create_task(self._tell_soon())
-
-    async def _tell_soon(self) -> None:
-        await asyncio.sleep(TELL_S)
-        self._telling = None
-        reports, self._reports = self._reports, defaultdict(list)
-        asked = [
-            Ask(account=bucket.account, limit=bucket.limit, reports=said) for bucket, said in reports.items()
-        ]
+    async def _send_now(self, bucket: Bucket) -> None:
+        reports = self._reports.pop(bucket, [])
         try:
-            await self._services.store.budgets.spend_many(asked)
+            await report_responses(self._services, {bucket: reports})
+        except (RedisError, OSError):
+            # A pause must not get lost: it is sent again, though what it counts may then count twice.
+            self._reports[bucket] = [*reports, *self._reports.pop(bucket, ())]
+            self._send_soon()
+            raise
+
+    def _send_soon(self) -> None:
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send_all())
+
+    async def _send_all(self) -> None:
+        await asyncio.sleep(REPORT_DELAY_S)
+        self._sending = None
+        reports, self._reports = self._reports, defaultdict(list)
+        try:
+            await report_responses(self._services, reports)
         except (RedisError, OSError) as error:
-            # What was open is taken for lost in a while, and the next answer tells the rest.
-            log.warning("budget.not_told", accounts=len(asked), error=type(error).__name__)
+            # Requests without an answer are taken for lost after a while, and the next answer tells the rest.
+            log.warning("budget.not_told", accounts=len(reports), error=type(error).__name__)

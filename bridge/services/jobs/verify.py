@@ -17,14 +17,15 @@ from bridge.domain.observation import (
     UpstreamBroken,
     UpstreamBusy,
 )
-from bridge.domain.polling.rate_limit import Limit, Purpose, RateReport
+from bridge.domain.polling.rate_limit import Bucket, Purpose, RateReport
 from bridge.errors import Forbidden, NotFound, RateLimited, Unauthorized, Unavailable
 from bridge.http.upstream import Login, PollAnswer
 from bridge.providers.registry import KINDS
 from bridge.services.accounts.account_health import AccountHealthRecorder
-from bridge.services.accounts.budget_view import plan_limit
+from bridge.services.accounts.budget_view import plan_bucket
 from bridge.services.accounts.health_cache import HealthCache
-from bridge.services.accounts.rate_budget import record_response
+from bridge.services.accounts.pause import report_responses
+from bridge.services.accounts.rate_budget import make_report
 from bridge.services.context import Services
 from bridge.services.jobs.registration import RegisterCallback, find_account
 from bridge.store.tables.account_health import AccountHealth
@@ -43,14 +44,13 @@ class _Guest:
     account: Account
     kind: str
     login: Login
-    limit: Limit
+    bucket: Bucket
 
     @classmethod
     async def invite(cls, services: Services, account: Account, kind: str) -> "_Guest":
         """Open the account's credential once, for all of its reads."""
         login = await services.login(account)
-        limit = plan_limit(services, account.provider, login.credential, KINDS[kind].limit)
-        return cls(services, account, kind, login, limit)
+        return cls(services, account, kind, login, plan_bucket(services, account.id, login, kind))
 
     async def enter(self) -> AccountHealth:
         """Give the account's health; Unauthorized or NotAllowed while it is refused and was tried lately."""
@@ -67,7 +67,7 @@ class _Guest:
     async def take(self, count: int) -> tuple[str, ...]:
         """Take so many requests from the account's budget, all or none; RateLimited where its window lacks them."""
         wanted = [Purpose.SINGLE] * count
-        ask = Ask(account=self.account.id, limit=self.limit, wanted=wanted, most_open=None)
+        ask = Ask(account=self.account.id, limit=self.bucket.limit, wanted=wanted, max_open=None)
         (grant,) = await self.services.store.budgets.spend_many((ask,))
         if len(grant.requests) < count:
             raise self._limited(grant.wait_ms / 1000)
@@ -88,15 +88,15 @@ class _Guest:
         for answer in answers:
             await notes.note(self.account.id, health, self.kind, answer.result, at)
         reports = [
-            record_response(request, answer.rate, answer.result)
+            make_report(request, answer.rate, answer.result)
             for request, answer in zip(requests, answers, strict=True)
         ]
-        await self.services.store.budgets.spend(self.account.id, self.limit, reports=reports)
+        await report_responses(self.services, {self.bucket: reports})
 
     async def give_back(self, requests: Sequence[str]) -> None:
         """Tell the budget of requests that did not go out; they count as spent."""
         reports = [RateReport(request=request) for request in requests]
-        await self.services.store.budgets.spend(self.account.id, self.limit, reports=reports)
+        await report_responses(self.services, {self.bucket: reports})
 
     def judge(self, job_id: str, result: PollResult) -> None:
         """Raise what keeps a job from being registered, if anything does."""

@@ -18,6 +18,7 @@ from bridge.http.upstream import ListAnswer
 from bridge.providers.lists import Rows, RowSeen, read_row
 from bridge.providers.registry import KINDS
 from bridge.providers.spec import Lens
+from bridge.services.accounts.rate_budget import BudgetRequest
 from bridge.services.context import kind_traits
 from bridge.services.jobs.observe import Held, observe, observe_unchanged
 from bridge.services.polling.list_membership import MOST_LOOKS
@@ -80,7 +81,7 @@ class ListPolls:
         at = PollContext(begun_ms=begun_ms, now_ms=self._services.clock_ms(), took_ms=answer.took_ms)
         if isinstance(answer.result, Rows):
             return await self._take_rows(task, asked, answer.result, answer, at)
-        self._record_response(task, answer, batched=0)
+        await self._record_response(task, answer, batched=0)
         return await self._take_refusal(task, asked, answer, at)
 
     async def _read(self, task: ListPollTask) -> ListAnswer:
@@ -94,8 +95,8 @@ class ListPolls:
             now_ms=self._services.clock_ms(),
         )
 
-    def _record_response(self, task: ListPollTask, answer: ListAnswer, *, batched: int) -> None:
-        self._tools.rate_budget.record_response(
+    async def _record_response(self, task: ListPollTask, answer: ListAnswer, *, batched: int) -> None:
+        await self._tools.rate_budget.record_response(
             task.granted.bucket,
             task.granted.id,
             answer.rate,
@@ -137,7 +138,7 @@ class ListPolls:
         for passenger in shown:
             self._tools.list_membership.meet(task.account, task.list, passenger.held.job.record.id)
             self._tools.list_membership.find(task.account, task.list, passenger.held.job.record.id)
-        self._record_response(task, answer, batched=max(0, len(shown) - 1))
+        await self._record_response(task, answer, batched=max(0, len(shown) - 1))
         await self._note_places(task, page, at)
         absent = [passenger for passenger in here if passenger.held.key not in rows]
         for passenger in absent:
@@ -236,7 +237,9 @@ class ListPolls:
         """Ask the budget for one read until it is granted or it is too late; give what the read showed."""
         bucket, job = task.granted.bucket, held.job.record
         while True:
-            (grant,) = await self._tools.rate_budget.ask([(bucket, [Purpose.SINGLE], None)])
+            (grant,) = await self._tools.rate_budget.ask(
+                [BudgetRequest(bucket=bucket, wanted=(Purpose.SINGLE,))]
+            )
             left_s = until - time.monotonic()
             if grant.requests:
                 break
@@ -250,7 +253,7 @@ class ListPolls:
             self._tools.rate_budget.give_back(bucket, grant.requests[0])
             return None
         await self._tools.notes.note(task.account, task.health, job.kind, answer.result, at)
-        self._tools.rate_budget.record_response(
+        await self._tools.rate_budget.record_response(
             bucket, grant.requests[0], answer.rate, answer.result, took_ms=answer.took_ms
         )
         return answer.result.observation if isinstance(answer.result, Observed) else None

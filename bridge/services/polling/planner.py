@@ -11,9 +11,10 @@ from bridge.domain.polling.candidates import make_candidate
 from bridge.domain.polling.list_pages import ListStats
 from bridge.domain.polling.planner import Candidate, Plan, PlanningContext, Request, defer_ms, plan_requests
 from bridge.domain.polling.priority import Priority
-from bridge.domain.polling.rate_limit import Grant, Purpose
+from bridge.domain.polling.rate_limit import Bucket, Grant, Purpose
 from bridge.providers.registry import KINDS
-from bridge.services.accounts.rate_budget import Bucket, RateBudget
+from bridge.services.accounts.pause import close_lanes
+from bridge.services.accounts.rate_budget import BudgetRequest, RateBudget
 from bridge.services.context import Services, kind_traits
 from bridge.services.jobs.observe import Held
 from bridge.services.polling.duration_estimates import DurationEstimates, sort_of
@@ -60,11 +61,10 @@ class GrantedRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """What goes out, what waits for how many ms, and for how many ms whole accounts sleep."""
+    """What goes out, and what waits for how many ms."""
 
     granted: Sequence[GrantedRequest]
     waiting: Sequence[tuple[DueJob, int]]
-    sleeping: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ class Planner:
 
     def cap(self, account: str) -> int:
         """Give how many jobs of an account are worth claiming: many where they have to be weighed."""
-        room = self._rate_budget.room(account)
+        room = self._rate_budget.max_in_flight(account)
         return MOST_WEIGHED + room if account in self._scarce else room
 
     async def plan(self, shard: str, due: Sequence[DueJob]) -> Planned:
@@ -124,17 +124,17 @@ class Planner:
             for bucket, jobs in buckets.items()
         ]
         grants = await self._rate_budget.ask(
-            [_ask_for(each, self._rate_budget.room(each.bucket.account)) for each in rounds]
+            [_ask_for(each, self._rate_budget.max_in_flight(each.bucket.account)) for each in rounds]
         )
         granted: list[GrantedRequest] = []
-        sleeping: dict[str, int] = {}
         for each, grant in zip(rounds, grants, strict=True):
             granted += _granted(each, grant)
             waiting += _waiting(each, grant)
             self._note_scarcity(each, grant)
-            if grant.wait_ms:
-                sleeping[each.bucket.account] = grant.wait_ms
-        return Planned(granted=granted, waiting=waiting, sleeping=sleeping)
+        await close_lanes(
+            self._services, ((each.bucket, grant) for each, grant in zip(rounds, grants, strict=True))
+        )
+        return Planned(granted=granted, waiting=waiting)
 
     def _note_scarcity(self, each: _Round, grant: Grant) -> None:
         account, now_ms = each.bucket.account, self._services.clock_ms()
@@ -265,12 +265,12 @@ def list_of(job: Job) -> str:
     return spec.name_for(job.persona) if spec is not None else ""
 
 
-def _ask_for(each: _Round, room: int) -> tuple[Bucket, list[Purpose], int | None]:
+def _ask_for(each: _Round, room: int) -> BudgetRequest:
     """Ask for no more than may be in flight, and tell for people how long a job waits for its turn."""
     wanted = [request.purpose for request in each.plan.requests[:room]]
     share = each.context.watched / max(1, len(each.candidates))
     turn_ms = round(len(each.plan.requests) * share * each.context.ms_per_request)
-    return each.bucket, wanted, turn_ms
+    return BudgetRequest(bucket=each.bucket, wanted=wanted, turn_ms=turn_ms)
 
 
 def _granted(each: _Round, grant: Grant) -> list[GrantedRequest]:

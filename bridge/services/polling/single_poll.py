@@ -8,7 +8,7 @@ import structlog
 from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.intervals import OUTAGE_RETRY_S
 from bridge.domain.jobs.outcome import PollContext
-from bridge.domain.observation import KeyRefused, KindForbidden, Observed, PollResult
+from bridge.domain.observation import KeyRefused, KindForbidden, Observed, PollResult, Throttled
 from bridge.http.upstream import KnownAnswer, PollAnswer
 from bridge.services.accounts.account_health import auth_refusal_for
 from bridge.services.jobs.observe import Held, observe, observe_unchanged
@@ -66,7 +66,7 @@ class SinglePolls:
                 )
             task, answer = await self._read_held(task, unchanged)
         result = answer.result
-        self._record_response(task, answer)
+        await self._record_response(task, answer)
         now_ms = self._services.clock_ms()
         at = PollContext(
             begun_ms=begun_ms,
@@ -105,13 +105,20 @@ class SinglePolls:
             await self._tools.piggyback.carry_parts(task.held, result.observation, at)
         return (settled,) if settled else ()
 
-    def _record_response(self, task: SinglePollTask, answer: PollAnswer) -> None:
-        if task.granted is None:
+    async def _record_response(self, task: SinglePollTask, answer: PollAnswer) -> None:
+        """Tell the budget; a probe of a refused key, which no budget granted, tells only of a 429."""
+        budget, job = self._tools.rate_budget, task.held.job.record
+        if task.granted is not None:
+            bucket, request = task.granted.bucket, task.granted.id
+            callbacks = sum(is_live(each) for each in job.callbacks)
+        elif isinstance(answer.result, Throttled):
+            bucket = await budget.bucket(task.account, task.health.version, job.kind)
+            request, callbacks = "", 0
+        else:
             return
-        callbacks = sum(is_live(each) for each in task.held.job.record.callbacks)
-        self._tools.rate_budget.record_response(
-            task.granted.bucket,
-            task.granted.id,
+        await budget.record_response(
+            bucket,
+            request,
             answer.rate,
             answer.result,
             took_ms=answer.took_ms,

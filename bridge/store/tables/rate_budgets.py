@@ -10,14 +10,14 @@ from bridge.store import keys
 from bridge.store.scripts import SCRIPTS, Bytes, ScriptCall, run_many
 
 LOST_MS = 20_000  # an answer that has not come by now never will: the read's own time limit is shorter
-MOST_OPEN = 16  # requests of one account in flight
+MAX_OPEN = 16  # requests of one account in flight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """What one account wants of one limit: to tell what answers said, and requests, the most wanted first.
 
-    At most `most_open` may be without an answer; None: a client waits for them, who gets all or none as far as the
+    At most `max_open` may be without an answer; None: a client waits for them, who gets all or none as far as the
     window reaches. `turn_ms`: how long a job waits for its turn now, for people.
     """
 
@@ -25,7 +25,7 @@ class Ask:
     limit: Limit
     wanted: Sequence[Purpose] = ()
     reports: Sequence[RateReport] = ()
-    most_open: int | None = MOST_OPEN
+    max_open: int | None = MAX_OPEN
     turn_ms: int | None = None
 
 
@@ -78,7 +78,7 @@ class Budgets:
         window_ms = round(ask.limit.window_s * 1000)
         args: list[Bytes] = [now, ask.limit.requests, window_ms, str(self._share), LOST_MS]
         args += (
-            "" if ask.most_open is None else ask.most_open,
+            "" if ask.max_open is None else ask.max_open,
             "" if ask.turn_ms is None else ask.turn_ms,
             len(ask.reports),
         )

@@ -257,17 +257,17 @@ async def asked(upstream: Upstream, wanted: int = 0, **more: Any) -> Grant:
 
 async def test_no_more_are_in_flight_than_may_be(upstream: Upstream) -> None:
     """An answer makes room; until one comes it is soon asked again, since the budget itself has more."""
-    first = await asked(upstream, 4, most_open=2)
+    first = await asked(upstream, 4, max_open=2)
     assert (len(first.requests), first.wait_ms) == (2, 100)
-    assert (await asked(upstream, 4, most_open=2)).requests == ()
-    answered = await asked(upstream, 4, most_open=2, reports=[RateReport(request=first.requests[0])])
+    assert (await asked(upstream, 4, max_open=2)).requests == ()
+    answered = await asked(upstream, 4, max_open=2, reports=[RateReport(request=first.requests[0])])
     assert len(answered.requests) == 1
     assert (await asked(upstream)).wait_ms == 0  # nothing was asked for
 
 
 async def test_a_crowd_in_flight_does_not_shorten_the_wait_for_the_budget(upstream: Upstream) -> None:
     """Once the burst is spent the pace is what counts."""
-    first = await asked(upstream, 60, most_open=12)
+    first = await asked(upstream, 60, max_open=12)
     assert len(first.requests) == 12
     assert first.wait_ms >= first.ms_per_request > 100
 
@@ -334,7 +334,7 @@ async def test_a_waiting_client_gets_all_or_none(upstream: Upstream) -> None:
     """At once, as far as the window reaches, and not a part of it."""
 
     async def take(count: int) -> Grant:
-        ask = Ask(account="x", limit=API, wanted=SINGLE * count, most_open=None)
+        ask = Ask(account="x", limit=API, wanted=SINGLE * count, max_open=None)
         return (await upstream.budgets.spend_many((ask,)))[0]
 
     assert len((await take(40)).requests) == 40
