@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
+from bridge.config.master_keys import parse_master_keys
 from bridge.config.settings import Settings
 from bridge.domain.urls.policy import plan_policy
 from bridge.http.receivers import Sender
@@ -15,7 +16,6 @@ from bridge.providers.spec import ExtraWords
 from bridge.services.context import Services
 from bridge.store.server.connect import check_store, connect
 from bridge.store.store import Store
-from bridge.store.vault import parse_master_keys
 
 ALL_SCOPES = frozenset({"register", "read", "manage", "proxy", "admin"})
 CLUSTER_SHARDS = 16

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
+from bridge.config.master_keys import parse_master_keys
 from bridge.domain.urls.policy import plan_policy
-from bridge.store.vault import parse_master_keys
 
 SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

@@ -1,7 +1,5 @@
 """Secrets at rest: what Redis holds of a credential, a signing secret or a callback URL is sealed here."""
 
-import base64
-import binascii
 import hashlib
 import hmac
 import os
@@ -81,24 +79,6 @@ class Vault:
     def fingerprint(self, text: str) -> bytes:
         """16 bytes that find a URL or credential again without storing it in clear."""
         return hmac.digest(self._pepper, text.encode(), "sha256")[:FINGERPRINT_BYTES]
-
-
-def parse_master_keys(text: str) -> list[bytes]:
-    """Base64 keys (either alphabet) with commas between; raise `ValueError` without showing any of them."""
-    keys = [_parse_key(part.strip()) for part in text.split(",") if part.strip()]
-    if not keys:
-        raise ValueError("no master key given")
-    return keys
-
-
-def _parse_key(text: str) -> bytes:
-    try:
-        key = base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
-    except binascii.Error:
-        raise ValueError("a master key is not base64") from None
-    if len(key) != KEY_BYTES:
-        raise ValueError(f"a master key does not decode to {KEY_BYTES} bytes")
-    return key
 
 
 def _key_id(key: bytes) -> bytes:

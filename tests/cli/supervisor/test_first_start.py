@@ -18,8 +18,8 @@ from bridge.cli.supervisor.inbox import describe_entry
 from bridge.cli.supervisor.keyfiles import Keys, find_api_key, find_keys
 from bridge.cli.supervisor.preflight import check_port, free_port, hold_directory
 from bridge.cli.supervisor.process_plan import Demo, child_environment, plan_demo
+from bridge.config.master_keys import parse_master_keys
 from bridge.config.settings import Settings, variable_name
-from bridge.store.vault import parse_master_keys
 
 
 def make_settings(tmp_path: Path, **chosen: Any) -> Settings:
