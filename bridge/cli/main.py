@@ -4,27 +4,27 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from bridge.cli.errors import CommandError
+from bridge.cli.local.errors import CommandError
+from bridge.cli.local.parent_death import tie_to_supervisor
 from bridge.cli.setting_help import describe_settings
-from bridge.cli.supervisor.parent_death import tie_to_supervisor
 from bridge.config.settings import SettingsError, load_settings
 
 SCOPES = ("register", "read", "manage", "proxy", "admin")
-SIGNED_HOW = (
+HELP_ON_SIGNING = (
     "The signing secret is taken from REELBRIDGE_SIGNING_SECRET; unset, from the bridge that runs here."
 )
 Command = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit with its status; 2 for bad arguments or settings."""
+    """Run one command and exit with its status: 2 for bad arguments or settings, 1 for any other failure."""
     tie_to_supervisor()
     chosen = _parser().parse_args(arguments)
     command: Command = chosen.command
     try:
         status = command(chosen)
     except SettingsError as error:
-        print(f"reelbridge: these settings cannot be used:\n{_indent(str(error))}", file=sys.stderr)  # noqa: T201 -- the command line's voice
+        print(f"reelbridge: these settings cannot be used:\n{_indent(str(error))}", file=sys.stderr)  # noqa: T201 -- the command line's output
         status = 2
     except CommandError as error:
         print(f"reelbridge: {error}", file=sys.stderr)  # noqa: T201 -- likewise
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         _doctor,
         with_settings=True,
     )
-    _add_verify(_add(commands, "verify", "say why a received signature is good or not", _verify))
+    _add_verify(_add(commands, "verify", "explain why a received signature is good or not", _verify))
     _add_trigger(_add(commands, "trigger", "post a signed sample event to a URL", _trigger))
     _add_keys(_add(commands, "keys", "manage the API keys of a running bridge", _list_keys))
     return parser
@@ -107,7 +107,7 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds that the timestamp may be off (default 300)",
     )
-    parser.epilog = SIGNED_HOW
+    parser.epilog = HELP_ON_SIGNING
 
 
 def _add_trigger(parser: argparse.ArgumentParser) -> None:
@@ -119,7 +119,7 @@ def _add_trigger(parser: argparse.ArgumentParser) -> None:
         default="full",
         help="shape of the body (default full)",
     )
-    parser.epilog = SIGNED_HOW
+    parser.epilog = HELP_ON_SIGNING
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:

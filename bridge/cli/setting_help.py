@@ -1,4 +1,4 @@
-"""The settings as `--help` lists them: name, default, meaning."""
+"""Describe the settings for `--help`: name, default, meaning."""
 
 import textwrap
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ WIDTH = 100
 
 
 def describe_settings() -> str:
-    """A paragraph a setting, in the order of the class."""
+    """Return one paragraph per setting, in the order in which `Settings` declares them."""
     return "\n".join(_describe())
 
 

@@ -1,4 +1,4 @@
-"""`reelbridge doctor`: look at everything that may be wrong, and say what to do about it."""
+"""`reelbridge doctor`: check settings, store, upstreams and the running bridge, and say how to fix what is wrong."""
 
 import asyncio
 import os
@@ -10,12 +10,12 @@ from typing import Literal
 
 from redis.exceptions import RedisError
 
-from bridge.cli.commands.api_client import ApiClient, local_url
 from bridge.cli.commands.remote import SECRET_VARIABLE
-from bridge.cli.errors import CommandError
-from bridge.cli.supervisor.keyfiles import MASTER_KEYS_FILE, find_api_key
-from bridge.cli.supervisor.parent_death import SUPERVISOR_VARIABLE
-from bridge.cli.supervisor.preflight import hold_directory
+from bridge.cli.local.api_client import ApiClient, local_url
+from bridge.cli.local.errors import CommandError
+from bridge.cli.local.key_files import MASTER_KEYS_FILE, find_api_key
+from bridge.cli.local.parent_death import SUPERVISOR_VARIABLE
+from bridge.cli.local.preflight import lock_directory
 from bridge.config.settings import PREFIX, Settings, variable_name
 from bridge.http.upstream import Login, UpstreamClient
 from bridge.providers.spec import ExtraWords, Standing
@@ -29,14 +29,14 @@ STORE_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing looked at; the text of anything but `ok` says what to do."""
+    """The result of one check; unless the level is `ok`, the text says what to do."""
 
     level: Level
     text: str
 
 
 def run_doctor(settings: Settings, *, show: Callable[[str], None] = print) -> int:
-    """Print a line a finding; 1 when something is wrong."""
+    """Print one line per finding; return 1 when something is wrong, else 0."""
     findings = asyncio.run(_collect(settings))
     for finding in findings:
         show(f"{MARKS[finding.level]} {finding.text}")
@@ -46,12 +46,12 @@ def run_doctor(settings: Settings, *, show: Callable[[str], None] = print) -> in
 async def _collect(settings: Settings) -> list[Finding]:
     return [
         finding
-        for look in (_look_at_settings, _look_at_store, _look_at_upstreams, _look_at_bridge)
-        async for finding in look(settings)
+        for check in (_check_settings, _check_store, _check_upstreams, _check_bridge)
+        async for finding in check(settings)
     ]
 
 
-async def _look_at_settings(settings: Settings) -> AsyncIterator[Finding]:
+async def _check_settings(settings: Settings) -> AsyncIterator[Finding]:
     known = {variable_name(name) for name in Settings.model_fields} | {SUPERVISOR_VARIABLE, SECRET_VARIABLE}
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     for name in unknown:
@@ -76,7 +76,7 @@ async def _look_at_settings(settings: Settings) -> AsyncIterator[Finding]:
         )
 
 
-async def _look_at_store(settings: Settings) -> AsyncIterator[Finding]:
+async def _check_store(settings: Settings) -> AsyncIterator[Finding]:
     if settings.redis_url is None:
         try:
             engine = await asyncio.to_thread(find_engine)
@@ -84,7 +84,7 @@ async def _look_at_store(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding(level="wrong", text=str(error))
             return
         yield Finding(level="ok", text=f"embedded store: {engine} in {settings.data_dir / 'store'}")
-        yield _look_at_directory(settings)
+        yield _check_directory(settings)
         return
     try:
         async with asyncio.timeout(STORE_TIMEOUT_S), connect(settings) as redis:
@@ -112,9 +112,9 @@ async def _look_at_store(settings: Settings) -> AsyncIterator[Finding]:
             )
 
 
-def _look_at_directory(settings: Settings) -> Finding:
+def _check_directory(settings: Settings) -> Finding:
     try:
-        os.close(hold_directory(settings.data_dir))
+        os.close(lock_directory(settings.data_dir))
     except CommandError as error:
         held = "another `reelbridge up`" in str(error)
         return (
@@ -125,7 +125,7 @@ def _look_at_directory(settings: Settings) -> Finding:
     return Finding(level="ok", text=f"{settings.data_dir} can be written")
 
 
-async def _look_at_upstreams(settings: Settings) -> AsyncIterator[Finding]:
+async def _check_upstreams(settings: Settings) -> AsyncIterator[Finding]:
     logins = [
         (variable, Login(provider=provider, base_url=url, credential=key.get_secret_value()))
         for variable, provider, url, key in (
@@ -142,10 +142,10 @@ async def _look_at_upstreams(settings: Settings) -> AsyncIterator[Finding]:
     async with UpstreamClient(user_agent="reelbridge-doctor", words=ExtraWords()) as upstream:
         for variable, login in logins:
             standing = await upstream.check(login, now_ms=int(time.time() * 1000))
-            yield _judge(variable, login, standing)
+            yield _describe_standing(variable, login, standing)
 
 
-def _judge(variable: str, login: Login, standing: Standing) -> Finding:
+def _describe_standing(variable: str, login: Login, standing: Standing) -> Finding:
     if standing is Standing.ACCEPTED:
         return Finding(level="ok", text=f"{login.provider} accepts {variable}")
     if standing is Standing.REFUSED:
@@ -157,7 +157,7 @@ def _judge(variable: str, login: Login, standing: Standing) -> Finding:
     )
 
 
-async def _look_at_bridge(settings: Settings) -> AsyncIterator[Finding]:
+async def _check_bridge(settings: Settings) -> AsyncIterator[Finding]:
     url = local_url(settings)
     try:
         api_key = find_api_key(settings)
@@ -166,8 +166,8 @@ async def _look_at_bridge(settings: Settings) -> AsyncIterator[Finding]:
         return
     try:
         async with ApiClient(url, api_key) as api:
-            ready, _ = await api.ask("GET", "/readyz")
-            known, _ = await api.ask("GET", "/v1/me") if ready == 200 else (0, None)
+            ready, _ = await api.request("GET", "/readyz")
+            known, _ = await api.request("GET", "/v1/me") if ready == 200 else (0, None)
     except CommandError:
         yield Finding(level="ok", text=f"no bridge is running at {url}")
         return

@@ -7,12 +7,12 @@ from urllib.parse import quote
 from rich.console import Console
 from rich.table import Table
 
-from bridge.cli.commands.api_client import ApiClient
-from bridge.cli.errors import CommandError
+from bridge.cli.local.api_client import ApiClient
+from bridge.cli.local.errors import CommandError
 
 
 async def list_keys(api: ApiClient, console: Console) -> None:
-    """A table of the keys; their secrets are not kept and cannot be shown."""
+    """Print a table of the keys, without their secrets: the bridge keeps only hashes of those."""
     answer = await api.call("GET", "/v1/keys?limit=100")
     table = Table(box=None, pad_edge=False)
     for title in ("id", "name", "scopes", "project", "created"):
@@ -32,7 +32,7 @@ async def list_keys(api: ApiClient, console: Console) -> None:
 
 
 async def create_key(api: ApiClient, console: Console, *, name: str, scopes: Sequence[str]) -> None:
-    """Make a key and show it, the one time that it can be seen."""
+    """Create a key and print it; it cannot be shown again later."""
     made = await api.call("POST", "/v1/keys", {"name": name, "scopes": list(scopes)})
     key = made.get("key") if isinstance(made, dict) else None
     if not isinstance(key, str):
@@ -45,7 +45,7 @@ async def create_key(api: ApiClient, console: Console, *, name: str, scopes: Seq
 
 
 async def revoke_key(api: ApiClient, console: Console, key_id: str) -> None:
-    """End a key at once."""
+    """Revoke a key with immediate effect."""
     await api.call("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
     console.print(f"{key_id} is revoked")
 

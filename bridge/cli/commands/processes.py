@@ -1,11 +1,11 @@
-"""The single processes: `api`, `worker`, `simulate`."""
+"""The commands that run a single process: `api`, `worker`, `simulate`."""
 
 import importlib
 import os
 import runpy
 import sys
 
-from bridge.cli.errors import CommandError
+from bridge.cli.local.errors import CommandError
 from bridge.config.settings import Settings, SettingsError
 from bridge.store.server.connect import UnfitStoreError
 
@@ -13,9 +13,9 @@ WORKER = "workers"
 
 
 def run_api(settings: Settings) -> int:
-    """Serve the HTTP API until told to stop."""
+    """Serve the HTTP API until SIGTERM or SIGINT."""
     require_shared(settings)
-    # Loaded late: the other commands do without the web application.
+    # Imported late: the other commands do not need the web application.
     app = importlib.import_module("bridge.api.app")
     try:
         app.main(settings)
@@ -25,10 +25,10 @@ def run_api(settings: Settings) -> int:
 
 
 def run_worker(settings: Settings) -> int:
-    """Become an arq worker; what it imports is named by text, since this package may not import it."""
+    """Become an arq worker, by running `python -m workers`: this package must not import that one."""
     require_shared(settings)
     if sys.platform == "linux":
-        # -P: a `workers` in the current directory is somebody else's, and would get the master keys.
+        # -P: never a `workers` from the current directory, which would get the master keys.
         os.execv(sys.executable, [sys.executable, "-P", "-m", WORKER])  # noqa: S606 -- our own interpreter, fixed arguments
     # Elsewhere the watch over the supervisor is a thread, which exec would end.
     runpy.run_module(WORKER, run_name="__main__", alter_sys=True)
@@ -36,7 +36,7 @@ def run_worker(settings: Settings) -> int:
 
 
 def run_simulator(host: str, port: int, speed: float) -> int:
-    """Serve both emulated upstreams until told to stop."""
+    """Serve both simulators upstreams until SIGTERM or SIGINT."""
     if not 0 < speed <= 100_000:
         raise CommandError("--speed: use a number above 0, such as 1 or 50")
     simulator = importlib.import_module("bridge.simulator.serve")
@@ -48,7 +48,7 @@ def run_simulator(host: str, port: int, speed: float) -> int:
 
 
 def require_shared(settings: Settings) -> None:
-    """Demand what api and worker must have in common, since they share one store."""
+    """Raise `SettingsError` when a setting is missing that api and worker must have in common."""
     missing = [
         f"{name}: needed by api and worker on their own, the same for all; {fix}"
         for name, value, fix in (

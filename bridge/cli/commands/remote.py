@@ -1,4 +1,4 @@
-"""Commands that talk to a running bridge, with the key that this machine has."""
+"""Commands that call a running bridge, with the API key that this machine has."""
 
 import asyncio
 import os
@@ -7,31 +7,34 @@ from collections.abc import Awaitable, Callable, Sequence
 from rich.console import Console
 
 from bridge.cli.commands import keys
-from bridge.cli.commands.api_client import ApiClient, local_url
-from bridge.cli.errors import CommandError
-from bridge.cli.supervisor.keyfiles import find_api_key
+from bridge.cli.local.api_client import ApiClient, local_url
+from bridge.cli.local.errors import CommandError
+from bridge.cli.local.key_files import find_api_key
 from bridge.config.settings import load_settings
 
 SECRET_VARIABLE = "REELBRIDGE_SIGNING_SECRET"  # noqa: S105 -- a variable's name
 
 
 def list_keys() -> int:
-    """Show all keys."""
+    """Print all API keys; return the exit status."""
     return _with_api(lambda api: keys.list_keys(api, Console()))
 
 
 def create_key(name: str, scopes: Sequence[str]) -> int:
-    """Make a key and show it once."""
+    """Create an API key and print it once; return the exit status."""
     return _with_api(lambda api: keys.create_key(api, Console(), name=name, scopes=scopes))
 
 
 def revoke_key(key_id: str) -> int:
-    """End a key."""
+    """Revoke an API key; return the exit status."""
     return _with_api(lambda api: keys.revoke_key(api, Console(), key_id))
 
 
 def find_signing_secret() -> str:
-    """The secret from the environment, else project default's from the running bridge."""
+    """Return the signing secret from the environment, else that of project `default` from the running bridge.
+
+    Raise `CommandError` when neither has one.
+    """
     given = os.environ.get(SECRET_VARIABLE)
     if given:
         return given

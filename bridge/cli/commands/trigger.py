@@ -7,7 +7,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from importlib.metadata import version
 
-from bridge.cli.errors import CommandError
+from bridge.cli.local.errors import CommandError
 from bridge.config.settings import Settings
 from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, judge
 from bridge.domain.deliveries.signing import check_secret, sign
@@ -20,7 +20,7 @@ from bridge.http.receivers import Sender
 
 
 def check_type(type_: str) -> None:
-    """Refuse a type that is not in the catalogue, with the nearest ones that are."""
+    """Raise `CommandError` for a type that is not in the catalogue; the message names the nearest ones."""
     if type_ in EVENT_TYPES:
         return
     near = get_close_matches(type_, EVENT_TYPES, n=3) or sorted(EVENT_TYPES)[:3]
@@ -38,7 +38,7 @@ def run_trigger(
     payload: str,
     show: Callable[[str], None] = print,
 ) -> int:
-    """Make one attempt and tell its outcome; 0 when the receiver took the event."""
+    """Make one attempt and print its outcome; return 0 when the receiver accepted the event, else 1."""
     check_type(type_)
     policy = plan_policy(
         host=settings.host,
@@ -75,7 +75,7 @@ def _check(url: str, policy: UrlPolicy) -> CheckedUrl:
 
 
 def _sample(type_: str, *, event_id: str, payload: str, base_url: str) -> bytes:
-    """The catalogue's sample under an id of its own, so that a receiver's memory of ids does not drop the next one."""
+    """Return the catalogue's sample with a new id, so that a receiver that remembers ids does not drop it as a repeat."""
     body = samples(type_, payload=payload, base_url=base_url)[0]
     return to_js_json(body | {"id": event_id, "test": True})
 

@@ -1,18 +1,18 @@
-"""`reelbridge verify`: say why a received delivery's signature is good or not."""
+"""`reelbridge verify`: explain why the signature of a received delivery is good or not."""
 
 import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from bridge.cli.errors import CommandError
+from bridge.cli.local.errors import CommandError
 from bridge.domain.deliveries.signature_check import explain_signature
 
-BODY_LIMIT = 4 << 20
+MAX_BODY_BYTES = 4 << 20
 
 
 def run_verify(*, secret: str, headers: Iterable[str], body_file: str, tolerance_s: int) -> int:
-    """Print the findings; 0 when the signature is good, 1 when something is wrong."""
+    """Print the findings; return 0 when the signature is good, 1 when something is wrong."""
     findings = explain_signature(
         secret=secret,
         headers=dict(_split_header(text) for text in headers),
@@ -37,12 +37,12 @@ def _split_header(text: str) -> tuple[str, str]:
 def _read_body(body_file: str) -> bytes:
     try:
         if body_file == "-":
-            body = sys.stdin.buffer.read(BODY_LIMIT + 1)
+            body = sys.stdin.buffer.read(MAX_BODY_BYTES + 1)
         else:
             with Path(body_file).open("rb") as file:
-                body = file.read(BODY_LIMIT + 1)
+                body = file.read(MAX_BODY_BYTES + 1)
     except OSError as error:
         raise CommandError(f"--body: {body_file} cannot be read ({error.strerror})") from None
-    if len(body) > BODY_LIMIT:
-        raise CommandError(f"--body: larger than {BODY_LIMIT >> 20} MB; a delivery never is")
+    if len(body) > MAX_BODY_BYTES:
+        raise CommandError(f"--body: larger than {MAX_BODY_BYTES >> 20} MB; a delivery never is")
     return body

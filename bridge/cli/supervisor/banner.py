@@ -1,16 +1,16 @@
-"""The first screen: where the bridge is, its keys, and two lines to paste."""
+"""The banner that `up` prints once everything runs: address, keys, and two commands to paste."""
 
 import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bridge.cli.supervisor.keyfiles import Keys
+from bridge.cli.local.key_files import Keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What a person is told once everything runs."""
+class BannerFacts:
+    """What the banner shows; `page` is the path of the dashboard or of the docs."""
 
     url: str
     page: str
@@ -19,8 +19,8 @@ class Facts:
     demo: bool
 
 
-def write_banner(facts: Facts, *, dice: Callable[[int], str] = secrets.token_hex) -> str:
-    """Several lines; the curl of a demo leads to a signed callback in the inbox."""
+def write_banner(facts: BannerFacts, *, dice: Callable[[int], str] = secrets.token_hex) -> str:
+    """Return the banner's lines as one text; the curl of a demo leads to a signed callback in the inbox."""
     job_id = f"demo-{dice(3)}" if facts.demo else "ID-OF-A-SYNC-JOB"
     body = json.dumps({"job_id": job_id, "callback_url": "inbox:"}, separators=(",", ":"))
     lines = [
@@ -44,12 +44,12 @@ def write_banner(facts: Facts, *, dice: Callable[[int], str] = secrets.token_hex
     return "\n".join(lines)
 
 
-def _curl_to_register(facts: Facts, body: str) -> str:
+def _curl_to_register(facts: BannerFacts, body: str) -> str:
     url, login = f"{facts.url}/v1/callbacks", _login(facts.keys)
     return f"curl -X POST {url} -H {login} -H 'Content-Type: application/json' -d '{body}'"
 
 
-def _about_demo(facts: Facts) -> list[str]:
+def _about_demo(facts: BannerFacts) -> list[str]:
     if not facts.demo:
         return []
     return [
@@ -67,7 +67,7 @@ def _about_key(keys: Keys) -> str:
 
 
 def _login(keys: Keys) -> str:
-    """The header for a shell: the key itself only on the start that made it."""
+    """Return the Authorization header as a shell word; the key itself stands in it only on the start that made it."""
     if keys.api_key_is_new:
         return f"'Authorization: Bearer {keys.api_key}'"
     if keys.api_key_file is not None:

@@ -1,34 +1,34 @@
-"""Shows each signed callback that arrives in the inbox, as a person would like to see it."""
+"""Print each signed callback that arrives in the inbox, in a readable form."""
 
 import asyncio
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bridge.cli.commands.api_client import ApiClient
-from bridge.cli.errors import CommandError
+from bridge.cli.local.api_client import ApiClient
+from bridge.cli.local.errors import CommandError
 
-LOOK_EVERY_S = 0.5
-BODY_LINES = 40
+POLL_INTERVAL_S = 0.5
+MAX_BODY_LINES = 40
 SHOWN_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 MARKS = {"succeeded": "✔", "failed": "✘", "partial": "◐"}
 
 
 async def follow_inbox(api: ApiClient, show: Callable[[str], None]) -> None:
-    """Show what arrives from now on, oldest first, until cancelled; pauses of the API are waited out."""
+    """Print what arrives from now on, oldest first, until cancelled; keep trying while the API is away."""
     seen: set[str] | None = None
     while True:
         try:
             entries = _read_entries(await api.call("GET", "/v1/inbox"))
         except CommandError:
-            entries = None  # the API is being started again: its supervisor says so
+            entries = None  # the API is being restarted; its supervisor reports that
         if entries is not None:
             for entry in reversed(entries):
                 if seen is not None and entry["id"] not in seen:
                     for line in describe_entry(entry):
                         show(line)
             seen = {entry["id"] for entry in entries}
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(POLL_INTERVAL_S)
 
 
 def _read_entries(answer: Any) -> list[Mapping[str, Any]] | None:
@@ -39,7 +39,7 @@ def _read_entries(answer: Any) -> list[Mapping[str, Any]] | None:
 
 
 def describe_entry(entry: Mapping[str, Any]) -> list[str]:
-    """Lines for one callback: what happened, its signature, its body."""
+    """Return the lines that show one callback: event type and outcome, signature headers, body."""
     body = entry.get("body")
     headers = entry.get("headers")
     headers = (
@@ -51,5 +51,5 @@ def describe_entry(entry: Mapping[str, Any]) -> list[str]:
     first = f"{mark} {facts.get('type', 'callback')}  job {facts.get('job_id', '?')}  {outcome}".rstrip()
     signed = [f"    {name}: {headers[name]}" for name in SHOWN_HEADERS if name in headers]
     text = json.dumps(body, indent=2, ensure_ascii=False).splitlines()
-    more = [f"    … {len(text) - BODY_LINES} more lines"] if len(text) > BODY_LINES else []
-    return [first, *signed, *(f"    {line}" for line in text[:BODY_LINES]), *more]
+    more = [f"    … {len(text) - MAX_BODY_LINES} more lines"] if len(text) > MAX_BODY_LINES else []
+    return [first, *signed, *(f"    {line}" for line in text[:MAX_BODY_LINES]), *more]

@@ -1,4 +1,4 @@
-"""What `up` says: every line with the name of who says it."""
+"""The terminal output of `up`: every line begins with the name of the process that it comes from."""
 
 import os
 import sys
@@ -10,23 +10,23 @@ COLORS = {"up": "1", "api": "36", "worker": "33", "simulator": "35", "store": "3
 
 
 class Terminal:
-    """Prints prefixed lines; a reader who went away does not end the service."""
+    """Prints prefixed lines; a stream that has been closed does not end the service."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        """Take a stream, standard output by default; names are coloured on a terminal only."""
+        """Write to `stream`, by default standard output; names are coloured only on a terminal."""
         self._stream = stream or sys.stdout
         self._colored = self._stream.isatty() and "NO_COLOR" not in os.environ
         self._gone = False
 
-    def say(self, name: str, line: str) -> None:
-        """One line by one speaker."""
+    def write_line(self, name: str, line: str) -> None:
+        """Print one line under the name of a process."""
         shown = f"{name:<{NAME_WIDTH}}"
         if self._colored and name in COLORS:
             shown = f"\x1b[{COLORS[name]}m{shown}\x1b[0m"
         self.write(f"{shown} | {line}")
 
     def write(self, text: str) -> None:
-        """Text as it is."""
+        """Print a text without a prefix."""
         if self._gone:
             return
         try:

@@ -1,4 +1,4 @@
-"""What `up` starts, decided before it starts anything: which processes, with which environment."""
+"""Plan what `up` starts: which processes, with which environment."""
 
 import os
 import sys
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from bridge.cli.supervisor.keyfiles import Keys
-from bridge.cli.supervisor.preflight import free_port
+from bridge.cli.local.key_files import Keys
+from bridge.cli.local.preflight import find_free_port
 from bridge.config.settings import Settings
 
-# The simulator takes any key of the right form; these are no secrets.
+# The simulator accepts any key of the right form, so these are no secrets.
 DEMO_REELMIRROR_KEY = "rm_" + "demo" * 8
 DEMO_REELBOT_KEY = "rb_live_" + "demo" * 8
 DEMO_HOST = "127.0.0.1"
@@ -18,30 +18,33 @@ DEMO_HOST = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demo:
-    """The built-in simulator as upstream."""
+    """The built-in simulator in the place of the upstreams."""
 
     port: int
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Return the address at which it listens."""
         return f"http://{DEMO_HOST}:{self.port}"
 
     @property
     def command(self) -> list[str]:
-        """How it is started; the port stays the same over restarts."""
+        """Return the command that starts it; the port stays the same across restarts."""
         return own_command("simulate", "--host", DEMO_HOST, "--port", str(self.port), "--speed", "1")
 
 
 def plan_demo(settings: Settings) -> Demo | None:
-    """A simulator when no upstream can be reached: no key is set and callers may not bring their own."""
+    """Return a simulator if no upstream can be meant: no key is set and callers may not bring their own. Else None."""
     if settings.reelmirror_api_key or settings.reelbot_api_key or settings.passthrough:
         return None
-    return Demo(port=free_port(DEMO_HOST, wished=min(settings.port + 1, 65_535)))
+    return Demo(port=find_free_port(DEMO_HOST, preferred=min(settings.port + 1, 65_535)))
 
 
 def own_command(*words: str) -> list[str]:
-    """One of our own commands, run by this Python; with `-P` no module of the current directory goes before ours."""
+    """Return the command line of one of our own commands, run by this interpreter.
+
+    `-P` keeps modules in the current directory from being imported instead of ours.
+    """
     return [sys.executable, "-P", "-m", "bridge.cli.main", *words]
 
 
@@ -54,7 +57,10 @@ def child_environment(
     inherited: Mapping[str, str] = os.environ,
     terminal: TextIO = sys.stdout,
 ) -> dict[str, str]:
-    """The children's environment: ours, with what this start decided; secrets travel here and never in arguments."""
+    """Return the environment of the child processes: the inherited one with what this start has decided.
+
+    Secrets are passed here and never as arguments, which other users of the machine can see.
+    """
     environment = dict(inherited) | {
         "REELBRIDGE_PORT": str(settings.port),
         "REELBRIDGE_REDIS_URL": redis_url,

@@ -1,25 +1,35 @@
-"""The embedded store's life under `up`: started first, started again when it dies, stopped last."""
+"""Run the embedded store under `up`: started first, restarted when it dies, stopped last."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from bridge.cli.errors import CommandError
-from bridge.cli.supervisor.child import FIRST_PAUSE_S, LONGEST_PAUSE_S, LOOP_AFTER_DEATHS, Say
+from bridge.cli.local.errors import CommandError
+from bridge.cli.supervisor.supervised_process import (
+    CRASH_LOOP_DEATHS,
+    MAX_RESTART_DELAY_S,
+    MIN_RESTART_DELAY_S,
+    WriteLine,
+)
 from bridge.config.settings import Settings
 from bridge.store.server.embedded import EmbeddedStore, EmbeddedStoreError
 from bridge.store.server.engines import NoEngineError
 from bridge.store.server.sockets import SocketPlaceError
 
-SERVER_PATIENCE_S = 20.0
+SERVER_WAIT_S = 20.0
 NOT_STARTED = (EmbeddedStoreError, NoEngineError, SocketPlaceError, OSError)
 
 
 @asynccontextmanager
-async def running_store(settings: Settings, *, say: Say, stop: asyncio.Event) -> AsyncIterator[str]:
-    """The store's address: the operator's, or that of an embedded one which runs as long as the block."""
+async def running_store(
+    settings: Settings, *, write_line: WriteLine, stop: asyncio.Event
+) -> AsyncIterator[str]:
+    """Yield the store's URL: REELBRIDGE_REDIS_URL, or that of an embedded store which runs as long as the block.
+
+    Raise `CommandError` when the store cannot be used.
+    """
     if settings.redis_url is not None:
-        await _wait_for_server(settings, say, stop)
+        await _wait_for_server(settings, write_line, stop)
         yield settings.redis_url.get_secret_value()
         return
     store = EmbeddedStore(settings.data_dir)
@@ -27,12 +37,12 @@ async def running_store(settings: Settings, *, say: Say, stop: asyncio.Event) ->
         await store.start()
     except NOT_STARTED as error:
         raise CommandError(str(error)) from None
-    say(
+    write_line(
         "store",
         f"{store.engine} in {settings.data_dir / 'store'}"
         + (" (was still running)" if store.adopted else ""),
     )
-    keeper = asyncio.create_task(_keep(store, say))
+    keeper = asyncio.create_task(_keep_running(store, write_line))
     try:
         yield store.url
     finally:
@@ -42,17 +52,17 @@ async def running_store(settings: Settings, *, say: Say, stop: asyncio.Event) ->
         await store.stop()
 
 
-async def _wait_for_server(settings: Settings, say: Say, stop: asyncio.Event) -> None:
-    """Give a server that is just starting some time; refuse one that cannot be trusted with callbacks."""
+async def _wait_for_server(settings: Settings, write_line: WriteLine, stop: asyncio.Event) -> None:
+    """Wait for a server that is just starting; raise `CommandError` if it stays away or could lose callbacks."""
     from redis.exceptions import RedisError  # noqa: PLC0415 -- a start with an embedded store is quicker without
 
     from bridge.store.server.connect import UnfitStoreError, check_store, connect  # noqa: PLC0415 -- likewise
 
-    deadline = asyncio.get_running_loop().time() + SERVER_PATIENCE_S
+    deadline = asyncio.get_running_loop().time() + SERVER_WAIT_S
     waited = False
     while True:
         try:
-            async with asyncio.timeout(SERVER_PATIENCE_S), connect(settings) as redis:
+            async with asyncio.timeout(SERVER_WAIT_S), connect(settings) as redis:
                 facts = await check_store(redis)
         except UnfitStoreError as error:
             raise CommandError(str(error)) from None
@@ -63,30 +73,30 @@ async def _wait_for_server(settings: Settings, say: Say, stop: asyncio.Event) ->
                     " password and that it runs; or unset it for an embedded store"
                 ) from None
         else:
-            say("store", f"{facts.engine} {facts.version} at REELBRIDGE_REDIS_URL")
+            write_line("store", f"{facts.engine} {facts.version} at REELBRIDGE_REDIS_URL")
             return
         if not waited:
-            say("store", "REELBRIDGE_REDIS_URL does not answer yet; waiting")
+            write_line("store", "REELBRIDGE_REDIS_URL does not answer yet; waiting")
             waited = True
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), 0.5)
 
 
-async def _keep(store: EmbeddedStore, say: Say) -> None:
+async def _keep_running(store: EmbeddedStore, write_line: WriteLine) -> None:
     loop = asyncio.get_running_loop()
     deaths = 0
     began = loop.time()
     while True:
         await store.wait_gone()
-        deaths = 1 if loop.time() - began > LONGEST_PAUSE_S else deaths + 1
-        if deaths >= LOOP_AFTER_DEATHS:
-            say("store", f"has died {deaths} times in a row; its last lines:\n{store.log_tail()}")
+        deaths = 1 if loop.time() - began > MAX_RESTART_DELAY_S else deaths + 1
+        if deaths >= CRASH_LOOP_DEATHS:
+            write_line("store", f"has died {deaths} times in a row; its last lines:\n{store.log_tail()}")
         if deaths > 1:
-            await asyncio.sleep(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**deaths))
+            await asyncio.sleep(min(MAX_RESTART_DELAY_S, MIN_RESTART_DELAY_S * 2**deaths))
         began = loop.time()
         try:
             await store.start()
         except NOT_STARTED as error:
-            say("store", f"has died and cannot be started again: {error}")
+            write_line("store", f"has died and cannot be started again: {error}")
         else:
-            say("store", "had died and runs again")
+            write_line("store", "had died and runs again")

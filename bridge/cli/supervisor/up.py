@@ -8,135 +8,145 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-from bridge.cli.commands.api_client import ApiClient, local_url
-from bridge.cli.errors import CommandError
-from bridge.cli.supervisor.banner import Facts, write_banner
-from bridge.cli.supervisor.child import Child
+from bridge.cli.local.api_client import ApiClient, local_url
+from bridge.cli.local.errors import CommandError
+from bridge.cli.local.key_files import Keys, find_keys
+from bridge.cli.local.preflight import check_port, lock_directory
+from bridge.cli.supervisor.banner import BannerFacts, write_banner
 from bridge.cli.supervisor.inbox import follow_inbox
-from bridge.cli.supervisor.keyfiles import Keys, find_keys
 from bridge.cli.supervisor.output import Terminal
-from bridge.cli.supervisor.preflight import check_port, hold_directory
 from bridge.cli.supervisor.process_plan import Demo, child_environment, own_command, plan_demo
 from bridge.cli.supervisor.store_process import running_store
+from bridge.cli.supervisor.supervised_process import SupervisedProcess
 from bridge.config.settings import Settings
 
-PORT_PATIENCE_S = 3.0  # an API whose `up` was killed may just be ending
-HOPELESS_DEATHS = 5
-LOOK_EVERY_S = 0.1
-TELL_EVERY_S = 15.0
+PORT_WAIT_S = 3.0  # the API of an `up` that was killed may still be ending
+MAX_DEATHS_IN_A_ROW = 5
+POLL_INTERVAL_S = 0.1
+REPORT_INTERVAL_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """What the operator asked for by signal: to end, and to end now."""
+class StopSignals:
+    """What the operator has asked for by signal: to stop, and (`force`) to stop at once."""
 
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    hurry: asyncio.Event = field(default_factory=asyncio.Event)
+    force: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def run_up(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT; the exit status."""
+    """Run until SIGTERM, SIGINT or SIGHUP; return the exit status."""
     return asyncio.run(_up(settings, Terminal()))
 
 
 async def _up(settings: Settings, terminal: Terminal) -> int:
-    wishes = _listen_for_signals(terminal)
-    lock = hold_directory(settings.data_dir)
+    signals = _listen_for_signals(terminal)
+    lock = lock_directory(settings.data_dir)
     try:
-        port = await _wait_port(settings, wishes)
+        port = await _wait_port(settings, signals)
         settings = settings.model_copy(update={"port": port})
         keys = find_keys(settings)
         demo = plan_demo(settings)
-        async with running_store(settings, say=terminal.say, stop=wishes.stop) as redis_url:
+        async with running_store(settings, write_line=terminal.write_line, stop=signals.stop) as redis_url:
             environment = child_environment(settings, keys, demo, redis_url=redis_url)
-            emulated = _plan_simulator(demo, environment, terminal)
+            simulators = _plan_simulator(demo, environment, terminal)
             workers = [
-                Child(name, own_command(name), environment, say=terminal.say) for name in ("api", "worker")
+                SupervisedProcess(name, own_command(name), environment, write_line=terminal.write_line)
+                for name in ("api", "worker")
             ]
-            # Left in the other order: what works ends first, then what it works with.
-            async with _running([child for child, _ in emulated], wishes), _running(workers, wishes):
+            # The blocks end in reverse order: first API and worker, then the simulator that the worker calls.
+            async with _running([child for child, _ in simulators], signals), _running(workers, signals):
                 await _serve(
-                    settings, keys, workers=workers, emulated=emulated, terminal=terminal, wishes=wishes
+                    settings, keys, workers=workers, simulators=simulators, terminal=terminal, signals=signals
                 )
-                terminal.say("up", "stopping; attempts in flight get up to 35 s (again: at once)")
+                terminal.write_line("up", "stopping; attempts in flight get up to 35 s (again: at once)")
     finally:
         os.close(lock)
-    terminal.say("up", "stopped")
+    terminal.write_line("up", "stopped")
     return 0
 
 
-def _listen_for_signals(terminal: Terminal) -> Wishes:
-    wishes = Wishes()
+def _listen_for_signals(terminal: Terminal) -> StopSignals:
+    signals = StopSignals()
 
-    def heed() -> None:
-        if wishes.stop.is_set():
-            terminal.say("up", "stopping at once")
-            wishes.hurry.set()
-        wishes.stop.set()
+    def on_signal() -> None:
+        if signals.stop.is_set():
+            terminal.write_line("up", "stopping at once")
+            signals.force.set()
+        signals.stop.set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, heed)
-    return wishes
+        loop.add_signal_handler(number, on_signal)
+    return signals
 
 
-async def _wait_port(settings: Settings, wishes: Wishes) -> int:
-    deadline = time.monotonic() + PORT_PATIENCE_S
+async def _wait_port(settings: Settings, signals: StopSignals) -> int:
+    deadline = time.monotonic() + PORT_WAIT_S
     while True:
         try:
             return check_port(settings.host, settings.port)
         except CommandError:
-            if time.monotonic() > deadline or wishes.stop.is_set():
+            if time.monotonic() > deadline or signals.stop.is_set():
                 raise
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(POLL_INTERVAL_S)
 
 
 @asynccontextmanager
-async def _running(children: Sequence[Child], wishes: Wishes) -> AsyncIterator[None]:
-    """Keep processes running for a block, then let all of them end together."""
+async def _running(children: Sequence[SupervisedProcess], signals: StopSignals) -> AsyncIterator[None]:
+    """Keep processes running for the length of a block, then stop all of them together."""
     tasks = [asyncio.create_task(child.run()) for child in children]
     try:
         yield
     finally:
-        await asyncio.gather(*(child.stop(hurry=wishes.hurry) for child in children))
+        await asyncio.gather(*(child.stop(force=signals.force) for child in children))
         await asyncio.gather(*tasks)
 
 
 def _plan_simulator(
     demo: Demo | None, environment: dict[str, str], terminal: Terminal
-) -> list[tuple[Child, asyncio.Event]]:
-    """The simulator, if one is wanted, and the event of its being ready."""
+) -> list[tuple[SupervisedProcess, asyncio.Event]]:
+    """Return the simulator, if there is to be one, with an event that is set once it is ready."""
     if demo is None:
         return []
     ready = asyncio.Event()
 
-    def hear(line: str) -> None:
+    def on_line(line: str) -> None:
         if line.startswith("simulator ready "):
             ready.set()
 
-    return [(Child("simulator", demo.command, environment, say=terminal.say, on_line=hear), ready)]
+    return [
+        (
+            SupervisedProcess(
+                "simulator", demo.command, environment, write_line=terminal.write_line, on_line=on_line
+            ),
+            ready,
+        )
+    ]
 
 
 async def _serve(
     settings: Settings,
     keys: Keys,
     *,
-    workers: Sequence[Child],
-    emulated: Sequence[tuple[Child, asyncio.Event]],
+    workers: Sequence[SupervisedProcess],
+    simulators: Sequence[tuple[SupervisedProcess, asyncio.Event]],
     terminal: Terminal,
-    wishes: Wishes,
+    signals: StopSignals,
 ) -> None:
-    """Show the banner once all is ready, then the demo's inbox, until told to stop."""
-    demo = bool(emulated)
-    children = [*workers, *(child for child, _ in emulated)]
+    """Print the banner once everything is ready, then what arrives in the demo's inbox, until stopped."""
+    demo = bool(simulators)
+    children = [*workers, *(child for child, _ in simulators)]
     async with ApiClient(local_url(settings), keys.api_key) as api:
-        if not await _wait_ready(api, children, [ready for _, ready in emulated], terminal, wishes):
+        if not await _wait_ready(api, children, [ready for _, ready in simulators], terminal, signals):
             return
         following = (
-            asyncio.create_task(follow_inbox(api, lambda line: terminal.say("inbox", line))) if demo else None
+            asyncio.create_task(follow_inbox(api, lambda line: terminal.write_line("inbox", line)))
+            if demo
+            else None
         )
-        terminal.write(write_banner(await _find_facts(api, settings, keys, terminal, demo=demo)))
-        await wishes.stop.wait()
+        terminal.write(write_banner(await _collect_facts(api, settings, keys, terminal, demo=demo)))
+        await signals.stop.wait()
         if following is not None:
             following.cancel()
             with suppress(asyncio.CancelledError):
@@ -145,51 +155,56 @@ async def _serve(
 
 async def _wait_ready(
     api: ApiClient,
-    children: Sequence[Child],
+    children: Sequence[SupervisedProcess],
     events: Sequence[asyncio.Event],
     terminal: Terminal,
-    wishes: Wishes,
+    signals: StopSignals,
 ) -> bool:
-    """Wait for `/readyz`, a worker and all events; False when told to stop, `CommandError` when a process cannot live."""
-    told = time.monotonic()
-    while not wishes.stop.is_set():
+    """Wait until `/readyz` reports a worker and all events are set; return False when stopped before.
+
+    Raise `CommandError` when a process keeps dying.
+    """
+    reported = time.monotonic()
+    while not signals.stop.is_set():
         try:
-            status, answer = await api.ask("GET", "/readyz")
+            status, answer = await api.request("GET", "/readyz")
         except CommandError:
             status, answer = 0, None
         working = status == 200 and isinstance(answer, dict) and bool(answer.get("workers"))
         if working and all(event.is_set() for event in events):
             return True
         for child in children:
-            if child.deaths_in_a_row >= HOPELESS_DEATHS:
+            if child.deaths_in_a_row >= MAX_DEATHS_IN_A_ROW:
                 raise CommandError(
                     f"{child.name} does not stay alive; its last lines:\n" + "\n".join(child.tail)
                 )
-        if time.monotonic() - told > TELL_EVERY_S:
-            told = time.monotonic()
-            terminal.say("up", f"still waiting: /readyz says {status or 'nothing'} {answer or ''}".rstrip())
+        if time.monotonic() - reported > REPORT_INTERVAL_S:
+            reported = time.monotonic()
+            terminal.write_line(
+                "up", f"still waiting: /readyz says {status or 'nothing'} {answer or ''}".rstrip()
+            )
         with suppress(TimeoutError):
-            await asyncio.wait_for(wishes.stop.wait(), LOOK_EVERY_S)
+            await asyncio.wait_for(signals.stop.wait(), POLL_INTERVAL_S)
     return False
 
 
-async def _find_facts(
+async def _collect_facts(
     api: ApiClient, settings: Settings, keys: Keys, terminal: Terminal, *, demo: bool
-) -> Facts:
+) -> BannerFacts:
     secret: str | None = None
     try:
         answer = await api.call("GET", "/v1/secrets/default")
         secret = str(answer["secret"]) if isinstance(answer, dict) and "secret" in answer else None
     except CommandError as error:
-        terminal.say("up", f"the signing secret cannot be read: {error}")
+        terminal.write_line("up", f"the signing secret cannot be read: {error}")
     page = await _find_page(api)
-    return Facts(url=settings.base_url, page=page, keys=keys, signing_secret=secret, demo=demo)
+    return BannerFacts(url=settings.base_url, page=page, keys=keys, signing_secret=secret, demo=demo)
 
 
 async def _find_page(api: ApiClient) -> str:
-    """The dashboard, or the docs while there is none."""
+    """Return the path of the dashboard, or of the docs if there is none."""
     with suppress(CommandError):
-        status, _ = await api.ask("GET", "/")
+        status, _ = await api.request("GET", "/")
         if status < 400:
             return "/"
     return "/docs"

@@ -1,4 +1,4 @@
-"""The single commands, run as a person runs them."""
+"""The single commands, run as processes of their own."""
 
 import asyncio
 import json
@@ -47,8 +47,8 @@ def signed_headers(timestamp_s: int, body: bytes = BODY) -> list[str]:
 
 
 @pytest.mark.parametrize("command", ["api", "worker"])
-def test_a_single_process_says_what_it_must_share(tmp_path: Path, command: str) -> None:
-    """Without store and master keys the process ends with status 2 and names both."""
+def test_api_and_worker_name_the_settings_that_they_share(tmp_path: Path, command: str) -> None:
+    """Without store and master keys the process exits with status 2 and names both."""
     done = run(command, cwd=tmp_path)
     assert done.returncode == 2
     assert b"REELBRIDGE_REDIS_URL: needed" in done.stderr
@@ -58,7 +58,7 @@ def test_a_single_process_says_what_it_must_share(tmp_path: Path, command: str) 
 
 @pytest.mark.parametrize("command", ["up", "api", "worker", "doctor"])
 def test_bad_settings_end_every_command_with_their_fix(tmp_path: Path, command: str) -> None:
-    """All problems at once, no secret among them, nothing started."""
+    """All problems are reported at once, without secrets, and nothing is started."""
     done = run(command, cwd=tmp_path, REELBRIDGE_PORT="many", REELBRIDGE_API_KEY="sesame-open")
     assert done.returncode == 2
     assert b"REELBRIDGE_PORT: " in done.stderr
@@ -68,14 +68,14 @@ def test_bad_settings_end_every_command_with_their_fix(tmp_path: Path, command: 
 
 
 def test_verify_accepts_a_good_signature(tmp_path: Path) -> None:
-    """Status 0 and only ok lines for what the bridge would send."""
+    """A delivery as the bridge signs it: status 0 and no line says `wrong`."""
     done = run("verify", "--tolerance", "9999999999", *signed_headers(1_700_000_000), cwd=tmp_path, stdin=BODY, REELBRIDGE_SIGNING_SECRET=SECRET)  # fmt: skip
     assert done.returncode == 0, done
     assert b"wrong:" not in done.stdout
 
 
 def test_verify_explains_a_changed_body(tmp_path: Path) -> None:
-    """Status 1 and a reason; the secret is not in it."""
+    """A body that was changed: status 1 and a reason, without the secret."""
     (tmp_path / "body").write_bytes(BODY + b" ")
     done = run("verify", "--tolerance", "9999999999", "--body", "body", *signed_headers(1_700_000_000), cwd=tmp_path, REELBRIDGE_SIGNING_SECRET=SECRET)  # fmt: skip
     assert done.returncode == 1, done
@@ -91,7 +91,7 @@ def test_verify_explains_a_changed_body(tmp_path: Path) -> None:
     ],
 )
 def test_verify_refuses_what_it_cannot_read(tmp_path: Path, words: list[str], reason: bytes) -> None:
-    """The option and the fix, no traceback."""
+    """The message names the option and the fix; there is no traceback."""
     done = run("verify", *words, cwd=tmp_path, REELBRIDGE_SIGNING_SECRET=SECRET)
     assert done.returncode == 1
     assert reason in done.stderr
@@ -99,14 +99,14 @@ def test_verify_refuses_what_it_cannot_read(tmp_path: Path, words: list[str], re
 
 
 def test_commands_to_a_bridge_that_is_not_there_say_so(tmp_path: Path) -> None:
-    """`keys` without a running bridge is told what to start."""
+    """`keys` without a running bridge says what to start."""
     done = run("keys", "list", cwd=tmp_path, REELBRIDGE_API_KEY="brk_0123", REELBRIDGE_PORT="1")
     assert done.returncode == 1
     assert b"is `reelbridge up` (or `api`) running there?" in done.stderr
 
 
-def test_doctor_is_content_with_a_newcomers_machine(tmp_path: Path) -> None:
-    """Nothing set: no finding is wrong, the missing upstream key is a warning."""
+def test_doctor_finds_nothing_wrong_without_any_setting(tmp_path: Path) -> None:
+    """With nothing set no finding is wrong; the missing upstream key is a warning."""
     done = run("doctor", cwd=tmp_path, REELBRIDGE_PORT="1")
     shown = done.stdout.decode()
     assert done.returncode == 0, done
@@ -115,7 +115,7 @@ def test_doctor_is_content_with_a_newcomers_machine(tmp_path: Path) -> None:
 
 
 def test_doctor_finds_misspelt_settings_and_a_store_that_is_not_there(tmp_path: Path) -> None:
-    """A typo gets a suggestion, a dead address a hint, and neither shows the password."""
+    """A typo gets a suggestion, an address without a server a hint, and neither shows the password."""
     done = run(
         "doctor",
         cwd=tmp_path,
@@ -134,7 +134,7 @@ def test_doctor_finds_misspelt_settings_and_a_store_that_is_not_there(tmp_path: 
 
 
 async def test_doctor_asks_the_upstream_whether_it_knows_the_key(tmp_path: Path) -> None:
-    """Against the simulator: a good key is accepted, a revoked one refused by name of its variable."""
+    """Against the simulator: a good key is accepted, a bad one is refused with the name of its variable."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bridge.cli.main", "simulate", "--port", "0",
         cwd=tmp_path, env=clean_environment(), stdout=asyncio.subprocess.PIPE,
@@ -159,7 +159,7 @@ async def test_doctor_asks_the_upstream_whether_it_knows_the_key(tmp_path: Path)
 
 @asynccontextmanager
 async def receiving(status: int) -> AsyncIterator[tuple[str, list[tuple[dict[str, str], bytes]]]]:
-    """A receiver on loopback, and what it was sent."""
+    """Yield the URL of a receiver on loopback, and a list of the requests that it got."""
     got: list[tuple[dict[str, str], bytes]] = []
 
     async def take(request: web.Request) -> web.Response:
@@ -179,7 +179,7 @@ async def receiving(status: int) -> AsyncIterator[tuple[str, list[tuple[dict[str
 
 @pytest.mark.parametrize("payload", ["full", "thin", "flat", "cloudevents"])
 async def test_trigger_posts_a_sample_that_standard_webhooks_accepts(tmp_path: Path, payload: str) -> None:
-    """The published library is the judge; the URL's query is not shown."""
+    """The published library accepts the signature; the URL's query is not printed."""
     async with receiving(200) as (url, got):
         done = await asyncio.to_thread(run, "trigger", "sync_job.completed", "--to", url, "--payload", payload, cwd=tmp_path, REELBRIDGE_SIGNING_SECRET=SECRET)  # fmt: skip
     assert done.returncode == 0, done
@@ -190,8 +190,8 @@ async def test_trigger_posts_a_sample_that_standard_webhooks_accepts(tmp_path: P
     assert b"hunter2" not in done.stdout + done.stderr
 
 
-async def test_trigger_tells_what_the_receiver_answered(tmp_path: Path) -> None:
-    """A refusal is status 1 with the receiver's own words."""
+async def test_trigger_prints_what_the_receiver_answered(tmp_path: Path) -> None:
+    """A refusal gives status 1 and the receiver's own words."""
     async with receiving(422) as (url, _):
         done = await asyncio.to_thread(run, "trigger", "sync_job.failed", "--to", url, cwd=tmp_path, REELBRIDGE_SIGNING_SECRET=SECRET)  # fmt: skip
     assert done.returncode == 1
@@ -209,14 +209,14 @@ async def test_trigger_tells_what_the_receiver_answered(tmp_path: Path) -> None:
     ],
 )
 def test_trigger_refuses_what_it_cannot_send(tmp_path: Path, words: list[str], reason: bytes) -> None:
-    """The reason and the fix, no traceback."""
+    """The message names the reason and the fix; there is no traceback."""
     done = run("trigger", *words, cwd=tmp_path, REELBRIDGE_SIGNING_SECRET=SECRET)
     assert done.returncode == 1
     assert reason in done.stderr
     assert b"Traceback" not in done.stderr
 
 
-def test_simulate_refuses_a_speed_that_is_none(tmp_path: Path) -> None:
+def test_simulate_refuses_speed_zero(tmp_path: Path) -> None:
     """Speed 0 would never end a job."""
     done = run("simulate", "--speed", "0", cwd=tmp_path)
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""What `up` decides before anything runs: keys, port, directory, environment, and the words on the first screen."""
+"""What `up` decides before anything runs: keys, port, directory, environment, and the banner."""
 
 import base64
 import fcntl
@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from bridge.cli.errors import CommandError
+from bridge.cli.local.errors import CommandError
+from bridge.cli.local.key_files import Keys, find_api_key, find_keys
+from bridge.cli.local.preflight import check_port, find_free_port, lock_directory
 from bridge.cli.setting_help import describe_settings
-from bridge.cli.supervisor.banner import Facts, write_banner
+from bridge.cli.supervisor.banner import BannerFacts, write_banner
 from bridge.cli.supervisor.inbox import describe_entry
-from bridge.cli.supervisor.keyfiles import Keys, find_api_key, find_keys
-from bridge.cli.supervisor.preflight import check_port, free_port, hold_directory
 from bridge.cli.supervisor.process_plan import Demo, child_environment, plan_demo
 from bridge.config.master_keys import parse_master_keys
 from bridge.config.settings import Settings, variable_name
@@ -33,7 +33,7 @@ def prepared(tmp_path: Path, **chosen: Any) -> Settings:
 
 
 def test_keys_are_made_once_kept_private_and_used_again(tmp_path: Path) -> None:
-    """The first start makes both keys, readable by this user only; the second one finds them."""
+    """The first start makes both keys, readable by this user only; the second start finds them."""
     settings = prepared(tmp_path)
     made, found = find_keys(settings), find_keys(settings)
     assert (made.api_key_is_new, found.api_key_is_new) == (True, False)
@@ -46,8 +46,8 @@ def test_keys_are_made_once_kept_private_and_used_again(tmp_path: Path) -> None:
     assert sorted(path.name for path in settings.data_dir.iterdir()) == ["api-key", "master-keys"]
 
 
-def test_the_operators_keys_win_and_are_not_written_down(tmp_path: Path) -> None:
-    """What the environment sets is used as it is and kept nowhere."""
+def test_keys_from_the_settings_win_and_are_not_written_to_disk(tmp_path: Path) -> None:
+    """Keys that the environment sets are used as they are and kept nowhere."""
     master = base64.b64encode(b"m" * 32).decode()
     settings = prepared(tmp_path, api_key="brk_mine", master_keys=master)
     keys = find_keys(settings)
@@ -56,7 +56,7 @@ def test_the_operators_keys_win_and_are_not_written_down(tmp_path: Path) -> None
 
 
 def test_a_lost_master_key_is_not_replaced_under_existing_data(tmp_path: Path) -> None:
-    """Data sealed with a key that is gone: an error, no new key that could open none of it."""
+    """A store whose master key has gone is an error; a new key could decrypt none of it."""
     settings = prepared(tmp_path)
     (settings.data_dir / "store/valkey").mkdir(parents=True)
     (settings.data_dir / "store/valkey/engine.json").write_text("{}")
@@ -65,8 +65,8 @@ def test_a_lost_master_key_is_not_replaced_under_existing_data(tmp_path: Path) -
     assert not (settings.data_dir / "master-keys").exists()
 
 
-def test_an_empty_key_file_is_told_and_left_alone(tmp_path: Path) -> None:
-    """A damaged file is the operator's to judge."""
+def test_an_empty_key_file_is_reported_and_left_alone(tmp_path: Path) -> None:
+    """A damaged key file is an error, and it is not overwritten."""
     settings = prepared(tmp_path)
     (settings.data_dir / "master-keys").write_text("\n")
     with pytest.raises(CommandError, match="is empty"):
@@ -74,49 +74,49 @@ def test_an_empty_key_file_is_told_and_left_alone(tmp_path: Path) -> None:
 
 
 def test_commands_without_a_key_say_where_one_comes_from(tmp_path: Path) -> None:
-    """`keys` before the first `up` names the setting."""
+    """Without a key, before the first `up`, the error names the setting."""
     with pytest.raises(CommandError, match="REELBRIDGE_API_KEY"):
         find_api_key(make_settings(tmp_path))
 
 
-def test_a_taken_port_is_told_with_a_way_out() -> None:
-    """The message names the port and the setting; port 0 finds a free one."""
+def test_a_port_in_use_is_reported_with_a_fix() -> None:
+    """The message names the port and the setting; port 0 finds a free port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(CommandError, match=rf"port {port} .* is taken.*REELBRIDGE_PORT="):
             check_port("127.0.0.1", port)
-        assert free_port("127.0.0.1", wished=port) != port
+        assert find_free_port("127.0.0.1", preferred=port) != port
     assert check_port("127.0.0.1", port) == port
     assert check_port("127.0.0.1", 0) > 0
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
-def test_a_host_that_is_not_here_is_told(host: str) -> None:
-    """An address of another machine, or a name that nothing knows, is a wrong HOST."""
+def test_a_host_that_is_not_this_machine_is_reported(host: str) -> None:
+    """For an address of another machine, or an unknown name, the error names REELBRIDGE_HOST."""
     with pytest.raises(CommandError, match="REELBRIDGE_HOST"):
         check_port(host, 0)
 
 
-def test_one_up_holds_a_data_directory(tmp_path: Path) -> None:
-    """The second `up` on a directory is refused by name of the setting that separates them."""
-    lock = hold_directory(tmp_path / "data")
+def test_one_up_locks_a_data_directory(tmp_path: Path) -> None:
+    """A second `up` on a directory is refused; the error names the setting that separates the two."""
+    lock = lock_directory(tmp_path / "data")
     with pytest.raises(CommandError, match="REELBRIDGE_DATA_DIR"):
-        hold_directory(tmp_path / "data")
+        lock_directory(tmp_path / "data")
     fcntl.flock(lock, fcntl.LOCK_UN)
-    hold_directory(tmp_path / "data")
+    lock_directory(tmp_path / "data")
 
 
-def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    """A file in the way is a wrong DATA_DIR."""
+def test_a_directory_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
+    """With a file in its place the error names REELBRIDGE_DATA_DIR."""
     (tmp_path / "file").write_text("")
     with pytest.raises(CommandError, match="REELBRIDGE_DATA_DIR"):
-        hold_directory(tmp_path / "file/data")
+        lock_directory(tmp_path / "file/data")
 
 
 @pytest.mark.parametrize(
     ("chosen", "demo"),
     [
-        ({}, True),  # nothing set: a newcomer
+        ({}, True),  # nothing set
         ({"reelmirror_api_key": "rm_x"}, False),
         ({"reelbot_api_key": "rb_live_x"}, False),
         ({"passthrough": True}, False),  # callers' real keys must never reach a simulator
@@ -125,12 +125,12 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 def test_the_simulator_stands_in_only_when_no_upstream_can_be_meant(
     tmp_path: Path, *, chosen: dict[str, Any], demo: bool
 ) -> None:
-    """DEMO is for the start with nothing set."""
+    """The simulator stands in only when no key is set and callers may not bring their own."""
     assert (plan_demo(make_settings(tmp_path, **chosen)) is not None) == demo
 
 
 def test_children_get_what_this_start_decided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys, store, port and the demo's addresses travel in the environment; no secret is in a command."""
+    """Keys, store, port and the demo's addresses are passed in the environment; no command line holds a secret."""
     settings = prepared(tmp_path, port=9123)
     keys = find_keys(settings)
     demo = Demo(port=9999)
@@ -148,11 +148,13 @@ def test_children_get_what_this_start_decided(tmp_path: Path, monkeypatch: pytes
     assert keys.api_key not in " ".join(demo.command)
 
 
-def make_facts(**changed: Any) -> Facts:
+def make_facts(**changed: Any) -> BannerFacts:
     keys = Keys(
         api_key="brk_0123", master_keys="m", api_key_file=Path("my data/api-key"), api_key_is_new=True
     )
-    first = Facts(url="http://127.0.0.1:8080", page="/docs", keys=keys, signing_secret="whsec_x", demo=True)
+    first = BannerFacts(
+        url="http://127.0.0.1:8080", page="/docs", keys=keys, signing_secret="whsec_x", demo=True
+    )
     return replace(first, **changed)
 
 
@@ -162,7 +164,7 @@ def curl_in(banner: str) -> list[str]:
 
 
 def test_the_banner_of_a_first_start_can_be_pasted() -> None:
-    """Key, secret, DEMO, and a curl that a shell reads as meant."""
+    """It shows key, secret and DEMO, and a shell splits the curl command as intended."""
     banner = write_banner(make_facts(), dice=lambda size: "a" * size)
     assert "DEMO" in banner
     assert "whsec_x" in banner
@@ -175,7 +177,7 @@ def test_the_banner_of_a_first_start_can_be_pasted() -> None:
 
 
 def test_later_banners_name_the_file_and_not_the_key() -> None:
-    """A kept key is not printed again: the curl reads its file, spaces in the path included."""
+    """A kept key is not printed again: the curl command reads its file, even with spaces in the path."""
     keys = Keys(
         api_key="brk_0123", master_keys="m", api_key_file=Path("my data/api-key"), api_key_is_new=False
     )
@@ -186,7 +188,7 @@ def test_later_banners_name_the_file_and_not_the_key() -> None:
 
 
 def test_a_key_from_the_environment_stays_there() -> None:
-    """An operator's own key is never printed."""
+    """A key from the environment is never printed."""
     keys = Keys(api_key="brk_0123", master_keys="m", api_key_file=None, api_key_is_new=False)
     banner = write_banner(make_facts(keys=keys, demo=False))
     assert "brk_0123" not in banner
@@ -195,7 +197,7 @@ def test_a_key_from_the_environment_stays_there() -> None:
 
 
 def test_an_arrived_callback_is_shown_with_signature_and_body() -> None:
-    """What a person wants to see first comes first."""
+    """Event type, job and outcome come first, then the signature, then the body."""
     body = {"id": "evt_1", "type": "sync_job.completed", "job_id": "demo-1", "outcome": "succeeded"}
     entry = {"id": "in_1", "headers": {"Webhook-Signature": "v1,abc", "x-other": "1"}, "body": body}
     lines = describe_entry(entry)
@@ -206,13 +208,13 @@ def test_an_arrived_callback_is_shown_with_signature_and_body() -> None:
 
 @pytest.mark.parametrize("body", [None, "text", [1], {"data": list(range(100))}])
 def test_any_callback_can_be_shown(body: Any) -> None:
-    """Whatever was delivered takes at most a screen."""
+    """Any body is shown, in at most 42 lines."""
     lines = describe_entry({"id": "x", "body": body, "headers": None})
     assert 1 < len(lines) <= 42
 
 
 def test_the_help_lists_every_setting_with_its_default() -> None:
-    """`reelbridge up --help` is the settings' reference."""
+    """`reelbridge up --help` lists every setting."""
     text = describe_settings()
     for name, field in Settings.model_fields.items():
         assert re.search(rf"^  {variable_name(name)}(=|$)", text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""`reelbridge up` as a newcomer meets it: all real processes, in an empty directory."""
+"""`reelbridge up` with real processes, started in an empty directory."""
 
 import asyncio
 import json
@@ -15,9 +15,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-# Three to six starts of Python a test, beside other tests on few cores: limits for a machine that is busy.
+# Each test starts three to six Python processes, beside other tests on few cores: the limits suit a busy machine.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-PATIENCE_S = 90.0
+TIMEOUT_S = 90.0
 
 
 def clean_environment() -> dict[str, str]:
@@ -29,7 +29,7 @@ def clean_environment() -> dict[str, str]:
 
 
 class Up:
-    """A running `reelbridge up` and what it has said so far."""
+    """A running `reelbridge up` and its output so far."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -45,8 +45,8 @@ class Up:
     def text(self) -> str:
         return "\n".join(self.lines)
 
-    async def until(self, said: str, *, times: int = 1, seconds: float = PATIENCE_S) -> "re.Match[str]":
-        """Wait until a pattern has been said so often; the last match."""
+    async def until(self, said: str, *, times: int = 1, seconds: float = TIMEOUT_S) -> "re.Match[str]":
+        """Wait until a pattern has been printed `times` times; return the last match."""
         async with asyncio.timeout(seconds):
             while len(found := list(re.finditer(said, self.text, re.MULTILINE))) < times:
                 assert self.process.returncode is None, self.text
@@ -56,7 +56,7 @@ class Up:
     async def end(self, number: int = signal.SIGTERM) -> int:
         if self.process.returncode is None:
             self.process.send_signal(number)
-        status = await asyncio.wait_for(self.process.wait(), PATIENCE_S)
+        status = await asyncio.wait_for(self.process.wait(), TIMEOUT_S)
         await self._reading
         return status
 
@@ -66,7 +66,7 @@ Start = Callable[..., Any]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """A way to run `up` in this test's directory, ended when the block ends."""
+    """Return a context manager that runs `up` in this test's directory and ends it with the block."""
 
     @asynccontextmanager
     async def run(**environment: str) -> AsyncIterator[Up]:
@@ -87,7 +87,7 @@ def start(tmp_path: Path) -> Start:
 
 
 def children_of(pid: int) -> dict[str, int]:
-    """The processes that `up` has started, by the word that tells them apart."""
+    """Return the ids of the processes that `up` has started, by their names."""
     found: dict[str, int] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():
@@ -107,7 +107,7 @@ def arguments_of(pid: int) -> str:
 
 
 async def wait_ended(pids: list[int]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         while any(is_alive(pid) for pid in pids):  # noqa: ASYNC110 -- other processes set no event here
             await asyncio.sleep(0.05)
 
@@ -120,7 +120,7 @@ def is_alive(pid: int) -> bool:
 
 
 async def paste(command: str, cwd: Path) -> Any:
-    """What a shell and curl make of a line of the banner."""
+    """Run a command of the banner in a shell and return the JSON that curl prints."""
     process = await asyncio.create_subprocess_shell(
         f"{command} --silent --show-error --max-time 20", cwd=cwd, stdout=asyncio.subprocess.PIPE
     )
@@ -130,17 +130,17 @@ async def paste(command: str, cwd: Path) -> Any:
 
 
 async def test_the_first_screen_leads_to_a_signed_callback(start: Start, tmp_path: Path) -> None:
-    """Nothing set: DEMO, a key made, and the pasted curl ends in a callback that is shown with its signature."""
+    """With nothing set, DEMO starts with a new key, and the pasted curl leads to a signed callback on the screen."""
     async with start() as up:
         await up.until(r"^reelbridge is up at .* DEMO$")
         curl = (await up.until(r"^  (curl -X POST .*)$"))[1]
-        look = (await up.until(r"^  (curl \S+/v1/inbox .*)$"))[1]
+        check = (await up.until(r"^  (curl \S+/v1/inbox .*)$"))[1]
         assert (await up.until(r"Signing secret +(whsec_\S+)"))[1]
         made = await paste(curl, tmp_path)
         assert made["id"].startswith("cb_"), made
         await up.until(r"inbox .*✔ sync_job\.completed  job demo-")
         await up.until(r"inbox .*webhook-signature: v1,")
-        assert len((await paste(look, tmp_path))["data"]) == 1
+        assert len((await paste(check, tmp_path))["data"]) == 1
         key = (tmp_path / "data/api-key").read_text().strip()
         assert key in up.text
     assert up.process.returncode == 0
@@ -152,7 +152,7 @@ async def test_the_first_screen_leads_to_a_signed_callback(start: Start, tmp_pat
 
 
 async def test_every_child_that_is_killed_comes_back(start: Start) -> None:
-    """kill -9 of API, worker, simulator and store: each is told and runs again, and the API answers."""
+    """After kill -9 of API, worker, simulator and store each death is reported, and all run again."""
     async with start() as up:
         url = (await up.until(r"^reelbridge is up at (\S+)"))[1]
         before = children_of(up.process.pid)
@@ -160,14 +160,14 @@ async def test_every_child_that_is_killed_comes_back(start: Start) -> None:
         for name, pid in before.items():
             os.kill(pid, signal.SIGKILL)
             await up.until("store .* runs again" if name == "valkey" else f"{'simulator' if name == 'simulate' else name} was killed by signal 9")  # fmt: skip
-        async with asyncio.timeout(PATIENCE_S), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(TIMEOUT_S), aiohttp.ClientSession() as session:
             while True:
                 try:
                     async with session.get(f"{url}/readyz") as answer:
                         if answer.status == 200:
                             break
                 except aiohttp.ClientError:
-                    pass  # the API is on its way back
+                    pass  # the API is being restarted
                 await asyncio.sleep(0.05)
         after = children_of(up.process.pid)
         assert set(after) == set(before)
@@ -175,7 +175,7 @@ async def test_every_child_that_is_killed_comes_back(start: Start) -> None:
 
 
 async def test_killed_with_minus_9_it_leaves_only_the_store_which_is_adopted(start: Start) -> None:
-    """The children end by themselves, the next start takes over the store, its end leaves nothing."""
+    """The children end by themselves, the next start takes over the store, and its end leaves no process."""
     async with start() as up:
         await up.until(r"^reelbridge is up at")
         left = children_of(up.process.pid)
@@ -190,18 +190,18 @@ async def test_killed_with_minus_9_it_leaves_only_the_store_which_is_adopted(sta
     await wait_ended([left["valkey"], *children])
 
 
-async def test_a_taken_port_is_told_before_anything_starts(start: Start, tmp_path: Path) -> None:
-    """Status 1, the port and the setting; no store, no key."""
+async def test_a_port_in_use_is_reported_before_anything_starts(start: Start, tmp_path: Path) -> None:
+    """Status 1 and the port; neither a store nor a key is made."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         async with start(REELBRIDGE_PORT=str(port)) as up:
-            assert await asyncio.wait_for(up.process.wait(), PATIENCE_S) == 1
+            assert await asyncio.wait_for(up.process.wait(), TIMEOUT_S) == 1
     assert f"port {port} on 127.0.0.1 is taken" in up.text
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["up.lock"]
 
 
 async def test_commands_beside_a_running_up(start: Start, tmp_path: Path) -> None:
-    """Keys are made, listed and revoked; verify finds the secret; doctor is content; no process shows a key."""
+    """Keys are created, listed and revoked, verify finds the secret, doctor finds nothing wrong, no command line holds a key."""
     async with start() as up:
         port = (await up.until(r"^reelbridge is up at http://127\.0\.0\.1:(\d+)"))[1]
 
@@ -211,7 +211,7 @@ async def test_commands_beside_a_running_up(start: Start, tmp_path: Path) -> Non
                 cwd=tmp_path, env=clean_environment() | {"REELBRIDGE_PORT": port, "COLUMNS": "200"},
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
             )  # fmt: skip
-            out, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+            out, _ = await asyncio.wait_for(process.communicate(), TIMEOUT_S)
             assert process.returncode == status, out
             return out.decode()
 

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.cli.errors import CommandError
+from bridge.cli.local.errors import CommandError
 from bridge.config.settings import Settings
 
 API_KEY_FILE = "api-key"
@@ -15,16 +15,20 @@ MASTER_KEYS_FILE = "master-keys"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """The keys that this start uses, and where the bridge's own key came from."""
+    """The keys that a start of `up` uses, and where the API key came from."""
 
     api_key: str
     master_keys: str
-    api_key_file: Path | None  # None: the operator set it
+    api_key_file: Path | None  # None: set by REELBRIDGE_API_KEY
     api_key_is_new: bool
 
 
 def find_keys(settings: Settings) -> Keys:
-    """Take the operator's keys, else the kept ones, else make and keep new ones; the caller holds the directory."""
+    """Return the keys from the settings, else those kept in the data directory, else new ones, which are kept.
+
+    The caller holds the lock of the data directory. Raise `CommandError` for a key file that cannot be used, and for a
+    missing master key when there is a store that was encrypted with it.
+    """
     master_keys = _find_master_keys(settings)
     if settings.api_key is not None:
         return Keys(
@@ -53,7 +57,7 @@ def _find_master_keys(settings: Settings) -> str:
 
 
 def find_api_key(settings: Settings) -> str:
-    """The key for commands that talk to a running bridge."""
+    """Return the API key with which commands call a running bridge; raise `CommandError` when there is none."""
     if settings.api_key is not None:
         return settings.api_key.get_secret_value()
     kept = _read_kept(settings.data_dir / API_KEY_FILE)
@@ -79,7 +83,7 @@ def _read_kept(file: Path) -> str | None:
 
 
 def _keep(file: Path, text: str) -> str:
-    """Write a new key so that it is there whole or not at all, also after a power cut."""
+    """Write a new key file that is complete or absent, even after a power cut."""
     fresh = file.with_name(f"{file.name}.new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -93,7 +97,7 @@ def _keep(file: Path, text: str) -> str:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Make the new name itself durable: without the master key the store could not be read again."""
+    """Make the new file name durable: without the master key the store could not be decrypted any more."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""What must hold before anything starts: the port is free and the data directory is ours alone."""
+"""Checks before anything starts: the port is free, and no other process uses the data directory."""
 
 import errno
 import fcntl
@@ -6,11 +6,14 @@ import os
 import socket
 from pathlib import Path
 
-from bridge.cli.errors import CommandError
+from bridge.cli.local.errors import CommandError
 
 
 def check_port(host: str, port: int) -> int:
-    """The port to listen on (a free one for 0), or `CommandError` when it is taken or the host is not here."""
+    """Return the port to listen on, a free one for 0.
+
+    Raise `CommandError` when the port is taken or the host is no address of this machine.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -42,16 +45,19 @@ def _explain(error: OSError, host: str, port: int) -> str:
     return f"REELBRIDGE_HOST: {host} is not an address of this machine; use 127.0.0.1, or 0.0.0.0 for all"
 
 
-def free_port(host: str, *, wished: int) -> int:
-    """The wished port if it is free, else any."""
+def find_free_port(host: str, *, preferred: int) -> int:
+    """Return the preferred port if it is free, else any free one."""
     try:
-        return check_port(host, wished)
+        return check_port(host, preferred)
     except CommandError:
         return check_port(host, 0)
 
 
-def hold_directory(data_dir: Path) -> int:
-    """Make the data directory and lock it for this process's life; the descriptor holds the lock."""
+def lock_directory(data_dir: Path) -> int:
+    """Create the data directory and lock it until the returned file descriptor is closed.
+
+    Raise `CommandError` when it cannot be written or another `reelbridge up` holds the lock.
+    """
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(data_dir / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

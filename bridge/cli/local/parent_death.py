@@ -1,4 +1,4 @@
-"""A child of `reelbridge up` ends when `up` is gone, even by kill -9."""
+"""End a child of `reelbridge up` when `up` itself has gone, even by kill -9."""
 
 import ctypes
 import os
@@ -9,13 +9,14 @@ import time
 
 SUPERVISOR_VARIABLE = "REELBRIDGE_SUPERVISOR_PID"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_LOOK_EVERY_S = 1.0
+_POLL_INTERVAL_S = 1.0
 
 
 def tie_to_supervisor() -> None:
-    """Ask for SIGTERM at the supervisor's death; do nothing for a process that nobody supervises.
+    """Arrange for SIGTERM when the supervisor dies; do nothing in a process that has no supervisor.
 
-    Linux keeps the wish over exec; elsewhere a thread watches, which exec would end.
+    Linux keeps the arrangement across exec (prctl(2), PR_SET_PDEATHSIG). Elsewhere a thread watches, which exec would
+    end.
     """
     expected = os.environ.get(SUPERVISOR_VARIABLE, "")
     if not expected.isdecimal():
@@ -24,11 +25,11 @@ def tie_to_supervisor() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
     else:
         threading.Thread(target=_watch, args=(int(expected),), daemon=True).start()
-    if os.getppid() != int(expected):  # it died before the wish was made
+    if os.getppid() != int(expected):  # it died before the arrangement was made
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _watch(supervisor: int) -> None:
     while os.getppid() == supervisor:
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(_POLL_INTERVAL_S)
     os.kill(os.getpid(), signal.SIGTERM)

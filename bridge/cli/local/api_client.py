@@ -1,4 +1,4 @@
-"""How commands talk to a running bridge: JSON over HTTP with its own key."""
+"""A client of a running bridge's API: JSON over HTTP, with one of the bridge's API keys."""
 
 import json
 from types import TracebackType
@@ -6,41 +6,44 @@ from typing import Any, Self
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
 
-from bridge.cli.errors import CommandError
+from bridge.cli.local.errors import CommandError
 from bridge.config.settings import Settings
 
-ANSWER_TIMEOUT_S = 15.0
-ANSWER_BYTES = 8 << 20
+RESPONSE_TIMEOUT_S = 15.0
+MAX_RESPONSE_BYTES = 8 << 20
 
 
 def local_url(settings: Settings) -> str:
-    """The bridge as this machine reaches it, whatever the public address is."""
+    """Return the URL at which this machine reaches the bridge, whatever its public address is."""
     return settings.model_copy(update={"public_url": None}).base_url
 
 
 class ApiClient:
-    """A session with one bridge."""
+    """A session with one bridge; use it as an async context manager."""
 
     def __init__(self, url: str, api_key: str) -> None:
-        """Take the bridge's address and a key of it."""
+        """Connect to nothing yet; `url` is the bridge's address, `api_key` one of its keys."""
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {api_key}"}
         self._session = ClientSession(
-            timeout=ClientTimeout(total=ANSWER_TIMEOUT_S), cookie_jar=DummyCookieJar(), trust_env=False
+            timeout=ClientTimeout(total=RESPONSE_TIMEOUT_S), cookie_jar=DummyCookieJar(), trust_env=False
         )
 
     async def __aenter__(self) -> Self:
-        """Nothing is sent before the first call."""
+        """Return the client itself; nothing is sent before the first request."""
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the session."""
+        """Close the connections."""
         await self._session.close()
 
-    async def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Status and JSON of an answer (None when it is no JSON); raise `CommandError` when nobody answers."""
+    async def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Return status and JSON of a response (None when it is not JSON).
+
+        Raise `CommandError` when no response comes.
+        """
         try:
             async with self._session.request(
                 method, self.url + path, json=body, headers=self._headers, allow_redirects=False
@@ -52,8 +55,8 @@ class ApiClient:
             ) from None
 
     async def call(self, method: str, path: str, body: Any = None) -> Any:
-        """The JSON of a 2xx answer; raise `CommandError` with the bridge's own sentence for any other."""
-        status, answer = await self.ask(method, path, body)
+        """Return the JSON of a 2xx response; raise `CommandError` with the bridge's own message for any other."""
+        status, answer = await self.request(method, path, body)
         if 200 <= status < 300:
             return answer
         error = answer.get("error") if isinstance(answer, dict) else None
@@ -68,8 +71,10 @@ async def _read_capped(response: ClientResponse) -> bytes:
     size = 0
     async for chunk in response.content.iter_any():
         size += len(chunk)
-        if size > ANSWER_BYTES:
-            raise CommandError(f"the answer of {response.url.path} is larger than {ANSWER_BYTES >> 20} MB")
+        if size > MAX_RESPONSE_BYTES:
+            raise CommandError(
+                f"the answer of {response.url.path} is larger than {MAX_RESPONSE_BYTES >> 20} MB"
+            )
         chunks.append(chunk)
     return b"".join(chunks)
 
