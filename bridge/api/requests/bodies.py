@@ -66,7 +66,8 @@ def _read_body(body: bytes, content_type: str) -> Fields:
     kind = label.get_content_type()
     if kind == "multipart/form-data":
         boundary = label.get_param("boundary")
-        values = _gather(read_multipart(body, boundary if isinstance(boundary, str) else ""))
+        parts = read_multipart(body, boundary if isinstance(boundary, str) else "")
+        values = _gather((part.name, _decode(part.content, part.charset or "utf-8")) for part in parts)
         return Fields(values=values, textual=frozenset(values))
     text = _decode(body, str(label.get_content_charset() or "utf-8")).strip()
     if _is_form(text, kind):

@@ -34,6 +34,13 @@ MULTIPART = (
     + URL.encode()
     + b"\r\n--XX--\r\n"
 )
+A_FILE = (
+    b'--XX\r\nContent-Disposition: form-data; name="job_id"; filename="C:\\\\id;a.txt"\r\n'
+    b"Content-Type: text/plain; charset=iso-8859-1\r\n\r\n123\r\n"
+    b"--XX\r\ncontent-type: application/octet-stream\r\ncontent-disposition: form-data; filename=f; name=callback_url\r\n\r\n"
+    + URL.encode()
+    + b"\r\n--XX--"
+)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +80,7 @@ MULTIPART = (
         (urlencode(PLAIN).encode(), "", ()),
         (MULTIPART, "multipart/form-data; boundary=XX", ()),
         (MULTIPART, 'multipart/form-data; boundary="XX"', ()),
+        (A_FILE, "multipart/form-data; boundary=XX", ()),  # a file counts as its text
         (b"", "", tuple(PLAIN.items())),
         (b"", "application/json", tuple(PLAIN.items())),
         (b" ", "application/json", tuple(PLAIN.items())),

@@ -131,6 +131,21 @@ def test_a_refusal_names_the_field_and_the_fix(fields: dict[str, Any], field: st
             "multipart/form-data; boundary=b",
             "UTF-8",
         ),
+        (
+            b'--b\r\ncontent-disposition: form-data; name="a"\r\n\r\nx\r\n' * 1001 + b"--b--",
+            "multipart/form-data; boundary=b",
+            "1000",
+        ),
+        (  # cut off on its way: half a form is no form
+            b'--b\r\ncontent-disposition: form-data; name="a"\r\n\r\nx',
+            "multipart/form-data; boundary=b",
+            "boundary",
+        ),
+        (
+            b'--b\r\ncontent-disposition: form-data; name="\xff"\r\n\r\nx\r\n--b--',
+            "multipart/form-data; boundary=b",
+            "name",
+        ),
     ],
 )
 def test_a_body_that_is_nothing_is_refused(raw: bytes, kind: str, fix: str) -> None:
