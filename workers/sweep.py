@@ -16,7 +16,6 @@ from bridge.services.jobs.retention import end_retention
 from bridge.services.queries import load_deliveries, load_jobs
 from bridge.store.queue.scan import scan_deliveries, scan_jobs
 from bridge.store.records import Loaded
-from bridge.store.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
 
@@ -68,7 +67,7 @@ def _is_wanted(services: Services, job: Job) -> bool:
 
 
 async def _schedule(services: Services, shard: str, key: str, job: Loaded[Job]) -> bool:
-    unit = UnitOfWork(shard, now_ms=services.clock_ms(), retention_s=services.settings.retention)
+    unit = services.unit_of_work(shard)
     unit.put_job(key, job.record, job)
     unit.poll_at(key, job.record, 0, how="absent")
     return await services.store.committer.commit(unit.change()) == "done"
@@ -83,7 +82,7 @@ async def _repair_deliveries(services: Services, shard: str, page: list[Loaded[D
 
 
 async def _send_again(services: Services, shard: str, loaded: Loaded[Delivery]) -> bool:
-    unit = UnitOfWork(shard, now_ms=services.clock_ms(), retention_s=services.settings.retention)
+    unit = services.unit_of_work(shard)
     unit.put_delivery(loaded.record, loaded)
     unit.attempt_at(loaded.record, 0, how="absent")
     return await services.store.committer.commit(unit.change()) == "done"

@@ -12,6 +12,7 @@ from bridge.http.upstream import Login, UpstreamClient
 from bridge.providers.registry import KINDS, PROVIDERS
 from bridge.store.store import Store
 from bridge.store.tables.accounts import Account
+from bridge.store.unit_of_work import UnitOfWork
 
 Dice = Callable[[int], bytes]
 
@@ -32,6 +33,10 @@ class Services:
     def time_scale(self) -> TimeScale:
         """The scale of all documented times."""
         return TimeScale(scale=self.settings.poll_scale)
+
+    def unit_of_work(self, shard: str) -> UnitOfWork:
+        """Return an empty change to a shard, dated now."""
+        return UnitOfWork(shard, now_ms=self.clock_ms(), retention_s=self.settings.retention)
 
     def base_url(self, account: Account) -> str:
         """Give the upstream's address for an account: the settings' for its provider."""

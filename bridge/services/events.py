@@ -14,10 +14,9 @@ from bridge.services.deliveries.admin import current_lane, view_state
 from bridge.services.deliveries.requeue import start_again
 from bridge.services.queries import load_events, load_job_deliveries
 from bridge.store.records import Loaded
-from bridge.store.unit_of_work import UnitOfWork
+from bridge.store.unit_of_work import UnitOfWork, retrying
 
 SCAN_PAGES: Final = 50
-TRIES: Final = 20
 
 
 async def get_event(services: Services, project: str, event_id: str) -> EventRecord:
@@ -77,21 +76,19 @@ async def resend(services: Services, project: str, event_id: str) -> list[Delive
     for each in mine:
         if await view_state(services, each.record) is DeliveryState.IN_FLIGHT:
             raise Conflict("an attempt of this event is in flight: repeat the request when it has ended")
-    return [await _resend(services, each) for each in mine]
+    return [await _resend(services, each.record.id) for each in mine]
 
 
-async def _resend(services: Services, loaded: Loaded[Delivery]) -> Delivery:
-    for _ in range(TRIES):
+async def _resend(services: Services, delivery_id: str) -> Delivery:
+    conflict = Conflict("this delivery is being changed by others: repeat the request")
+
+    async def stage() -> tuple[UnitOfWork, Delivery]:
+        loaded = await services.store.load_delivery(delivery_id)
+        if loaded is None:
+            raise conflict
         marked = replace(loaded.record, resend=True, state=DeliveryState.PENDING)
-        unit = UnitOfWork(
-            loaded.record.job[0], now_ms=services.clock_ms(), retention_s=services.settings.retention
-        )
+        unit = services.unit_of_work(loaded.record.job[0])
         lane = await current_lane(services, loaded.record)
-        delivery = start_again(unit, Loaded(marked, loaded.raw), lane=lane)
-        if await services.store.committer.commit(unit.change()) == "done":
-            return delivery
-        again = await services.store.load_delivery(loaded.record.id)
-        if again is None:
-            break
-        loaded = again
-    raise Conflict("this delivery is being changed by others: repeat the request")
+        return unit, start_again(unit, Loaded(marked, loaded.raw), lane=lane)
+
+    return await retrying(services.store.committer, stage, conflict=conflict)

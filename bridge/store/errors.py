@@ -1,8 +1,8 @@
-"""What can go wrong with the store, as callers need to tell it apart."""
+"""Errors of the store."""
 
 from redis.exceptions import RedisError
 
-# What a command raises while the store is away, restarting or unreachable: worth another try.
+# What a command raises while the store is down, restarting or unreachable: the same command may succeed later.
 STORE_ERRORS = (RedisError, OSError, TimeoutError)
 
 
@@ -12,3 +12,11 @@ class StoreFull(Exception):
 
 class StoreNotDurable(Exception):
     """The change is made, but the disk did not confirm it in time: a crash now could lose it."""
+
+
+class WriteConflict(Exception):
+    """Other writers changed the same records first, again and again: nothing was written."""
+
+
+class LeaseLost(Exception):
+    """The lease of the item had ended before the change arrived: nothing was written."""

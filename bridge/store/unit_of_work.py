@@ -1,18 +1,21 @@
-"""A change to a shard in the making: what must still be true, and what is then written, in one step."""
+"""Unit of work: the conditions and writes of one change to a shard, and the loop that tries it again after a conflict."""
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal, TypeVar
 
 from bridge.domain.deliveries.records import Delivery
 from bridge.domain.events.records import EventRecord
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.subscriptions.callback import Callback
 from bridge.store import keys
-from bridge.store.commit import Change, Drop, Due, Guard, Lease, Op, Put, Rank, Unrank
+from bridge.store.commit import Change, Committer, Drop, Due, Guard, Lease, Op, Put, Rank, Unrank
+from bridge.store.errors import LeaseLost, WriteConflict
 from bridge.store.records import Loaded, pack, pack_object
 from bridge.store.tables.indexes import rank_callback, unrank_callback, url_member
 
+T = TypeVar("T")
 How = Literal["set", "sooner", "absent"]
+MAX_TRIES = 20
 
 
 class UnitOfWork:
@@ -24,11 +27,16 @@ class UnitOfWork:
         self._retention_ms = retention_s * 1000
         self._guards: list[Guard] = []
         self._ops: list[Op] = []
+        self._lease: Lease | None = None
         self.made = 0  # jobs that had no record
 
-    def change(self, lease: Lease | None = None) -> Change:
-        """Give the change, to be committed."""
-        return Change(shard=self.shard, guards=tuple(self._guards), ops=tuple(self._ops), lease=lease)
+    def change(self) -> Change:
+        """Return what was collected, ready to be committed."""
+        return Change(shard=self.shard, guards=tuple(self._guards), ops=tuple(self._ops), lease=self._lease)
+
+    def require_lease(self, lease: Lease) -> None:
+        """Write nothing unless the caller still holds this queued item."""
+        self._lease = lease
 
     def put_job(self, key: str, job: Job, loaded: Loaded[Job] | None) -> None:
         """Write a job, if it still reads as when it was loaded (None: if there still is none)."""
@@ -104,3 +112,33 @@ class UnitOfWork:
     def hold(self, callback: Callback, hold_ms: int) -> None:
         """Keep first deliveries waiting until the registering answer is out."""
         self._ops.append(Put(keys.hold(callback.id), b"1", px=hold_ms))
+
+
+async def retrying(
+    committer: Committer,
+    stage: Callable[[], Awaitable[tuple[UnitOfWork | None, T]]],
+    *,
+    conflict: Exception | None = None,
+    tries: int = MAX_TRIES,
+    new_work: bool = False,
+    durable: bool = False,
+) -> T:
+    """Commit the change that `stage` builds, and return the value that came with it.
+
+    Locking is optimistic: records are read without a lock, and the commit is refused when one of them has changed
+    since. `stage` is then called again, so it must load what it decides on and build the unit anew each time. It may
+    return None for the unit when there is nothing to write.
+
+    Raise `conflict` (`WriteConflict` by default) when other writers were first in all `tries`, `LeaseLost` when the
+    change required a lease that has ended. `new_work` and `durable` are those of `Committer.commit_many`.
+    """
+    for _ in range(tries):
+        unit, value = await stage()
+        if unit is None:
+            return value
+        result = await committer.commit(unit.change(), new_work=new_work, durable=durable)
+        if result == "done":
+            return value
+        if result == "fenced":
+            raise LeaseLost
+    raise conflict or WriteConflict

@@ -6,7 +6,6 @@ from bridge.domain.jobs.records import Job
 from bridge.domain.subscriptions.callback import Callback
 from bridge.services.context import Services
 from bridge.store.records import Loaded
-from bridge.store.unit_of_work import UnitOfWork
 from bridge.store.vault import Vault
 
 
@@ -16,7 +15,7 @@ async def reseal_job(services: Services, key: str, loaded: Loaded[Job]) -> bool:
     callbacks = tuple(_reseal(vault, each) for each in loaded.record.callbacks)
     if callbacks == loaded.record.callbacks:
         return False
-    unit = UnitOfWork(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+    unit = services.unit_of_work(key[0])
     unit.put_job(key, replace(loaded.record, callbacks=callbacks), loaded)
     return await services.store.committer.commit(unit.change()) == "done"
 

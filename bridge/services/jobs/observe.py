@@ -22,11 +22,12 @@ from bridge.services.jobs.unchanged import UnchangedAnswers
 from bridge.services.queries import NO_LOG, load_log
 from bridge.store import keys
 from bridge.store.commit import Lease
+from bridge.store.errors import LeaseLost, WriteConflict
 from bridge.store.queue.lanes import Settled
 from bridge.store.records import Loaded, RecordBatch, pack, pack_object
-from bridge.store.unit_of_work import UnitOfWork
+from bridge.store.unit_of_work import UnitOfWork, retrying
 
-TRIES = 8  # a record that others write all the time is read again this often before the lease brings it back
+MAX_TRIES = 8  # then the lease ends, and the job is polled again
 ITEM = "generated_media_item"
 LARGE_OBJECT = 16 * 1024  # bytes as stored
 
@@ -56,34 +57,36 @@ async def observe(
     unchanged_answers: UnchangedAnswers | None = None,
     least_ms: int = 0,
 ) -> Settled | None:
-    """Take one reading of a held job to its end: news is written at once, else the queue's entry is settled.
+    """Apply the result of one poll to a leased job: write at once what has changed, or return what to settle.
 
-    Gives what the pump shall settle, None when a commit has settled it or somebody else holds the job by now.
-    What changed nothing is kept in `echoes`. The job waits for at least `least_ms`, if it is read again at all.
+    Return None when nothing is left to settle: the change is written, or somebody else has the job by now. An answer
+    that changed nothing is kept in `unchanged_answers`. The next poll, if there is one, comes after `least_ms` at the
+    earliest.
     """
-    for _ in range(TRIES):
-        moved = _advance(services, held, result, at)
-        if moved.delay_ms is not None and moved.delay_ms < least_ms:
-            log = replace(moved.log, due_ms=at.now_ms + least_ms)
-            moved = dataclasses.replace(moved, delay_ms=least_ms, log=log)
-        if not _is_news(held, moved):
-            if unchanged_answers is not None and isinstance(result, Observed):
-                _keep(services, unchanged_answers, held, result, log=moved.log, at=at)
-            return _settle(held, moved.log, moved.delay_ms)
-        if (shown := _new_object(held, moved)) is not None:
-            return _settle(held, moved.log, moved.delay_ms, shown)
-        match await _save(services, held, moved, at):
-            case "done":
-                await _publish(services, moved.job, moved.new_events)
-                return None
-            case "fenced":
-                return None
-            case _:
-                job = await services.store.load_job(held.key)
+    known: Loaded[Job] | None = held.job  # for the first try; later ones load what others wrote meanwhile
+
+    async def stage() -> tuple[UnitOfWork | None, tuple[Settled | None, Transition | None]]:
+        nonlocal known
+        job, known = known or await services.store.load_job(held.key), None
         if job is None:
-            return None
-        held = Held(key=held.key, token=held.token, job=job, log=held.log)
-    return None
+            return None, (None, None)
+        current = held if job is held.job else Held(key=held.key, token=held.token, job=job, log=held.log)
+        moved = _advance(services, current, result, at, least_ms=least_ms)
+        if not _has_changes(current, moved):
+            if unchanged_answers is not None and isinstance(result, Observed):
+                _keep(services, unchanged_answers, current, result, log=moved.log, at=at)
+            return None, (_settle(current, moved.log, moved.delay_ms), None)
+        if (progress := _progress_object(current, moved)) is not None:
+            return None, (_settle(current, moved.log, moved.delay_ms, progress), None)
+        return await _stage_save(services, current, moved, at), (None, moved)
+
+    try:
+        settled, saved = await retrying(services.store.committer, stage, tries=MAX_TRIES)
+    except (WriteConflict, LeaseLost):
+        return None
+    if saved is not None:
+        await _publish(services, saved.job, saved.new_events)
+    return settled
 
 
 def observe_unchanged(services: Services, held: Held, unchanged: Observed, at: PollContext) -> Settled:
@@ -109,43 +112,51 @@ def _keep(
         unchanged_answers.keep(held.key, held.job, seen, digest=at.digest, until_ms=until_ms)
 
 
-def _advance(services: Services, held: Held, result: PollResult, at: PollContext) -> Transition:
+def _advance(
+    services: Services, held: Held, result: PollResult, at: PollContext, *, least_ms: int
+) -> Transition:
     job = held.job.record
     traits = kind_traits(job.kind)
-    return advance(job, held.log, result, key=held.key, at=at, traits=traits, scale=services.time_scale)
+    moved = advance(job, held.log, result, key=held.key, at=at, traits=traits, scale=services.time_scale)
+    if moved.delay_ms is None or moved.delay_ms >= least_ms:
+        return moved
+    log = replace(moved.log, due_ms=at.now_ms + least_ms)
+    return dataclasses.replace(moved, delay_ms=least_ms, log=log)
 
 
-def _is_news(held: Held, moved: Transition) -> bool:
+def _has_changes(held: Held, moved: Transition) -> bool:
+    """Return whether a poll changed more than its own log."""
     changed_object = moved.data is not None and moved.log.digest != held.log.digest
-    first = held.log.polls == 0  # a settle writes only over a record that is there
+    first = held.log.polls == 0  # settling overwrites records but makes none
     return first or changed_object or moved.delay_ms is None or moved.job != held.job.record
 
 
-def _new_object(held: Held, moved: Transition) -> bytes | None:
-    """Give the object of a read that shows no more than that: progress, most often. It is settled with the others.
+def _progress_object(held: Held, moved: Transition) -> bytes | None:
+    """Return the packed object if it alone has changed (progress, most often), so that it can be settled in a batch.
 
-    A settle writes only over an object that is there, and many go together, so that a large one goes alone.
+    Settling overwrites records but makes none, and sends many together, so the first object and large ones are
+    committed on their own instead: then this returns None.
     """
     if not held.log.digest or moved.data is None or moved.delay_ms is None:
         return None
     if moved.job != held.job.record or moved.new_events or moved.replaced:
         return None
-    shown = pack_object(moved.data)
-    return shown if len(shown) <= LARGE_OBJECT else None
+    stored = pack_object(moved.data)
+    return stored if len(stored) <= LARGE_OBJECT else None
 
 
-def _settle(held: Held, log: PollLog, delay_ms: int | None, shown: bytes | None = None) -> Settled:
+def _settle(held: Held, log: PollLog, delay_ms: int | None, stored: bytes | None = None) -> Settled:
     records = ((keys.poll_log(held.key), pack(log)),)
     return Settled(
         lane=held.job.record.account,
         member=held.key,
         token=held.token,
         delay_ms=delay_ms,
-        records=records if shown is None else (*records, (keys.observed(held.key), shown)),
+        records=records if stored is None else (*records, (keys.observed(held.key), stored)),
     )
 
 
-async def _save(services: Services, held: Held, moved: Transition, at: PollContext) -> str:
+async def _stage_save(services: Services, held: Held, moved: Transition, at: PollContext) -> UnitOfWork:
     job = held.job.record
     unit = UnitOfWork(held.key[0], now_ms=at.now_ms, retention_s=services.settings.retention)
     await write_advance(services, unit, held.key, held.job, moved=moved, at=at)
@@ -154,8 +165,8 @@ async def _save(services: Services, held: Held, moved: Transition, at: PollConte
     else:
         unit.poll_at(held.key, moved.job, moved.delay_ms, how="set")
     await _replace_items(services, unit, job, moved.replaced, at)
-    lease = Lease("poll", job.account, held.key, held.token)
-    return await services.store.committer.commit(unit.change(lease))
+    unit.require_lease(Lease("poll", job.account, held.key, held.token))
+    return unit
 
 
 async def write_advance(

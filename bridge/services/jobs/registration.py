@@ -30,9 +30,8 @@ from bridge.store.errors import StoreFull, StoreNotDurable
 from bridge.store.records import Loaded, Wanted
 from bridge.store.tables.accounts import Account
 from bridge.store.tables.idempotency import DAY_MS
-from bridge.store.unit_of_work import UnitOfWork
+from bridge.store.unit_of_work import UnitOfWork, retrying
 
-TRIES = 20
 HOLD_MS = 15_000  # longer than a slow disk may delay the answer
 ANSWERED_MS = 1_000  # first deliveries go out this long after the answer
 JOBS_PER_PROJECT = 100_000
@@ -82,22 +81,23 @@ async def register(
     """
     account = await find_account(services, project, commands[0])
     shard = services.store.shard_of(account.id)
-    for _ in range(TRIES):
-        unit = UnitOfWork(shard, now_ms=services.clock_ms(), retention_s=services.settings.retention)
+
+    async def stage() -> tuple[UnitOfWork, list[Registered]]:
+        unit = services.unit_of_work(shard)
         registered = [await _stage(services, unit, project, account, command) for command in commands]
         if unit.made:
             await _check_quota(services, project, unit.made)
-        try:
-            result = await services.store.committer.commit(unit.change(), new_work=True, durable=True)
-        except StoreFull:
-            raise Unavailable("the store is full: nothing was registered, try again later") from None
-        except StoreNotDurable:
-            raise Unavailable(
-                "the disk is too slow to confirm the registration: repeat it, it is not doubled"
-            ) from None
-        if result == "done":
-            return registered
-    raise Conflict("many registrations for the same job at once: repeat this one")
+        return unit, registered
+
+    conflict = Conflict("many registrations for the same job at once: repeat this one")
+    try:
+        return await retrying(services.store.committer, stage, conflict=conflict, new_work=True, durable=True)
+    except StoreFull:
+        raise Unavailable("the store is full: nothing was registered, try again later") from None
+    except StoreNotDurable:
+        raise Unavailable(
+            "the disk is too slow to confirm the registration: repeat it, it is not doubled"
+        ) from None
 
 
 async def find_account(services: Services, project: str, command: RegisterCallback) -> Account:
