@@ -7,6 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from bridge.domain.jobs.outcome import KindTraits, PartTraits
 from bridge.domain.observation import Observation, Outcome, Timing
 
 # Lenient on purpose: the providers show UUIDs and short words but promise neither. What must never pass is
@@ -88,6 +89,9 @@ class KindSpec:
     `ends` maps an upstream word to the event's ending word, `runs` to its progress word (None: merely queued); a word
     in neither is reported as unknown and never ends a job. Times are seconds before any scale. `part` is the kind
     whose words the objects in `parts_field` speak; `part_kinds` are the kinds of event that a part can tell of.
+    `parts_are_reported` says that the end of each part is an event of its own, `parts_are_replaced` that a new run may
+    put new parts in the place of old ones. A part names the whole in `parent_field`; `persona_field` holds the persona
+    that the job belongs to.
     `path` is relative to the provider's URL, and empty for a kind that is only seen as a part. `limit` names the rate
     limit that its reads count under, at a provider that has several.
     """
@@ -121,13 +125,32 @@ class KindSpec:
     parts_field: str | None = None
     part: "KindSpec | None" = None
     part_kinds: tuple[str, ...] = ()
+    parts_are_reported: bool = False
+    parts_are_replaced: bool = False
     parent_field: str | None = None
+    persona_field: str = ""
     media_field: str | None = None
     timing_by_media: Mapping[str, Timing] = field(default_factory=lambda: NOTHING)
     expected_by_media: Mapping[str, tuple[float, float]] = field(default_factory=lambda: NOTHING)
     download_path: str | None = None
     list: ListSpec | None = None
     limit: str = "api"
+
+    @property
+    def traits(self) -> KindTraits:
+        """What the state machine needs to know of this kind."""
+        part = (
+            PartTraits(kind=self.part.name, parent_field=self.part.parent_field or "") if self.part else None
+        )
+        return KindTraits(
+            kind=self.name,
+            timing=self.timing,
+            clock=str(self.clock),
+            review_words=frozenset(self.review_words),
+            reported_parts=part if self.parts_are_reported else None,
+            replaceable_parts=part if self.parts_are_replaced else None,
+            persona_field=self.persona_field,
+        )
 
     def path_for(self, job_id: str) -> str:
         """Path of one job's read, relative to the provider's URL; ValueError for an id that no path may carry."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from bridge.config.settings import Settings
 from bridge.domain.jobs.intervals import IDLE_LASTS_S, TAIL_LASTS_S, TimeScale
@@ -51,10 +52,10 @@ class Services:
         return Login(provider=account.provider, base_url=self.base_url(account), credential=credential)
 
 
+@cache
 def kind_traits(kind: str) -> KindTraits:
-    """Give what the state machine needs to know of a kind."""
-    spec = KINDS[kind]
-    return KindTraits(kind=kind, timing=spec.timing, clock=str(spec.clock))
+    """Return what the state machine needs to know of a kind."""
+    return KINDS[kind].traits
 
 
 def lasts_ms(services: Services, kind: str, *, once: bool, timeout_s: float | None) -> int:

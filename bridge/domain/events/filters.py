@@ -10,10 +10,6 @@ from bridge.domain.events.catalogue import EVENT_TYPES, event_type
 MOST_PATTERNS = 50
 _PATTERN = re.compile(r"[a-z_*]+(?:\.[a-z_*]+)?", re.ASCII)
 
-# A callback without a filter hears how its own job ended; the deliveries of an outgoing post must be asked for.
-_DEFAULT = frozenset(
-    each.type for each in EVENT_TYPES.values() if each.ending and each.kind != "publishing_delivery"
-)
 # A callback for one kind may also name the events of what is told beside it.
 _BESIDE = {"outgoing_post": ("publishing_delivery",)}
 
@@ -42,10 +38,18 @@ def check_patterns(patterns: Sequence[str], *, kind: str, once: bool) -> tuple[s
     return checked
 
 
+def matches(patterns: tuple[str, ...], event_type: str, *, ending: bool) -> bool:
+    """Return whether a checked filter lets an event through.
+
+    `ending` says that the event ends the subscribed job itself. An empty filter lets only those through: the ends of
+    parts, such as an outgoing post's deliveries, must be asked for.
+    """
+    return _matches(patterns, event_type) if patterns else ending
+
+
 @lru_cache(maxsize=4096)
-def matches(patterns: tuple[str, ...], event_type: str) -> bool:
-    """Say whether a checked filter lets an event type through; an empty one lets ending events through."""
-    return event_type in (_select(patterns) if patterns else _DEFAULT)
+def _matches(patterns: tuple[str, ...], event_type: str) -> bool:
+    return any(fnmatchcase(event_type, pattern) for pattern in patterns)
 
 
 @lru_cache(maxsize=1024)

@@ -5,24 +5,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from bridge.domain.events.catalogue import event_type
 from bridge.domain.events.event import Fact, build_error, build_summary
 from bridge.domain.jobs.emitted import REVIEW, name_delivery
-from bridge.domain.jobs.outcome import EventDraft
+from bridge.domain.jobs.outcome import EventDraft, KindTraits, PartTraits
 from bridge.domain.jobs.records import Job
 from bridge.domain.observation import Observation, Outcome, Part
 
-# ReelMirror "Review queue". Any other word is shown in the timeline: it may be spelt like an ending of ours.
-REVIEWED = frozenset({"approved", "rejected", "published"})
 
-
-def draft_observed(job: Job, observation: Observation, *, ended: bool, late: bool) -> tuple[EventDraft, ...]:
-    """List what an object that was shown says, its ending last."""
+def draft_observed(
+    job: Job, observation: Observation, *, ended: bool, late: bool, traits: KindTraits
+) -> tuple[EventDraft, ...]:
+    """List the events of an object that was shown, its ending last."""
     drafts: list[EventDraft] = []
     if observation.progress and not ended:
         drafts.append(_of(job, observation, observation.progress, late=late))
-    if job.kind == "generated_post" and observation.review in REVIEWED:
-        review = observation.review or ""
+    # A review word that the kind does not list is only shown in the timeline: it may be spelt like an ending.
+    if (review := observation.review or "") in traits.review_words:
         drafts.append(_of(job, observation, review, name=f"{REVIEW}{review}"))
-    if job.kind == "outgoing_post":
-        drafts.extend(_of_delivery(job, part, late=late) for part in observation.parts if part.ending)
+    if (reported := traits.reported_parts) is not None:
+        drafts.extend(_of_part(job, part, reported, late=late) for part in observation.parts if part.ending)
     if ended:
         drafts.append(_of(job, observation, job.ending, late=late, closes=True))
     return tuple(drafts)
@@ -51,27 +50,25 @@ def _of(
     return EventDraft(name=name or word, type=event_type(job.kind, word), fact=fact, closes=closes)
 
 
-def _of_delivery(job: Job, part: Part, *, late: bool) -> EventDraft:
-    """Tell of one account's delivery: an event of its own kind, whose `data` is that delivery."""
-    assert part.ending is not None, "only ended deliveries are news"
+def _of_part(job: Job, part: Part, traits: PartTraits, *, late: bool) -> EventDraft:
+    """Draft the event of a part that has ended: it has a kind of its own, and its `data` is that part."""
+    assert part.ending is not None, "only parts that have ended have an event"
     word = part.ending.word
     failed = part.ending.outcome is Outcome.FAILED
     fact = Fact(
         word=word,
-        kind="publishing_delivery",
+        kind=traits.kind,
         job_id=part.id,
         status=part.status,
         outcome=part.ending.outcome,
         error=build_error(word, part.ending.message) if failed else None,
         summary=None,
-        related={"outgoing_post_id": job.id},
+        related={traits.parent_field: job.id},
         data=part.data,
         run=job.run,
         late=late,
     )
-    return EventDraft(
-        name=name_delivery(part.id, word), type=event_type("publishing_delivery", word), fact=fact
-    )
+    return EventDraft(name=name_delivery(part.id, word), type=event_type(traits.kind, word), fact=fact)
 
 
 def draft_gone(job: Job, word: str, *, related: Mapping[str, str], late: bool) -> EventDraft:

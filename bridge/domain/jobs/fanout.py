@@ -66,7 +66,7 @@ def notify_late_callbacks(job: Job, *, now_ms: int) -> Fanout:
         if not _missed(job, callback):
             callbacks.append(callback)
             continue
-        if matches(callback.events, kind):
+        if matches(callback.events, kind, ending=True):
             notifications.append(
                 Notification(event=job.ending_event, type=kind, callback=callback.id, closes=True)
             )
@@ -86,7 +86,9 @@ def _address(job: Job, event: str, drafts: EventDraft, notifications: list[Notif
         if not is_live(callback) or not _concerns(callback, drafts):
             callbacks.append(callback)
             continue
-        if matches(callback.events, drafts.type) and (drafts.closes or not callback.once):
+        if matches(callback.events, drafts.type, ending=drafts.closes) and (
+            drafts.closes or not callback.once
+        ):
             notifications.append(
                 Notification(event=event, type=drafts.type, callback=callback.id, closes=drafts.closes)
             )

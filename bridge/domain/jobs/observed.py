@@ -34,7 +34,7 @@ def apply_observed(job: Job, observation: Observation, *, at: PollContext, trait
     if is_new_run(job, observation, parts):
         return _see_run(job, observation, parts, at=at, traits=traits)
     if has_ended(job):
-        return _see_again(job, observation, parts, at=at)
+        return _see_again(job, observation, parts, at=at, traits=traits)
     return _see_on(job, observation, parts, before=job, at=at, traits=traits)
 
 
@@ -47,13 +47,15 @@ def _note_presence(job: Job, *, at: PollContext, traits: KindTraits) -> Job:
     return replace(job, seen=True, missing_ms=0, missing_reads=0, auth_refused="")
 
 
-def _see_again(job: Job, observation: Observation, parts: Parts, *, at: PollContext) -> Step:
+def _see_again(
+    job: Job, observation: Observation, parts: Parts, *, at: PollContext, traits: KindTraits
+) -> Step:
     """An ended job stands as it ended; what outlasts its end, such as a review, may go on."""
     job = decide_runs(forget_reverted(job, observation), ended=True, begun_ms=at.begun_ms)
     if job.ending == "replaced":
         return Step(job=job, confirms=True, data=observation.data)
-    job = replace(job, status=observation.status, parts=parts, persona=_persona(job, observation))
-    drafts = draft_observed(job, observation, ended=False, late=False)
+    job = replace(job, status=observation.status, parts=parts, persona=_persona(job, observation, traits))
+    drafts = draft_observed(job, observation, ended=False, late=False, traits=traits)
     return Step(job=job, drafts=drafts, confirms=True, data=observation.data)
 
 
@@ -85,7 +87,7 @@ def _see_on(
         status=observation.status,
         clock_ms=_clock(job, observation, parts, before=before, redone=redone, at=at, traits=traits),
         parts=listed,
-        persona=_persona(job, observation),
+        persona=_persona(job, observation, traits),
         awaited=awaited,
         state=JobState.ENDED if ending else job.state,
         ending=ending.word if ending else job.ending,
@@ -93,17 +95,19 @@ def _see_on(
     )
     return Step(
         job=seen,
-        drafts=draft_observed(seen, observation, ended=ending is not None, late=bool(job.tail_ms)),
+        drafts=draft_observed(
+            seen, observation, ended=ending is not None, late=bool(job.tail_ms), traits=traits
+        ),
         confirms=ending is not None,
-        replaced=_list_replaced(seen, before, parts, begun=started and observation.ending is None, came=came),
+        replaced=_list_replaced(seen, before, parts, begun=started and observation.ending is None, came=came)
+        if traits.replaceable_parts
+        else (),
         data=observation.data,
     )
 
 
 def _list_replaced(job: Job, before: Job, parts: Parts, *, begun: bool, came: bool) -> tuple[str, ...]:
     """List the items that were redone: no longer listed, or listed beside their successors."""
-    if job.kind != "generated_post":
-        return ()
     gone = find_replaced(before.parts, parts, begun=begun)
     known = job.superseded if came else job.superseded[len(before.superseded) :]
     return tuple(dict.fromkeys((*gone, *known)))
@@ -117,8 +121,8 @@ def _still_awaited(job: Job, before: Job, parts: Parts) -> tuple[str, ...]:
     return () if passed_by or listed.issuperset(job.awaited) else job.awaited
 
 
-def _persona(job: Job, observation: Observation) -> str:
-    return observation.related.get("persona_id", job.persona)
+def _persona(job: Job, observation: Observation, traits: KindTraits) -> str:
+    return observation.related.get(traits.persona_field, job.persona)
 
 
 def _clock(

@@ -10,12 +10,30 @@ from bridge.domain.observation import Timing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartTraits:
+    """The kind of a job's parts, and the field of their `related` ids that names the whole."""
+
+    kind: str
+    parent_field: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KindTraits:
-    """What `advance` needs to know of a kind: its pace before anything was seen, and what starts its clock."""
+    """What the state machine needs to know of a kind.
+
+    `timing` is its pace before anything was seen; `clock` is what the watch timeout counts from. Each of
+    `review_words` is an event when a review shows it. `reported_parts` is set where the end of each part is an event
+    of its own, `replaceable_parts` where a new run puts new parts in the place of old ones that may be watched
+    themselves. `persona_field` is the field of `related` that holds the job's persona.
+    """
 
     kind: str
     timing: Timing
     clock: str  # "registration", "parts", "first_part"
+    review_words: frozenset[str] = frozenset()
+    reported_parts: PartTraits | None = None
+    replaceable_parts: PartTraits | None = None
+    persona_field: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

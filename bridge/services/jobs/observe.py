@@ -28,7 +28,6 @@ from bridge.store.records import Loaded, RecordBatch, pack, pack_object
 from bridge.store.unit_of_work import UnitOfWork, retrying
 
 MAX_TRIES = 8  # then the lease ends, and the job is polled again
-ITEM = "generated_media_item"
 LARGE_OBJECT = 16 * 1024  # bytes as stored
 
 
@@ -225,8 +224,11 @@ async def _replace_items(
     services: Services, unit: UnitOfWork, post: Job, items: Sequence[str], at: PollContext
 ) -> None:
     """End the watch of items that a new run of their post did away with, in the same step."""
+    part = kind_traits(post.kind).replaceable_parts
+    if part is None:
+        return
     for item in items:
-        key = job_key(unit.shard, post.account, ITEM, item)
+        key = job_key(unit.shard, post.account, part.kind, item)
         loaded = await services.store.load_job(key)
         if loaded is None or not loaded.record.callbacks:
             continue
@@ -236,7 +238,7 @@ async def _replace_items(
             log,
             key=key,
             at=at,
-            related={"generated_post_id": post.id},
+            related={part.parent_field: post.id},
             scale=services.time_scale,
         )
         if moved is None:

@@ -111,6 +111,16 @@ def test_each_delivery_is_told_once_over_all_runs() -> None:
     assert watch.record.run == 3
 
 
+def test_deliveries_must_be_asked_for() -> None:
+    """A callback without a filter hears how its outgoing post ended, and nothing of the single deliveries."""
+    watch = Candidate("outgoing_post")
+    every = watch.register(once=False)
+    watch.read(outgoing("publishing", ("d1", "published"), ("d2", "pending")))
+    watch.read(outgoing("published", ("d1", "published"), ("d2", "published")))
+    assert watch.heard(every) == ["published"]
+    assert {each.type for each in watch.notifications} == {"outgoing_post.published"}
+
+
 def test_reviews_are_told_once_and_words_of_endings_are_no_reviews() -> None:
     """`review_status: failed` is not `generated_post.failed`; `approved` outlives a new run untold."""
     watch = Candidate("generated_post")

@@ -9,11 +9,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from bridge.domain.events.catalogue import EVENT_TYPES
 from bridge.domain.ids import callback_id, job_key
 from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.intervals import TimeScale
 from bridge.domain.jobs.next_poll import is_done
-from bridge.domain.jobs.outcome import KindTraits, NewEvent, Notification, PollContext, Transition
+from bridge.domain.jobs.outcome import NewEvent, Notification, PollContext, Transition
 from bridge.domain.jobs.records import Job, JobState, PollLog
 from bridge.domain.jobs.registration import RegistrationResult, new_job, register_callback
 from bridge.domain.jobs.transition import advance
@@ -197,7 +198,7 @@ class Candidate:
             vanishing=vanishing,
         )
         spec = KINDS[self.kind]
-        traits = KindTraits(kind=self.kind, timing=spec.timing, clock=str(spec.clock))
+        traits = spec.traits
         before = self.record
         moved = advance(before, self.log, result, key=self.key, at=at, traits=traits, scale=self.time_scale)
         self._check(before, moved)
@@ -209,6 +210,9 @@ class Candidate:
 
     def _check(self, before: Job, moved: Transition) -> None:
         for new_events in moved.new_events:
+            assert new_events.drafts.type in EVENT_TYPES, (
+                "no filter lets an unknown type through: none is made"
+            )
             assert new_events.event not in self.events, f"{new_events.drafts.name}: one fact, two events"
             self.events[new_events.event] = new_events
         assert [each.sequence for each in moved.new_events] == list(
