@@ -15,7 +15,7 @@ RUNTIME_STAMP := $(VENV)/.runtime-$(RUNTIME_STATE)
 DEV_STAMP := $(VENV)/.dev-$(DEV_STATE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test soak lint format bench freshness lock clean
+.PHONY: help setup run test browser soak lint format bench freshness lock clean
 
 help:
 	@echo 'make run     set up and start reelbridge (Ctrl-C ends it)'
@@ -34,8 +34,18 @@ setup: $(RUNTIME_STAMP)
 run: setup
 	@exec $(BIN)/reelbridge up
 
-test: lint
+test: lint browser
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+# The tests of web pages need a Chromium of the system. Where it is missing and cannot be installed, they are skipped,
+# but fail in CI.
+browser:
+	@if command -v chromium || command -v chromium-browser || command -v google-chrome; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get; then \
+		echo 'installing Chromium'; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null || \
+			echo 'Chromium could not be installed'; \
+	else echo 'the tests of web pages need Chromium and will be skipped'; fi
 
 # The same tests as in `make test`, longer: every round kills worker, API, store, `up` and all of them once.
 ROUNDS ?= 10

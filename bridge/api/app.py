@@ -13,7 +13,8 @@ from bridge.api.responses.metrics import Metrics
 from bridge.api.routes import accounts, administration, callbacks, events
 from bridge.api.routes import event_types as catalogue
 from bridge.api.routes import registration as registering
-from bridge.api.routes.service import DOCS_FILES, describe, open_routes, serve_file
+from bridge.api.routes.docs import add_docs
+from bridge.api.routes.service import open_routes
 from bridge.api.routing import API, Api, Route
 from bridge.api.server import listening
 from bridge.config.log import configure_logging, get_logger
@@ -58,9 +59,7 @@ def build_app(services: Services) -> web.Application:
         app.router.add_route(route.method, route.path, bind(route, api))
     for route in open_routes():
         app.router.add_get(route.path, route.handler)
-    app.router.add_get("/openapi.json", describe([*KEYED_ROUTES, *open_routes()]))
-    for path, (name, content_type) in DOCS_FILES.items():
-        app.router.add_get(path, serve_file(name, content_type))
+    add_docs(app.router, [*KEYED_ROUTES, *open_routes()])
     return app
 
 

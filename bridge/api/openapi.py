@@ -37,7 +37,6 @@ def build_document(routes: Sequence[Route], *, server: str) -> dict[str, Any]:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, shapes)
     return {
         "openapi": "3.1.0",
-        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "info": {
             "title": "reelbridge",
             "version": version("reelbridge"),
