@@ -11,7 +11,7 @@ from bridge.domain.subscriptions.callback import Callback
 
 
 class JobState(StrEnum):
-    """Where a job stands in its watch; the README draws the same chart."""
+    """Where a job stands in its watch; docs/architecture.md draws the same chart."""
 
     WATCHING = "watching"  # not ended as far as was seen; its clock runs
     MISSING = "missing"  # 404: in its grace, or waiting for the confirming read

@@ -1,4 +1,4 @@
-"""The chart in the README, the table in the code and what jobs really do are the same."""
+"""The chart in docs/architecture.md, the table in the code and what jobs really do are the same."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from bridge.domain.jobs.records import TRANSITIONS, JobState
 from tests.domain.jobs.watched_job import BROKEN, MISSING, Candidate, item, post, simple
 
-README = Path(__file__).parents[3] / "README.md"
+CHART = Path(__file__).parents[3] / "docs" / "architecture.md"
 ARROW = re.compile(r"^\s*(\[\*\]|\w+) --> (\w+)(?::.*)?$", re.MULTILINE)
 
 Arrows = set[tuple[JobState, JobState]]
@@ -14,7 +14,7 @@ Arrows = set[tuple[JobState, JobState]]
 
 def read_chart() -> list[tuple[str, str]]:
     """Give the arrows between the markers."""
-    _, chart, _ = README.read_text().split("<!-- state chart -->")
+    _, chart, _ = CHART.read_text().split("<!-- state chart -->")
     assert "```mermaid\nstateDiagram-v2\n" in chart
     drawn: list[tuple[str, str]] = ARROW.findall(chart)
     lines = [line for line in chart.splitlines() if "-->" in line]
@@ -27,7 +27,7 @@ def table() -> Arrows:
 
 
 def test_the_chart_is_the_table() -> None:
-    """README, section States."""
+    """docs/architecture.md, section States."""
     drawn = read_chart()
     assert [end for start, end in drawn if start == "[*]"] == [JobState.WATCHING]
     assert {(start, end) for start, end in drawn if start != "[*]"} == table()

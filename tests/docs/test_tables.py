@@ -1,0 +1,100 @@
+"""Tables and charts of the documentation are those of the code."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from bridge import errors
+from bridge.domain.deliveries.records import DeliveryState
+from bridge.domain.events.catalogue import EVENT_TYPES, NOUNS
+from bridge.domain.jobs.records import JobState
+from bridge.domain.subscriptions.callback import CallbackState
+from tests.docs.pages import ROOT, between, read, table_rows, without_code_blocks
+
+ARROW = re.compile(r"^\s*(\w+)(?:\[[^\]]*\])? --> (\w+)", re.MULTILINE)
+
+
+def section(name: str, heading: str) -> str:
+    """Return what stands under a heading of a page, up to the next one of its level."""
+    level = heading.split(" ", maxsplit=1)[0]
+    rest = without_code_blocks(read(name)).split(f"\n{heading}\n", 1)[1]
+    return re.split(rf"^{level} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def words(cell: str) -> list[str]:
+    """Return the inline code of a cell."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def test_the_events_are_the_catalogues() -> None:
+    """Each kind's endings and its other events, and those that every kind has."""
+    rows = {words(first)[0] if words(first) else "every kind": rest for first, *rest in event_rows()}
+    assert set(rows) == {*NOUNS, "every kind"}
+    every = [words(cell) for cell in rows.pop("every kind")]
+    for kind, cells in rows.items():
+        for column, ending in enumerate((True, False)):
+            of_code = [e.word for e in EVENT_TYPES.values() if e.kind == kind and e.ending is ending]
+            assert sorted([*words(cells[column]), *every[column]]) == sorted(of_code), kind
+
+
+def event_rows() -> list[list[str]]:
+    """Return the event table's rows, which is the first table of its section."""
+    table, _, _ = section("docs/contract.md", "## Events").lstrip().partition("\n\n")
+    return table_rows(table)
+
+
+def test_the_errors_are_the_apis() -> None:
+    """Code and status of every refusal."""
+    rows = [row for row in table_rows(section("docs/contract.md", "## Answers")) if len(row) == 2]
+    shown = {(words(code)[0], int(status[:3])) for code, status in rows}
+    classes = [each for each in vars(errors).values() if isinstance(each, type)]
+    assert shown == {(c.code, c.status) for c in classes if issubclass(c, errors.BridgeError)}
+
+
+def test_the_states_are_the_records() -> None:
+    """The tables name each state of a job and of a delivery, in order; the contract names those of a callback."""
+    jobs = table_rows(section("docs/architecture.md", "## States"))
+    assert [words(state)[0] for state, _ in jobs] == ["watching", "missing", "ended", "tail"]
+    assert {words(state)[0] for state, _ in jobs} == set(JobState)
+    deliveries = table_rows(section("docs/delivery.md", "## States"))
+    assert [words(state)[0] for state, _ in deliveries] == list(DeliveryState)
+    (sentence,) = re.findall(r"^A callback's `state` is .*$", read("docs/contract.md"), re.MULTILINE)
+    assert words(sentence)[1:] == list(CallbackState)
+
+
+def test_the_folders_are_there() -> None:
+    """The folder table has every folder of the product, and no other."""
+    shown = [words(row[0])[0] for row in table_rows(between("docs/architecture.md", "folders"))]
+    assert shown == sorted(set(shown), key=lambda path: (path.startswith("workers"), path))
+    assert set(shown) == {path.as_posix() for path in folders()}
+
+
+def folders() -> set[Path]:
+    """Return the folders of the product that hold a source file."""
+    files = [path.relative_to(ROOT) for top in ("bridge", "workers") for path in (ROOT / top).rglob("*")]
+    return {path.parent for path in files if path.suffix in (".py", ".lua", ".html")}
+
+
+def test_the_house_is_drawn_as_it_is_built() -> None:
+    """Each arrow is an import, and each import between rooms goes along the arrows."""
+    arrows = set(ARROW.findall(between("docs/architecture.md", "house")))
+    real = set(imports())
+    assert arrows <= real
+    reached = set(arrows)
+    for _ in arrows:
+        reached |= {(a, d) for a, b in reached for c, d in arrows if b == c}
+    assert real - reached == set()
+
+
+def imports() -> Iterator[tuple[str, str]]:
+    """Find which room imports which; a file right in `bridge` is a room of its own."""
+    for path in [*(ROOT / "bridge").rglob("*.py"), *(ROOT / "workers").rglob("*.py")]:
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        room = parts[1] if parts[0] == "bridge" else "workers"
+        for node in ast.walk(ast.parse(path.read_text())):
+            module = node.module if isinstance(node, ast.ImportFrom) else None
+            top, _, rest = (module or "").partition(".")
+            other = rest.split(".")[0] if top == "bridge" else top
+            if top in ("bridge", "workers") and other and other != room:
+                yield room, other
