@@ -80,7 +80,7 @@ def _send_shard(task: Any) -> str:
 
 async def beat(services: Services, clock: StoreClock) -> None:
     """Show that this worker lives, and take over the store's time: a suspended machine's clock may have stood still."""
-    await clock.ask(services.store.redis)
+    await clock.ask(services.store.time_ms)
     await services.store.heartbeats.beat(WORKER, clock.now_ms())
 
 

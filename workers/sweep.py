@@ -14,7 +14,6 @@ from bridge.services.context import Services
 from bridge.services.jobs.key_rotation import reseal_job
 from bridge.services.jobs.retention import end_retention
 from bridge.services.queries import load_deliveries, load_jobs
-from bridge.store.queue.scan import scan_deliveries, scan_jobs
 from bridge.store.records import Loaded
 
 log = structlog.get_logger()
@@ -41,11 +40,11 @@ async def prove(services: Services) -> dict[str, int]:
     """Schedule what is alive and in no queue, and seal anew what an old master key sealed; give the counts."""
     counts = {"polls": 0, "deliveries": 0, "resealed": 0}
     for shard in services.store.shards:
-        async for keys in scan_jobs(services.store.redis, shard, count=SCAN_COUNT):
+        async for keys in services.store.scan.jobs(shard, count=SCAN_COUNT):
             page = await load_jobs(services.store, keys)
             counts["polls"] += await _repair_polls(services, shard, page)
             counts["resealed"] += sum([await reseal_job(services, *each) for each in page.items()])
-        async for ids in scan_deliveries(services.store.redis, shard, count=SCAN_COUNT):
+        async for ids in services.store.scan.deliveries(shard, count=SCAN_COUNT):
             page_of = await load_deliveries(services.store, ids)
             counts["deliveries"] += await _repair_deliveries(services, shard, page_of)
     repaired = counts["polls"] or counts["deliveries"]

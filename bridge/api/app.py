@@ -73,7 +73,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     clock = StoreClock()
     async with (
         open_services(settings, clock_ms=clock.now_ms) as services,
-        following(clock, services.store.redis),
+        following(clock, services.store.time_ms),
     ):
         await bootstrap(services)
         runner = web.AppRunner(build_app(services), access_log=None, shutdown_timeout=SHUTDOWN_S)

@@ -16,6 +16,7 @@ from bridge.store import keys
 from bridge.store.commit import Change, Committer, Guard, Put
 from bridge.store.queue.heartbeats import Heartbeats
 from bridge.store.queue.lanes import Lanes
+from bridge.store.queue.scan import Scan
 from bridge.store.records import Loaded, RecordBatch, Wanted, load_many, unpack_object
 from bridge.store.scripts import SCRIPTS, ScriptCall, run
 from bridge.store.tables.account_health import Health
@@ -24,6 +25,7 @@ from bridge.store.tables.accounts import Accounts
 from bridge.store.tables.apikeys import ApiKeys
 from bridge.store.tables.destinations import Destinations
 from bridge.store.tables.feed import Feed
+from bridge.store.tables.holds import Holds
 from bridge.store.tables.idempotency import Idempotency
 from bridge.store.tables.inbox import Inbox
 from bridge.store.tables.indexes import Indexes
@@ -72,8 +74,10 @@ class Store:
         self.feed = Feed(redis, shards)
         self.heartbeats = Heartbeats(redis)
         self.inbox = Inbox(redis)
+        self.holds = Holds(redis)
         self.idempotency = Idempotency(redis, dice=dice)
         self.indexes = Indexes(redis, shards)
+        self.scan = Scan(redis)
 
     @classmethod
     async def open(
@@ -98,6 +102,11 @@ class Store:
     def shard_of(self, account: str) -> str:
         """Give the shard letter in which everything of an account lies."""
         return shard_of(account, len(self.shards))
+
+    async def time_ms(self) -> int:
+        """Return the time of the Redis server in Unix milliseconds."""
+        seconds, micros = await self.redis.time()
+        return int(seconds) * 1000 + int(micros) // 1000
 
     async def take_tick(self, name: str, now_ms: int, *, every_ms: int) -> bool:
         """Take the right to do what the whole fleet does once an interval: True for one caller."""

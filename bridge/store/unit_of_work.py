@@ -1,6 +1,6 @@
 """Unit of work: the conditions and writes of one change to a shard, and the loop that tries it again after a conflict."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from bridge.domain.deliveries.records import Delivery
@@ -8,7 +8,7 @@ from bridge.domain.events.records import EventRecord
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.subscriptions.callback import Callback
 from bridge.store import keys
-from bridge.store.commit import Change, Committer, Drop, Due, Guard, Lease, Op, Put, Rank, Unrank
+from bridge.store.commit import Change, Committer, Delete, Drop, Due, Guard, Lease, Op, Put, Rank, Unrank
 from bridge.store.errors import LeaseLost, WriteConflict
 from bridge.store.records import Loaded, pack, pack_object
 from bridge.store.tables.indexes import rank_callback, unrank_callback, url_member
@@ -16,6 +16,7 @@ from bridge.store.tables.indexes import rank_callback, unrank_callback, url_memb
 T = TypeVar("T")
 How = Literal["set", "sooner", "absent"]
 MAX_TRIES = 20
+_JOB_KEYS = (keys.job, keys.poll_log, keys.observed, keys.job_events, keys.job_deliveries)
 
 
 class UnitOfWork:
@@ -63,6 +64,27 @@ class UnitOfWork:
         """Take a job out of the queue; it stays readable for the retention."""
         self._ops.append(Drop("poll", job.account, key))
         self._ops.append(Rank(keys.ended(self.shard), key, self.now_ms + self._retention_ms))
+
+    def keep_ended(self, key: str, loaded: Loaded[Job], *, until_ms: int) -> None:
+        """Look at an ended job's retention again at that time, if its record has not changed until now."""
+        self._guards.append(loaded.guard(keys.job(key)))
+        self._ops.append(Rank(keys.ended(self.shard), key, until_ms))
+
+    def remove_job(
+        self, key: str, loaded: Loaded[Job], *, deliveries: Sequence[Loaded[Delivery]], events: Sequence[str]
+    ) -> None:
+        """Delete a job with all that belongs to it, if neither it nor a delivery has changed since it was loaded."""
+        project = loaded.record.project
+        self._guards.append(loaded.guard(keys.job(key)))
+        self._ops += [Delete(name(key)) for name in _JOB_KEYS]
+        self._ops.append(Unrank(keys.ended(self.shard), key))
+        self._ops += [Delete(keys.event(event)) for event in events]
+        for each in deliveries:
+            name = keys.delivery(each.record.id)
+            self._guards.append(each.guard(name))
+            self._ops += [Delete(name), Unrank(keys.deliveries(self.shard, project), each.record.id)]
+        for callback in loaded.record.callbacks:
+            self._ops += unrank_callback(project, callback)
 
     def put_event(self, event: EventRecord) -> None:
         """Write an event, and remember that the project's feed does not have it yet."""

@@ -19,7 +19,7 @@ from bridge.container import bootstrap, open_services
 from bridge.domain.ids import job_key
 from bridge.domain.urls.policy import check_url
 from bridge.services.context import Services
-from bridge.services.jobs.registration import RegisterCallback, answered, register
+from bridge.services.jobs.registration import RegisterCallback, register, release_holds
 from bridge.store.queue.clock import StoreClock
 from bridge.store.records import Wanted
 from bridge.store.server.embedded import EmbeddedStore
@@ -187,7 +187,7 @@ class Bridge:
             some = steps[at : at + STEPS_AT_ONCE]
             done = await asyncio.gather(*(register(self.services, self.project, step) for step in some))
             fresh = [each.callback.id for registered in done for each in registered]
-            await answered(self.services, fresh)
+            await release_holds(self.services, fresh)
             ids += fresh
         return ids
 

@@ -84,7 +84,7 @@ async def _send(call: ApiCall, response: web.Response, callbacks: Sequence[str])
 
 async def _release(call: ApiCall, callbacks: Sequence[str]) -> None:
     try:
-        await registration.answered(call.services, callbacks)
+        await registration.release_holds(call.services, callbacks)
     except (RedisError, OSError) as error:
         # The answer is out, nothing can be told to the client; the hold ends by itself.
         log.warning("api.release_failed", callbacks=len(callbacks), error=type(error).__name__)

@@ -20,11 +20,11 @@ from bridge.services.context import Services, kind_traits
 from bridge.services.deliveries.destinations import lane_of, load_proven
 from bridge.services.jobs.unchanged import UnchangedAnswers
 from bridge.services.queries import NO_LOG, load_log
-from bridge.store import keys
 from bridge.store.commit import Lease
 from bridge.store.errors import LeaseLost, WriteConflict
 from bridge.store.queue.lanes import Settled
-from bridge.store.records import Loaded, RecordBatch, pack, pack_object
+from bridge.store.queue.settling import settle_poll
+from bridge.store.records import Loaded, RecordBatch, pack_object
 from bridge.store.unit_of_work import UnitOfWork, retrying
 
 MAX_TRIES = 8  # then the lease ends, and the job is polled again
@@ -145,14 +145,8 @@ def _progress_object(held: Held, moved: Transition) -> bytes | None:
 
 
 def _settle(held: Held, log: PollLog, delay_ms: int | None, stored: bytes | None = None) -> Settled:
-    records = ((keys.poll_log(held.key), pack(log)),)
-    return Settled(
-        lane=held.job.record.account,
-        member=held.key,
-        token=held.token,
-        delay_ms=delay_ms,
-        records=records if stored is None else (*records, (keys.observed(held.key), stored)),
-    )
+    account = held.job.record.account
+    return settle_poll(held.key, account, held.token, log=log, delay_ms=delay_ms, packed_object=stored)
 
 
 async def _stage_save(services: Services, held: Held, moved: Transition, at: PollContext) -> UnitOfWork:

@@ -25,7 +25,6 @@ from bridge.errors import Conflict, RateLimited, Unavailable, ValidationFailed
 from bridge.providers.registry import KINDS
 from bridge.services.accounts.budget_view import next_turn_ms
 from bridge.services.context import Services, lasts_ms
-from bridge.store import keys
 from bridge.store.errors import StoreFull, StoreNotDurable
 from bridge.store.records import Loaded, Wanted
 from bridge.store.tables.accounts import Account
@@ -33,7 +32,7 @@ from bridge.store.tables.idempotency import DAY_MS
 from bridge.store.unit_of_work import UnitOfWork, retrying
 
 HOLD_MS = 15_000  # longer than a slow disk may delay the answer
-ANSWERED_MS = 1_000  # first deliveries go out this long after the answer
+RELEASE_AFTER_MS = 1_000  # first deliveries go out this long after the answer
 JOBS_PER_PROJECT = 100_000
 
 
@@ -267,9 +266,6 @@ def _callback(services: Services, identifier: str, command: RegisterCallback, *,
     )
 
 
-async def answered(services: Services, callback_ids: Sequence[str]) -> None:
-    """Let first deliveries go, one second after the registering answer was flushed."""
-    pipeline = services.store.redis.pipeline(transaction=False)
-    for identifier in callback_ids:
-        pipeline.pexpire(keys.hold(identifier), ANSWERED_MS)
-    await pipeline.execute()
+async def release_holds(services: Services, callback_ids: Sequence[str]) -> None:
+    """Let the first deliveries of new callbacks go, one second after their registration was answered."""
+    await services.store.holds.release(callback_ids, after_ms=RELEASE_AFTER_MS)

@@ -7,9 +7,6 @@ from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.records import Job
 from bridge.services.context import Services
 from bridge.services.queries import load_job_deliveries
-from bridge.store import keys
-from bridge.store.commit import Change, Delete, Guard, Op, Rank, Unrank
-from bridge.store.tables.indexes import unrank_callback
 
 PAGE: Final = 200
 LATER_MS: Final = 3_600_000
@@ -29,19 +26,18 @@ async def _remove(services: Services, shard: str, key: str, now_ms: int) -> bool
     store = services.store
     job = await store.load_job(key)
     if job is None:
-        await store.redis.zrem(keys.ended(shard), key)
+        await store.indexes.forget_ended(shard, key)
         return False
     deliveries = await load_job_deliveries(store, key)
+    unit = services.unit_of_work(shard)
     wait_ms = _keep_for_ms(job.record, [each.record for each in deliveries], now_ms)
-    guards = [Guard(keys.job(key), job.raw)]
     if wait_ms:
-        later: list[Op] = [Rank(keys.ended(shard), key, now_ms + wait_ms)]
-        await store.committer.commit(Change(shard, guards, later))
+        unit.keep_ended(key, job, until_ms=now_ms + wait_ms)
+        await store.committer.commit(unit.change())
         return False
     events = await store.indexes.job_events(key)
-    ops = _deletions(shard, key, job.record, [each.record for each in deliveries], events)
-    guards += [Guard(keys.delivery(each.record.id), each.raw) for each in deliveries]
-    if await store.committer.commit(Change(shard, guards, ops)) != "done":
+    unit.remove_job(key, job, deliveries=deliveries, events=events)
+    if await store.committer.commit(unit.change()) != "done":
         return False
     await store.feed.forget(job.record.project, events)
     return True
@@ -55,15 +51,3 @@ def _keep_for_ms(job: Job, deliveries: list[Delivery], now_ms: int) -> int:
         return LATER_MS
     parked = [each.done_ms for each in deliveries if each.state is DeliveryState.PARKED]
     return max([0, *(at_ms + PARKED_MS - now_ms for at_ms in parked)])
-
-
-def _deletions(shard: str, key: str, job: Job, deliveries: list[Delivery], events: list[str]) -> list[Op]:
-    ops: list[Op] = [Delete(name(key)) for name in (keys.job, keys.poll_log, keys.observed)]
-    ops += [Delete(keys.job_events(key)), Delete(keys.job_deliveries(key)), Unrank(keys.ended(shard), key)]
-    ops += [Delete(keys.event(event)) for event in events]
-    for delivery in deliveries:
-        ops.append(Delete(keys.delivery(delivery.id)))
-        ops.append(Unrank(keys.deliveries(shard, job.project), delivery.id))
-    for callback in job.callbacks:
-        ops += unrank_callback(job.project, callback)
-    return ops

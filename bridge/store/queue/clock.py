@@ -2,14 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+
+from bridge.store.errors import STORE_ERRORS
 
 ASK_EVERY_S = 5.0
+AskStore = Callable[[], Awaitable[int]]  # `Store.time_ms`
 log = structlog.get_logger()
 
 
@@ -29,29 +30,30 @@ class StoreClock:
         """Give the store's time now, in Unix milliseconds."""
         return round((self._offset + self._monotonic_s()) * 1000)
 
-    async def ask(self, redis: Redis) -> None:
-        """Ask the store what time it is; raises what the store raises."""
-        seconds, micros = await redis.time()
-        self.set(seconds * 1000 + micros // 1000)
+    async def ask(self, store_time_ms: AskStore) -> None:
+        """Ask the store what time it is; raise what the store raises."""
+        self.set(await store_time_ms())
 
 
 @asynccontextmanager
-async def following(clock: StoreClock, redis: Redis, *, every_s: float = ASK_EVERY_S) -> AsyncIterator[None]:
+async def following(
+    clock: StoreClock, store_time_ms: AskStore, *, every_s: float = ASK_EVERY_S
+) -> AsyncIterator[None]:
     """Keep a clock on the store's time: at once, then again and again, as a suspended machine's clock may stand still."""
-    await clock.ask(redis)
-    task = asyncio.create_task(_follow(clock, redis, every_s))
+    await clock.ask(store_time_ms)
+    task = asyncio.create_task(_follow(clock, store_time_ms, every_s))
     try:
         yield
     finally:
         task.cancel()
 
 
-async def _follow(clock: StoreClock, redis: Redis, every_s: float) -> None:
+async def _follow(clock: StoreClock, store_time_ms: AskStore, every_s: float) -> None:
     while True:
         await asyncio.sleep(every_s)
         try:
-            await clock.ask(redis)
-        except (RedisError, OSError) as error:
+            await clock.ask(store_time_ms)
+        except STORE_ERRORS as error:
             log.info(
                 "clock.store_unreachable", error=type(error).__name__
             )  # the last answer stands meanwhile

@@ -1,4 +1,4 @@
-"""Walk through all records of a shard, in pages, without holding the store up."""
+"""Walks through all records of a shard, in pages and without blocking the store."""
 
 from collections.abc import AsyncIterator
 
@@ -7,24 +7,29 @@ from redis.asyncio import Redis
 from bridge.store import keys
 
 
-async def scan_jobs(redis: Redis, shard: str, *, count: int) -> AsyncIterator[list[str]]:
-    """Give the keys of a shard's jobs in pages; one that is written meanwhile may come twice or not at all."""
-    async for page in _scan(redis, keys.job(f"{shard}*"), count):
-        yield page
+class Scan:
+    """Iterates over record ids with Redis's SCAN: an id that is written meanwhile may come twice or not at all."""
 
+    def __init__(self, redis: Redis) -> None:
+        """Use the store's client."""
+        self._redis = redis
 
-async def scan_deliveries(redis: Redis, shard: str, *, count: int) -> AsyncIterator[list[str]]:
-    """Give the ids of a shard's deliveries, likewise."""
-    async for page in _scan(redis, keys.delivery(f"dlv_{shard}*"), count):
-        yield page
-
-
-async def _scan(redis: Redis, pattern: str, count: int) -> AsyncIterator[list[str]]:
-    page: list[str] = []
-    async for name in redis.scan_iter(match=pattern, count=count):
-        page.append(name.decode().rpartition(":")[2])
-        if len(page) >= count:
+    async def jobs(self, shard: str, *, count: int) -> AsyncIterator[list[str]]:
+        """Yield the keys of a shard's jobs, about `count` at a time."""
+        async for page in self._pages(keys.job(f"{shard}*"), count):
             yield page
-            page = []
-    if page:
-        yield page
+
+    async def deliveries(self, shard: str, *, count: int) -> AsyncIterator[list[str]]:
+        """Yield the ids of a shard's deliveries, about `count` at a time."""
+        async for page in self._pages(keys.delivery(f"dlv_{shard}*"), count):
+            yield page
+
+    async def _pages(self, pattern: str, count: int) -> AsyncIterator[list[str]]:
+        page: list[str] = []
+        async for name in self._redis.scan_iter(match=pattern, count=count):
+            page.append(name.decode().rpartition(":")[2])
+            if len(page) >= count:
+                yield page
+                page = []
+        if page:
+            yield page

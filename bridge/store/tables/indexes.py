@@ -123,6 +123,10 @@ class Indexes:
         rows = await self._redis.zrangebyscore(keys.ended(shard), "-inf", before_ms, 0, limit)
         return [key.decode() for key in rows]
 
+    async def forget_ended(self, shard: str, key: str) -> None:
+        """Take off the list of ended jobs one that has no record any more."""
+        await self._redis.zrem(keys.ended(shard), key)
+
 
 def url_member(callback: Callback) -> bytes:
     """What stands for a callback in its project's index of URLs."""
