@@ -256,7 +256,7 @@ class Course:
             Candidate(
                 key=str(number),
                 id=str(number),
-                sort=each.sort,
+                category=each.sort,
                 started_ms=each.job.start_ms,
                 read_ms=each.read_ms,
                 due_ms=each.due_ms,

@@ -44,6 +44,7 @@ class TimedPolling(PollHandler):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
+        self._clock_ms = services.clock_ms
         self.lags_ms: list[float] = []
         self._due_ms: dict[str, int] = {}
 
@@ -58,7 +59,7 @@ class TimedPolling(PollHandler):
         if isinstance(
             task, SinglePollTask
         ):  # else it asks once whether the upstream has a list of sync jobs: it has none
-            self.lags_ms.append(self._services.clock_ms() - self._due_ms.pop(task.held.key))
+            self.lags_ms.append(self._clock_ms() - self._due_ms.pop(task.held.key))
         return await super().work(task)
 
 

@@ -17,7 +17,7 @@ def make_candidate(
     *,
     queued_ms: int,
     now_ms: int,
-    sort: str,
+    category: str,
     listed: str,
     traits: KindTraits,
     scale: TimeScale,
@@ -31,7 +31,7 @@ def make_candidate(
     return Candidate(
         key=key,
         id=job.id,
-        sort=sort,
+        category=category,
         started_ms=job.run_ms,
         read_ms=max(log.seen_ms, 0) if log.seen_ms >= job.run_ms else 0,
         due_ms=min(due_ms, abs(queued_ms), now_ms),

@@ -19,8 +19,8 @@ KEPT = 300.0  # lives a table holds; all is halved beyond, so that it follows ch
 PRIOR_WEIGHT = 30.0  # the documented ranges count as much as this many lives
 TAIL_WEIGHT = 0.06
 _TAIL_KNOTS = tuple(2.0**exponent for exponent in range(18))  # seconds, to a day and a half
-_LEAST = 1e-9
-MOST_BENT = 1e4  # times the documented rate of ending: before a documented range that is next to nothing
+_EPSILON = 1e-9
+MAX_CORRECTION = 1e4  # times the documented rate of ending: before a documented range that is next to nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Durations:
 
         self._knots = sorted({*EDGES, *_TAIL_KNOTS, *(edge for pair in ranges for edge in pair)})
         shares = [documented(knot) for knot in self._knots]
-        self._ended = shares if table == NO_DURATIONS else self._bend(shares, table)
+        self._ended = shares if table == NO_DURATIONS else self._correct(shares, table)
         pieces = list(zip(pairwise(self._knots), pairwise(self._ended), strict=True))
         self._slope = [(later - sooner) / (end - start) for (start, end), (sooner, later) in pieces]
         self._slope.append(self._slope[-1] / 4)
@@ -64,7 +64,7 @@ class Durations:
         for (start, end), (sooner, later) in pieces:
             self._area.append(self._area[-1] + (end - start) * (sooner + later) / 2)
 
-    def _bend(self, shares: Sequence[float], table: DurationTable) -> list[float]:
+    def _correct(self, shares: Sequence[float], table: DurationTable) -> list[float]:
         """Scale the documented rate of ending in each bin by what the table says of it."""
         alive = dict(zip(self._knots, (1 - share for share in shares), strict=True))
         factors = [
@@ -89,7 +89,7 @@ class Durations:
 def _factor(alive: float, left: float, entered: float, ended: float) -> float:
     """How many times the documented rate of ending is, where `alive` enter a bin and `left` leave it alive."""
     seen = (PRIOR_WEIGHT * (alive - left) + ended) / (PRIOR_WEIGHT * alive + entered)
-    return min(max(seen * alive / (alive - left), 0.02), MOST_BENT)
+    return min(max(seen * alive / (alive - left), 0.02), MAX_CORRECTION)
 
 
 def bin_of(age_s: float) -> int:
@@ -107,7 +107,7 @@ def add_duration(
     low, high = max(alive_s or 0.0, 0.0), max(age_s, alive_s or 0.0, 0.0)
     entered, gone = list(table.entered), list(table.ended)
     before, after = durations.at(low).ended, durations.at(high).ended
-    span = max(after - before, _LEAST)
+    span = max(after - before, _EPSILON)
     for place in range(bin_of(low), bin_of(high) + 1):
         start, end = max(EDGES[place], low), high if place == BINS - 1 else min(EDGES[place + 1], high)
         sooner = (durations.at(start).ended - before) / span if ended else 0.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 PAGE = 100  # rows; ReelMirror, Introduction: the largest `limit`
 OVERLAP = 2
-MOST_LOOKS = 6  # pages on which a post is looked for before it is read by itself
+MAX_MISSES = 6  # pages on which a post is looked for before it is read by itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,4 +98,4 @@ def _guess(post: str, seen: ListStats) -> int | None:
     if tried == 1:
         return tail
     between = (tried - 1) * PAGE
-    return between if between < tail and tried <= MOST_LOOKS else None
+    return between if between < tail and tried <= MAX_MISSES else None

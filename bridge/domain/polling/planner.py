@@ -15,26 +15,26 @@ from bridge.domain.polling.priority import Priority, rate
 from bridge.domain.polling.rate_limit import Purpose
 
 PATIENCE = 3.0  # a job goes first when it waited this many times the time that one read of each would take
-LEAST_PATIENCE_MS = 180_000
-MOST_DEFER_MS = 2_000
+MIN_PATIENCE_MS = 180_000
+MAX_DEFER_MS = 2_000
 DEFER_EACH_MS = 8  # the more jobs there are, the less often each is weighed
 # A read that no ending drives gains this many seconds of worth for each interval that it is late.
 STEADY_RISE = 4.0
-SOON = 1e6  # what has a moment of its own (a confirmation, a deadline) is worth more than any guess
+PROMPT_PRICE = 1e6  # what has a moment of its own (a confirmation, a deadline) is worth more than any guess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A job as the planner sees it; times in Unix ms, 0: never.
 
-    `sort` names its lifetimes. `due_ms` is when its documented interval let it be read again. A `steady` job is read
+    `category` names its durations. `due_ms` is when its documented interval let it be read again. A `steady` job is read
     for other reasons than a likely end (a draft, a slow tail). `prompt`: a confirmation, or a deadline that has come.
     `list` names the list that shows it, empty where none is known; `id` is how that list calls it.
     """
 
     key: str
     id: str
-    sort: str
+    category: str
     started_ms: int
     read_ms: int
     due_ms: int
@@ -112,7 +112,7 @@ def plan_requests(due: Sequence[Candidate], context: PlanningContext) -> Plan:
 
 def patience_ms(needed: int, context: PlanningContext) -> float:
     """Give how long a job waits past its due time before it goes first; `needed` requests would read all once."""
-    return max(LEAST_PATIENCE_MS * context.scale, PATIENCE * needed * context.ms_per_request)
+    return max(MIN_PATIENCE_MS * context.scale, PATIENCE * needed * context.ms_per_request)
 
 
 def longest_wait_ms(needed: int, context: PlanningContext) -> float:
@@ -120,17 +120,17 @@ def longest_wait_ms(needed: int, context: PlanningContext) -> float:
 
     What waited too long is served first come, first served, and at most `needed` requests stand before it.
     """
-    return patience_ms(needed, context) + (needed + 1) * context.ms_per_request + most_defer_ms(context)
+    return patience_ms(needed, context) + (needed + 1) * context.ms_per_request + max_defer_ms(context)
 
 
-def most_defer_ms(context: PlanningContext) -> float:
+def max_defer_ms(context: PlanningContext) -> float:
     """Give how long a job that got no request stays unweighed at most."""
-    return max(MOST_DEFER_MS * context.scale, DEFER_EACH_MS * context.watched)
+    return max(MAX_DEFER_MS * context.scale, DEFER_EACH_MS * context.watched)
 
 
 def defer_ms(candidate: Candidate, priority: Priority, clearing: float, context: PlanningContext) -> int:
     """Give when a job that got no request should be weighed again: about when it is worth what a request costs now."""
-    most = most_defer_ms(context)
+    most = max_defer_ms(context)
     if priority.price >= clearing:
         return round(min(context.ms_per_request, most))
     waited = context.now_ms - (candidate.read_ms or candidate.started_ms)
@@ -141,14 +141,14 @@ def defer_ms(candidate: Candidate, priority: Priority, clearing: float, context:
 def _rate(candidate: Candidate, context: PlanningContext) -> Priority:
     late_s = (context.now_ms - candidate.due_ms) / context.scale / 1000
     if candidate.prompt:
-        return Priority(SOON + late_s, late_s)
+        return Priority(PROMPT_PRICE + late_s, late_s)
     if candidate.steady:
         rise = STEADY_RISE * (0.5 + 1000 * context.scale * late_s / max(candidate.interval_ms, 1))
         return Priority(rise, 0.0)
     unit = context.scale * 1000
     read_age = (candidate.read_ms - candidate.started_ms) / unit if candidate.read_ms else None
     age = (context.now_ms - candidate.started_ms) / unit
-    return rate(context.durations[candidate.sort], age_s=age, read_age_s=read_age)
+    return rate(context.durations[candidate.category], age_s=age, read_age_s=read_age)
 
 
 def _by_list(due: Iterable[Candidate]) -> Mapping[str, list[Candidate]]:

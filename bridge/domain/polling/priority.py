@@ -12,8 +12,8 @@ from math import sqrt
 from bridge.domain.polling.durations import Durations
 
 LATE_START = 0.02  # of the jobs never read: had ended before they were registered
-MOST_FOLD = 30.0  # a price is at most this many times the waiting that is expected to have gathered
-_LEAST = 1e-9
+MAX_PRICE_FACTOR = 30.0  # a price is at most this many times the waiting that is expected to have gathered
+_EPSILON = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ def rate(durations: Durations, *, age_s: float, read_age_s: float | None) -> Pri
     if read_age_s is None:
         sure, rest = LATE_START, 1 - LATE_START
         gone, left = sure + rest * now.ended, rest * (1 - now.ended)
-        density = max(rest * now.density, _LEAST)
+        density = max(rest * now.density, _EPSILON)
         waiting = sure * max(age_s, 0.0) + rest * now.area
     else:
         read_age_s = min(read_age_s, age_s)  # a clock may step back
         then = durations.at(read_age_s)
-        alive = max(1 - then.ended, _LEAST)
-        gone, left, density = now.ended - then.ended, 1 - now.ended, max(now.density, _LEAST)
+        alive = max(1 - then.ended, _EPSILON)
+        gone, left, density = now.ended - then.ended, 1 - now.ended, max(now.density, _EPSILON)
         waiting = max(0.0, (now.area - then.area - then.ended * (age_s - read_age_s)) / alive)
     passed, ahead = gone / density, left / density
     root = (sqrt(2 * ahead + 4 * passed) - sqrt(2 * ahead)) / 2
-    return Priority(min(root * root, MOST_FOLD * waiting), waiting)
+    return Priority(min(root * root, MAX_PRICE_FACTOR * waiting), waiting)

@@ -1,43 +1,59 @@
-"""Riding: jobs that an answer speaks of though it was not asked for them, held by name for as long as that takes.
+"""Answers that show jobs which nobody asked for: rows of a list that were not due, and the items of a post.
 
-Rows of a list show posts that were not due, and a post shows its items: they need no reads of their own.
+What an answer shows of a watched job counts as a poll of it, so that it needs no read of its own. `observe_rows` takes
+the rows of any page of a list, `observe_parts` the items of a post, whoever asked for them and why; `asked` names the
+jobs, if any, that the caller holds already. Jobs are found, leased and settled here.
 """
 
-import hashlib
-import json
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-
-import msgspec
 
 from bridge.domain.ids import job_key
 from bridge.domain.jobs.outcome import PollContext
-from bridge.domain.jobs.records import Job
+from bridge.domain.jobs.transition import quiet_until_ms
 from bridge.domain.observation import Observation, Observed
+from bridge.providers.lists import Rows, RowSeen
 from bridge.providers.read import part_observation
 from bridge.providers.registry import KINDS
 from bridge.providers.spec import Lens
-from bridge.services.context import Services
-from bridge.services.jobs.observe import Held, observe, take_held
+from bridge.services.context import Services, kind_traits
+from bridge.services.jobs.observe import Held, observe, observe_unchanged
 from bridge.services.polling.duration_estimates import DurationEstimates
+from bridge.services.polling.list_rows import (
+    digest_of,
+    is_partial,
+    needs_own_read,
+    read_row_of,
+    rows_by_key,
+    with_known_timing,
+)
+from bridge.services.polling.waiting_jobs import WaitingJob, lease_waiting_jobs, return_to_queue
 from bridge.store.queue.lanes import Settled
-from bridge.store.records import Wanted
 
-NOTICED_S = 60.0  # how long after one of its items was watched an account is believed to have such
-MOST_MISSED = 10_000
+PART_WATCHED_S = 60.0  # how long after one of its items was due an account is taken to have watched items
+MAX_MISSED = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PiggybackJob:
-    """A job held by name, and how many ms there were to its turn."""
+class IncompleteRow:
+    """A job whose row shows an end without all that belongs to it. It is still leased and needs a read of its own."""
 
     held: Held
-    left_ms: int
+    seen: Observation
+    at: PollContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsObserved:
+    """What became of a page's rows: the watched jobs that they showed, and those of them that are not done with."""
+
+    shown: Sequence[Held]
+    incomplete: Sequence[IncompleteRow]
 
 
 class Piggyback:
-    """Takes jobs along."""
+    """Applies what an answer shows to watched jobs that it was not asked for."""
 
     def __init__(
         self,
@@ -47,54 +63,78 @@ class Piggyback:
         lease_ms: int,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Take how long the lease of a job lasts that an answer is applied to."""
         self._services = services
         self._duration_estimates = duration_estimates
         self._lease_ms = lease_ms
         self._clock_s = clock_s
-        self._items: dict[str, float] = {}
+        self._part_watched_s: dict[str, float] = {}
         self._missed: dict[str, tuple[int, float]] = {}
 
-    def notice(self, account: str, kind: str) -> None:
-        """Notice that an account watches a job that a post could show."""
-        if KINDS[kind].parent_field is not None:
-            self._items[account] = self._clock_s()
+    async def observe_rows(
+        self, account: str, kind: str, page: Rows, at: PollContext, *, asked: Sequence[Held] = ()
+    ) -> RowsObserved:
+        """Apply each row of a page to its job: to those that were asked for, and to all others that wait."""
+        shard = self._services.store.shard_of(account)
+        rows = rows_by_key(shard, account, kind, page)
+        mine = {each.key for each in asked}
+        jobs = [WaitingJob(held=each, left_ms=0) for each in asked if each.key in rows]
+        jobs += await self._lease(account, [key for key in rows if key not in mine], at)
+        settled: list[Settled] = []
+        incomplete: list[IncompleteRow] = []
+        for job in jobs:
+            row = rows[job.held.key]
+            moment = replace(at, digest=digest_of(row), source="list")
+            read = read_row_of(job.held, row, words=self._services.upstream.words, now_ms=at.now_ms)
+            if read is None:
+                settled.append(return_to_queue(job))
+            elif needs_own_read(job.held, read):
+                incomplete.append(IncompleteRow(held=job.held, seen=read.observation, at=moment))
+            else:
+                settled += await self._observe_row(job, read, moment)
+        if settled:
+            await self._services.store.poll.settle(shard, settled)
+        return RowsObserved(shown=[job.held for job in jobs], incomplete=incomplete)
 
-    def may_carry(self, account: str, kind: str) -> bool:
-        """Say whether an answer about this kind of job may speak of others that are watched."""
-        if not KINDS[kind].part_kinds or account not in self._items:
+    async def _observe_row(self, job: WaitingJob, row: RowSeen, at: PollContext) -> Sequence[Settled]:
+        """Observe what a row shows; where it shows too little to change anything, it shows that the job goes on."""
+        held = job.held
+        if not is_partial(held, row):
+            settled = await self.observe(held, row.observation, at)
+            if self.may_show_watched(held.job.record.account, held.job.record.kind):
+                await self.observe_parts(held, row.observation, at)
+            return settled
+        seen = with_known_timing(held, row.observation)
+        if self._shows_no_change(held, row.observation, at):
+            unchanged = replace(at, digest=held.log.digest)
+            return (observe_unchanged(self._services, held, Observed(observation=seen), unchanged),)
+        if job.left_ms:  # its own turn comes, and shows all of it
+            return (return_to_queue(job),)
+        return await self.observe(held, seen, at)
+
+    def _shows_no_change(self, held: Held, seen: Observation, at: PollContext) -> bool:
+        """Return whether a job is shown as it was, and no deadline of its callbacks has come."""
+        job = held.job.record
+        same = seen.status == job.status and seen.ending is None and held.log.polls > 0
+        traits, scale = kind_traits(job.kind), self._services.time_scale
+        return same and quiet_until_ms(job, held.log, traits=traits, scale=scale) > at.now_ms
+
+    def note_watched(self, account: str, kind: str) -> None:
+        """Note that an account watches a job of a kind; one that a post could show makes posts worth a look."""
+        if KINDS[kind].parent_field is not None:
+            self._part_watched_s[account] = self._clock_s()
+
+    def may_show_watched(self, account: str, kind: str) -> bool:
+        """Return whether an answer about a kind of job may show other jobs that are watched."""
+        if not KINDS[kind].part_kinds or account not in self._part_watched_s:
             return False
-        if self._clock_s() - self._items[account] > NOTICED_S:
-            del self._items[account]
+        if self._clock_s() - self._part_watched_s[account] > PART_WATCHED_S:
+            del self._part_watched_s[account]
             return False
         return True
 
-    async def hold(
-        self, shard: str, account: str, keys: Sequence[str], *, begun_ms: int
-    ) -> list[PiggybackJob]:
-        """Hold those of some jobs that wait, and were not read since `begun_ms`."""
-        if not keys:
-            return []
-        store = self._services.store
-        claim = await store.poll.hold(shard, account, keys, lease_ms=self._lease_ms)
-        if not claim.items:
-            return []
-        members = [item.member for item in claim.items]
-        page = await store.load_many(Wanted(jobs=members, logs=members))
-        passengers: list[PiggybackJob] = []
-        back: list[Settled] = []
-        for item in claim.items:
-            held = take_held(page, item.member, claim.token)
-            left_ms = max(0, item.due_ms - claim.now_ms)
-            if held is None or held.log.last_ms >= begun_ms:
-                back.append(Settled(account, item.member, claim.token, left_ms))
-            else:
-                passengers.append(PiggybackJob(held=held, left_ms=left_ms))
-        if back:
-            await store.poll.settle(shard, back)
-        return passengers
-
-    async def carry_parts(self, held: Held, post: Observation, at: PollContext) -> None:
-        """Let a post that was just read speak for those of its items that are watched."""
+    async def observe_parts(self, held: Held, post: Observation, at: PollContext) -> None:
+        """Apply what a post that was just read shows of its items to those that are watched."""
         job = held.job.record
         shown = {
             job_key(held.key[0], job.account, kind, part.id): (kind, part)
@@ -102,61 +142,52 @@ class Piggyback:
             for kind in KINDS[job.kind].part_kinds
             if KINDS[kind].registrable
         }
-        passengers = await self.hold(held.key[0], job.account, list(shown), begun_ms=at.begun_ms)
+        jobs = await self._lease(job.account, list(shown), at)
         # Its post is read again before its own turn comes.
-        least_ms = 0 if post.ending else self._services.time_scale.ms(2 * post.timing.interval_s)
-        self._miss(shown.keys() - {passenger.held.key for passenger in passengers}, least_ms)
+        min_wait_ms = 0 if post.ending else self._services.time_scale.ms(2 * post.timing.interval_s)
+        self._note_missed(shown.keys() - {each.held.key for each in jobs}, min_wait_ms)
         settled: list[Settled] = []
-        for passenger in passengers:
-            kind, part = shown[passenger.held.key]
+        for each in jobs:
+            kind, part = shown[each.held.key]
             lens = Lens(now_ms=at.now_ms, words=self._services.upstream.words)
             seen = part_observation(KINDS[kind], part, post, lens=lens)
-            self.notice(job.account, kind)
+            self.note_watched(job.account, kind)
             if seen is None:
-                settled.append(back_in_line(passenger))
+                settled.append(return_to_queue(each))
                 continue
             moment = replace(at, digest=digest_of(part.data))
-            settled += await self.observe(passenger.held, seen, moment, least_ms=least_ms)
+            settled += await self.observe(each.held, seen, moment, min_wait_ms=min_wait_ms)
         if settled:
             await self._services.store.poll.settle(held.key[0], settled)
 
-    def _miss(self, keys: Collection[str], least_ms: int) -> None:
-        """Remember what a post showed but could not take along, most often because it was being read itself."""
-        if len(self._missed) + len(keys) > MOST_MISSED:
+    def _note_missed(self, keys: Collection[str], min_wait_ms: int) -> None:
+        """Remember the items that a post showed but that could not be leased, most often because they were in flight."""
+        if len(self._missed) + len(keys) > MAX_MISSED:
             self._missed.clear()
-        until_s = self._clock_s() + least_ms / 1000
-        self._missed.update((key, (least_ms, until_s)) for key in keys)
+        until_s = self._clock_s() + min_wait_ms / 1000
+        self._missed.update((key, (min_wait_ms, until_s)) for key in keys)
 
-    def least_ms(self, key: str) -> int:
-        """Give how long a job that was read by itself waits at least, 0: as its answer says.
+    def min_wait_ms(self, key: str) -> int:
+        """Return how long a job that was read by itself waits at least, 0: as its answer says.
 
         A post and its item that fall due together are read together, and would be from then on. The item waits for
-        as long as one that was taken along, so that the post's next read finds it waiting.
+        as long as one that its post has shown, so that the post's next read finds it waiting.
         """
-        least_ms, until_s = self._missed.pop(key, (0, 0.0))
-        return least_ms if self._clock_s() < until_s else 0
+        min_wait_ms, until_s = self._missed.pop(key, (0, 0.0))
+        return min_wait_ms if self._clock_s() < until_s else 0
 
     async def observe(
-        self, held: Held, seen: Observation, at: PollContext, *, least_ms: int = 0
+        self, held: Held, seen: Observation, at: PollContext, *, min_wait_ms: int = 0
     ) -> Sequence[Settled]:
-        """Take what an answer shows of a held job to its end; see `progress.observe`."""
+        """Apply what an answer shows to a leased job; return what is left to settle. See `jobs.observe`."""
         self._duration_estimates.note(
             held.job.record, held.log, at_ms=at.now_ms, ended=seen.ending is not None
         )
-        settled = await observe(self._services, held, Observed(observation=seen), at, least_ms=least_ms)
+        result = Observed(observation=seen)
+        settled = await observe(self._services, held, result, at, least_ms=min_wait_ms)
         return (settled,) if settled else ()
 
-
-def back_in_line(passenger: PiggybackJob) -> Settled:
-    """Put a job back to where it was."""
-    job: Job = passenger.held.job.record
-    return Settled(job.account, passenger.held.key, passenger.held.token, passenger.left_ms)
-
-
-def digest_of(shown: Mapping[str, object]) -> bytes:
-    """Hash an object as one answer shows it, halves of characters included."""
-    try:
-        text = msgspec.json.encode(shown)
-    except UnicodeEncodeError:
-        text = json.dumps(shown).encode()
-    return hashlib.blake2b(text, digest_size=8).digest()
+    async def _lease(self, account: str, keys: Sequence[str], at: PollContext) -> list[WaitingJob]:
+        return await lease_waiting_jobs(
+            self._services, account, keys, begun_ms=at.begun_ms, lease_ms=self._lease_ms
+        )

@@ -15,10 +15,11 @@ from bridge.domain.polling.durations import BINS, DurationTable
 from bridge.domain.polling.list_pages import ListStats
 from bridge.store import keys
 
-LIVES, LIST = "lives", "list:"
+# Texts of hash fields that versions before wrote too.
+DURATIONS, LIST = "lives", "list:"
 T = TypeVar("T")
 KEPT_MS = 30 * 86_400_000
-_lives = msgspec.msgpack.Decoder(Mapping[str, DurationTable])
+_durations = msgspec.msgpack.Decoder(Mapping[str, DurationTable])
 _list = msgspec.msgpack.Decoder(ListStats)
 
 
@@ -26,7 +27,7 @@ _list = msgspec.msgpack.Decoder(ListStats)
 class AccountStats:
     """Life tables by sort of job, lists by name; what was never met is left out."""
 
-    lives: Mapping[str, DurationTable] = field(default_factory=dict)
+    durations: Mapping[str, DurationTable] = field(default_factory=dict)
     lists: Mapping[str, ListStats] = field(default_factory=dict)
 
 
@@ -43,23 +44,23 @@ class AccountStatsTable:
         pipe = self._redis.pipeline(transaction=False)
         names = {account: sorted(lists) for account, lists in wanted.items()}
         for account, lists in names.items():
-            pipe.hmget(self._place(account), [LIVES, *(LIST + name for name in lists)])
+            pipe.hmget(self._place(account), [DURATIONS, *(LIST + name for name in lists)])
         answers = await pipe.execute() if names else []
         return {
             account: AccountStats(
-                lives=_read_lives(lives),
+                durations=_read_durations(durations),
                 lists={
                     name: seen
                     for name, raw in zip(lists, found, strict=True)
                     if (seen := _read(_list, raw)) is not None
                 },
             )
-            for (account, lists), (lives, *found) in zip(names.items(), answers, strict=True)
+            for (account, lists), (durations, *found) in zip(names.items(), answers, strict=True)
         }
 
-    async def save_lives(self, account: str, lives: Mapping[str, DurationTable]) -> None:
+    async def save_durations(self, account: str, durations: Mapping[str, DurationTable]) -> None:
         """Keep the life tables of an account."""
-        await self._save(account, LIVES, msgspec.msgpack.encode(lives))
+        await self._save(account, DURATIONS, msgspec.msgpack.encode(durations))
 
     async def save_list(self, account: str, name: str, seen: ListStats) -> None:
         """Keep what is known of one list."""
@@ -79,8 +80,8 @@ class AccountStatsTable:
         return keys.account_stats(self._shard_of(account), account)
 
 
-def _read_lives(raw: bytes | None) -> Mapping[str, DurationTable]:
-    tables = _read(_lives, raw) or {}
+def _read_durations(raw: bytes | None) -> Mapping[str, DurationTable]:
+    tables = _read(_durations, raw) or {}
     return {sort: table for sort, table in tables.items() if len(table.entered) == len(table.ended) == BINS}
 
 

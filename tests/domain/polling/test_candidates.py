@@ -49,7 +49,7 @@ def candidate(
         log,
         queued_ms=queued_ms,
         now_ms=now_ms,
-        sort="generated_post:video",
+        category="generated_post:video",
         listed="/list",
         traits=kind_traits(job.kind),
         scale=TimeScale(scale=scale),
@@ -95,7 +95,7 @@ def test_a_running_job_is_read_for_its_end() -> None:
     """Neither at a moment of its own, nor now and then."""
     seen = candidate()
     assert (seen.prompt, seen.steady, seen.purpose) == (False, False, Purpose.SINGLE)
-    assert (seen.key, seen.id, seen.list, seen.sort) == ("key", "p1", "/list", "generated_post:video")
+    assert (seen.key, seen.id, seen.list, seen.category) == ("key", "p1", "/list", "generated_post:video")
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from bridge.domain.polling.durations import Durations
 from bridge.domain.polling.list_pages import ListStats
 from bridge.domain.polling.planner import (
-    SOON,
+    PROMPT_PRICE,
     Candidate,
     PlanningContext,
     defer_ms,
     longest_wait_ms,
-    most_defer_ms,
+    max_defer_ms,
     plan_requests,
 )
 from bridge.domain.polling.rate_limit import Purpose
@@ -30,7 +30,7 @@ def candidate(key: str, *, age_s: float = 60, read_s: float | None = None, **cha
     started = NOW - round(1000 * age_s)
     read = 0 if read_s is None else started + round(1000 * read_s)
     made = Candidate(
-        key=key, id=key, sort="image", started_ms=started, read_ms=read, due_ms=NOW, interval_ms=10_000
+        key=key, id=key, category="image", started_ms=started, read_ms=read, due_ms=NOW, interval_ms=10_000
     )
     return replace(made, **change)  # type: ignore[arg-type]  # fields by name
 
@@ -46,7 +46,7 @@ def test_what_has_most_likely_ended_goes_first() -> None:
         candidate("ripe", age_s=60),
         candidate("over", age_s=120),
     )
-    video = candidate("video", age_s=62, sort="video")
+    video = candidate("video", age_s=62, category="video")
     assert order(young, video, over, ripe)[:2] == ["over", "ripe"]
     assert order(young, video)[0] == "young"
 
@@ -60,7 +60,7 @@ def test_a_confirmation_goes_before_every_guess() -> None:
     """A 404 waits for its second read, and a deadline for its last."""
     plan = plan_requests([candidate("over", age_s=300), candidate("must", age_s=1, prompt=True)], SCENE)
     assert [request.covers for request in plan.requests] == [("must",), ("over",)]
-    assert plan.requests[0].priority >= SOON
+    assert plan.requests[0].priority >= PROMPT_PRICE
 
 
 def test_two_posts_of_a_persona_share_a_page_and_one_does_not() -> None:
@@ -105,7 +105,7 @@ def test_a_job_put_back_is_weighed_again_soon(clearing: float) -> None:
     """Sooner where it is nearly worth a request, never later than the bound says."""
     job = candidate("a", read_s=55)
     priority = plan_requests([job], SCENE).priorities["a"]
-    assert 0 < defer_ms(job, priority, clearing, SCENE) <= most_defer_ms(SCENE)
+    assert 0 < defer_ms(job, priority, clearing, SCENE) <= max_defer_ms(SCENE)
 
 
 @settings(max_examples=25, deadline=None)
@@ -118,7 +118,7 @@ def test_nobody_starves(count: int, ms_per_request: int, seed: int) -> None:
     dice = random.Random(seed)
     jobs = {
         str(number): candidate(
-            str(number), age_s=dice.choice((0, 10, 200, 4000)), sort=dice.choice(("image", "video"))
+            str(number), age_s=dice.choice((0, 10, 200, 4000)), category=dice.choice(("image", "video"))
         )
         for number in range(count)
     }

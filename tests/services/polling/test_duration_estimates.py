@@ -8,7 +8,12 @@ from msgspec.structs import replace
 
 from bridge.domain.jobs.records import Job, JobState, PollLog
 from bridge.domain.polling.durations import NO_DURATIONS, Durations, DurationTable
-from bridge.services.polling.duration_estimates import FRESH_S, MOST_NOTES, DurationEstimates, sort_of
+from bridge.services.polling.duration_estimates import (
+    MAX_NOTES,
+    STALE_AFTER_S,
+    DurationEstimates,
+    category_of,
+)
 from bridge.store.tables.account_stats import AccountStats, AccountStatsTable
 
 BORN = 1_800_000_000_000
@@ -39,15 +44,15 @@ class Workers:
     def start(self, *, scale: float = 1.0) -> DurationEstimates:
         return DurationEstimates(self.account_stats, scale=scale, clock_s=lambda: self.now_s)
 
-    async def fold(self, *each: DurationEstimates) -> None:
+    async def merge(self, *each: DurationEstimates) -> None:
         for duration_estimates in each:
-            await duration_estimates.fold("acc_1", await self.stats())
+            await duration_estimates.merge("acc_1", await self.stats())
 
     async def stats(self) -> AccountStats:
         return (await self.account_stats.load({"acc_1": ()}))["acc_1"]
 
     async def table(self, sort: str = SORT) -> DurationTable:
-        return (await self.stats()).lives.get(sort, NO_DURATIONS)
+        return (await self.stats()).durations.get(sort, NO_DURATIONS)
 
 
 @pytest.fixture
@@ -97,14 +102,14 @@ def read(kind: str, **changes: Any) -> Job:
 )
 def test_a_sort_is_a_kind_with_its_media(job: Job, interval_s: float, sort: str) -> None:
     """As its items show it, before that as its registration told it."""
-    assert sort_of(job, PollLog(interval_s=interval_s)) == sort
+    assert category_of(job, PollLog(interval_s=interval_s)) == sort
 
 
 async def test_nothing_is_known_but_the_documents(workers: Workers) -> None:
     """Of a new account, and of one whose answers taught nothing yet."""
     duration_estimates = workers.start()
     assert ended_by(duration_estimates, 165) == DOCUMENTED.at(165).ended
-    await workers.fold(duration_estimates)
+    await workers.merge(duration_estimates)
     assert ended_by(duration_estimates, 165) == DOCUMENTED.at(165).ended
     assert await workers.stats() == AccountStats()
 
@@ -115,14 +120,14 @@ async def test_two_workers_evidence_adds_up(workers: Workers) -> None:
     for duration_estimates in (one, two):
         for _ in range(20):
             live(duration_estimates, reads_s=[50, 70], end_s=60)
-    await workers.fold(one)
+    await workers.merge(one)
     alone = ended_by(one, 75)
-    await workers.fold(two)
+    await workers.merge(two)
     table = await workers.table()
     assert sum(table.ended) == pytest.approx(40, abs=0.1)
     assert table.entered[0] == pytest.approx(40, abs=0.1)
     assert DOCUMENTED.at(75).ended < alone < ended_by(two, 75)
-    await workers.fold(one)
+    await workers.merge(one)
     assert ended_by(one, 75) == ended_by(two, 75)
 
 
@@ -130,7 +135,7 @@ async def test_what_was_folded_is_not_folded_again(workers: Workers) -> None:
     """A life counts once."""
     duration_estimates = workers.start()
     live(duration_estimates, reads_s=[20], end_s=15)
-    await workers.fold(duration_estimates, duration_estimates)
+    await workers.merge(duration_estimates, duration_estimates)
     assert sum((await workers.table()).ended) == pytest.approx(1, abs=0.01)
 
 
@@ -138,11 +143,11 @@ async def test_lives_are_noted_without_the_scale(workers: Workers) -> None:
     """A bridge at twenty times the pace learns the same."""
     fast, slow = workers.start(scale=0.05), workers.start()
     live(slow, reads_s=[40, 55, 70], end_s=65)
-    await workers.fold(slow)
+    await workers.merge(slow)
     expected = await workers.table()
-    await workers.account_stats.save_lives("acc_1", {})
+    await workers.account_stats.save_durations("acc_1", {})
     live(fast, reads_s=[40, 55, 70], end_s=65, unit_ms=50)
-    await workers.fold(fast)
+    await workers.merge(fast)
     assert await workers.table() == expected
 
 
@@ -153,7 +158,7 @@ async def test_a_later_run_is_a_life_of_its_own(workers: Workers) -> None:
     before = PollLog(polls=9, seen_ms=BORN + 400_000)
     duration_estimates.note(rerun, before, at_ms=BORN + 499_999, ended=True)
     duration_estimates.note(rerun, before, at_ms=BORN + 503_000, ended=True)
-    await workers.fold(duration_estimates)
+    await workers.merge(duration_estimates)
     table = await workers.table()
     assert (table.entered[0], table.ended[0]) == (1, 1)
     assert sum(table.ended) == 1
@@ -163,8 +168,8 @@ async def test_a_picture_is_fresh_for_a_while(workers: Workers) -> None:
     """By account."""
     duration_estimates = workers.start()
     assert duration_estimates.is_stale("acc_1")
-    await workers.fold(duration_estimates)
-    workers.now_s += FRESH_S - 0.1
+    await workers.merge(duration_estimates)
+    workers.now_s += STALE_AFTER_S - 0.1
     assert (duration_estimates.is_stale("acc_1"), duration_estimates.is_stale("acc_2")) == (False, True)
     workers.now_s += 0.2
     assert duration_estimates.is_stale("acc_1")
@@ -175,8 +180,8 @@ async def test_accounts_learn_apart(workers: Workers) -> None:
     duration_estimates = workers.start()
     for _ in range(50):
         live(duration_estimates, reads_s=[50, 70], end_s=60)
-    await workers.fold(duration_estimates)
-    await duration_estimates.fold("acc_2", AccountStats())
+    await workers.merge(duration_estimates)
+    await duration_estimates.merge("acc_2", AccountStats())
     assert ended_by(duration_estimates, 75) > 0.4
     assert duration_estimates.durations("acc_2", [SORT])[SORT].at(75).ended == DOCUMENTED.at(75).ended
 
@@ -184,9 +189,9 @@ async def test_accounts_learn_apart(workers: Workers) -> None:
 async def test_notes_between_two_foldings_are_bounded(workers: Workers) -> None:
     """An account whose budget is ample is never folded: its latest lives are kept."""
     duration_estimates = workers.start()
-    for _ in range(MOST_NOTES):
+    for _ in range(MAX_NOTES):
         duration_estimates.note(SYNC, PollLog(), at_ms=BORN + 1_000, ended=False)
-    for _ in range(MOST_NOTES):
+    for _ in range(MAX_NOTES):
         duration_estimates.note(replace(JOB, kind="reelbot_video"), PollLog(), at_ms=BORN + 1_000, ended=True)
-    await workers.fold(duration_estimates)
-    assert set((await workers.stats()).lives) == {"reelbot_video"}
+    await workers.merge(duration_estimates)
+    assert set((await workers.stats()).durations) == {"reelbot_video"}

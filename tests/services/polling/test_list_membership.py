@@ -3,11 +3,11 @@
 import pytest
 
 from bridge.services.polling.list_membership import (
-    KEPT_S,
-    LOST_S,
-    MOST_LISTS,
-    MOST_LOOKS,
-    PRUNED_S,
+    MAX_LISTS,
+    MAX_MISSES,
+    MEMBER_S,
+    MISSING_S,
+    PRUNE_EVERY_S,
     ListMembership,
 )
 
@@ -26,8 +26,8 @@ def list_membership(now: list[float]) -> ListMembership:
 def test_each_job_counts_once_on_its_list(list_membership: ListMembership) -> None:
     """By account: two accounts' lists of the same name are two."""
     for key in ("a", "b", "a"):
-        list_membership.meet("x", "/posts", key)
-    list_membership.meet("y", "/posts", "c")
+        list_membership.add("x", "/posts", key)
+    list_membership.add("y", "/posts", "c")
     assert [
         list_membership.count(*place) for place in (("x", "/posts"), ("y", "/posts"), ("x", "/other"))
     ] == [
@@ -39,38 +39,38 @@ def test_each_job_counts_once_on_its_list(list_membership: ListMembership) -> No
 
 def test_what_was_not_met_lately_is_forgotten(list_membership: ListMembership, now: list[float]) -> None:
     """A job that is met again stays."""
-    list_membership.meet("x", "/posts", "ended")
-    list_membership.meet("x", "/posts", "waits")
-    now[0] += KEPT_S
+    list_membership.add("x", "/posts", "ended")
+    list_membership.add("x", "/posts", "waits")
+    now[0] += MEMBER_S
     assert list_membership.count("x", "/posts") == 2
-    list_membership.meet("x", "/posts", "waits")
-    now[0] += PRUNED_S
+    list_membership.add("x", "/posts", "waits")
+    now[0] += PRUNE_EVERY_S
     assert list_membership.ids("x", "/posts") == {"waits"}
-    now[0] += KEPT_S
+    now[0] += MEMBER_S
     assert list_membership.count("x", "/posts") == 0
 
 
 def test_memory_is_bounded(list_membership: ListMembership) -> None:
     """Beyond ten thousand lists all is met anew; a known list is no further one."""
-    for number in range(MOST_LISTS):
-        list_membership.meet("x", f"/{number}", "a")
-    list_membership.meet("x", "/0", "b")
+    for number in range(MAX_LISTS):
+        list_membership.add("x", f"/{number}", "a")
+    list_membership.add("x", "/0", "b")
     assert list_membership.count("x", "/0") == 2
-    list_membership.meet("x", "/more", "a")
+    list_membership.add("x", "/more", "a")
     assert (list_membership.count("x", "/0"), list_membership.count("x", "/more")) == (0, 1)
 
 
-def test_a_job_that_no_page_shows_is_lost_for_a_while(
+def test_a_job_that_no_page_shows_is_missing_for_a_while(
     list_membership: ListMembership, now: list[float]
 ) -> None:
     """Until a page shows it, or until it is looked for again."""
-    for _ in range(MOST_LOOKS - 1):
-        list_membership.lose("x", "/posts", "a")
-    assert not list_membership.is_lost("x", "/posts", "a")
-    list_membership.lose("x", "/posts", "a")
-    assert list_membership.is_lost("x", "/posts", "a")
-    list_membership.find("x", "/posts", "a")
-    assert not list_membership.is_lost("x", "/posts", "a")
-    list_membership.lose("x", "/posts", "a", looks=MOST_LOOKS)
-    now[0] += LOST_S
-    assert not list_membership.is_lost("x", "/posts", "a")
+    for _ in range(MAX_MISSES - 1):
+        list_membership.note_missing("x", "/posts", "a")
+    assert not list_membership.is_missing("x", "/posts", "a")
+    list_membership.note_missing("x", "/posts", "a")
+    assert list_membership.is_missing("x", "/posts", "a")
+    list_membership.note_shown("x", "/posts", "a")
+    assert not list_membership.is_missing("x", "/posts", "a")
+    list_membership.note_missing("x", "/posts", "a", misses=MAX_MISSES)
+    now[0] += MISSING_S
+    assert not list_membership.is_missing("x", "/posts", "a")

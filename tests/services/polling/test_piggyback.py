@@ -13,12 +13,14 @@ from bridge.providers.registry import KINDS
 from bridge.providers.spec import Lens
 from bridge.services.jobs.observe import Held
 from bridge.services.polling.duration_estimates import DurationEstimates
-from bridge.services.polling.piggyback import NOTICED_S, Piggyback, PiggybackJob, back_in_line
+from bridge.services.polling.piggyback import PART_WATCHED_S, Piggyback
+from bridge.services.polling.waiting_jobs import WaitingJob, lease_waiting_jobs, return_to_queue
 from bridge.store.commit import Change, Due
 from tests.services.polling.upstreams import Bench, polled
 from tests.store.conftest import Server
 
 FAR_MS = 600_000
+LEASE_MS = 60_000
 LATE_MS = 60_000  # a loaded machine may take a while between two looks at the clock
 URL = "https://cdn.example.test/a.mp4"
 
@@ -39,22 +41,20 @@ def now_s() -> list[float]:
 def piggyback(bench: Bench, now_s: list[float]) -> Piggyback:
     services = bench.api.services
     duration_estimates = DurationEstimates(services.store.account_stats, scale=1.0)
-    return Piggyback(services, duration_estimates, lease_ms=60_000, clock_s=lambda: now_s[0])
+    return Piggyback(services, duration_estimates, lease_ms=LEASE_MS, clock_s=lambda: now_s[0])
 
 
-async def hold(
-    bench: Bench, piggyback: Piggyback, *keys: str, begun_ms: int | None = None
-) -> list[PiggybackJob]:
+async def lease(bench: Bench, *keys: str, begun_ms: int | None = None) -> list[WaitingJob]:
     account = (await bench.job(keys[0])).account
     begun = bench.api.services.clock_ms() if begun_ms is None else begun_ms
-    return await piggyback.hold(keys[0][0], account, keys, begun_ms=begun)
+    return await lease_waiting_jobs(bench.api.services, account, keys, begun_ms=begun, lease_ms=LEASE_MS)
 
 
 async def test_what_waits_is_held_with_its_records(bench: Bench, piggyback: Piggyback) -> None:
     """And with how long there was to its turn: put back, it is where it was."""
     key = await bench.register("p1")
     due_ms = await bench.put_off(key, FAR_MS)
-    (passenger,) = await hold(bench, piggyback, key)
+    (passenger,) = await lease(bench, key)
     assert (passenger.held.key, passenger.held.job.record, passenger.held.log.polls) == (
         key,
         await bench.job(key),
@@ -62,7 +62,7 @@ async def test_what_waits_is_held_with_its_records(bench: Bench, piggyback: Pigg
     )
     assert FAR_MS - LATE_MS < passenger.left_ms <= FAR_MS
     assert await bench.due_ms(key) < 0
-    assert await bench.api.services.store.poll.settle(key[0], [back_in_line(passenger)]) == []
+    assert await bench.api.services.store.poll.settle(key[0], [return_to_queue(passenger)]) == []
     assert due_ms <= await bench.due_ms(key) < due_ms + LATE_MS
 
 
@@ -73,9 +73,9 @@ async def test_what_was_read_since_is_put_back_where_it_was(bench: Bench, piggyb
     key = await bench.register("s1", "sync_job")
     assert await bench.turn() == ["/v1/sync-jobs/s1"]
     due_ms = await bench.put_off(key, FAR_MS)
-    assert await hold(bench, piggyback, key, begun_ms=before_ms) == []
+    assert await lease(bench, key, begun_ms=before_ms) == []
     assert due_ms <= await bench.due_ms(key) < due_ms + LATE_MS
-    (passenger,) = await hold(bench, piggyback, key, begun_ms=(await bench.log(key)).last_ms + 1)
+    (passenger,) = await lease(bench, key, begun_ms=(await bench.log(key)).last_ms + 1)
     assert passenger.held.log.polls == 1
 
 
@@ -87,7 +87,7 @@ async def test_what_has_no_record_is_put_back(bench: Bench, piggyback: Piggyback
     store = bench.api.services.store
     change = Change(key[0], (), [Due("poll", account, lost, FAR_MS, "sooner")])
     assert await store.committer.commit(change) == "done"
-    assert [passenger.held.key for passenger in await hold(bench, piggyback, key, lost)] == [key]
+    assert [passenger.held.key for passenger in await lease(bench, key, lost)] == [key]
     due_ms = await store.poll.due_of(key[0], account, lost)
     assert due_ms is not None
     assert due_ms > bench.api.services.clock_ms()
@@ -96,27 +96,32 @@ async def test_what_has_no_record_is_put_back(bench: Bench, piggyback: Piggyback
 async def test_nothing_is_held_of_what_is_in_flight(bench: Bench, piggyback: Piggyback) -> None:
     """Nor of what nobody watches."""
     key = await bench.register("p1")
-    (passenger,) = await hold(bench, piggyback, key)
-    assert await hold(bench, piggyback, key) == []
+    (passenger,) = await lease(bench, key)
+    assert await lease(bench, key) == []
     other = job_key(key[0], passenger.held.job.record.account, "generated_post", "p2")
-    assert await hold(bench, piggyback, key, other) == []
-    assert await piggyback.hold(key[0], passenger.held.job.record.account, [], begun_ms=0) == []
-    assert await bench.api.services.store.poll.settle(key[0], [back_in_line(passenger)]) == []
+    assert await lease(bench, key, other) == []
+    assert (
+        await lease_waiting_jobs(
+            bench.api.services, passenger.held.job.record.account, [], begun_ms=0, lease_ms=LEASE_MS
+        )
+        == []
+    )
+    assert await bench.api.services.store.poll.settle(key[0], [return_to_queue(passenger)]) == []
 
 
 async def test_posts_carry_where_items_are_watched(piggyback: Piggyback, now_s: list[float]) -> None:
     """A while ago at most, and of the same account."""
-    piggyback.notice("x", "generated_post")
-    piggyback.notice("x", "sync_job")
-    assert not piggyback.may_carry("x", "generated_post")
-    piggyback.notice("x", "generated_media_item")
-    assert piggyback.may_carry("x", "generated_post")
-    assert not piggyback.may_carry("x", "sync_job")
-    assert not piggyback.may_carry("y", "generated_post")
-    now_s[0] += NOTICED_S
-    assert piggyback.may_carry("x", "generated_post")
+    piggyback.note_watched("x", "generated_post")
+    piggyback.note_watched("x", "sync_job")
+    assert not piggyback.may_show_watched("x", "generated_post")
+    piggyback.note_watched("x", "generated_media_item")
+    assert piggyback.may_show_watched("x", "generated_post")
+    assert not piggyback.may_show_watched("x", "sync_job")
+    assert not piggyback.may_show_watched("y", "generated_post")
+    now_s[0] += PART_WATCHED_S
+    assert piggyback.may_show_watched("x", "generated_post")
     now_s[0] += 1
-    assert not piggyback.may_carry("x", "generated_post")
+    assert not piggyback.may_show_watched("x", "generated_post")
 
 
 async def carry(
@@ -131,7 +136,7 @@ async def carry(
     assert loaded is not None
     held = Held(key=post, token=b"", job=loaded, log=await bench.log(post))
     at = PollContext(begun_ms=clock_ms, now_ms=clock_ms)
-    await piggyback.carry_parts(held, seen.observation, at)
+    await piggyback.observe_parts(held, seen.observation, at)
     return at
 
 
@@ -198,14 +203,14 @@ async def test_an_item_that_its_post_could_not_take_waits_as_one_that_rode(
     """Once, while its post's answer is fresh, and not for a post that has ended."""
     post, runs = await bench.register("p1"), await bench.register("i2", "generated_media_item")
     item = {"id": "i2", "status": "generating", "media_type": "video"}
-    (passenger,) = await hold(bench, piggyback, runs)
+    (passenger,) = await lease(bench, runs)
     await carry(bench, piggyback, post, item, status="generating")
-    assert [piggyback.least_ms(runs) for _ in range(2)] == [30_000, 0]
+    assert [piggyback.min_wait_ms(runs) for _ in range(2)] == [30_000, 0]
     await carry(bench, piggyback, post, item, status="generating")
     now_s[0] += 30
-    assert piggyback.least_ms(runs) == 0
+    assert piggyback.min_wait_ms(runs) == 0
     await carry(bench, piggyback, post, {**item, "status": "completed", "url": URL}, status="completed")
-    assert piggyback.least_ms(runs) == 0
-    assert await bench.api.services.store.poll.settle(runs[0], [back_in_line(passenger)]) == []
+    assert piggyback.min_wait_ms(runs) == 0
+    assert await bench.api.services.store.poll.settle(runs[0], [return_to_queue(passenger)]) == []
     await carry(bench, piggyback, post, item, status="generating")
-    assert piggyback.least_ms(runs) == 0
+    assert piggyback.min_wait_ms(runs) == 0

@@ -20,22 +20,22 @@ def account_stats(redis: Redis) -> AccountStatsTable:
 
 async def test_lessons_come_back_as_they_were_saved(account_stats: AccountStatsTable) -> None:
     """Lists by name, only those asked for; what was never met is left out."""
-    await account_stats.save_lives("x", {"sync_job": TABLE, "generated_post:video": NO_DURATIONS})
+    await account_stats.save_durations("x", {"sync_job": TABLE, "generated_post:video": NO_DURATIONS})
     await account_stats.save_list("x", "/a", SEEN)
     await account_stats.save_list("x", "/b", ListStats(count=1))
     stats = await account_stats.load({"x": {"/a", "/never"}})
     lives = {"sync_job": TABLE, "generated_post:video": NO_DURATIONS}
-    assert stats == {"x": AccountStats(lives=lives, lists={"/a": SEEN})}
+    assert stats == {"x": AccountStats(durations=lives, lists={"/a": SEEN})}
 
 
 async def test_accounts_are_loaded_together_and_kept_apart(account_stats: AccountStatsTable) -> None:
     """An unknown one has no lessons; asking for none is no question."""
     await account_stats.save_list("x", "/a", SEEN)
-    await account_stats.save_lives("y", {"sync_job": TABLE})
+    await account_stats.save_durations("y", {"sync_job": TABLE})
     stats = await account_stats.load({"x": ["/a"], "y": ["/a"], "z": []})
     assert stats == {
         "x": AccountStats(lists={"/a": SEEN}),
-        "y": AccountStats(lives={"sync_job": TABLE}),
+        "y": AccountStats(durations={"sync_job": TABLE}),
         "z": AccountStats(),
     }
     assert await account_stats.load({}) == {}
@@ -43,11 +43,11 @@ async def test_accounts_are_loaded_together_and_kept_apart(account_stats: Accoun
 
 async def test_the_last_lesson_counts(account_stats: AccountStatsTable) -> None:
     """A list is remembered by itself: the life tables stay."""
-    await account_stats.save_lives("x", {"sync_job": TABLE})
+    await account_stats.save_durations("x", {"sync_job": TABLE})
     await account_stats.save_list("x", "/a", SEEN)
     await account_stats.save_list("x", "/a", ListStats(count=9))
     stats = (await account_stats.load({"x": ["/a"]}))["x"]
-    assert (stats.lists["/a"], stats.lives) == (ListStats(count=9), {"sync_job": TABLE})
+    assert (stats.lists["/a"], stats.durations) == (ListStats(count=9), {"sync_job": TABLE})
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ async def test_an_account_that_is_watched_no_more_is_forgotten(
     account_stats: AccountStatsTable, redis: Redis
 ) -> None:
     """Thirty days after the last lesson."""
-    for save in (account_stats.save_lives("x", {}), account_stats.save_list("x", "/a", SEEN)):
+    for save in (account_stats.save_durations("x", {}), account_stats.save_list("x", "/a", SEEN)):
         await save
         assert KEPT_MS - 60_000 < await redis.pttl(keys.account_stats("x", "x")) <= KEPT_MS
         await redis.persist(keys.account_stats("x", "x"))
@@ -77,5 +77,5 @@ async def test_an_account_that_is_watched_no_more_is_forgotten(
 
 async def test_a_table_of_other_bins_is_unknown(account_stats: AccountStatsTable) -> None:
     """Another version may have counted otherwise."""
-    await account_stats.save_lives("x", {"sync_job": DurationTable(entered=(1.0,) * 3, ended=(0.5,) * 3)})
-    assert (await account_stats.load({"x": ()}))["x"].lives == {}
+    await account_stats.save_durations("x", {"sync_job": DurationTable(entered=(1.0,) * 3, ended=(0.5,) * 3)})
+    assert (await account_stats.load({"x": ()}))["x"].durations == {}

@@ -1,0 +1,69 @@
+"""What a row of a list says of its job: less, perhaps, than a read of the job itself would."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from bridge.domain.ids import job_key
+from bridge.domain.jobs.runs import has_ended
+from bridge.domain.observation import Observation, Timing
+from bridge.providers.lists import Rows, RowSeen, read_row
+from bridge.providers.registry import KINDS
+from bridge.providers.spec import ExtraWords, Lens
+from bridge.services.jobs.observe import Held
+
+Row = Mapping[str, Any]
+
+
+def rows_by_key(shard: str, account: str, kind: str, page: Rows) -> dict[str, Row]:
+    """Return a page's rows by job key, without those that are listed twice: which of the two is true is unknown."""
+    counted = Counter(identifier for identifier, _ in page.rows)
+    return {
+        job_key(shard, account, kind, identifier): row
+        for identifier, row in page.rows
+        if counted[identifier] == 1
+    }
+
+
+def read_row_of(held: Held, row: Row, *, words: ExtraWords, now_ms: int) -> RowSeen | None:
+    """Return what a row shows of a job, None where it tells no state."""
+    job = held.job.record
+    lens = Lens(now_ms=now_ms, words=words, superseded=frozenset(job.superseded))
+    return read_row(KINDS[job.kind], job.id, row, lens)
+
+
+def needs_own_read(held: Held, row: RowSeen) -> bool:
+    """Return whether a row shows an end that has no event yet, without all that belongs to it."""
+    seen = row.observation
+    shows_end = seen.ending is not None or (
+        row.hides_parts and seen.status in KINDS[held.job.record.kind].ends
+    )
+    return shows_end and not row.is_whole and not has_ended(held.job.record)
+
+
+def is_partial(held: Held, row: RowSeen) -> bool:
+    """Return whether a row shows less of a job than is known of it, or than a read of the job would."""
+    hides_known_parts = row.hides_parts and bool(held.job.record.parts)
+    return hides_known_parts or not row.is_whole or not row.names_parts
+
+
+def with_known_timing(held: Held, seen: Observation) -> Observation:
+    """Keep the poll interval in force: a row that shows little may not show the media that it depends on."""
+    log = held.log
+    if not log.interval_s:
+        return seen
+    return replace(seen, timing=Timing(interval_s=log.interval_s, timeout_s=log.timeout_s))
+
+
+def digest_of(shown: Mapping[str, object]) -> bytes:
+    """Hash an object as one answer shows it, halves of characters included."""
+    try:
+        text = msgspec.json.encode(shown)
+    except UnicodeEncodeError:
+        text = json.dumps(shown).encode()
+    return hashlib.blake2b(text, digest_size=8).digest()

@@ -1,0 +1,35 @@
+"""Jobs that are due, and the requests that a budget has granted for them."""
+
+from dataclasses import dataclass
+
+from bridge.domain.polling.list_pages import ListStats
+from bridge.domain.polling.planner import Request
+from bridge.domain.polling.rate_limit import Bucket
+from bridge.services.jobs.observe import Held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueJob:
+    """A leased job that is due.
+
+    `version` is that of its account's credential. `queued_ms` is its place in the queue, in Unix milliseconds.
+    """
+
+    held: Held
+    account: str
+    version: int
+    queued_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantedRequest:
+    """A request that may go out.
+
+    `id` is its number in the budget, `jobs` are those that it is for, `list_stats` is what is known of its list.
+    """
+
+    bucket: Bucket
+    id: str
+    request: Request
+    jobs: tuple[DueJob, ...]
+    list_stats: ListStats | None = None

@@ -1,0 +1,124 @@
+"""What one worker does with jobs that it has claimed: chooses requests for them, and sends each of those."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from bridge.services.accounts.account_health import AccountHealthRecorder, auth_refusal_for
+from bridge.services.accounts.credentials import Credentials
+from bridge.services.accounts.health_cache import HealthCache
+from bridge.services.accounts.rate_budget import RateBudget
+from bridge.services.context import Services
+from bridge.services.jobs.observe import take_held
+from bridge.services.polling.account_reader import AccountReader
+from bridge.services.polling.duration_estimates import DurationEstimates
+from bridge.services.polling.list_membership import ListMembership
+from bridge.services.polling.list_poll import ListPolls, ListPollTask
+from bridge.services.polling.piggyback import Piggyback
+from bridge.services.polling.planner import Planner
+from bridge.services.polling.poll_requests import DueJob, GrantedRequest
+from bridge.services.polling.single_poll import SinglePolls, SinglePollTask
+from bridge.store.queue.lanes import Claim, Settled
+from bridge.store.records import Wanted
+from bridge.store.tables.account_health import AccountHealth
+
+PollTask = SinglePollTask | ListPollTask
+
+
+class Poller:
+    """Plans and polls for one worker. A claimed job is read by itself, shown by a page, or put back."""
+
+    def __init__(self, services: Services, *, lease_ms: int) -> None:
+        """Take how long the lease of a claimed job lasts unless it is renewed."""
+        self._services = services
+        credentials = Credentials(services)
+        self._rate_budget = RateBudget(services, credentials)
+        self._health_cache = HealthCache(services.store.health)
+        durations = DurationEstimates(services.store.account_stats, scale=services.settings.poll_scale)
+        list_membership = ListMembership()
+        self._planner = Planner(services, self._rate_budget, durations, list_membership)
+        self._piggyback = Piggyback(services, durations, lease_ms=lease_ms)
+        reader = AccountReader(services, credentials, lease_ms=lease_ms)
+        health_recorder = AccountHealthRecorder(services, self._health_cache)
+        self._single_polls = SinglePolls(
+            services,
+            reader=reader,
+            rate_budget=self._rate_budget,
+            health_recorder=health_recorder,
+            duration_estimates=durations,
+            piggyback=self._piggyback,
+        )
+        self._list_polls = ListPolls(
+            services,
+            reader=reader,
+            rate_budget=self._rate_budget,
+            health_recorder=health_recorder,
+            piggyback=self._piggyback,
+            list_membership=list_membership,
+        )
+
+    def max_claimed(self, account: str) -> int:
+        """Return how many jobs of an account to claim at once."""
+        return self._planner.max_claimed(account)
+
+    async def plan(self, shard: str, claim: Claim) -> tuple[list[PollTask], list[Settled]]:
+        """Load a claim's jobs and plan requests for them; return the requests, and what waits or leaves the queue."""
+        keys = [item.member for item in claim.items]
+        page, health = await asyncio.gather(
+            self._services.store.load_many(Wanted(jobs=keys, logs=keys)),
+            self._health_cache.load_many(item.lane for item in claim.items),
+        )
+        due: list[DueJob] = []
+        refused: list[SinglePollTask] = []
+        settled: list[Settled] = []
+        for item in claim.items:
+            held = take_held(page, item.member, claim.token)
+            if held is None:  # a job without a record
+                settled.append(Settled(item.lane, item.member, claim.token, None))
+                continue
+            kind = held.job.record.kind
+            if auth_refusal_for(health[item.lane], kind):
+                refused.append(SinglePollTask(held=held, account=item.lane, health=health[item.lane]))
+            else:
+                self._piggyback.note_watched(item.lane, kind)
+                version = health[item.lane].version
+                due.append(DueJob(held=held, account=item.lane, version=version, queued_ms=item.due_ms))
+        tasks: list[PollTask] = [*_join_refused(refused)]
+        if due:
+            planned = await self._planner.plan(shard, due)
+            tasks += [_make_task(granted, health) for granted in planned.granted]
+            settled += [
+                Settled(job.account, job.held.key, job.held.token, delay_ms)
+                for job, delay_ms in planned.waiting
+            ]
+        return tasks, settled
+
+    async def poll(self, task: PollTask) -> Sequence[Settled]:
+        """Send one request and apply its answer; return what is left to settle."""
+        if isinstance(task, SinglePollTask):
+            return await self._single_polls.poll(task)
+        return await self._list_polls.poll(task)
+
+    def give_back(self, task: PollTask) -> Sequence[Settled]:
+        """Return the jobs of a request that was not sent to the queue, due now."""
+        if task.granted is not None:
+            self._rate_budget.give_back(task.granted.bucket, task.granted.id)
+        return [Settled(task.account, each.key, each.token, 0) for each in task.jobs]
+
+
+def _make_task(granted: GrantedRequest, health: Mapping[str, AccountHealth]) -> PollTask:
+    account = granted.bucket.account
+    if granted.request.list:
+        return ListPollTask(granted=granted, health=health[account])
+    (job,) = granted.jobs
+    return SinglePollTask(held=job.held, account=account, health=health[account], granted=granted)
+
+
+def _join_refused(tasks: Sequence[SinglePollTask]) -> list[SinglePollTask]:
+    """Put the jobs that one refusal stops behind one of them, so that a claim costs one probe of the key."""
+    leaders: dict[tuple[str, str], SinglePollTask] = {}
+    for task in tasks:
+        place = (task.account, auth_refusal_for(task.health, task.held.job.record.kind))
+        leader = leaders.get(place)
+        leaders[place] = replace(leader, followers=(*leader.followers, task.held)) if leader else task
+    return list(leaders.values())

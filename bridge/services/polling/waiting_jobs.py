@@ -1,0 +1,52 @@
+"""Jobs that wait for their turn, leased by name while an answer that is at hand is applied to them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bridge.services.context import Services
+from bridge.services.jobs.observe import Held, take_held
+from bridge.store.queue.lanes import Settled
+from bridge.store.records import Wanted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingJob:
+    """A leased job, and how many ms there were to its turn."""
+
+    held: Held
+    left_ms: int
+
+
+async def lease_waiting_jobs(
+    services: Services, account: str, keys: Sequence[str], *, begun_ms: int, lease_ms: int
+) -> list[WaitingJob]:
+    """Lease those of some jobs that wait in their account's queue, and were not read since `begun_ms`.
+
+    Left out are jobs that nobody watches and those that are being read: whoever reads them sees as much.
+    """
+    if not keys:
+        return []
+    store, shard = services.store, services.store.shard_of(account)
+    claim = await store.poll.hold(shard, account, keys, lease_ms=lease_ms)
+    if not claim.items:
+        return []
+    members = [item.member for item in claim.items]
+    page = await store.load_many(Wanted(jobs=members, logs=members))
+    jobs: list[WaitingJob] = []
+    back: list[Settled] = []
+    for item in claim.items:
+        held = take_held(page, item.member, claim.token)
+        left_ms = max(0, item.due_ms - claim.now_ms)
+        if held is None or held.log.last_ms >= begun_ms:
+            back.append(Settled(account, item.member, claim.token, left_ms))
+        else:
+            jobs.append(WaitingJob(held=held, left_ms=left_ms))
+    if back:
+        await store.poll.settle(shard, back)
+    return jobs
+
+
+def return_to_queue(job: WaitingJob) -> Settled:
+    """Put a job back to where it was in its queue."""
+    held = job.held
+    return Settled(held.job.record.account, held.key, held.token, job.left_ms)
