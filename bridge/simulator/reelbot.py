@@ -7,18 +7,18 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from bridge.simulator import scripts
-from bridge.simulator.calls import Answer, Route, Upstream, UpstreamCall, answer
-from bridge.simulator.demo import find_or_demo
-from bridge.simulator.errors import Problem, not_found, reelbot_error
-from bridge.simulator.keys import looks_like_reelbot
-from bridge.simulator.life import iso
-from bridge.simulator.lifetimes import REELBOT_PROCESSING, REELBOT_QUEUED
-from bridge.simulator.objects import new_video
-from bridge.simulator.rate import Verdict
+from bridge.simulator.behaviour.durations import REELBOT_PROCESSING, REELBOT_QUEUED
+from bridge.simulator.behaviour.rate_windows import Verdict
+from bridge.simulator.jobs import scripts
+from bridge.simulator.jobs.job_store import Job
+from bridge.simulator.jobs.objects import new_video
+from bridge.simulator.jobs.timeline import iso
 from bridge.simulator.reelmirror.upstream import reset_value, retry_after
-from bridge.simulator.shelf import Job
-from bridge.simulator.world import World
+from bridge.simulator.requests.errors import Problem, not_found, reelbot_error
+from bridge.simulator.requests.upstream_call import Answer, Route, Upstream, UpstreamCall, answer
+from bridge.simulator.state.api_keys import looks_like_reelbot
+from bridge.simulator.state.demo_jobs import find_or_demo
+from bridge.simulator.state.simulator_state import World
 
 PREFIX = "/reelbot/api/v1"
 _KIND = "reelbot_video"

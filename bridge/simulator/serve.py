@@ -11,15 +11,15 @@ from typing import Literal
 
 from aiohttp import web
 
-from bridge.simulator.calls import Answer, Route, Upstream, UpstreamCall
+from bridge.simulator.behaviour.switches import Switches
 from bridge.simulator.control.http import Control
 from bridge.simulator.control.routes import CONTROL_ROUTES
-from bridge.simulator.door import Door
-from bridge.simulator.errors import Problem
 from bridge.simulator.reelbot import REELBOT
 from bridge.simulator.reelmirror.upstream import REELMIRROR
-from bridge.simulator.switches import Switches
-from bridge.simulator.world import World, new_world
+from bridge.simulator.requests.errors import Problem
+from bridge.simulator.requests.pipeline import Door
+from bridge.simulator.requests.upstream_call import Answer, Route, Upstream, UpstreamCall
+from bridge.simulator.state.simulator_state import World, new_world
 
 _MAX_CONTROL_BODY = 256 * 1024 * 1024  # many thousands of jobs in one control call
 

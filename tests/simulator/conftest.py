@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.simulator.simulated import Sim, SimMaker
+from tests.simulator.simulator_client import Sim, SimMaker
 
 
 @pytest.fixture

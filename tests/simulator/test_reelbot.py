@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.simulator.simulated import Sim
+from tests.simulator.simulator_client import Sim
 
 VIDEO = {"videoType": "cinematic", "topic": "cats", "brollKeys": ["a.mp4"]}
 

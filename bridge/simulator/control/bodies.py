@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from bridge.simulator.control.members import Members
-from bridge.simulator.life import Step
+from bridge.simulator.jobs.timeline import Step
 
 Kind = Literal["sync_job", "generated_post", "generated_media_item", "outgoing_post", "reelbot_video"]
 PatchKind = Literal[

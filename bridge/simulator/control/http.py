@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from bridge.simulator.world import World
+from bridge.simulator.state.simulator_state import World
 
 Control = web.AppKey("world", World)
 Body = TypeVar("Body", bound=BaseModel)

@@ -8,8 +8,8 @@ from aiohttp import web
 from bridge.simulator.control.bodies import JobBody, PatchKind, StepsBody
 from bridge.simulator.control.http import Control, given, json_answer, parsed, refuse
 from bridge.simulator.control.members import Members
-from bridge.simulator.life import Step
-from bridge.simulator.objects import (
+from bridge.simulator.jobs.job_store import Job
+from bridge.simulator.jobs.objects import (
     MEMBERS,
     new_item,
     new_outgoing,
@@ -17,8 +17,8 @@ from bridge.simulator.objects import (
     new_sync_job,
     new_video,
 )
-from bridge.simulator.shelf import Job
-from bridge.simulator.world import World
+from bridge.simulator.jobs.timeline import Step
+from bridge.simulator.state.simulator_state import World
 
 _HELD: Mapping[str, str] = {
     "generated_media_item": "generated_post",

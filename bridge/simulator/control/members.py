@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.simulator.objects import MEMBERS, new_delivery, new_item
-from bridge.simulator.people import CONNECTED_ACCOUNTS
+from bridge.simulator.jobs.objects import MEMBERS, new_delivery, new_item
+from bridge.simulator.state.personas import CONNECTED_ACCOUNTS
 
 
 @dataclass(slots=True, kw_only=True)

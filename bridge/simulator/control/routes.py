@@ -4,6 +4,8 @@ from typing import Any
 
 from aiohttp import web
 
+from bridge.simulator.behaviour.faults import Fault, Match
+from bridge.simulator.behaviour.switches import Switches
 from bridge.simulator.control import jobs
 from bridge.simulator.control.bodies import (
     AutomationBody,
@@ -13,10 +15,8 @@ from bridge.simulator.control.bodies import (
     PersonaBody,
 )
 from bridge.simulator.control.http import Control, given, json_answer, parsed, refuse
-from bridge.simulator.faults import Fault, Match
-from bridge.simulator.keys import masked
 from bridge.simulator.reelmirror.generation import begin_syncs
-from bridge.simulator.switches import Switches
+from bridge.simulator.state.api_keys import masked
 
 _FILTERS = ("method", "path", "query", "kind", "id", "key", "status")
 

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from bridge.simulator import scripts
-from bridge.simulator.errors import Problem
-from bridge.simulator.ledger import Entry
-from bridge.simulator.lifetimes import DELIVERY, QUEUE, SYNC, SYNC_COOLDOWN_S
-from bridge.simulator.objects import new_delivery, new_item, new_outgoing, new_post, new_sync_job
-from bridge.simulator.people import Persona, Source
-from bridge.simulator.scripts import Outcome, Part
-from bridge.simulator.shelf import Job
-from bridge.simulator.world import World
+from bridge.simulator.behaviour.durations import DELIVERY, QUEUE, SYNC, SYNC_COOLDOWN_S
+from bridge.simulator.jobs import scripts
+from bridge.simulator.jobs.job_store import Job
+from bridge.simulator.jobs.objects import new_delivery, new_item, new_outgoing, new_post, new_sync_job
+from bridge.simulator.jobs.scripts import Outcome, Part
+from bridge.simulator.requests.errors import Problem
+from bridge.simulator.state.ledger import Entry
+from bridge.simulator.state.personas import Persona, Source
+from bridge.simulator.state.simulator_state import World
 
 SYNC_CENTS = 2
 _ITEM_CENTS = {"image": 10, "video": 25}

@@ -2,14 +2,14 @@
 
 from pydantic import AliasChoices, BaseModel, Field
 
-from bridge.simulator.calls import Answer, UpstreamCall, answer
-from bridge.simulator.errors import Problem, not_found
-from bridge.simulator.ledger import transaction
-from bridge.simulator.life import iso
-from bridge.simulator.paging import answer_page
-from bridge.simulator.people import AutomationMode, Persona, Source
+from bridge.simulator.jobs.job_store import encode
+from bridge.simulator.jobs.timeline import iso
 from bridge.simulator.reelmirror.reads import find_persona, require_list
-from bridge.simulator.shelf import encode
+from bridge.simulator.requests.errors import Problem, not_found
+from bridge.simulator.requests.paging import answer_page
+from bridge.simulator.requests.upstream_call import Answer, UpstreamCall, answer
+from bridge.simulator.state.ledger import transaction
+from bridge.simulator.state.personas import AutomationMode, Persona, Source
 
 
 class PersonaBody(BaseModel):

@@ -5,16 +5,16 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from bridge.simulator import scripts
-from bridge.simulator.calls import Answer, UpstreamCall, answer, wrapped
-from bridge.simulator.errors import Problem
-from bridge.simulator.life import NOW, Step, iso
-from bridge.simulator.objects import new_outgoing
-from bridge.simulator.paging import answer_page
-from bridge.simulator.people import CONNECTED_ACCOUNTS
+from bridge.simulator.jobs import scripts
+from bridge.simulator.jobs.job_store import Job, encode
+from bridge.simulator.jobs.objects import new_outgoing
+from bridge.simulator.jobs.timeline import NOW, Step, iso
 from bridge.simulator.reelmirror import generation
 from bridge.simulator.reelmirror.reads import find_outgoing, find_persona
-from bridge.simulator.shelf import Job, encode
+from bridge.simulator.requests.errors import Problem
+from bridge.simulator.requests.paging import answer_page
+from bridge.simulator.requests.upstream_call import Answer, UpstreamCall, answer, wrapped
+from bridge.simulator.state.personas import CONNECTED_ACCOUNTS
 
 
 class OutgoingItem(BaseModel):

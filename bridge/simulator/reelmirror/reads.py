@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from bridge.simulator.calls import Answer, UpstreamCall, wrapped
-from bridge.simulator.demo import find_or_demo
-from bridge.simulator.errors import Problem, not_found
-from bridge.simulator.paging import answer_page
-from bridge.simulator.people import Persona
-from bridge.simulator.shelf import Job, encode
-from bridge.simulator.switches import Envelope
+from bridge.simulator.behaviour.switches import Envelope
+from bridge.simulator.jobs.job_store import Job, encode
+from bridge.simulator.requests.errors import Problem, not_found
+from bridge.simulator.requests.paging import answer_page
+from bridge.simulator.requests.upstream_call import Answer, UpstreamCall, wrapped
+from bridge.simulator.state.demo_jobs import find_or_demo
+from bridge.simulator.state.personas import Persona
 
 
 def _read(call: UpstreamCall, kind: str, what: str, envelope: Envelope) -> Answer:

@@ -4,14 +4,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from bridge.simulator import scripts
-from bridge.simulator.calls import Answer, UpstreamCall, answer
-from bridge.simulator.errors import Problem
-from bridge.simulator.life import Step
-from bridge.simulator.people import Persona
+from bridge.simulator.jobs import scripts
+from bridge.simulator.jobs.job_store import Job
+from bridge.simulator.jobs.timeline import Step
 from bridge.simulator.reelmirror import generation
 from bridge.simulator.reelmirror.reads import find_item, find_persona, find_post
-from bridge.simulator.shelf import Job
+from bridge.simulator.requests.errors import Problem
+from bridge.simulator.requests.upstream_call import Answer, UpstreamCall, answer
+from bridge.simulator.state.personas import Persona
 
 
 class ToggleBody(BaseModel):

@@ -3,14 +3,14 @@
 import math
 from collections.abc import Mapping
 
-from bridge.simulator.calls import Handler, Route, Upstream
-from bridge.simulator.errors import Problem, reelmirror_error
-from bridge.simulator.keys import is_jwt, looks_like_reelmirror
-from bridge.simulator.life import iso
-from bridge.simulator.rate import Verdict
+from bridge.simulator.behaviour.rate_windows import Verdict
+from bridge.simulator.behaviour.switches import ResetUnit
+from bridge.simulator.jobs.timeline import iso
 from bridge.simulator.reelmirror import personas, publishing, reads, review, starts
-from bridge.simulator.switches import ResetUnit
-from bridge.simulator.world import World
+from bridge.simulator.requests.errors import Problem, reelmirror_error
+from bridge.simulator.requests.upstream_call import Handler, Route, Upstream
+from bridge.simulator.state.api_keys import is_jwt, looks_like_reelmirror
+from bridge.simulator.state.simulator_state import World
 
 PREFIX = "/reelmirror/api/v1"
 _BEARER = "bearer "

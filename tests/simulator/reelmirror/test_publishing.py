@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from tests.simulator.simulated import Sim
+from tests.simulator.simulator_client import Sim
 
 ITEMS = [{"generated_media_item_id": "i1", "position": 0, "use_voice_converted": False}]
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from bridge.simulator import scripts
-from bridge.simulator.life import Step
-from bridge.simulator.lifetimes import DEMO_S
-from bridge.simulator.objects import (
+from bridge.simulator.behaviour.durations import DEMO_S
+from bridge.simulator.behaviour.switches import Switches
+from bridge.simulator.jobs import scripts
+from bridge.simulator.jobs.job_store import Job
+from bridge.simulator.jobs.objects import (
     new_delivery,
     new_item,
     new_outgoing,
@@ -13,11 +14,10 @@ from bridge.simulator.objects import (
     new_sync_job,
     new_video,
 )
-from bridge.simulator.people import CONNECTED_ACCOUNTS
-from bridge.simulator.scripts import Outcome, Part
-from bridge.simulator.shelf import Job
-from bridge.simulator.switches import Switches
-from bridge.simulator.world import World
+from bridge.simulator.jobs.scripts import Outcome, Part
+from bridge.simulator.jobs.timeline import Step
+from bridge.simulator.state.personas import CONNECTED_ACCOUNTS
+from bridge.simulator.state.simulator_state import World
 
 _BEGINS_S = 1.0
 _PERSONA = "demo-persona"

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bridge.simulator.calls import Answer, UpstreamCall
-from bridge.simulator.errors import Problem
+from bridge.simulator.requests.errors import Problem
+from bridge.simulator.requests.upstream_call import Answer, UpstreamCall
 
 Row = TypeVar("Row")
 _DEFAULT, _MOST = 20, 100

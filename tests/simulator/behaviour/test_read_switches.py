@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.simulator.simulated import KEY, OTHER_KEY, START, Sim
+from tests.simulator.simulator_client import KEY, OTHER_KEY, START, Sim
 
 SHAPES = [("data", "data"), ("post", "post"), ("bare", "id")]
 

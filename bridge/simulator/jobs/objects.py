@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.simulator.life import NOW
-from bridge.simulator.switches import Switches
+from bridge.simulator.behaviour.switches import Switches
+from bridge.simulator.jobs.timeline import NOW
 
 KINDS = ("sync_job", "generated_post", "generated_media_item", "outgoing_post", "reelbot_video")
 MEMBERS: Mapping[str, str] = {"generated_post": "media_items", "outgoing_post": "deliveries"}

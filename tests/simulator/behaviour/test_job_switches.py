@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from bridge.simulator.switches import Switches
-from tests.simulator.simulated import Sim
+from bridge.simulator.behaviour.switches import Switches
+from tests.simulator.simulator_client import Sim
 
 VIDEO = {"videoType": "cinematic", "topic": "cats", "brollKeys": ["a.mp4"]}
 
 
 def test_every_switch_is_tested() -> None:
     """A switch without a test of its own does not get in."""
-    texts = [path.read_text() for path in Path(__file__).parent.glob("test_switches_*.py")]
+    texts = [path.read_text() for path in Path(__file__).parent.glob("test_*_switches.py")]
     tested = set(re.findall(r"\w+", " ".join(texts)))
     assert set(Switches.model_fields) <= tested
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.simulator.life import ABSENT, NOW, Life, Step, object_at, plan_life
+from bridge.simulator.jobs.timeline import ABSENT, NOW, Life, Step, object_at, plan_life
 
 
 def a_life(*steps: Step, speed: float = 1.0) -> Life:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from bridge.simulator.life import Life, Step, object_after, steps_done
+from bridge.simulator.jobs.timeline import Life, Step, object_after, steps_done
 
 encode = msgspec.json.Encoder().encode
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bridge.simulator.life import NOW, Step
-from bridge.simulator.switches import Switches
+from bridge.simulator.behaviour.switches import Switches
+from bridge.simulator.jobs.timeline import NOW, Step
 
 Outcome = Literal["completed", "failed", "partial", "skipped"]
 _AFTER_ITEMS_S = 5.0

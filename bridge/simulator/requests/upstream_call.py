@@ -6,11 +6,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from bridge.simulator.errors import Problem, invalid
-from bridge.simulator.rate import Verdict
-from bridge.simulator.shelf import Job, encode
-from bridge.simulator.switches import Envelope
-from bridge.simulator.world import World
+from bridge.simulator.behaviour.rate_windows import Verdict
+from bridge.simulator.behaviour.switches import Envelope
+from bridge.simulator.jobs.job_store import Job, encode
+from bridge.simulator.requests.errors import Problem, invalid
+from bridge.simulator.state.simulator_state import World
 
 Body = TypeVar("Body", bound=BaseModel)
 

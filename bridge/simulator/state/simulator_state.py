@@ -4,17 +4,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.simulator.faults import FaultBox
-from bridge.simulator.journal import Journal
-from bridge.simulator.keys import Keyring
-from bridge.simulator.ledger import Ledger
-from bridge.simulator.life import Step, plan_life
-from bridge.simulator.lifetimes import Dice
-from bridge.simulator.objects import MEMBERS
-from bridge.simulator.people import Persona, ready_persona
-from bridge.simulator.rate import Limiter
-from bridge.simulator.shelf import Job, Shelf
-from bridge.simulator.switches import Switches
+from bridge.simulator.behaviour.durations import Dice
+from bridge.simulator.behaviour.faults import FaultBox
+from bridge.simulator.behaviour.rate_windows import Limiter
+from bridge.simulator.behaviour.switches import Switches
+from bridge.simulator.jobs.job_store import Job, Shelf
+from bridge.simulator.jobs.objects import MEMBERS
+from bridge.simulator.jobs.timeline import Step, plan_life
+from bridge.simulator.state.api_keys import Keyring
+from bridge.simulator.state.journal import Journal
+from bridge.simulator.state.ledger import Ledger
+from bridge.simulator.state.personas import Persona, ready_persona
 
 
 @dataclass(slots=True, kw_only=True)

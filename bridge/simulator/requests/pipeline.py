@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from bridge.simulator import wire
-from bridge.simulator.calls import Answer, Route, Upstream, UpstreamCall
-from bridge.simulator.errors import Problem
-from bridge.simulator.faults import Fault
-from bridge.simulator.journal import Line
-from bridge.simulator.keys import masked
-from bridge.simulator.rate import Verdict
-from bridge.simulator.world import World
+from bridge.simulator.behaviour.faults import Fault
+from bridge.simulator.behaviour.rate_windows import Verdict
+from bridge.simulator.requests import fault_responses
+from bridge.simulator.requests.errors import Problem
+from bridge.simulator.requests.upstream_call import Answer, Route, Upstream, UpstreamCall
+from bridge.simulator.state.api_keys import masked
+from bridge.simulator.state.journal import Line
+from bridge.simulator.state.simulator_state import World
 
 MAX_BODY = 1_000_000
 AiohttpHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -61,7 +61,7 @@ class Door:
             self._note(asked, route, mono, request.query_string, 0 if fault and fault.reset else given.status)
             if fault is None:
                 return web.Response(status=given.status, body=given.body, headers=headers)
-            return await wire.send(request, fault, given, headers)
+            return await fault_responses.send(request, fault, given, headers)
 
         return handle
 
@@ -84,7 +84,7 @@ class Door:
                 now=asked.now,
             )
             if fault is not None and fault.answers:
-                return wire.instead(fault, upstream.write_error), headers, fault
+                return fault_responses.instead(fault, upstream.write_error), headers, fault
             given = self._ask(asked, route)
         except Problem as problem:
             given = Answer(problem.status, upstream.write_error(problem))

@@ -8,10 +8,10 @@ from typing import Any
 
 from aiohttp import web
 
-from bridge.simulator.calls import Answer
-from bridge.simulator.errors import Problem
-from bridge.simulator.faults import Fault
-from bridge.simulator.shelf import encode
+from bridge.simulator.behaviour.faults import Fault
+from bridge.simulator.jobs.job_store import encode
+from bridge.simulator.requests.errors import Problem
+from bridge.simulator.requests.upstream_call import Answer
 
 _PAGE = (
     b"<!DOCTYPE html><html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>"

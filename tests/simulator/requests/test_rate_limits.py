@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.simulator.simulated import BOT_KEY, JWT, KEY, OTHER_KEY, START, Sim, SimMaker
+from tests.simulator.simulator_client import BOT_KEY, JWT, KEY, OTHER_KEY, START, Sim, SimMaker
 
 VIDEO = {"videoType": "cinematic", "topic": "t", "brollKeys": ["k"]}
 

@@ -7,7 +7,7 @@ import time
 import aiohttp
 import pytest
 
-from tests.simulator.simulated import KEY, OTHER_KEY, Sim
+from tests.simulator.simulator_client import KEY, OTHER_KEY, Sim
 
 PATH = "/reelmirror/api/v1/sync-jobs/demo"
 

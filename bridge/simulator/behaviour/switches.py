@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
-from bridge.simulator.rate import Window
+from bridge.simulator.behaviour.rate_windows import Window
 
 Envelope = Literal["data", "post", "bare"]
 ResetUnit = Literal["s", "ms", "iso"]

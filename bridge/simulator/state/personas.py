@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bridge.simulator.life import iso
+from bridge.simulator.jobs.timeline import iso
 
 AutomationMode = Literal["sync_only", "auto_clone", "auto_publish"]
 

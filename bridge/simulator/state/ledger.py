@@ -4,7 +4,7 @@ from bisect import insort
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.simulator.life import iso
+from bridge.simulator.jobs.timeline import iso
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.simulator.simulated import KEY, OTHER_KEY, Sim
+from tests.simulator.simulator_client import KEY, OTHER_KEY, Sim
 
 DEMO_ENDS = [
     # kind's path, id, status after 8 s

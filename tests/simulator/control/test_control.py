@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.simulator.simulated import BOT_KEY, KEY, OTHER_KEY, START, Sim, SimMaker
+from tests.simulator.simulator_client import BOT_KEY, KEY, OTHER_KEY, START, Sim, SimMaker
 
 
 async def test_a_scripted_life(sim: Sim) -> None:
