@@ -8,17 +8,23 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from bridge.simulator.behaviour.durations import REELBOT_PROCESSING, REELBOT_QUEUED
-from bridge.simulator.behaviour.rate_windows import Verdict
+from bridge.simulator.behaviour.rate_windows import RateDecision
 from bridge.simulator.jobs import scripts
-from bridge.simulator.jobs.job_store import Job
+from bridge.simulator.jobs.job_store import SimulatedJob
 from bridge.simulator.jobs.objects import new_video
 from bridge.simulator.jobs.timeline import iso
-from bridge.simulator.reelmirror.upstream import reset_value, retry_after
 from bridge.simulator.requests.errors import Problem, not_found, reelbot_error
-from bridge.simulator.requests.upstream_call import Answer, Route, Upstream, UpstreamCall, answer
+from bridge.simulator.requests.rate_headers import format_reset, format_retry_after
+from bridge.simulator.requests.upstream_call import (
+    Upstream,
+    UpstreamCall,
+    UpstreamResponse,
+    UpstreamRoute,
+    respond,
+)
 from bridge.simulator.state.api_keys import looks_like_reelbot
-from bridge.simulator.state.demo_jobs import find_or_demo
-from bridge.simulator.state.simulator_state import World
+from bridge.simulator.state.demo_jobs import find_or_start_demo
+from bridge.simulator.state.simulator_state import SimulatorState
 
 PREFIX = "/reelbot/api/v1"
 _KIND = "reelbot_video"
@@ -47,45 +53,45 @@ class GenerateVideo(BaseModel):
         return self
 
 
-def generate(call: UpstreamCall) -> Answer:
+def generate(call: UpstreamCall) -> UpstreamResponse:
     """Start a render; 402 when the month's completed videos have used up the quota."""
     try:
         json.loads(call.body or b"null")
     except ValueError as failure:
         raise Problem(400, "The body is not JSON", code="INVALID_JSON") from failure
-    body, world = call.parsed(GenerateVideo), call.world
-    if _completed(call) >= world.switches.reelbot_quota:
+    body, state = call.parse_body(GenerateVideo), call.state
+    if _completed(call) >= state.switches.reelbot_quota:
         raise Problem(402, "The monthly video quota is used up")
-    outcome = scripts.outcome_of(body.topic, default=world.switches.start_outcome)
+    outcome = scripts.outcome_of(body.topic, default=state.switches.start_outcome)
     steps = scripts.video_steps(
-        queued_s=world.dice.seconds(REELBOT_QUEUED),
-        processing_s=world.dice.seconds(REELBOT_PROCESSING),
+        queued_s=state.dice.seconds(REELBOT_QUEUED),
+        processing_s=state.dice.seconds(REELBOT_PROCESSING),
         fails=outcome == "failed",
-        switches=world.switches,
+        switches=state.switches,
     )
-    job = world.start(_KIND, world.dice.project_id(), new_video(), steps, owner=call.account)
+    job = state.start_job(_KIND, state.dice.project_id(), new_video(), steps, owner=call.account)
     fields: dict[str, Any] = {"projectId": job.id, "status": "queued", "message": "Video is queued"}
-    status = world.switches.reelbot_generate_status
-    if world.switches.reelbot_generate_envelope == "data":
-        return answer({"success": True, "data": fields}, status=status)
-    return answer({"success": True} | fields, status=status)
+    status = state.switches.reelbot_generate_status
+    if state.switches.reelbot_generate_envelope == "data":
+        return respond({"success": True, "data": fields}, status=status)
+    return respond({"success": True} | fields, status=status)
 
 
 def _completed(call: UpstreamCall) -> int:
-    jobs = call.world.shelf.listed(_KIND, None, call.now, account=call.account)
+    jobs = call.state.jobs.list_jobs(_KIND, None, call.now, account=call.account)
     return sum((job.peek(call.now) or {}).get("status") == "completed" for job in jobs)
 
 
-def read_status(call: UpstreamCall) -> Answer:
+def read_status(call: UpstreamCall) -> UpstreamResponse:
     """Tell a project's state: flat, without an id, without `success`."""
     job = _project(call)
     body = job.body(call.now)
     if body is None:
         raise not_found("Project")
-    return Answer(200, body)
+    return UpstreamResponse(200, body)
 
 
-def download(call: UpstreamCall) -> Answer:
+def download(call: UpstreamCall) -> UpstreamResponse:
     """Give a new link, good for an hour."""
     job = _project(call)
     video = job.read(call.now)
@@ -95,24 +101,24 @@ def download(call: UpstreamCall) -> Answer:
         raise Problem(400, "The video is not ready", code="VIDEO_NOT_READY")
     if "outputKey" not in video:
         raise Problem(404, "The output is missing", code="OUTPUT_NOT_FOUND")
-    url = f"https://bucket.reelbot.example/{video['outputKey']}?sig={call.world.dice.uuid()}"
+    url = f"https://bucket.reelbot.example/{video['outputKey']}?sig={call.state.dice.uuid()}"
     expires_at = iso(call.now + _LINK_S)
-    return answer({"success": True, "downloadUrl": url, "expiresAt": expires_at})
+    return respond({"success": True, "downloadUrl": url, "expiresAt": expires_at})
 
 
-def _project(call: UpstreamCall) -> Job:
+def _project(call: UpstreamCall) -> SimulatedJob:
     project_id = call.ids["id"]
-    job = call.visible(find_or_demo(call.world, _KIND, project_id))
+    job = call.visible_or_none(find_or_start_demo(call.state, _KIND, project_id))
     if job is not None:
         return job
-    form = _STRICT_ID if call.world.switches.reelbot_strict_ids else _LOOSE_ID
+    form = _STRICT_ID if call.state.switches.reelbot_strict_ids else _LOOSE_ID
     if form.fullmatch(project_id) is None:
         raise Problem(400, "This is no project id", code="INVALID_PROJECT_ID")
     raise not_found("Project")
 
 
-def _allowance(world: World, _key: str, bucket: str) -> tuple[int, float] | None:
-    switches = world.switches
+def _rate_limit(state: SimulatorState, _key: str, bucket: str) -> tuple[int, float] | None:
+    switches = state.switches
     return {
         "generate": (switches.reelbot_generate_per_hour, 3600.0),
         "status": (switches.reelbot_status_per_minute, 60.0),
@@ -120,18 +126,18 @@ def _allowance(world: World, _key: str, bucket: str) -> tuple[int, float] | None
     }.get(bucket)
 
 
-def _rate_headers(world: World, verdict: Verdict, now: float) -> dict[str, str]:
+def _rate_headers(state: SimulatorState, decision: RateDecision, now: float) -> dict[str, str]:
     headers = {
-        "X-RateLimit-Remaining": str(verdict.remaining),
-        "X-RateLimit-Reset": reset_value(verdict.resets_at, world.switches.reelbot_rate_reset),
+        "X-RateLimit-Remaining": str(decision.remaining),
+        "X-RateLimit-Reset": format_reset(decision.resets_at, state.switches.reelbot_rate_reset),
     }
-    if not verdict.allowed and world.switches.reelbot_retry_after:
-        headers["Retry-After"] = retry_after(verdict, now)
+    if not decision.allowed and state.switches.reelbot_retry_after:
+        headers["Retry-After"] = format_retry_after(decision, now)
     return headers
 
 
-def _limited(verdict: Verdict) -> Problem:
-    return Problem(429, "Rate limit exceeded", details={"resetAt": reset_value(verdict.resets_at, "iso")})
+def _rate_limited(decision: RateDecision) -> Problem:
+    return Problem(429, "Rate limit exceeded", details={"resetAt": format_reset(decision.resets_at, "iso")})
 
 
 def _unauthorized() -> Problem:
@@ -146,17 +152,17 @@ REELBOT = Upstream(
     name="reelbot",
     prefix="/reelbot",
     routes=(
-        Route(
+        UpstreamRoute(
             method="POST",
             path=PREFIX + "/video/generate",
             handler=generate,
             kind="reelbot_generate",
             bucket="generate",
         ),
-        Route(
+        UpstreamRoute(
             method="GET", path=PREFIX + "/video/status/{id}", handler=read_status, kind=_KIND, bucket="status"
         ),
-        Route(
+        UpstreamRoute(
             method="GET",
             path=PREFIX + "/video/download/{id}",
             handler=download,
@@ -165,10 +171,10 @@ REELBOT = Upstream(
         ),
     ),
     read_key=_read_key,
-    has_form=looks_like_reelbot,
-    allowance=_allowance,
+    is_well_formed_key=looks_like_reelbot,
+    rate_limit=_rate_limit,
     rate_headers=_rate_headers,
-    limited=_limited,
+    rate_limited=_rate_limited,
     unauthorized=_unauthorized,
     write_error=reelbot_error,
 )

@@ -12,14 +12,14 @@ from typing import Literal
 from aiohttp import web
 
 from bridge.simulator.behaviour.switches import Switches
-from bridge.simulator.control.http import Control
+from bridge.simulator.control.http import STATE
 from bridge.simulator.control.routes import CONTROL_ROUTES
 from bridge.simulator.reelbot import REELBOT
 from bridge.simulator.reelmirror.upstream import REELMIRROR
 from bridge.simulator.requests.errors import Problem
-from bridge.simulator.requests.pipeline import Door
-from bridge.simulator.requests.upstream_call import Answer, Route, Upstream, UpstreamCall
-from bridge.simulator.state.simulator_state import World, new_world
+from bridge.simulator.requests.pipeline import RequestPipeline
+from bridge.simulator.requests.upstream_call import Upstream, UpstreamCall, UpstreamResponse, UpstreamRoute
+from bridge.simulator.state.simulator_state import SimulatorState, new_state
 
 _MAX_CONTROL_BODY = 256 * 1024 * 1024  # many thousands of jobs in one control call
 
@@ -44,26 +44,28 @@ def build_app(
 ) -> web.Application:
     """Build the application; `clock` tells Unix seconds."""
     switches = Switches.model_validate({"rate_reset": config.reset_unit, **config.switches})
-    world = new_world(clock=clock, speed=config.speed, seed=config.seed, switches=switches)
+    state = new_state(clock=clock, speed=config.speed, seed=config.seed, switches=switches)
     app = web.Application(client_max_size=_MAX_CONTROL_BODY)
-    app[Control] = world
+    app[STATE] = state
     app.add_routes(CONTROL_ROUTES)
     for upstream in (REELMIRROR, REELBOT):
-        _serve_upstream(app, world, upstream, monotonic)
+        _serve_upstream(app, state, upstream, monotonic)
     return app
 
 
 def _serve_upstream(
-    app: web.Application, world: World, upstream: Upstream, monotonic: Callable[[], float]
+    app: web.Application, state: SimulatorState, upstream: Upstream, monotonic: Callable[[], float]
 ) -> None:
-    door = Door(world, upstream, monotonic=monotonic)
+    pipeline = RequestPipeline(state, upstream, monotonic=monotonic)
     for route in upstream.routes:
-        app.router.add_route(route.method, route.path, door.handler(route))
-    elsewhere = Route(method="*", path=upstream.prefix + "/{id:.*}", handler=_no_such_call, bucket="all")
-    app.router.add_route("*", elsewhere.path, door.handler(elsewhere))
+        app.router.add_route(route.method, route.path, pipeline.make_handler(route))
+    elsewhere = UpstreamRoute(
+        method="*", path=upstream.prefix + "/{id:.*}", handler=_no_such_call, bucket="all"
+    )
+    app.router.add_route("*", elsewhere.path, pipeline.make_handler(elsewhere))
 
 
-def _no_such_call(_call: UpstreamCall) -> Answer:
+def _no_such_call(_call: UpstreamCall) -> UpstreamResponse:
     raise Problem(404, "There is no such call")
 
 

@@ -9,7 +9,7 @@ DEMO_S = 8.0  # ours: a pasted demo command should show its result while one wat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class DurationRange:
     """A documented range of seconds."""
 
     low_s: float
@@ -17,16 +17,16 @@ class Span:
 
 
 # ReelMirror, guide "Webhooks", expected times
-SYNC = Span(low_s=30, high_s=300)
-IMAGE = Span(low_s=20, high_s=90)
-VIDEO = Span(low_s=60, high_s=300)
-VOICE = Span(low_s=30, high_s=120)
-DELIVERY = Span(low_s=10, high_s=60)
+SYNC = DurationRange(low_s=30, high_s=300)
+IMAGE = DurationRange(low_s=20, high_s=90)
+VIDEO = DurationRange(low_s=60, high_s=300)
+VOICE = DurationRange(low_s=30, high_s=120)
+DELIVERY = DurationRange(low_s=10, high_s=60)
 # ReelBot, page "Check Status", typical timeline
-REELBOT_QUEUED = Span(low_s=0, high_s=30)
-REELBOT_PROCESSING = Span(low_s=60, high_s=300)
+REELBOT_QUEUED = DurationRange(low_s=0, high_s=30)
+REELBOT_PROCESSING = DurationRange(low_s=60, high_s=300)
 # ours: the pages give none for the wait before a generation begins
-QUEUE = Span(low_s=1, high_s=5)
+QUEUE = DurationRange(low_s=1, high_s=5)
 
 
 class Dice:
@@ -35,7 +35,7 @@ class Dice:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311  # a simulator's dice guard nothing
 
-    def seconds(self, span: Span) -> float:
+    def seconds(self, span: DurationRange) -> float:
         """Draw a lifetime in simulated seconds."""
         return self._random.uniform(span.low_s, span.high_s)
 

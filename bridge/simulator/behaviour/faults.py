@@ -5,7 +5,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
+class FaultMatch:
     """Which requests; every field that is set must fit."""
 
     path_prefix: str | None = None
@@ -14,7 +14,7 @@ class Match:
     id: str | None = None
     key: str | None = None
 
-    def fits(self, *, path: str, method: str, kind: str | None, job_id: str | None, key: str) -> bool:
+    def matches(self, *, path: str, method: str, kind: str | None, job_id: str | None, key: str) -> bool:
         """Tell whether a request is meant."""
         return (
             (self.path_prefix is None or path.startswith(self.path_prefix))
@@ -34,7 +34,7 @@ class Fault:
     """
 
     id: str
-    match: Match
+    match: FaultMatch
     times: int | None = None
     until: float | None = None  # Unix seconds
     status: int | None = None
@@ -55,7 +55,7 @@ class Fault:
         return self.status is not None or self.body is not None or self.html or self.json_garbage
 
 
-class FaultBox:
+class FaultRegistry:
     """Holds the faults in force; the oldest that fits is met first."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class FaultBox:
         self._faults[fault.id] = fault
         self._met[fault.id] = 0
 
-    def meet(
+    def take_matching(
         self, *, path: str, method: str, kind: str | None, job_id: str | None, key: str, now: float
     ) -> Fault | None:
         """Find the fault that a request runs into, and count it."""
@@ -82,14 +82,14 @@ class FaultBox:
         for fault in list(self._faults.values()):
             if fault.until is not None and now >= fault.until:
                 del self._faults[fault.id]
-            elif fault.match.fits(path=path, method=method, kind=kind, job_id=job_id, key=key):
+            elif fault.match.matches(path=path, method=method, kind=kind, job_id=job_id, key=key):
                 self._met[fault.id] += 1
                 if fault.times is not None and self._met[fault.id] >= fault.times:
                     del self._faults[fault.id]
                 return fault
         return None
 
-    def listed(self) -> list[dict[str, Any]]:
+    def as_json(self) -> list[dict[str, Any]]:
         """List the faults in force, with how often each was met."""
         return [{"id": fault_id, "met": self._met[fault_id]} for fault_id in self._faults]
 

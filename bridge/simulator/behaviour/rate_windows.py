@@ -10,7 +10,7 @@ _MANY_KEYS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class RateDecision:
     """What the limiter says of one request; `resets_at` in Unix seconds, exact."""
 
     allowed: bool
@@ -20,7 +20,7 @@ class Verdict:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Count:
+class _Window:
     starts_at: float
     ends_at: float
     used: int = 0
@@ -35,19 +35,19 @@ class Limiter:
     """
 
     def __init__(self) -> None:
-        self._counts: dict[str, _Count] = {}
+        self._counts: dict[str, _Window] = {}
 
-    def take(self, bucket: str, *, limit: int, window_s: float, style: Window, now: float) -> Verdict:
+    def take(self, bucket: str, *, limit: int, window_s: float, style: Window, now: float) -> RateDecision:
         """Count one request if it fits."""
         count = self._counts.get(bucket)
         if style == "sliding":
             return self._slide(bucket, count, limit=limit, window_s=window_s, now=now)
         if count is None or now >= count.ends_at:
             starts_at = math.floor(now / window_s) * window_s if style == "aligned" else now
-            count = self._keep(bucket, _Count(starts_at=starts_at, ends_at=starts_at + window_s), now)
+            count = self._keep(bucket, _Window(starts_at=starts_at, ends_at=starts_at + window_s), now)
         allowed = count.used < limit
         count.used += allowed
-        return Verdict(
+        return RateDecision(
             allowed=allowed, limit=limit, remaining=max(0, limit - count.used), resets_at=count.ends_at
         )
 
@@ -56,10 +56,10 @@ class Limiter:
         self._counts.clear()
 
     def _slide(
-        self, bucket: str, count: _Count | None, *, limit: int, window_s: float, now: float
-    ) -> Verdict:
+        self, bucket: str, count: _Window | None, *, limit: int, window_s: float, now: float
+    ) -> RateDecision:
         if count is None:
-            count = self._keep(bucket, _Count(starts_at=now, ends_at=now + window_s), now)
+            count = self._keep(bucket, _Window(starts_at=now, ends_at=now + window_s), now)
         hits = count.hits
         while hits and hits[0] <= now - window_s:
             hits.popleft()
@@ -68,9 +68,11 @@ class Limiter:
             hits.append(now)
         count.ends_at = now + window_s
         resets_at = (hits[0] if hits else now) + window_s
-        return Verdict(allowed=allowed, limit=limit, remaining=max(0, limit - len(hits)), resets_at=resets_at)
+        return RateDecision(
+            allowed=allowed, limit=limit, remaining=max(0, limit - len(hits)), resets_at=resets_at
+        )
 
-    def _keep(self, bucket: str, count: _Count, now: float) -> _Count:
+    def _keep(self, bucket: str, count: _Window, now: float) -> _Window:
         if len(self._counts) >= _MANY_KEYS:
             self._counts = {key: kept for key, kept in self._counts.items() if kept.ends_at > now}
         self._counts[bucket] = count

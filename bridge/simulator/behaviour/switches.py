@@ -22,7 +22,7 @@ class VoiceWords(BaseModel):
 
 
 class Switches(BaseModel):
-    """How the emulated upstreams behave; what shapes a job's life acts on jobs and runs that start afterwards."""
+    """How the emulated upstreams behave; what shapes a job's timeline acts on jobs and runs that start afterwards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from bridge.simulator.control.members import Members
-from bridge.simulator.jobs.timeline import Step
+from bridge.simulator.jobs.timeline import TimelineStep
 
 Kind = Literal["sync_job", "generated_post", "generated_media_item", "outgoing_post", "reelbot_video"]
 PatchKind = Literal[
@@ -40,9 +40,9 @@ class StepBody(_Strict):
     delete: bool = False
     restore: bool = False
 
-    def step(self, members: Members) -> Step:
+    def step(self, members: Members) -> TimelineStep:
         """Turn it into a step, with what the caller wrote of its members completed."""
-        return Step(
+        return TimelineStep(
             at_s=self.after_s,
             set=members.in_fields(self.set),
             remove=frozenset(self.remove),
@@ -53,7 +53,7 @@ class StepBody(_Strict):
 
 
 class JobBody(_Strict):
-    """`POST /_sim/jobs`: a job and its life; without a script it stays as it begins."""
+    """`POST /_sim/jobs`: a job and its timeline; without a script it stays as it begins."""
 
     kind: Kind
     id: str | None = Field(default=None, min_length=1, max_length=200)
@@ -102,7 +102,7 @@ class FaultBody(_Strict):
     pad_bytes: NonNegativeInt = 0
 
 
-class KeyBody(_Strict):
+class KeyFactsBody(_Strict):
     """`PUT /_sim/keys/{key}`: fields that are left out stay as they are."""
 
     account: str | None = None

@@ -7,13 +7,13 @@ import msgspec
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from bridge.simulator.state.simulator_state import World
+from bridge.simulator.state.simulator_state import SimulatorState
 
-Control = web.AppKey("world", World)
+STATE = web.AppKey("state", SimulatorState)
 Body = TypeVar("Body", bound=BaseModel)
 
 
-def json_answer(value: Any, *, status: int = 200) -> web.Response:
+def json_response(value: Any, *, status: int = 200) -> web.Response:
     """Answer with JSON."""
     return web.Response(status=status, body=msgspec.json.encode(value), content_type="application/json")
 
@@ -24,7 +24,7 @@ def refuse(status: int, message: str) -> web.HTTPException:
     return kinds[status](text=json.dumps({"error": message}), content_type="application/json")
 
 
-async def given(request: web.Request) -> Any:
+async def read_json(request: web.Request) -> Any:
     """Read the JSON body; 400."""
     try:
         return json.loads(await request.read() or b"{}")
@@ -32,7 +32,7 @@ async def given(request: web.Request) -> Any:
         raise refuse(400, f"the body is not JSON: {failure}") from failure
 
 
-def parsed(model: type[Body], value: Any) -> Body:
+def validate(model: type[Body], value: Any) -> Body:
     """Check a body; 400 names every wrong field."""
     try:
         return model.model_validate(value)

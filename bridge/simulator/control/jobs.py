@@ -6,9 +6,9 @@ from typing import Any, get_args
 from aiohttp import web
 
 from bridge.simulator.control.bodies import JobBody, PatchKind, StepsBody
-from bridge.simulator.control.http import Control, given, json_answer, parsed, refuse
+from bridge.simulator.control.http import STATE, json_response, read_json, refuse, validate
 from bridge.simulator.control.members import Members
-from bridge.simulator.jobs.job_store import Job
+from bridge.simulator.jobs.job_store import SimulatedJob
 from bridge.simulator.jobs.objects import (
     MEMBERS,
     new_item,
@@ -17,8 +17,8 @@ from bridge.simulator.jobs.objects import (
     new_sync_job,
     new_video,
 )
-from bridge.simulator.jobs.timeline import Step
-from bridge.simulator.state.simulator_state import World
+from bridge.simulator.jobs.timeline import TimelineStep
+from bridge.simulator.state.simulator_state import SimulatorState
 
 _HELD: Mapping[str, str] = {
     "generated_media_item": "generated_post",
@@ -27,13 +27,13 @@ _HELD: Mapping[str, str] = {
 }
 
 
-def initial_object(world: World, body: JobBody, job_id: str) -> dict[str, Any]:
+def initial_object(state: SimulatorState, body: JobBody, job_id: str) -> dict[str, Any]:
     """Begin an object of a kind, with the caller's fields merged in."""
     match body.kind:
         case "sync_job":
-            made = new_sync_job(job_id, persona_id=body.persona_id, switches=world.switches)
+            made = new_sync_job(job_id, persona_id=body.persona_id, switches=state.switches)
         case "generated_post":
-            made = new_post(job_id, persona_id=body.persona_id, source_post_id=None, switches=world.switches)
+            made = new_post(job_id, persona_id=body.persona_id, source_post_id=None, switches=state.switches)
         case "generated_media_item":
             made = new_item(job_id)
         case "outgoing_post":
@@ -43,19 +43,19 @@ def initial_object(world: World, body: JobBody, job_id: str) -> dict[str, Any]:
     return made | body.set
 
 
-def make_job(world: World, body: JobBody) -> Job:
-    """Bring the described job to life."""
+def make_job(state: SimulatorState, body: JobBody) -> SimulatedJob:
+    """Bring the described job to timeline."""
     short = body.kind == "reelbot_video"
-    job_id = body.id or (world.dice.project_id() if short else world.dice.uuid())
-    initial = initial_object(world, body, job_id)
+    job_id = body.id or (state.dice.project_id() if short else state.dice.uuid())
+    initial = initial_object(state, body, job_id)
     members = Members(kind=body.kind, job_id=job_id)
     name = MEMBERS.get(body.kind)
     if name is not None:
         listed = body.items if name == "media_items" else body.deliveries
         initial[name] = members.completed(initial[name] if listed is None else listed)
-    if body.persona_id is not None and body.persona_id not in world.personas:
-        world.add_persona(body.persona_id)
-    return world.start(
+    if body.persona_id is not None and body.persona_id not in state.personas:
+        state.add_persona(body.persona_id)
+    return state.start_job(
         body.kind,
         job_id,
         initial,
@@ -66,87 +66,87 @@ def make_job(world: World, body: JobBody) -> Job:
     )
 
 
-def find_target(world: World, kind: str, job_id: str) -> tuple[Job, bool]:
+def find_target(state: SimulatorState, kind: str, job_id: str) -> tuple[SimulatedJob, bool]:
     """Find what a control call means: the job, and whether it is meant as a part inside it; 404."""
-    holder = world.shelf.holder(job_id) if kind in _HELD else None
+    holder = state.jobs.holder(job_id) if kind in _HELD else None
     if holder is not None and holder.kind == _HELD[kind]:
         return holder, True
-    job = world.shelf.find("generated_media_item" if kind == "voice_conversion" else kind, job_id)
+    job = state.jobs.find("generated_media_item" if kind == "voice_conversion" else kind, job_id)
     if job is None:
         raise refuse(404, f"there is no {kind} {job_id}")
     return job, False
 
 
-def change_target(world: World, kind: str, job_id: str, fields: Mapping[str, Any]) -> None:
+def change_target(state: SimulatorState, kind: str, job_id: str, fields: Mapping[str, Any]) -> None:
     """Merge fields into a job, or into a part of one, at once."""
-    job, inside = find_target(world, kind, job_id)
+    job, inside = find_target(state, kind, job_id)
     if inside:
-        step = Step(at_s=0, members={job_id: fields})
+        step = TimelineStep(at_s=0, members={job_id: fields})
     else:
-        step = Step(at_s=0, set=Members(kind=job.kind, job_id=job.id).in_fields(fields))
-    world.change(job, [step])
+        step = TimelineStep(at_s=0, set=Members(kind=job.kind, job_id=job.id).in_fields(fields))
+    state.add_steps(job, [step])
 
 
 async def create(request: web.Request) -> web.Response:
     """`POST /_sim/jobs`: one job, or `{"jobs": [...]}` for many."""
-    world, body = request.app[Control], await given(request)
+    state, body = request.app[STATE], await read_json(request)
     if isinstance(body, dict) and "jobs" in body:
-        wanted = [parsed(JobBody, one) for one in body["jobs"]]
-        return json_answer({"ids": [make_job(world, one).id for one in wanted]}, status=201)
-    job = make_job(world, parsed(JobBody, body))
-    return json_answer({"id": job.id, "kind": job.kind}, status=201)
+        wanted = [validate(JobBody, one) for one in body["jobs"]]
+        return json_response({"ids": [make_job(state, one).id for one in wanted]}, status=201)
+    job = make_job(state, validate(JobBody, body))
+    return json_response({"id": job.id, "kind": job.kind}, status=201)
 
 
 async def peek(request: web.Request) -> web.Response:
     """`GET /_sim/jobs/{kind}/{id}`: the object as it is, without starting or counting anything."""
-    world, job_id = request.app[Control], request.match_info["id"]
-    job, inside = find_target(world, _kind(request), job_id)
-    seen = job.peek(world.clock())
+    state, job_id = request.app[STATE], request.match_info["id"]
+    job, inside = find_target(state, _kind(request), job_id)
+    seen = job.peek(state.clock())
     if inside and seen is not None:
         parts = [part for part in seen[MEMBERS[job.kind]] if part["id"] == job_id]
         seen = parts[0] if parts else None
-    return json_answer({"id": job_id, "exists": seen is not None, "object": seen})
+    return json_response({"id": job_id, "exists": seen is not None, "object": seen})
 
 
 async def patch(request: web.Request) -> web.Response:
     """`PATCH /_sim/jobs/{kind}/{id}`: merge fields now; `?script=drop` forgets what was to come."""
-    world, job_id, kind = request.app[Control], request.match_info["id"], _kind(request)
-    body = await given(request)
+    state, job_id, kind = request.app[STATE], request.match_info["id"], _kind(request)
+    body = await read_json(request)
     if not isinstance(body, dict):
         raise refuse(400, "the body must be an object of fields")
     if request.query.get("script") == "drop":
-        find_target(world, kind, job_id)[0].cut(world.clock())
-    change_target(world, kind, job_id, body)
-    return json_answer({"id": job_id})
+        find_target(state, kind, job_id)[0].drop_remaining(state.clock())
+    change_target(state, kind, job_id, body)
+    return json_response({"id": job_id})
 
 
 async def delete(request: web.Request) -> web.Response:
     """`DELETE /_sim/jobs/{kind}/{id}`: a 404 from now on."""
-    world, job_id = request.app[Control], request.match_info["id"]
-    job, inside = find_target(world, _kind(request), job_id)
-    step = Step(at_s=0, remove=frozenset([job_id])) if inside else Step(at_s=0, alive=False)
-    world.change(job, [step])
-    return json_answer({"id": job_id, "deleted": True})
+    state, job_id = request.app[STATE], request.match_info["id"]
+    job, inside = find_target(state, _kind(request), job_id)
+    step = TimelineStep(at_s=0, remove=frozenset([job_id])) if inside else TimelineStep(at_s=0, alive=False)
+    state.add_steps(job, [step])
+    return json_response({"id": job_id, "deleted": True})
 
 
 async def go_on(request: web.Request) -> web.Response:
-    """`POST /_sim/jobs/{kind}/{id}/steps`: more of a life, a reopening too."""
-    world, job_id = request.app[Control], request.match_info["id"]
-    body = parsed(StepsBody, await given(request))
-    job, inside = find_target(world, _kind(request), job_id)
+    """`POST /_sim/jobs/{kind}/{id}/steps`: more of a timeline, a reopening too."""
+    state, job_id = request.app[STATE], request.match_info["id"]
+    body = validate(StepsBody, await read_json(request))
+    job, inside = find_target(state, _kind(request), job_id)
     if inside:
         raise refuse(400, f"script the {job.kind} {job.id} that holds this part")
     if body.drop_rest:
-        job.cut(world.clock())
-    members = Members(kind=job.kind, job_id=f"{job.id}-{len(job.life.steps)}")
-    world.change(job, [step.step(members) for step in body.script])
-    return json_answer({"id": job_id})
+        job.drop_remaining(state.clock())
+    members = Members(kind=job.kind, job_id=f"{job.id}-{len(job.timeline.steps)}")
+    state.add_steps(job, [step.step(members) for step in body.script])
+    return json_response({"id": job_id})
 
 
 async def clear(request: web.Request) -> web.Response:
     """`DELETE /_sim/jobs`: forget all jobs."""
-    request.app[Control].shelf.clear()
-    return json_answer({"deleted": True})
+    request.app[STATE].jobs.clear()
+    return json_response({"deleted": True})
 
 
 def _kind(request: web.Request) -> str:

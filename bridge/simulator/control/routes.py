@@ -4,81 +4,81 @@ from typing import Any
 
 from aiohttp import web
 
-from bridge.simulator.behaviour.faults import Fault, Match
+from bridge.simulator.behaviour.faults import Fault, FaultMatch
 from bridge.simulator.behaviour.switches import Switches
 from bridge.simulator.control import jobs
 from bridge.simulator.control.bodies import (
     AutomationBody,
     FaultBody,
-    KeyBody,
+    KeyFactsBody,
     KnownKeysBody,
     PersonaBody,
 )
-from bridge.simulator.control.http import Control, given, json_answer, parsed, refuse
+from bridge.simulator.control.http import STATE, json_response, read_json, refuse, validate
 from bridge.simulator.reelmirror.generation import begin_syncs
-from bridge.simulator.state.api_keys import masked
+from bridge.simulator.state.api_keys import mask_key
 
 _FILTERS = ("method", "path", "query", "kind", "id", "key", "status")
 
 
 async def add_fault(request: web.Request) -> web.Response:
     """`POST /_sim/faults`."""
-    world, body = request.app[Control], parsed(FaultBody, await given(request))
+    state, body = request.app[STATE], validate(FaultBody, await read_json(request))
     plain = body.model_dump(exclude={"match", "for_s", "headers"})
     fault = Fault(
-        id=world.faults.next_id(),
-        match=Match(**body.match.model_dump()),
-        until=None if body.for_s is None else world.clock() + body.for_s,
+        id=state.faults.next_id(),
+        match=FaultMatch(**body.match.model_dump()),
+        until=None if body.for_s is None else state.clock() + body.for_s,
         headers=tuple(body.headers.items()),
         **plain,
     )
-    world.faults.add(fault)
-    return json_answer({"id": fault.id}, status=201)
+    state.faults.add(fault)
+    return json_response({"id": fault.id}, status=201)
 
 
 async def list_faults(request: web.Request) -> web.Response:
     """`GET /_sim/faults`."""
-    return json_answer({"data": request.app[Control].faults.listed()})
+    return json_response({"data": request.app[STATE].faults.as_json()})
 
 
 async def clear_faults(request: web.Request) -> web.Response:
     """`DELETE /_sim/faults`."""
-    request.app[Control].faults.clear()
-    return json_answer({"deleted": True})
+    request.app[STATE].faults.clear()
+    return json_response({"deleted": True})
 
 
 async def remove_fault(request: web.Request) -> web.Response:
     """`DELETE /_sim/faults/{id}`; one that has met its number of times is gone already."""
-    removed = request.app[Control].faults.remove(request.match_info["id"])
-    return json_answer({"id": request.match_info["id"], "deleted": removed})
+    removed = request.app[STATE].faults.remove(request.match_info["id"])
+    return json_response({"id": request.match_info["id"], "deleted": removed})
 
 
 async def read_switches(request: web.Request) -> web.Response:
     """`GET /_sim/switches`."""
-    return json_answer(request.app[Control].switches.model_dump())
+    return json_response(request.app[STATE].switches.model_dump())
 
 
 async def set_switches(request: web.Request) -> web.Response:
     """`PUT /_sim/switches`: those named change; rate windows begin anew when a rate switch is named."""
-    world, body = request.app[Control], await given(request)
+    state, body = request.app[STATE], await read_json(request)
     if not isinstance(body, dict):
         raise refuse(400, "the body must be an object of switches")
-    current = world.switches.model_dump()
+    current = state.switches.model_dump()
     voice: Any = body.get("voice_words")
     if isinstance(voice, dict):
         body["voice_words"] = current["voice_words"] | voice
-    world.switches = parsed(Switches, current | body)
+    state.switches = validate(Switches, current | body)
     if any("rate" in name or "_per_" in name for name in body):
-        world.limiter.clear()
-    return json_answer(world.switches.model_dump())
+        state.limiter.clear()
+    return json_response(state.switches.model_dump())
 
 
 async def reset_switches(request: web.Request) -> web.Response:
     """`DELETE /_sim/switches`: back to how the simulator was started."""
-    world = request.app[Control]
-    world.switches = world.first_switches
-    world.limiter.clear()
-    return json_answer(world.switches.model_dump())
+    state = request.app[STATE]
+    state.switches = state.first_switches
+    state.limiter.clear()
+    return json_response(state.switches.model_dump())
 
 
 async def revoke_key(request: web.Request) -> web.Response:
@@ -93,7 +93,7 @@ async def restore_key(request: web.Request) -> web.Response:
 
 async def describe_key(request: web.Request) -> web.Response:
     """`PUT /_sim/keys/{key}`: its account, its scopes, or scopes that it lacks."""
-    body = parsed(KeyBody, await given(request))
+    body = validate(KeyFactsBody, await read_json(request))
     changes: dict[str, object] = {name: getattr(body, name) for name in body.model_fields_set}
     for name in ("scopes", "missing_scopes"):
         if changes.get(name) is not None:
@@ -103,74 +103,74 @@ async def describe_key(request: web.Request) -> web.Response:
 
 def _said(request: web.Request, **changes: object) -> web.Response:
     key = request.match_info["key"]
-    facts = request.app[Control].keys.say(key, **changes)
-    return json_answer({"key": masked(key), "revoked": facts.revoked})
+    facts = request.app[STATE].keys.update(key, **changes)
+    return json_response({"key": mask_key(key), "revoked": facts.revoked})
 
 
 async def know_keys(request: web.Request) -> web.Response:
     """`PUT /_sim/keys`."""
-    known = parsed(KnownKeysBody, await given(request)).known
-    request.app[Control].keys.only(None if known is None else frozenset(known))
-    return json_answer({"known": None if known is None else len(known)})
+    known = validate(KnownKeysBody, await read_json(request)).known
+    request.app[STATE].keys.accept_only(None if known is None else frozenset(known))
+    return json_response({"known": None if known is None else len(known)})
 
 
 async def read_requests(request: web.Request) -> web.Response:
     """`GET /_sim/requests`: what was asked, filtered by any field; `path` is a prefix, `key` a whole key."""
     wanted = {name: request.query[name] for name in _FILTERS if name in request.query}
     if "key" in wanted:
-        wanted["key"] = masked(wanted["key"])
-    lines = [line.seen() for line in request.app[Control].journal.lines(**wanted)]
-    return json_answer({"data": lines, "count": len(lines)})
+        wanted["key"] = mask_key(wanted["key"])
+    lines = [line.as_json() for line in request.app[STATE].journal.lines(**wanted)]
+    return json_response({"data": lines, "count": len(lines)})
 
 
 async def clear_requests(request: web.Request) -> web.Response:
     """`DELETE /_sim/requests`: forgets the counts too."""
-    request.app[Control].journal.clear()
-    return json_answer({"deleted": True})
+    request.app[STATE].journal.clear()
+    return json_response({"deleted": True})
 
 
 async def read_stats(request: web.Request) -> web.Response:
     """`GET /_sim/stats`."""
-    return json_answer(request.app[Control].journal.stats())
+    return json_response(request.app[STATE].journal.stats())
 
 
 async def read_state(request: web.Request) -> web.Response:
     """`GET /_sim/state`."""
-    world = request.app[Control]
-    state = {
-        "now": world.clock(),
-        "speed": world.speed,
-        "jobs": world.shelf.count(),
-        "personas": list(world.personas),
-        "faults": world.faults.listed(),
-        "switches": world.switches.model_dump(),
+    state = request.app[STATE]
+    shown = {
+        "now": state.clock(),
+        "speed": state.speed,
+        "jobs": state.jobs.count(),
+        "personas": list(state.personas),
+        "faults": state.faults.as_json(),
+        "switches": state.switches.model_dump(),
     }
-    return json_answer(state)
+    return json_response(shown)
 
 
 async def reset(request: web.Request) -> web.Response:
     """`POST /_sim/reset`: as if just started."""
-    request.app[Control].reset()
-    return json_answer({"reset": True})
+    request.app[STATE].reset()
+    return json_response({"reset": True})
 
 
 async def add_persona(request: web.Request) -> web.Response:
     """`POST /_sim/personas`."""
-    world, body = request.app[Control], parsed(PersonaBody, await given(request))
-    persona = world.add_persona(body.id or world.dice.uuid(), sources=body.sources, targets=body.targets)
+    state, body = request.app[STATE], validate(PersonaBody, await read_json(request))
+    persona = state.add_persona(body.id or state.dice.uuid(), sources=body.sources, targets=body.targets)
     for source in persona.sources.values():
         source.mode = body.automation_mode
-    return json_answer({"id": persona.id, "source_ids": list(persona.sources)}, status=201)
+    return json_response({"id": persona.id, "source_ids": list(persona.sources)}, status=201)
 
 
 async def automate(request: web.Request) -> web.Response:
     """`POST /_sim/automation`."""
-    world, body = request.app[Control], parsed(AutomationBody, await given(request))
-    persona = world.persona(body.persona_id)
+    state, body = request.app[STATE], validate(AutomationBody, await read_json(request))
+    persona = state.persona(body.persona_id)
     if persona is None:
         raise refuse(404, f"there is no persona {body.persona_id}")
-    jobs_begun = begin_syncs(world, persona, account=body.owner)
-    return json_answer({"id": persona.id, "job_ids": [job.id for job in jobs_begun]})
+    jobs_begun = begin_syncs(state, persona, account=body.owner)
+    return json_response({"id": persona.id, "job_ids": [job.id for job in jobs_begun]})
 
 
 CONTROL_ROUTES = (

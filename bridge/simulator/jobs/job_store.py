@@ -7,22 +7,40 @@ from typing import Any
 
 import msgspec
 
-from bridge.simulator.jobs.timeline import Life, Step, object_after, steps_done
+from bridge.simulator.jobs.timeline import Timeline, TimelineStep, object_after, steps_done
 
 encode = msgspec.json.Encoder().encode
 
 
-class Job:
-    """One upstream resource: its life, and what of it was last worked out."""
+class SimulatedJob:
+    """One upstream resource: its timeline, and what of it was last worked out."""
 
-    __slots__ = ("_body", "_seen", "_since", "_until", "born_at", "id", "kind", "life", "owner", "persona_id")
+    __slots__ = (
+        "_body",
+        "_seen",
+        "_since",
+        "_until",
+        "born_at",
+        "id",
+        "kind",
+        "owner",
+        "persona_id",
+        "timeline",
+    )
 
     def __init__(
-        self, kind: str, job_id: str, life: Life, *, owner: str | None, persona_id: str | None, born_at: float
+        self,
+        kind: str,
+        job_id: str,
+        timeline: Timeline,
+        *,
+        owner: str | None,
+        persona_id: str | None,
+        born_at: float,
     ) -> None:
         self.kind = kind
         self.id = job_id
-        self.life = life
+        self.timeline = timeline
         self.owner = owner
         self.persona_id = persona_id
         self.born_at = born_at
@@ -31,9 +49,9 @@ class Job:
         self._body: bytes | None = None
 
     def read(self, now: float) -> Mapping[str, Any] | None:
-        """Tell the object as it is now, starting a life that waited for this; None: there is none."""
-        if self.life.started_at is None:
-            self.rewrite(self.life.started(now))
+        """Tell the object as it is now, starting a timeline that waited for this; None: there is none."""
+        if self.timeline.started_at is None:
+            self.replace_timeline(self.timeline.started(now))
         return self.peek(now)
 
     def peek(self, now: float) -> Mapping[str, Any] | None:
@@ -50,46 +68,46 @@ class Job:
         self._body = None if seen is None else encode(seen)
         return self._body
 
-    def rewrite(self, life: Life) -> None:
-        """Give the job another life."""
-        self.life = life
+    def replace_timeline(self, timeline: Timeline) -> None:
+        """Give the job another timeline."""
+        self.timeline = timeline
         self._since, self._until = math.inf, -math.inf
 
-    def change(self, now: float, steps: Iterable[Step]) -> None:
+    def add_steps(self, now: float, steps: Iterable[TimelineStep]) -> None:
         """Add steps, their times counted from now."""
-        life = self.life.started(now)
-        passed_s = life.elapsed_s(now)
-        self.rewrite(life.with_steps(step.later(passed_s) for step in steps))
+        timeline = self.timeline.started(now)
+        passed_s = timeline.elapsed_s(now)
+        self.replace_timeline(timeline.with_steps(step.shifted(passed_s) for step in steps))
 
-    def cut(self, now: float) -> None:
+    def drop_remaining(self, now: float) -> None:
         """Drop what the script still had in store."""
-        life = self.life.started(now)
-        self.rewrite(life.until(life.elapsed_s(now)))
+        timeline = self.timeline.started(now)
+        self.replace_timeline(timeline.truncated_at(timeline.elapsed_s(now)))
 
-    def may_see(self, account: str | None) -> bool:
+    def is_visible_to(self, account: str | None) -> bool:
         """Tell whether an account owns the job; None asks for nobody in particular."""
         return account is None or self.owner is None or self.owner == account
 
     def _work_out(self, now: float) -> None:
         """Remember the object together with the span of time in which it stays the same."""
-        count = steps_done(self.life, self.life.elapsed_s(now))
-        self._seen, self._body, self._since = object_after(self.life, count), None, now
-        if self.life.started_at is None:
+        count = steps_done(self.timeline, self.timeline.elapsed_s(now))
+        self._seen, self._body, self._since = object_after(self.timeline, count), None, now
+        if self.timeline.started_at is None:
             self._until = now
         else:
-            self._until = self.life.next_change_at(count)
+            self._until = self.timeline.next_change_at(count)
 
 
-class Shelf:
+class JobStore:
     """Holds the jobs."""
 
     def __init__(self) -> None:
-        self._jobs: dict[tuple[str, str], Job] = {}
-        self._holders: dict[str, Job] = {}
-        self._groups: dict[tuple[str, str | None], list[Job]] = {}
-        self._mortal: set[tuple[str, str | None]] = set()  # groups of which a job may be missing
+        self._jobs: dict[tuple[str, str], SimulatedJob] = {}
+        self._holders: dict[str, SimulatedJob] = {}
+        self._groups: dict[tuple[str, str | None], list[SimulatedJob]] = {}
+        self._may_vanish: set[tuple[str, str | None]] = set()  # groups of which a job may be missing
 
-    def put(self, job: Job, now: float) -> Job:
+    def put(self, job: SimulatedJob, now: float) -> SimulatedJob:
         """Keep a job, in the place of one with the same kind and id."""
         old = self._jobs.get((job.kind, job.id))
         if old is not None:
@@ -98,38 +116,38 @@ class Shelf:
         self._jobs[job.kind, job.id] = job
         for group in _groups_of(job):
             insort(self._groups.setdefault(group, []), job, key=lambda kept: kept.born_at)
-        self.note(job, now)
+        self.index(job, now)
         return job
 
-    def note(self, job: Job, now: float) -> None:
+    def index(self, job: SimulatedJob, now: float) -> None:
         """Learn the parts that a new script brings, and whether it lets the job vanish."""
-        life = job.life
-        if life.members is not None:
-            listed = [life.initial, *(step.set for step in life.steps)]
-            parts = [part for fields in listed for part in fields.get(life.members, ())]
-            parts += [part for step in life.steps for part in step.add]
+        timeline = job.timeline
+        if timeline.members is not None:
+            listed = [timeline.initial, *(step.set for step in timeline.steps)]
+            parts = [part for fields in listed for part in fields.get(timeline.members, ())]
+            parts += [part for step in timeline.steps for part in step.add]
             for part in parts:
                 self._holders[part["id"]] = job
-        if life.can_be_missing(now):
-            self._mortal.update(_groups_of(job))
+        if timeline.can_be_missing(now):
+            self._may_vanish.update(_groups_of(job))
 
-    def find(self, kind: str, job_id: str) -> Job | None:
+    def find(self, kind: str, job_id: str) -> SimulatedJob | None:
         """Find a job that has an object of its own."""
         return self._jobs.get((kind, job_id))
 
-    def holder(self, part_id: str) -> Job | None:
+    def holder(self, part_id: str) -> SimulatedJob | None:
         """Find the post of a media item, or the outgoing post of a delivery."""
         return self._holders.get(part_id)
 
-    def listed(
+    def list_jobs(
         self, kind: str, persona_id: str | None, now: float, *, account: str | None = None
-    ) -> Sequence[Job]:
+    ) -> Sequence[SimulatedJob]:
         """List what exists now, oldest first; `persona_id` None lists a whole kind."""
         group = (kind, persona_id)
         jobs = self._groups.get(group, [])
-        if account is None and group not in self._mortal:
+        if account is None and group not in self._may_vanish:
             return jobs
-        return [job for job in jobs if job.may_see(account) and job.peek(now) is not None]
+        return [job for job in jobs if job.is_visible_to(account) and job.peek(now) is not None]
 
     def count(self) -> dict[str, int]:
         """Count the jobs of each kind."""
@@ -137,10 +155,10 @@ class Shelf:
 
     def clear(self) -> None:
         """Forget all jobs."""
-        for kept in (self._jobs, self._holders, self._groups, self._mortal):
+        for kept in (self._jobs, self._holders, self._groups, self._may_vanish):
             kept.clear()
 
 
-def _groups_of(job: Job) -> list[tuple[str, str | None]]:
+def _groups_of(job: SimulatedJob) -> list[tuple[str, str | None]]:
     whole: list[tuple[str, str | None]] = [(job.kind, None)]
     return whole if job.persona_id is None else [*whole, (job.kind, job.persona_id)]

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bridge.simulator.behaviour.switches import Switches
-from bridge.simulator.jobs.timeline import NOW, Step
+from bridge.simulator.jobs.timeline import NOW, TimelineStep
 
-Outcome = Literal["completed", "failed", "partial", "skipped"]
+ScriptOutcome = Literal["completed", "failed", "partial", "skipped"]
 _AFTER_ITEMS_S = 5.0
 _REVEAL = 0.25  # share of the shortest item's time before items or deliveries show, where they show later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class PlannedPart:
     """A media item or delivery to come: its object as it begins, how long it takes, whether it fails."""
 
     fields: Mapping[str, Any]
@@ -26,7 +26,7 @@ class Part:
         return str(self.fields["id"])
 
 
-def outcome_of(*texts: str, default: Outcome) -> Outcome:
+def outcome_of(*texts: str, default: ScriptOutcome) -> ScriptOutcome:
     """Read the outcome that an id or another text asks for: `partial`, `skip` or `fail` in it."""
     joined = " ".join(texts).lower()
     for word, outcome in _OUTCOME_WORDS:
@@ -35,21 +35,21 @@ def outcome_of(*texts: str, default: Outcome) -> Outcome:
     return default
 
 
-_OUTCOME_WORDS: tuple[tuple[str, Outcome], ...] = (
+_OUTCOME_WORDS: tuple[tuple[str, ScriptOutcome], ...] = (
     ("partial", "partial"),
     ("skip", "skipped"),
     ("fail", "failed"),
 )
 
 
-def fails_by_position(outcome: Outcome, count: int) -> list[bool]:
+def fails_by_position(outcome: ScriptOutcome, count: int) -> list[bool]:
     """Tell which parts fail: all of them, or for `partial` the last of several."""
     if outcome == "failed":
         return [True] * count
     return [outcome == "partial" and place == count - 1 for place in range(count)]
 
 
-def sync_steps(seconds: float, outcome: Outcome, switches: Switches) -> tuple[Step, ...]:
+def sync_steps(seconds: float, outcome: ScriptOutcome, switches: Switches) -> tuple[TimelineStep, ...]:
     """Script `pending`, `running`, then the end."""
     begins = min(5.0, seconds / 4)
     ending: dict[str, Any] = {"status": outcome if outcome in ("failed", "skipped") else "completed"}
@@ -59,10 +59,10 @@ def sync_steps(seconds: float, outcome: Outcome, switches: Switches) -> tuple[St
         ending |= {"completed_at": NOW, "posts_found": 0 if outcome in ("failed", "skipped") else 3}
     running = {"status": "ingesting" if switches.unknown_words else "running"}
     started = {"started_at": NOW} if switches.extra_fields else {}
-    return (Step(at_s=begins, set=running | started), Step(at_s=seconds, set=ending))
+    return (TimelineStep(at_s=begins, set=running | started), TimelineStep(at_s=seconds, set=ending))
 
 
-def item_end(part: Part) -> dict[str, Any]:
+def item_end(part: PlannedPart) -> dict[str, Any]:
     """Tell the fields of a media item that has ended."""
     if part.fails:
         return {"status": "failed", "url": None, "error_message": "generation failed"}
@@ -75,19 +75,23 @@ def generating(switches: Switches) -> str:
     return "rendering" if switches.unknown_words else "generating"
 
 
-def item_steps(part: Part, *, begins_s: float, switches: Switches, alone: bool) -> tuple[Step, ...]:
+def item_steps(
+    part: PlannedPart, *, begins_s: float, switches: Switches, alone: bool
+) -> tuple[TimelineStep, ...]:
     """Script one listed item from `pending` to its end, as a part of its post or as an object of its own."""
     working = {"status": generating(switches)}
     ends_s = begins_s + part.seconds
     if alone:
-        return Step(at_s=begins_s, set=working), Step(at_s=ends_s, set=item_end(part))
+        return TimelineStep(at_s=begins_s, set=working), TimelineStep(at_s=ends_s, set=item_end(part))
     return (
-        Step(at_s=begins_s, members={part.id: working}),
-        Step(at_s=ends_s, members={part.id: item_end(part)}),
+        TimelineStep(at_s=begins_s, members={part.id: working}),
+        TimelineStep(at_s=ends_s, members={part.id: item_end(part)}),
     )
 
 
-def post_steps(parts: Sequence[Part], *, begins_s: float, switches: Switches) -> tuple[Step, ...]:
+def post_steps(
+    parts: Sequence[PlannedPart], *, begins_s: float, switches: Switches
+) -> tuple[TimelineStep, ...]:
     """Script a generated post whose items are made side by side."""
     last_s = begins_s + max(part.seconds for part in parts)
     shows_s = {
@@ -96,14 +100,17 @@ def post_steps(parts: Sequence[Part], *, begins_s: float, switches: Switches) ->
         "when_done": last_s,
     }[switches.items_appear]
     listed = tuple(part.fields for part in parts)
-    steps = [Step(at_s=begins_s, set={"status": generating(switches)}), Step(at_s=shows_s, add=listed)]
+    steps = [
+        TimelineStep(at_s=begins_s, set={"status": generating(switches)}),
+        TimelineStep(at_s=shows_s, add=listed),
+    ]
     for part in parts:
         course = item_steps(part, begins_s=begins_s, switches=switches, alone=False)
-        steps += [step.later(max(0.0, shows_s - step.at_s)) for step in course]
+        steps += [step.shifted(max(0.0, shows_s - step.at_s)) for step in course]
     return (*steps, *post_end(parts, last_s=last_s, switches=switches))
 
 
-def post_end(parts: Sequence[Part], *, last_s: float, switches: Switches) -> tuple[Step, ...]:
+def post_end(parts: Sequence[PlannedPart], *, last_s: float, switches: Switches) -> tuple[TimelineStep, ...]:
     """Script how the post itself ends once its items have; empty where it never says so."""
     failed = sum(part.fails for part in parts)
     some_failed = switches.partial_status if failed else "completed"
@@ -114,20 +121,24 @@ def post_end(parts: Sequence[Part], *, last_s: float, switches: Switches) -> tup
     shift = {"with_items": 0.0, "after_items": _AFTER_ITEMS_S, "before_items": -longest / 2}
     caption = {} if status == "failed" else {"caption": "A caption in the persona's voice"}
     stamp = {"updated_at": NOW} if switches.extra_fields else {}
-    return (Step(at_s=last_s + shift[switches.post_ends], set={"status": status} | caption | stamp),)
+    return (TimelineStep(at_s=last_s + shift[switches.post_ends], set={"status": status} | caption | stamp),)
 
 
-def regenerate_steps(parts: Sequence[Part], old_ids: frozenset[str], switches: Switches) -> tuple[Step, ...]:
+def regenerate_steps(
+    parts: Sequence[PlannedPart], old_ids: frozenset[str], switches: Switches
+) -> tuple[TimelineStep, ...]:
     """Script a full new run: the old items go, new ones come, the post is open again."""
     reopened = {"status": "pending", "review_status": "pending_review", "caption": None}
-    begins = Step(at_s=0, set=reopened, remove=old_ids)
+    begins = TimelineStep(at_s=0, set=reopened, remove=old_ids)
     return (begins, *post_steps(parts, begins_s=2.0, switches=switches))
 
 
-def retry_steps(parts: Sequence[Part], old_ids: frozenset[str], switches: Switches) -> tuple[Step, ...]:
+def retry_steps(
+    parts: Sequence[PlannedPart], old_ids: frozenset[str], switches: Switches
+) -> tuple[TimelineStep, ...]:
     """Script new tries of single items inside a post; `old_ids` are the items that go."""
     begins_s = 1.0
-    begins = Step(
+    begins = TimelineStep(
         at_s=0,
         set={"status": generating(switches)},
         remove=old_ids,
@@ -140,33 +151,35 @@ def retry_steps(parts: Sequence[Part], old_ids: frozenset[str], switches: Switch
     return (begins, *tries, *post_end(parts, last_s=last_s, switches=switches))
 
 
-def publish_steps(parts: Sequence[Part], *, at_s: float, switches: Switches) -> tuple[Step, ...]:
+def publish_steps(
+    parts: Sequence[PlannedPart], *, at_s: float, switches: Switches
+) -> tuple[TimelineStep, ...]:
     """Script the deliveries of an outgoing post, side by side, and its own status."""
     shows_s = 0.0 if switches.deliveries_appear == "at_once" else _REVEAL * min(p.seconds for p in parts)
     steps = [
-        Step(at_s=at_s, set={"status": outgoing_word("publishing", switches), "updated_at": NOW}),
-        Step(at_s=at_s + shows_s, add=tuple(part.fields for part in parts)),
+        TimelineStep(at_s=at_s, set={"status": outgoing_word("publishing", switches), "updated_at": NOW}),
+        TimelineStep(at_s=at_s + shows_s, add=tuple(part.fields for part in parts)),
     ]
     for part in parts:
-        steps += [step.later(at_s) for step in _delivery_steps(part, shows_s, switches)]
+        steps += [step.shifted(at_s) for step in _delivery_steps(part, shows_s, switches)]
     failed = sum(part.fails for part in parts)
     ended = "failed" if failed == len(parts) else "partial" if failed else "published"
     last_s = at_s + max(part.seconds for part in parts)
-    steps.append(Step(at_s=last_s, set={"status": outgoing_word(ended, switches), "updated_at": NOW}))
+    steps.append(TimelineStep(at_s=last_s, set={"status": outgoing_word(ended, switches), "updated_at": NOW}))
     return tuple(steps)
 
 
-def _delivery_steps(part: Part, shows_s: float, switches: Switches) -> list[Step]:
+def _delivery_steps(part: PlannedPart, shows_s: float, switches: Switches) -> list[TimelineStep]:
     words = (*switches.delivery_words, *(("queued_remotely",) if switches.unknown_words else ()))
     pace = (part.seconds - shows_s) / (len(words) + 1)
     steps = [
-        Step(at_s=shows_s + pace * place, members={part.id: {"status": word}})
+        TimelineStep(at_s=shows_s + pace * place, members={part.id: {"status": word}})
         for place, word in enumerate(words, start=1)
     ]
     ended: dict[str, Any] = {"status": "published", "platform_post_id": "1789000000", "published_at": NOW}
     if part.fails:
         ended = {"status": "failed", "error_message": "token expired"}
-    return [*steps, Step(at_s=part.seconds, members={part.id: ended})]
+    return [*steps, TimelineStep(at_s=part.seconds, members={part.id: ended})]
 
 
 def outgoing_word(word: str, switches: Switches) -> str:
@@ -176,7 +189,7 @@ def outgoing_word(word: str, switches: Switches) -> str:
 
 def voice_steps(
     item_id: str, *, seconds: float, fails: bool, switches: Switches, alone: bool
-) -> tuple[Step, ...]:
+) -> tuple[TimelineStep, ...]:
     """Script a conversion on a finished item: only `voice_conversion_status` moves."""
     words = switches.voice_words
     course = (
@@ -186,16 +199,18 @@ def voice_steps(
     )
     field = "voice_conversion_status"
     if alone:
-        return tuple(Step(at_s=at_s, set={field: word}) for at_s, word in course)
-    return tuple(Step(at_s=at_s, members={item_id: {field: word}}) for at_s, word in course)
+        return tuple(TimelineStep(at_s=at_s, set={field: word}) for at_s, word in course)
+    return tuple(TimelineStep(at_s=at_s, members={item_id: {field: word}}) for at_s, word in course)
 
 
-def video_steps(*, queued_s: float, processing_s: float, fails: bool, switches: Switches) -> tuple[Step, ...]:
+def video_steps(
+    *, queued_s: float, processing_s: float, fails: bool, switches: Switches
+) -> tuple[TimelineStep, ...]:
     """Script a ReelBot render: `queued`, `processing`, then the end ("Check Status")."""
     stamp = {"updatedAt": NOW} if switches.reelbot_updated_at else {}
     failed = {"status": "failed", "message": "Video generation failed", "error": "B-roll file not found"}
     if fails and switches.reelbot_fails_from == "queued":
-        return (Step(at_s=queued_s, set=failed | stamp),)
+        return (TimelineStep(at_s=queued_s, set=failed | stamp),)
     word = "encoding" if switches.unknown_words else "processing"
     processing = {"status": word, "message": "Video is being processed"}
     done = {
@@ -204,6 +219,6 @@ def video_steps(*, queued_s: float, processing_s: float, fails: bool, switches: 
         "outputKey": "users/sim/output/v1.mp4",
     }
     return (
-        Step(at_s=queued_s, set=processing | stamp),
-        Step(at_s=queued_s + processing_s, set=(failed if fails else done) | stamp),
+        TimelineStep(at_s=queued_s, set=processing | stamp),
+        TimelineStep(at_s=queued_s + processing_s, set=(failed if fails else done) | stamp),
     )

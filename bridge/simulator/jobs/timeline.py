@@ -1,4 +1,4 @@
-"""A job's whole life as a value: what it is at any time is a function of its script and that time."""
+"""A job's whole timeline as a value: what it is at any time is a function of its script and that time."""
 
 import math
 from bisect import bisect_right
@@ -20,8 +20,8 @@ def iso(at: float) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """What changes at one moment; `at_s` in simulated seconds after the life's start.
+class TimelineStep:
+    """What changes at one moment; `at_s` in simulated seconds after the timeline's start.
 
     Within a step: `set` merges fields of the object, `remove`, `add` and `members` act on its media items or deliveries
     in that order (`members`: fields by member id), `alive` deletes (`False`) or restores (`True`).
@@ -34,17 +34,17 @@ class Step:
     members: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     alive: bool | None = None
 
-    def later(self, by_s: float) -> "Step":
+    def shifted(self, by_s: float) -> "TimelineStep":
         """Move the step."""
         return replace(self, at_s=self.at_s + by_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Life:
-    """An object as it begins and the steps it takes; make one with `plan_life`."""
+class Timeline:
+    """An object as it begins and the steps it takes; make one with `plan_timeline`."""
 
     initial: Mapping[str, Any]
-    steps: tuple[Step, ...]
+    steps: tuple[TimelineStep, ...]
     times: tuple[float, ...]
     members: str | None  # the field that holds parts with ids of their own
     started_at: float | None  # Unix seconds; None: starts when first read
@@ -55,19 +55,19 @@ class Life:
         return 0.0 if self.started_at is None else (now - self.started_at) * self.speed
 
     def wall_time(self, at_s: float) -> float:
-        """Tell the Unix time of a simulated second of this life."""
+        """Tell the Unix time of a simulated second of this timeline."""
         return (self.started_at or 0.0) + at_s / self.speed
 
-    def started(self, now: float) -> "Life":
-        """Start a life that waited for its first reader."""
+    def started(self, now: float) -> "Timeline":
+        """Start a timeline that waited for its first reader."""
         return self if self.started_at is not None else replace(self, started_at=now)
 
-    def with_steps(self, steps: Iterable[Step]) -> "Life":
+    def with_steps(self, steps: Iterable[TimelineStep]) -> "Timeline":
         """Add steps; those of the same moment keep the order in which they were added."""
         merged = tuple(sorted((*self.steps, *steps), key=lambda step: step.at_s))
         return replace(self, steps=merged, times=tuple(step.at_s for step in merged))
 
-    def until(self, at_s: float) -> "Life":
+    def truncated_at(self, at_s: float) -> "Timeline":
         """Forget the steps after a moment."""
         kept = self.steps[: max(0, steps_done(self, at_s))]
         return replace(self, steps=kept, times=self.times[: len(kept)])
@@ -83,59 +83,61 @@ class Life:
         return self.elapsed_s(now) < 0 or any(step.alive is not None for step in self.steps)
 
 
-def plan_life(
+def plan_timeline(
     initial: Mapping[str, Any],
     *,
-    steps: Iterable[Step] = (),
+    steps: Iterable[TimelineStep] = (),
     members: str | None = None,
     started_at: float | None,
     speed: float,
-) -> Life:
-    """Put a life together; steps in any order."""
-    life = Life(initial=initial, steps=(), times=(), members=members, started_at=started_at, speed=speed)
-    return life.with_steps(steps)
+) -> Timeline:
+    """Put a timeline together; steps in any order."""
+    timeline = Timeline(
+        initial=initial, steps=(), times=(), members=members, started_at=started_at, speed=speed
+    )
+    return timeline.with_steps(steps)
 
 
-def steps_done(life: Life, elapsed_s: float) -> int:
-    """Count the steps taken by a moment; -1 before the life's start."""
+def steps_done(timeline: Timeline, elapsed_s: float) -> int:
+    """Count the steps taken by a moment; -1 before the timeline's start."""
     if elapsed_s < -_EARLY_S:
         return -1
-    return bisect_right(life.times, elapsed_s + _EARLY_S)
+    return bisect_right(timeline.times, elapsed_s + _EARLY_S)
 
 
-def object_at(life: Life, elapsed_s: float) -> dict[str, Any] | None:
+def object_at(timeline: Timeline, elapsed_s: float) -> dict[str, Any] | None:
     """Tell what the object is at a moment; None when there is none."""
-    return object_after(life, steps_done(life, elapsed_s))
+    return object_after(timeline, steps_done(timeline, elapsed_s))
 
 
-def object_after(life: Life, count: int) -> dict[str, Any] | None:
+def object_after(timeline: Timeline, count: int) -> dict[str, Any] | None:
     """Tell what the object is after its first steps; None when it is deleted or not born (-1)."""
     if count < 0:
         return None
     seen: dict[str, Any] = {}
-    _merge(seen, life.initial, iso(life.wall_time(0)))
-    if life.members is not None:
-        seen[life.members] = [dict(member) for member in seen.get(life.members, ())]
+    _merge(seen, timeline.initial, iso(timeline.wall_time(0)))
+    if timeline.members is not None:
+        seen[timeline.members] = [dict(member) for member in seen.get(timeline.members, ())]
     alive = True
-    for step in life.steps[:count]:
-        _take(seen, step, life)
+    for step in timeline.steps[:count]:
+        _take(seen, step, timeline)
         alive = alive if step.alive is None else step.alive
     return seen if alive else None
 
 
-def _take(seen: dict[str, Any], step: Step, life: Life) -> None:
-    when = iso(life.wall_time(step.at_s))
+def _take(seen: dict[str, Any], step: TimelineStep, timeline: Timeline) -> None:
+    when = iso(timeline.wall_time(step.at_s))
     _merge(seen, step.set, when)
-    if life.members is None:
+    if timeline.members is None:
         return
-    parts = [dict(part) for part in seen.get(life.members, ()) if part["id"] not in step.remove]
+    parts = [dict(part) for part in seen.get(timeline.members, ()) if part["id"] not in step.remove]
     for fresh in step.add:
         part: dict[str, Any] = {}
         _merge(part, fresh, when)
         parts.append(part)
     for part in parts:
         _merge(part, step.members.get(part["id"], {}), when)
-    seen[life.members] = parts
+    seen[timeline.members] = parts
 
 
 def _merge(into: dict[str, Any], fields: Mapping[str, Any], when: str) -> None:

@@ -6,48 +6,50 @@ from typing import Any
 
 from bridge.simulator.behaviour.durations import DELIVERY, QUEUE, SYNC, SYNC_COOLDOWN_S
 from bridge.simulator.jobs import scripts
-from bridge.simulator.jobs.job_store import Job
+from bridge.simulator.jobs.job_store import SimulatedJob
 from bridge.simulator.jobs.objects import new_delivery, new_item, new_outgoing, new_post, new_sync_job
-from bridge.simulator.jobs.scripts import Outcome, Part
+from bridge.simulator.jobs.scripts import PlannedPart, ScriptOutcome
 from bridge.simulator.requests.errors import Problem
 from bridge.simulator.state.ledger import Entry
 from bridge.simulator.state.personas import Persona, Source
-from bridge.simulator.state.simulator_state import World
+from bridge.simulator.state.simulator_state import SimulatorState
 
 SYNC_CENTS = 2
 _ITEM_CENTS = {"image": 10, "video": 25}
 _FOUND = 3  # posts that a sync finds
 
 
-def cost_cents(parts: Sequence[Part]) -> int:
+def cost_cents(parts: Sequence[PlannedPart]) -> int:
     """Tell what a run costs."""
     return sum(_ITEM_CENTS.get(str(part.fields["media_type"]), 10) for part in parts)
 
 
-def new_parts(world: World, media_types: Sequence[str], outcome: Outcome, *, discount: bool) -> list[Part]:
+def new_parts(
+    state: SimulatorState, media_types: Sequence[str], outcome: ScriptOutcome, *, discount: bool
+) -> list[PlannedPart]:
     """Draw ids and lifetimes of media items."""
     fails = scripts.fails_by_position(outcome, len(media_types))
     return [
-        Part(
-            fields=new_item(world.dice.uuid(), media_type, discount=discount),
-            seconds=world.dice.media_seconds(media_type),
+        PlannedPart(
+            fields=new_item(state.dice.uuid(), media_type, discount=discount),
+            seconds=state.dice.media_seconds(media_type),
             fails=failing,
         )
         for media_type, failing in zip(media_types, fails, strict=True)
     ]
 
 
-def media_types_of(world: World, source_post_id: str, outcome: Outcome) -> list[str]:
+def media_types_of(state: SimulatorState, source_post_id: str, outcome: ScriptOutcome) -> list[str]:
     """Decide what a source post consists of: what its id says, else one to three items of both types."""
-    count = world.dice.between(2 if outcome == "partial" else 1, 3)
+    count = state.dice.between(2 if outcome == "partial" else 1, 3)
     for media_type in ("image", "video"):
         if media_type in source_post_id.lower():
             return [media_type] * count
-    return ["video" if world.dice.between(0, 1) else "image" for _ in range(count)]
+    return ["video" if state.dice.between(0, 1) else "image" for _ in range(count)]
 
 
 def charge(
-    world: World,
+    state: SimulatorState,
     account: str,
     cents: int,
     operation: str,
@@ -57,11 +59,11 @@ def charge(
     item_id: str | None = None,
 ) -> str:
     """Debit an account; Problem 402 when it has too little."""
-    balance = world.ledger.balance_cents(account, world.switches.start_balance_cents, at)
+    balance = state.ledger.balance_cents(account, state.switches.start_balance_cents, at)
     if balance < cents:
         raise Problem(402, "Not enough balance", details={"required_cents": cents, "balance_cents": balance})
     entry = Entry(
-        id=world.dice.uuid(),
+        id=state.dice.uuid(),
         at=at,
         amount_cents=-cents,
         operation=operation,
@@ -69,21 +71,21 @@ def charge(
         post_id=post_id,
         item_id=item_id,
     )
-    world.ledger.add(account, entry)
+    state.ledger.add(account, entry)
     return entry.id
 
 
 def charge_items(
-    world: World, account: str, post_id: str | None, parts: Sequence[Part], *, at: float
+    state: SimulatorState, account: str, post_id: str | None, parts: Sequence[PlannedPart], *, at: float
 ) -> None:
     """Debit a run item by item; a failing item is refunded when it fails."""
     for part in parts:
         cents = cost_cents([part])
-        debit = charge(world, account, cents, "generation", at=at, post_id=post_id, item_id=part.id)
+        debit = charge(state, account, cents, "generation", at=at, post_id=post_id, item_id=part.id)
         if part.fails:
             refund = Entry(
-                id=world.dice.uuid(),
-                at=at + part.seconds / world.speed,
+                id=state.dice.uuid(),
+                at=at + part.seconds / state.speed,
                 amount_cents=cents,
                 operation="refund",
                 description="generation failed",
@@ -91,45 +93,47 @@ def charge_items(
                 item_id=part.id,
                 refund_of=debit,
             )
-            world.ledger.add(account, refund)
+            state.ledger.add(account, refund)
 
 
 def begin_post(
-    world: World,
+    state: SimulatorState,
     persona: Persona,
     *,
     account: str,
     source_post_id: str,
-    outcome: Outcome,
+    outcome: ScriptOutcome,
     at: float | None = None,
-) -> tuple[Job, float]:
+) -> tuple[SimulatedJob, float]:
     """Begin a generated post; gives it and the Unix time at which its last item ends."""
-    post_id, starts_at = world.dice.uuid(), world.clock() if at is None else at
+    post_id, starts_at = state.dice.uuid(), state.clock() if at is None else at
     discount = bool(persona.fields.get("discount_mode"))
-    media = media_types_of(world, source_post_id, outcome)
-    parts = new_parts(world, media, outcome, discount=discount)
-    charge_items(world, account, post_id, parts, at=starts_at)
-    begins_s = world.dice.seconds(QUEUE)
-    job = world.start(
+    media = media_types_of(state, source_post_id, outcome)
+    parts = new_parts(state, media, outcome, discount=discount)
+    charge_items(state, account, post_id, parts, at=starts_at)
+    begins_s = state.dice.seconds(QUEUE)
+    job = state.start_job(
         "generated_post",
         post_id,
-        new_post(post_id, persona_id=persona.id, source_post_id=source_post_id, switches=world.switches),
-        scripts.post_steps(parts, begins_s=begins_s, switches=world.switches),
+        new_post(post_id, persona_id=persona.id, source_post_id=source_post_id, switches=state.switches),
+        scripts.post_steps(parts, begins_s=begins_s, switches=state.switches),
         owner=account,
         persona_id=persona.id,
         at=starts_at,
     )
     last_s = begins_s + max(part.seconds for part in parts)
-    return job, starts_at + last_s / world.speed
+    return job, starts_at + last_s / state.speed
 
 
-def delivery_parts(world: World, accounts: Sequence[dict[str, Any]], outcome: Outcome) -> list[Part]:
+def delivery_parts(
+    state: SimulatorState, accounts: Sequence[dict[str, Any]], outcome: ScriptOutcome
+) -> list[PlannedPart]:
     """Draw a delivery for each connected account."""
     fails = scripts.fails_by_position(outcome, len(accounts))
     return [
-        Part(
-            fields=new_delivery(world.dice.uuid(), target),
-            seconds=world.dice.seconds(DELIVERY),
+        PlannedPart(
+            fields=new_delivery(state.dice.uuid(), target),
+            seconds=state.dice.seconds(DELIVERY),
             fails=failing,
         )
         for target, failing in zip(accounts, fails, strict=True)
@@ -137,20 +141,20 @@ def delivery_parts(world: World, accounts: Sequence[dict[str, Any]], outcome: Ou
 
 
 def begin_outgoing(
-    world: World,
+    state: SimulatorState,
     persona: Persona,
     *,
     account: str,
     item_ids: Sequence[str],
     caption: str | None,
-    parts: Sequence[Part] = (),
+    parts: Sequence[PlannedPart] = (),
     at: float | None = None,
-) -> Job:
+) -> SimulatedJob:
     """Begin an outgoing post: published at once where `parts` are given, else a draft."""
-    outgoing_id = world.dice.uuid()
+    outgoing_id = state.dice.uuid()
     items = [
         {
-            "id": world.dice.uuid(),
+            "id": state.dice.uuid(),
             "generated_media_item_id": item_id,
             "position": position,
             "use_voice_converted": False,
@@ -158,56 +162,58 @@ def begin_outgoing(
         for position, item_id in enumerate(item_ids)
     ]
     initial = new_outgoing(outgoing_id, persona_id=persona.id, caption=caption, items=items)
-    steps = scripts.publish_steps(parts, at_s=0.0, switches=world.switches) if parts else ()
-    return world.start(
+    steps = scripts.publish_steps(parts, at_s=0.0, switches=state.switches) if parts else ()
+    return state.start_job(
         "outgoing_post", outgoing_id, initial, steps, owner=account, persona_id=persona.id, at=at
     )
 
 
-def begin_syncs(world: World, persona: Persona, *, account: str) -> list[Job]:
+def begin_syncs(state: SimulatorState, persona: Persona, *, account: str) -> list[SimulatedJob]:
     """Begin a sync job for each source, and plan what its automation mode makes of it."""
-    return [_begin_sync(world, persona, source, account) for source in persona.sources.values()]
+    return [_begin_sync(state, persona, source, account) for source in persona.sources.values()]
 
 
-def _begin_sync(world: World, persona: Persona, source: Source, account: str) -> Job:
-    now, job_id = world.clock(), world.dice.uuid()
-    initial = new_sync_job(job_id, persona_id=persona.id, switches=world.switches)
-    if world.switches.extra_fields:
+def _begin_sync(state: SimulatorState, persona: Persona, source: Source, account: str) -> SimulatedJob:
+    now, job_id = state.clock(), state.dice.uuid()
+    initial = new_sync_job(job_id, persona_id=persona.id, switches=state.switches)
+    if state.switches.extra_fields:
         initial["source_id"] = source.id
     last = source.last_sync_began_at
-    if last is not None and (now - last) * world.speed < SYNC_COOLDOWN_S:
+    if last is not None and (now - last) * state.speed < SYNC_COOLDOWN_S:
         skipped = initial | {"status": "skipped"}
-        return world.start("sync_job", job_id, skipped, owner=account, persona_id=persona.id)
+        return state.start_job("sync_job", job_id, skipped, owner=account, persona_id=persona.id)
     source.last_sync_began_at = now
-    outcome = scripts.outcome_of(persona.id, source.handle, default=world.switches.start_outcome)
-    seconds = world.dice.seconds(SYNC)
-    charge(world, account, SYNC_CENTS, "sync", at=now)
+    outcome = scripts.outcome_of(persona.id, source.handle, default=state.switches.start_outcome)
+    seconds = state.dice.seconds(SYNC)
+    charge(state, account, SYNC_CENTS, "sync", at=now)
     if outcome not in ("failed", "skipped"):
-        source.syncs.append((world.later(seconds), _FOUND))
-        _automate(world, persona, source, account, at=world.later(seconds))
-    steps = scripts.sync_steps(seconds, outcome, world.switches)
-    return world.start("sync_job", job_id, initial, steps, owner=account, persona_id=persona.id)
+        source.syncs.append((state.time_after(seconds), _FOUND))
+        _automate(state, persona, source, account, at=state.time_after(seconds))
+    steps = scripts.sync_steps(seconds, outcome, state.switches)
+    return state.start_job("sync_job", job_id, initial, steps, owner=account, persona_id=persona.id)
 
 
-def _automate(world: World, persona: Persona, source: Source, account: str, *, at: float) -> None:
+def _automate(state: SimulatorState, persona: Persona, source: Source, account: str, *, at: float) -> None:
     """Plan the work that no client call starts (guide "Automation", automation_mode)."""
     if source.mode == "sync_only":
         return
     job, ends_at = begin_post(
-        world, persona, account=account, source_post_id=f"{source.id}-post-1", outcome="completed", at=at
+        state, persona, account=account, source_post_id=f"{source.id}-post-1", outcome="completed", at=at
     )
     if source.mode == "auto_publish" and persona.targets:
-        item_ids = [part["id"] for step in job.life.steps for part in step.add]
-        parts = delivery_parts(world, persona.target_accounts(), "completed")
+        item_ids = [part["id"] for step in job.timeline.steps for part in step.add]
+        parts = delivery_parts(state, persona.target_accounts(), "completed")
         begin_outgoing(
-            world, persona, account=account, item_ids=item_ids, caption=None, parts=parts, at=ends_at
+            state, persona, account=account, item_ids=item_ids, caption=None, parts=parts, at=ends_at
         )
 
 
-def again(world: World, old: Sequence[dict[str, object]], outcome: Outcome, *, same_ids: bool) -> list[Part]:
+def plan_retries(
+    state: SimulatorState, old: Sequence[dict[str, object]], outcome: ScriptOutcome, *, same_ids: bool
+) -> list[PlannedPart]:
     """Draw new tries of media items, under their own ids or under new ones."""
     parts = new_parts(
-        world,
+        state,
         [str(item["media_type"]) for item in old],
         outcome,
         discount=any(bool(item.get("discount_applied")) for item in old),

@@ -1,27 +1,25 @@
 """ReelMirror as one table of calls, with its keys, limits and errors ("Introduction")."""
 
-import math
 from collections.abc import Mapping
 
-from bridge.simulator.behaviour.rate_windows import Verdict
-from bridge.simulator.behaviour.switches import ResetUnit
-from bridge.simulator.jobs.timeline import iso
+from bridge.simulator.behaviour.rate_windows import RateDecision
 from bridge.simulator.reelmirror import personas, publishing, reads, review, starts
 from bridge.simulator.requests.errors import Problem, reelmirror_error
-from bridge.simulator.requests.upstream_call import Handler, Route, Upstream
+from bridge.simulator.requests.rate_headers import format_reset, format_retry_after
+from bridge.simulator.requests.upstream_call import Handler, Upstream, UpstreamRoute
 from bridge.simulator.state.api_keys import is_jwt, looks_like_reelmirror
-from bridge.simulator.state.simulator_state import World
+from bridge.simulator.state.simulator_state import SimulatorState
 
 PREFIX = "/reelmirror/api/v1"
 _BEARER = "bearer "
 
 
-def _route(method: str, path: str, handler: Handler, scope: str, kind: str | None = None) -> Route:
-    return Route(method=method, path=PREFIX + path, handler=handler, kind=kind, scope=lambda _: scope)
+def _route(method: str, path: str, handler: Handler, scope: str, kind: str | None = None) -> UpstreamRoute:
+    return UpstreamRoute(method=method, path=PREFIX + path, handler=handler, kind=kind, scope=lambda _: scope)
 
 
-def _sync_job_scope(world: World) -> str:
-    return world.switches.sync_job_scope
+def _sync_job_scope(state: SimulatorState) -> str:
+    return state.switches.sync_job_scope
 
 
 _CONTENT = (
@@ -45,14 +43,14 @@ _CONTENT = (
     _route("POST", "/generate/toggle-public", review.toggle_public, "content:write", "toggle_public"),
 )
 _PERSONAS = (
-    Route(
+    UpstreamRoute(
         method="GET",
         path=PREFIX + "/sync-jobs/{id}",
         handler=reads.read_sync_job,
         kind="sync_job",
         scope=_sync_job_scope,
     ),
-    Route(
+    UpstreamRoute(
         method="GET",
         path=PREFIX + "/sync-jobs",
         handler=reads.list_sync_jobs,
@@ -106,35 +104,23 @@ def _read_key(headers: Mapping[str, str]) -> str:
     return value[len(_BEARER) :].strip() if value.lower().startswith(_BEARER) else ""
 
 
-def _allowance(world: World, key: str, _bucket: str) -> tuple[int, float]:
-    switches = world.switches
+def _rate_limit(state: SimulatorState, key: str, _bucket: str) -> tuple[int, float]:
+    switches = state.switches
     return (switches.rate_jwt_per_minute if is_jwt(key) else switches.rate_api_key_per_minute), 60.0
 
 
-def reset_value(at: float, unit: ResetUnit) -> str:
-    """Write a window's end; numbers are rounded up, so that whoever waits for them is not early."""
-    if unit == "iso":
-        return iso(math.ceil(at * 1000) / 1000)
-    return str(math.ceil(at * 1000) if unit == "ms" else math.ceil(at))
-
-
-def retry_after(verdict: Verdict, now: float) -> str:
-    """Write seconds to wait, at least one."""
-    return str(max(1, math.ceil(verdict.resets_at - now)))
-
-
-def _rate_headers(world: World, verdict: Verdict, now: float) -> dict[str, str]:
+def _rate_headers(state: SimulatorState, decision: RateDecision, now: float) -> dict[str, str]:
     headers = {
-        "X-RateLimit-Limit": str(verdict.limit),
-        "X-RateLimit-Remaining": str(verdict.remaining),
-        "X-RateLimit-Reset": reset_value(verdict.resets_at, world.switches.rate_reset),
+        "X-RateLimit-Limit": str(decision.limit),
+        "X-RateLimit-Remaining": str(decision.remaining),
+        "X-RateLimit-Reset": format_reset(decision.resets_at, state.switches.rate_reset),
     }
-    if not verdict.allowed and world.switches.rate_retry_after:
-        headers["Retry-After"] = retry_after(verdict, now)
+    if not decision.allowed and state.switches.rate_retry_after:
+        headers["Retry-After"] = format_retry_after(decision, now)
     return headers
 
 
-def _limited(_verdict: Verdict) -> Problem:
+def _rate_limited(_verdict: RateDecision) -> Problem:
     return Problem(429, "Too many requests")
 
 
@@ -147,10 +133,10 @@ REELMIRROR = Upstream(
     prefix="/reelmirror",
     routes=_CONTENT + _PERSONAS + _PUBLISHING,
     read_key=_read_key,
-    has_form=looks_like_reelmirror,
-    allowance=_allowance,
+    is_well_formed_key=looks_like_reelmirror,
+    rate_limit=_rate_limit,
     rate_headers=_rate_headers,
-    limited=_limited,
+    rate_limited=_rate_limited,
     unauthorized=_unauthorized,
     write_error=reelmirror_error,
 )

@@ -11,7 +11,7 @@ from aiohttp import web
 from bridge.simulator.behaviour.faults import Fault
 from bridge.simulator.jobs.job_store import encode
 from bridge.simulator.requests.errors import Problem
-from bridge.simulator.requests.upstream_call import Answer
+from bridge.simulator.requests.upstream_call import UpstreamResponse
 
 _PAGE = (
     b"<!DOCTYPE html><html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>"
@@ -20,24 +20,24 @@ _GARBAGE = b'{"data": {"status": "comp'
 _DROPS = 20
 
 
-def instead(fault: Fault, write_error: Callable[[Problem], bytes]) -> Answer:
+def replacement_response(fault: Fault, write_error: Callable[[Problem], bytes]) -> UpstreamResponse:
     """Tell the answer that a fault gives in the place of the ordinary one."""
     if fault.html:
-        return Answer(fault.status or 502, _PAGE)
+        return UpstreamResponse(fault.status or 502, _PAGE)
     if fault.json_garbage:
-        return Answer(fault.status or 200, _GARBAGE)
+        return UpstreamResponse(fault.status or 200, _GARBAGE)
     status = fault.status or 200
     if fault.body is not None:
-        return Answer(status, _written(fault.body))
-    return Answer(status, write_error(Problem(status, "A fault was asked for", code=fault.code)))
+        return UpstreamResponse(status, _written(fault.body))
+    return UpstreamResponse(status, write_error(Problem(status, "A fault was asked for", code=fault.code)))
 
 
 def _written(body: Any) -> bytes:
     return body.encode() if isinstance(body, str) else encode(body)
 
 
-async def send(
-    request: web.Request, fault: Fault, given: Answer, headers: dict[str, str]
+async def send_with_fault(
+    request: web.Request, fault: Fault, given: UpstreamResponse, headers: dict[str, str]
 ) -> web.StreamResponse:
     """Send an answer with what the fault does to the connection."""
     if fault.delay_s:

@@ -5,33 +5,35 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bridge.simulator.requests.errors import Problem
-from bridge.simulator.requests.upstream_call import Answer, UpstreamCall
+from bridge.simulator.requests.upstream_call import UpstreamCall, UpstreamResponse
 
 Row = TypeVar("Row")
-_DEFAULT, _MOST = 20, 100
+_DEFAULT_LIMIT, _MAX_LIMIT = 20, 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class PageBounds:
     """Which rows a client asks for."""
 
     limit: int
     offset: int
 
 
-def read_page(call: UpstreamCall) -> Page:
+def read_page(call: UpstreamCall) -> PageBounds:
     """Read `limit` and `offset`; Problem 400 for anything but numbers in their range."""
-    limit = _number(call, "limit", _DEFAULT, least=1)
-    if limit > _MOST:
-        if call.world.switches.list_over_100 == "reject":
-            raise Problem(400, f"limit: at most {_MOST}", details={"field": "limit"})
-        limit = _MOST
-    return Page(limit=limit, offset=_number(call, "offset", 0, least=0))
+    limit = _number(call, "limit", _DEFAULT_LIMIT, least=1)
+    if limit > _MAX_LIMIT:
+        if call.state.switches.list_over_100 == "reject":
+            raise Problem(400, f"limit: at most {_MAX_LIMIT}", details={"field": "limit"})
+        limit = _MAX_LIMIT
+    return PageBounds(limit=limit, offset=_number(call, "offset", 0, least=0))
 
 
-def answer_page(call: UpstreamCall, rows: Sequence[Row], write: Callable[[Row], bytes | None]) -> Answer:
+def respond_page(
+    call: UpstreamCall, rows: Sequence[Row], write: Callable[[Row], bytes | None]
+) -> UpstreamResponse:
     """Answer `{"data": [...], "count": n}`; `rows` come oldest first."""
-    page, switches = read_page(call), call.world.switches
+    page, switches = read_page(call), call.state.switches
     start, stop = page.offset, min(page.offset + page.limit, len(rows))
     if switches.list_order == "oldest":
         wanted = rows[start:stop]
@@ -39,7 +41,9 @@ def answer_page(call: UpstreamCall, rows: Sequence[Row], write: Callable[[Row], 
         wanted = rows[max(0, len(rows) - stop) : max(0, len(rows) - start)][::-1]
     written = [body for row in wanted if (body := write(row)) is not None]
     count = len(rows) if switches.list_count == "total" else len(written)
-    return Answer(200, b'{"data":[' + b",".join(written) + b'],"count":' + str(count).encode() + b"}")
+    return UpstreamResponse(
+        200, b'{"data":[' + b",".join(written) + b'],"count":' + str(count).encode() + b"}"
+    )
 
 
 def _number(call: UpstreamCall, name: str, default: int, *, least: int) -> int:

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from bridge.simulator.behaviour.faults import Fault
-from bridge.simulator.behaviour.rate_windows import Verdict
+from bridge.simulator.behaviour.rate_windows import RateDecision
 from bridge.simulator.requests import fault_responses
 from bridge.simulator.requests.errors import Problem
-from bridge.simulator.requests.upstream_call import Answer, Route, Upstream, UpstreamCall
-from bridge.simulator.state.api_keys import masked
-from bridge.simulator.state.journal import Line
-from bridge.simulator.state.simulator_state import World
+from bridge.simulator.requests.upstream_call import Upstream, UpstreamCall, UpstreamResponse, UpstreamRoute
+from bridge.simulator.state.api_keys import mask_key
+from bridge.simulator.state.journal import RequestRecord
+from bridge.simulator.state.simulator_state import SimulatorState
 
 MAX_BODY = 1_000_000
 AiohttpHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ReceivedRequest:
     """A request as far as judging it needs."""
 
     path: str
@@ -32,23 +32,23 @@ class Asked:
     now: float
 
 
-class Door:
+class RequestPipeline:
     """Turns an upstream's routes into aiohttp handlers."""
 
     def __init__(
-        self, world: World, upstream: Upstream, *, monotonic: Callable[[], float] = time.monotonic
+        self, state: SimulatorState, upstream: Upstream, *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        self._world = world
+        self._state = state
         self._upstream = upstream
         self._monotonic = monotonic
 
-    def handler(self, route: Route) -> AiohttpHandler:
+    def make_handler(self, route: UpstreamRoute) -> AiohttpHandler:
         """Make the handler of one route."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            mono, now = self._monotonic(), self._world.clock()
+            mono, now = self._monotonic(), self._state.clock()
             body = b"" if request.method == "GET" else await request.read()
-            asked = Asked(
+            received = ReceivedRequest(
                 path=request.path,
                 method=request.method,
                 key=self._upstream.read_key(request.headers),
@@ -57,86 +57,92 @@ class Door:
                 body=body,
                 now=now,
             )
-            given, headers, fault = self._judge(asked, route)
-            self._note(asked, route, mono, request.query_string, 0 if fault and fault.reset else given.status)
+            response, headers, fault = self._respond(received, route)
+            self._record(
+                received, route, mono, request.query_string, 0 if fault and fault.reset else response.status
+            )
             if fault is None:
-                return web.Response(status=given.status, body=given.body, headers=headers)
-            return await fault_responses.send(request, fault, given, headers)
+                return web.Response(status=response.status, body=response.body, headers=headers)
+            return await fault_responses.send_with_fault(request, fault, response, headers)
 
         return handle
 
-    def _judge(self, asked: Asked, route: Route) -> tuple[Answer, dict[str, str], Fault | None]:
-        world, upstream = self._world, self._upstream
+    def _respond(
+        self, received: ReceivedRequest, route: UpstreamRoute
+    ) -> tuple[UpstreamResponse, dict[str, str], Fault | None]:
+        state, upstream = self._state, self._upstream
         headers = {"Content-Type": "application/json"}
         fault = None
         try:
-            verdict = self._limit(asked, route)
-            if verdict is not None and world.switches.rate_headers:
-                headers |= upstream.rate_headers(world, verdict, asked.now)
-            if verdict is not None and not verdict.allowed:
-                raise upstream.limited(verdict)
-            fault = world.faults.meet(
-                path=asked.path,
-                method=asked.method,
+            decision = self._limit(received, route)
+            if decision is not None and state.switches.rate_headers:
+                headers |= upstream.rate_headers(state, decision, received.now)
+            if decision is not None and not decision.allowed:
+                raise upstream.rate_limited(decision)
+            fault = state.faults.take_matching(
+                path=received.path,
+                method=received.method,
                 kind=route.kind,
-                job_id=asked.ids.get(route.id_name),
-                key=asked.key,
-                now=asked.now,
+                job_id=received.ids.get(route.id_name),
+                key=received.key,
+                now=received.now,
             )
             if fault is not None and fault.answers:
-                return fault_responses.instead(fault, upstream.write_error), headers, fault
-            given = self._ask(asked, route)
+                return fault_responses.replacement_response(fault, upstream.write_error), headers, fault
+            response = self._call_handler(received, route)
         except Problem as problem:
-            given = Answer(problem.status, upstream.write_error(problem))
-        return given, headers, fault
+            response = UpstreamResponse(problem.status, upstream.write_error(problem))
+        return response, headers, fault
 
-    def _limit(self, asked: Asked, route: Route) -> Verdict | None:
-        world = self._world
-        allowance = self._upstream.allowance(world, asked.key, route.bucket)
-        if allowance is None or not world.switches.rate_limiter:
+    def _limit(self, received: ReceivedRequest, route: UpstreamRoute) -> RateDecision | None:
+        state = self._state
+        allowance = self._upstream.rate_limit(state, received.key, route.bucket)
+        if allowance is None or not state.switches.rate_limiter:
             return None
         limit, window_s = allowance
-        whose = asked.key if world.switches.rate_per == "key" else world.keys.account(asked.key)
-        return world.limiter.take(
+        whose = received.key if state.switches.rate_per == "key" else state.keys.account(received.key)
+        return state.limiter.take(
             f"{self._upstream.name}:{route.bucket}:{whose}",
             limit=limit,
-            window_s=window_s / world.speed,
-            style=world.switches.rate_window,
-            now=asked.now,
+            window_s=window_s / state.speed,
+            style=state.switches.rate_window,
+            now=received.now,
         )
 
-    def _ask(self, asked: Asked, route: Route) -> Answer:
-        world = self._world
-        if not self._upstream.has_form(asked.key) or not world.keys.accepts(asked.key):
+    def _call_handler(self, received: ReceivedRequest, route: UpstreamRoute) -> UpstreamResponse:
+        state = self._state
+        if not self._upstream.is_well_formed_key(received.key) or not state.keys.accepts(received.key):
             raise self._upstream.unauthorized()
         if route.scope is not None:
-            scope = route.scope(world)
-            documented = world.switches.default_scopes == "documented"
-            if not world.keys.has_scope(asked.key, scope, documented_default=documented):
+            scope = route.scope(state)
+            documented = state.switches.default_scopes == "documented"
+            if not state.keys.has_scope(received.key, scope, documented_default=documented):
                 raise Problem(403, f"This key lacks the scope {scope}")
-        if len(asked.body) > MAX_BODY:
+        if len(received.body) > MAX_BODY:
             raise Problem(400, "The body is too large")
         call = UpstreamCall(
-            world=world,
-            account=world.keys.account(asked.key),
-            now=asked.now,
-            ids=asked.ids,
-            query=asked.query,
-            body=asked.body,
+            state=state,
+            account=state.keys.account(received.key),
+            now=received.now,
+            ids=received.ids,
+            query=received.query,
+            body=received.body,
         )
         return route.handler(call)
 
-    def _note(self, asked: Asked, route: Route, mono: float, query: str, status: int) -> None:
-        self._world.journal.note(
-            Line(
+    def _record(
+        self, received: ReceivedRequest, route: UpstreamRoute, mono: float, query: str, status: int
+    ) -> None:
+        self._state.journal.record(
+            RequestRecord(
                 round(mono * 1000, 1),
-                round(asked.now * 1000, 1),
-                asked.method,
-                asked.path,
+                round(received.now * 1000, 1),
+                received.method,
+                received.path,
                 query,
                 route.kind,
-                asked.ids.get(route.id_name),
-                masked(asked.key),
+                received.ids.get(route.id_name),
+                mask_key(received.key),
                 status,
             )
         )

@@ -6,11 +6,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from bridge.simulator.behaviour.rate_windows import Verdict
+from bridge.simulator.behaviour.rate_windows import RateDecision
 from bridge.simulator.behaviour.switches import Envelope
-from bridge.simulator.jobs.job_store import Job, encode
+from bridge.simulator.jobs.job_store import SimulatedJob, encode
 from bridge.simulator.requests.errors import Problem, invalid
-from bridge.simulator.state.simulator_state import World
+from bridge.simulator.state.simulator_state import SimulatorState
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -19,52 +19,52 @@ Body = TypeVar("Body", bound=BaseModel)
 class UpstreamCall:
     """One authenticated request; `now` Unix seconds."""
 
-    world: World
+    state: SimulatorState
     account: str
     now: float
     ids: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes
 
-    def parsed(self, model: type[Body]) -> Body:
+    def parse_body(self, model: type[Body]) -> Body:
         """Read the JSON body; Problem 400 names the field that is wrong."""
         try:
             return model.model_validate_json(self.body or b"{}")
         except ValidationError as failure:
             raise invalid(failure) from failure
 
-    def visible(self, job: Job | None) -> Job | None:
+    def visible_or_none(self, job: SimulatedJob | None) -> SimulatedJob | None:
         """Hide another account's job where jobs are private."""
-        if job is not None and self.world.switches.private_jobs and not job.may_see(self.account):
+        if job is not None and self.state.switches.private_jobs and not job.is_visible_to(self.account):
             return None
         return job
 
     @property
     def viewer(self) -> str | None:
         """Tell whose jobs lists show; None: everybody's."""
-        return self.account if self.world.switches.private_jobs else None
+        return self.account if self.state.switches.private_jobs else None
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class UpstreamResponse:
     """A status and a JSON body."""
 
     status: int
     body: bytes
 
 
-Handler = Callable[[UpstreamCall], Answer]
+Handler = Callable[[UpstreamCall], UpstreamResponse]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class UpstreamRoute:
     """One call of an upstream; `id_name` is the path's part that names the job."""
 
     method: str
     path: str
     handler: Handler
     kind: str | None = None
-    scope: Callable[[World], str] | None = None
+    scope: Callable[[SimulatorState], str] | None = None
     bucket: str = "all"
     id_name: str = "id"
 
@@ -75,23 +75,23 @@ class Upstream:
 
     name: str
     prefix: str
-    routes: tuple[Route, ...]
+    routes: tuple[UpstreamRoute, ...]
     read_key: Callable[[Mapping[str, str]], str]
-    has_form: Callable[[str], bool]
-    allowance: Callable[[World, str, str], tuple[int, float] | None]
-    rate_headers: Callable[[World, Verdict, float], dict[str, str]]
-    limited: Callable[[Verdict], Problem]
+    is_well_formed_key: Callable[[str], bool]
+    rate_limit: Callable[[SimulatorState, str, str], tuple[int, float] | None]
+    rate_headers: Callable[[SimulatorState, RateDecision, float], dict[str, str]]
+    rate_limited: Callable[[RateDecision], Problem]
     unauthorized: Callable[[], Problem]
     write_error: Callable[[Problem], bytes]
 
 
-def wrapped(body: bytes, envelope: Envelope) -> bytes:
+def wrap(body: bytes, envelope: Envelope) -> bytes:
     """Put a JSON object into its envelope."""
     if envelope == "bare":
         return body
     return b'{"' + envelope.encode() + b'":' + body + b"}"
 
 
-def answer(value: Any, envelope: Envelope = "bare", *, status: int = 200) -> Answer:
+def respond(value: Any, envelope: Envelope = "bare", *, status: int = 200) -> UpstreamResponse:
     """Answer with a JSON value."""
-    return Answer(status, wrapped(encode(value), envelope))
+    return UpstreamResponse(status, wrap(encode(value), envelope))

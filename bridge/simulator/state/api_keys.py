@@ -28,12 +28,12 @@ class Keyring:
         """Tell what is known of a key."""
         return self._facts.get(key, _NOTHING_SAID)
 
-    def say(self, key: str, **changes: object) -> KeyFacts:
+    def update(self, key: str, **changes: object) -> KeyFacts:
         """Set facts of a key."""
         self._facts[key] = replace(self.facts(key), **changes)  # type: ignore[arg-type]  # control passes checked fields
         return self._facts[key]
 
-    def only(self, known: frozenset[str] | None) -> None:
+    def accept_only(self, known: frozenset[str] | None) -> None:
         """Accept these keys and no other; None: any of the right form."""
         self._known = known
 
@@ -81,7 +81,7 @@ def looks_like_reelbot(token: str) -> bool:
     return token.startswith("rb_live_") and len(token) >= len("rb_live_") + _ANY_REELMIRROR
 
 
-def masked(token: str) -> str:
+def mask_key(token: str) -> str:
     """Write a key so that two can be told apart and none can be used."""
     if not token:
         return ""

@@ -5,7 +5,7 @@ from typing import Any
 from bridge.simulator.behaviour.durations import DEMO_S
 from bridge.simulator.behaviour.switches import Switches
 from bridge.simulator.jobs import scripts
-from bridge.simulator.jobs.job_store import Job
+from bridge.simulator.jobs.job_store import SimulatedJob
 from bridge.simulator.jobs.objects import (
     new_delivery,
     new_item,
@@ -14,29 +14,29 @@ from bridge.simulator.jobs.objects import (
     new_sync_job,
     new_video,
 )
-from bridge.simulator.jobs.scripts import Outcome, Part
-from bridge.simulator.jobs.timeline import Step
+from bridge.simulator.jobs.scripts import PlannedPart, ScriptOutcome
+from bridge.simulator.jobs.timeline import TimelineStep
 from bridge.simulator.state.personas import CONNECTED_ACCOUNTS
-from bridge.simulator.state.simulator_state import World
+from bridge.simulator.state.simulator_state import SimulatorState
 
 _BEGINS_S = 1.0
 _PERSONA = "demo-persona"
 
 
-def find_or_demo(world: World, kind: str, job_id: str) -> Job | None:
-    """Find a job, or bring one to life when its id starts with `demo`."""
-    job = world.shelf.find(kind, job_id)
+def find_or_start_demo(state: SimulatorState, kind: str, job_id: str) -> SimulatedJob | None:
+    """Find a job, or bring one to timeline when its id starts with `demo`."""
+    job = state.jobs.find(kind, job_id)
     if job is None and job_id.startswith("demo") and kind in _SCRIPTS:
-        initial, steps = _SCRIPTS[kind](job_id, world.switches)
+        initial, steps = _SCRIPTS[kind](job_id, state.switches)
         persona = _PERSONA if kind == "generated_post" else None
-        job = world.start(kind, job_id, initial, steps, persona_id=persona, first_read=True)
+        job = state.start_job(kind, job_id, initial, steps, persona_id=persona, first_read=True)
     return job
 
 
-Script = tuple[dict[str, Any], tuple[Step, ...]]
+Script = tuple[dict[str, Any], tuple[TimelineStep, ...]]
 
 
-def _outcome(job_id: str) -> Outcome:
+def _outcome(job_id: str) -> ScriptOutcome:
     return scripts.outcome_of(job_id, default="completed")
 
 
@@ -49,7 +49,7 @@ def _post(job_id: str, switches: Switches) -> Script:
     fails = scripts.fails_by_position(_outcome(job_id), 3)
     media = ("image", "video", "image")
     parts = [
-        Part(fields=new_item(f"{job_id}-item-{n}", media[n - 1]), seconds=4.0 + n, fails=fails[n - 1])
+        PlannedPart(fields=new_item(f"{job_id}-item-{n}", media[n - 1]), seconds=4.0 + n, fails=fails[n - 1])
         for n in (1, 2, 3)  # the last ends at DEMO_S
     ]
     initial = new_post(job_id, persona_id=_PERSONA, source_post_id="demo-source-post", switches=switches)
@@ -66,14 +66,14 @@ def _item(job_id: str, switches: Switches) -> Script:
         steps = scripts.voice_steps(job_id, seconds=DEMO_S, fails=fails, switches=switches, alone=True)
         return done, steps
     item = new_item(job_id, "image")
-    part = Part(fields=item, seconds=DEMO_S - _BEGINS_S, fails=_outcome(job_id) == "failed")
+    part = PlannedPart(fields=item, seconds=DEMO_S - _BEGINS_S, fails=_outcome(job_id) == "failed")
     return item, scripts.item_steps(part, begins_s=_BEGINS_S, switches=switches, alone=True)
 
 
 def _outgoing(job_id: str, switches: Switches) -> Script:
     fails = scripts.fails_by_position(_outcome(job_id), 2)
     parts = [
-        Part(
+        PlannedPart(
             fields=new_delivery(f"{job_id}-delivery-{n}", account), seconds=DEMO_S - 2 + n, fails=fails[n - 1]
         )
         for n, account in enumerate(CONNECTED_ACCOUNTS, start=1)

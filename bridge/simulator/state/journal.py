@@ -9,7 +9,7 @@ _RING = 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RequestRecord:
     """One request; times in milliseconds, taken when it arrived; `key` is masked."""
 
     mono_ms: float
@@ -22,21 +22,21 @@ class Line:
     key: str
     status: int  # 0: the connection was reset without an answer
 
-    def seen(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Write the line as JSON."""
-        return {name: getattr(self, name) for name in Line.__slots__}
+        return {name: getattr(self, name) for name in RequestRecord.__slots__}
 
 
 class Journal:
     """A ring of requests, in the order of their answers, and counts of all."""
 
     def __init__(self) -> None:
-        self._lines: deque[Line] = deque(maxlen=_RING)
+        self._lines: deque[RequestRecord] = deque(maxlen=_RING)
         self._by_status: Counter[int] = Counter()
         self._by_kind: Counter[str] = Counter()
         self._limited: Counter[str] = Counter()
 
-    def note(self, line: Line) -> None:
+    def record(self, line: RequestRecord) -> None:
         """Write a line."""
         self._lines.append(line)
         self._by_status[line.status] += 1
@@ -44,7 +44,7 @@ class Journal:
         if line.status == 429:
             self._limited[line.key] += 1
 
-    def lines(self, **wanted: str) -> Iterator[Line]:
+    def lines(self, **wanted: str) -> Iterator[RequestRecord]:
         """Find lines; `path` is a prefix, every other field must be equal (`status` as text)."""
         path = wanted.pop("path", "")
         for line in self._lines:

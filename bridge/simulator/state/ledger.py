@@ -31,13 +31,13 @@ class Ledger:
         """Book a transaction."""
         insort(self._entries.setdefault(account, []), entry, key=lambda kept: kept.at)
 
-    def booked(self, account: str, now: float) -> list[Entry]:
+    def list_until(self, account: str, now: float) -> list[Entry]:
         """List what has happened by now, oldest first."""
         return [entry for entry in self._entries.get(account, ()) if entry.at <= now]
 
     def balance_cents(self, account: str, start_cents: int, now: float) -> int:
         """Tell what is left."""
-        return start_cents + sum(entry.amount_cents for entry in self.booked(account, now))
+        return start_cents + sum(entry.amount_cents for entry in self.list_until(account, now))
 
     def clear(self) -> None:
         """Forget all transactions."""

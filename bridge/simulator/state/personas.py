@@ -25,7 +25,7 @@ class Source:
     last_sync_began_at: float | None = None
     syncs: list[tuple[float, int]] = field(default_factory=list)  # (completed at, posts found)
 
-    def seen(self, now: float) -> dict[str, Any]:
+    def as_json(self, now: float) -> dict[str, Any]:
         """Write the source as "Add source" shows it."""
         done = [(at, found) for at, found in self.syncs if at <= now]
         return {
@@ -51,7 +51,7 @@ class Persona:
     sources: dict[str, Source] = field(default_factory=dict)
     targets: list[str] = field(default_factory=list)  # ids of connected accounts
 
-    def seen(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Write the persona."""
         return {"id": self.id, **self.fields, "created_at": iso(self.created_at)}
 

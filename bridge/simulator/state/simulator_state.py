@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.simulator.behaviour.durations import Dice
-from bridge.simulator.behaviour.faults import FaultBox
+from bridge.simulator.behaviour.faults import FaultRegistry
 from bridge.simulator.behaviour.rate_windows import Limiter
 from bridge.simulator.behaviour.switches import Switches
-from bridge.simulator.jobs.job_store import Job, Shelf
+from bridge.simulator.jobs.job_store import JobStore, SimulatedJob
 from bridge.simulator.jobs.objects import MEMBERS
-from bridge.simulator.jobs.timeline import Step, plan_life
+from bridge.simulator.jobs.timeline import TimelineStep, plan_timeline
 from bridge.simulator.state.api_keys import Keyring
 from bridge.simulator.state.journal import Journal
 from bridge.simulator.state.ledger import Ledger
@@ -18,7 +18,7 @@ from bridge.simulator.state.personas import Persona, ready_persona
 
 
 @dataclass(slots=True, kw_only=True)
-class World:
+class SimulatorState:
     """The emulated vendors' state; `clock` tells Unix seconds, `speed` how much faster than it simulated time runs."""
 
     clock: Callable[[], float]
@@ -26,47 +26,47 @@ class World:
     dice: Dice
     first_switches: Switches
     switches: Switches
-    shelf: Shelf = field(default_factory=Shelf)
+    jobs: JobStore = field(default_factory=JobStore)
     personas: dict[str, Persona] = field(default_factory=dict)
     keys: Keyring = field(default_factory=Keyring)
     ledger: Ledger = field(default_factory=Ledger)
     limiter: Limiter = field(default_factory=Limiter)
-    faults: FaultBox = field(default_factory=FaultBox)
+    faults: FaultRegistry = field(default_factory=FaultRegistry)
     journal: Journal = field(default_factory=Journal)
 
-    def start(
+    def start_job(
         self,
         kind: str,
         job_id: str,
         initial: Mapping[str, Any],
-        steps: Iterable[Step] = (),
+        steps: Iterable[TimelineStep] = (),
         *,
         owner: str | None = None,
         persona_id: str | None = None,
         at: float | None = None,
         first_read: bool = False,
-    ) -> Job:
-        """Bring a job to life: now, at a later time (until then it does not exist), or when it is first read."""
+    ) -> SimulatedJob:
+        """Bring a job to timeline: now, at a later time (until then it does not exist), or when it is first read."""
         now = self.clock()
         born_at = now if at is None else at
-        life = plan_life(
+        timeline = plan_timeline(
             initial,
             steps=steps,
             members=MEMBERS.get(kind),
             started_at=None if first_read else born_at,
             speed=self.speed,
         )
-        job = Job(kind, job_id, life, owner=owner, persona_id=persona_id, born_at=born_at)
-        return self.shelf.put(job, now)
+        job = SimulatedJob(kind, job_id, timeline, owner=owner, persona_id=persona_id, born_at=born_at)
+        return self.jobs.put(job, now)
 
-    def change(self, job: Job, steps: Iterable[Step]) -> None:
-        """Go on with a job's life: steps counted from now."""
+    def add_steps(self, job: SimulatedJob, steps: Iterable[TimelineStep]) -> None:
+        """Go on with a job's timeline: steps counted from now."""
         now = self.clock()
-        job.change(now, steps)
-        self.shelf.note(job, now)
+        job.add_steps(now, steps)
+        self.jobs.index(job, now)
 
     def persona(self, persona_id: str) -> Persona | None:
-        """Find a persona; ids that start with `demo` spring to life."""
+        """Find a persona; ids that start with `demo` spring to timeline."""
         found = self.personas.get(persona_id)
         if found is None and (persona_id.startswith("demo") or self.switches.unknown_personas == "create"):
             found = self.add_persona(persona_id)
@@ -78,7 +78,7 @@ class World:
         self.personas[persona_id] = made
         return made
 
-    def later(self, seconds: float) -> float:
+    def time_after(self, seconds: float) -> float:
         """Tell the Unix time some simulated seconds from now."""
         return self.clock() + seconds / self.speed
 
@@ -87,13 +87,15 @@ class World:
         self.switches = self.first_switches
         self.personas.clear()
         for part in (
-            self.shelf, self.keys, self.ledger, self.limiter, self.faults, self.journal,
+            self.jobs, self.keys, self.ledger, self.limiter, self.faults, self.journal,
         ):  # fmt: skip
             part.clear()
 
 
-def new_world(*, clock: Callable[[], float], speed: float, seed: int, switches: Switches) -> World:
-    """Make a world in which nothing has happened."""
+def new_state(*, clock: Callable[[], float], speed: float, seed: int, switches: Switches) -> SimulatorState:
+    """Make a state in which nothing has happened."""
     if speed <= 0:
         raise ValueError(f"speed must be above 0, not {speed}")
-    return World(clock=clock, speed=speed, dice=Dice(seed), first_switches=switches, switches=switches)
+    return SimulatorState(
+        clock=clock, speed=speed, dice=Dice(seed), first_switches=switches, switches=switches
+    )

@@ -2,18 +2,20 @@
 
 import pytest
 
-from bridge.simulator.jobs.timeline import ABSENT, NOW, Life, Step, object_at, plan_life
+from bridge.simulator.jobs.timeline import ABSENT, NOW, Timeline, TimelineStep, object_at, plan_timeline
 
 
-def a_life(*steps: Step, speed: float = 1.0) -> Life:
+def a_timeline(*steps: TimelineStep, speed: float = 1.0) -> Timeline:
     post = {"id": "p", "status": "pending", "media_items": [{"id": "a", "status": "pending"}]}
-    return plan_life(post, steps=steps, members="media_items", started_at=1000.0, speed=speed)
+    return plan_timeline(post, steps=steps, members="media_items", started_at=1000.0, speed=speed)
 
 
 def test_reading_in_any_order_gives_the_same() -> None:
     """State is a function of time alone: reading late first changes nothing."""
-    life = a_life(Step(at_s=5, set={"status": "done"}), Step(at_s=2, set={"status": "busy"}))
-    late_first = [object_at(life, at) for at in (6, 3, 1)]
+    timeline = a_timeline(
+        TimelineStep(at_s=5, set={"status": "done"}), TimelineStep(at_s=2, set={"status": "busy"})
+    )
+    late_first = [object_at(timeline, at) for at in (6, 3, 1)]
     assert [seen["status"] for seen in late_first if seen] == ["done", "busy", "pending"]
 
 
@@ -27,18 +29,18 @@ def test_reading_in_any_order_gives_the_same() -> None:
 )
 def test_a_step_counts_from_its_moment(at_s: float, status: str) -> None:
     """A step is taken at its time, not before."""
-    seen = object_at(a_life(Step(at_s=2, set={"status": "busy"})), at_s)
+    seen = object_at(a_timeline(TimelineStep(at_s=2, set={"status": "busy"})), at_s)
     assert seen is not None
     assert seen["status"] == status
 
 
 def test_parts_come_change_and_go() -> None:
     """Members are merged, added and removed by id."""
-    life = a_life(
-        Step(at_s=1, add=({"id": "b", "status": "pending"},), members={"a": {"status": "done"}}),
-        Step(at_s=2, remove=frozenset(["a"])),
+    timeline = a_timeline(
+        TimelineStep(at_s=1, add=({"id": "b", "status": "pending"},), members={"a": {"status": "done"}}),
+        TimelineStep(at_s=2, remove=frozenset(["a"])),
     )
-    middle, end = object_at(life, 1), object_at(life, 2)
+    middle, end = object_at(timeline, 1), object_at(timeline, 2)
     assert middle is not None
     assert end is not None
     assert [(item["id"], item["status"]) for item in middle["media_items"]] == [
@@ -50,23 +52,27 @@ def test_parts_come_change_and_go() -> None:
 
 def test_deleted_is_nothing_until_restored() -> None:
     """A deleted job is not there; a restored one is, with what happened meanwhile."""
-    life = a_life(Step(at_s=1, alive=False), Step(at_s=2, set={"status": "done"}), Step(at_s=3, alive=True))
-    restored = object_at(life, 3)
-    assert object_at(life, 1) is None
-    assert object_at(life, 2.5) is None
+    timeline = a_timeline(
+        TimelineStep(at_s=1, alive=False),
+        TimelineStep(at_s=2, set={"status": "done"}),
+        TimelineStep(at_s=3, alive=True),
+    )
+    restored = object_at(timeline, 3)
+    assert object_at(timeline, 1) is None
+    assert object_at(timeline, 2.5) is None
     assert restored is not None
     assert restored["status"] == "done"
 
 
 def test_not_there_before_its_birth() -> None:
     """A job that automation will start does not exist before."""
-    assert object_at(a_life(), -0.1) is None
+    assert object_at(a_timeline(), -0.1) is None
 
 
 def test_times_are_wall_clock_times_of_the_step() -> None:
     """`$now` is the time of the step on the wall, speed taken into account; `$absent` takes a field away."""
-    life = a_life(Step(at_s=10, set={"ended": NOW, "status": ABSENT}), speed=4)
-    seen = object_at(life, 10)
+    timeline = a_timeline(TimelineStep(at_s=10, set={"ended": NOW, "status": ABSENT}), speed=4)
+    seen = object_at(timeline, 10)
     assert seen is not None
     assert seen["ended"] == "1970-01-01T00:16:42.500Z"
     assert "status" not in seen
@@ -74,7 +80,9 @@ def test_times_are_wall_clock_times_of_the_step() -> None:
 
 def test_cutting_forgets_the_future_only() -> None:
     """What has happened stays."""
-    life = a_life(Step(at_s=1, set={"status": "busy"}), Step(at_s=5, set={"status": "done"})).until(2)
-    seen = object_at(life, 9)
+    timeline = a_timeline(
+        TimelineStep(at_s=1, set={"status": "busy"}), TimelineStep(at_s=5, set={"status": "done"})
+    ).truncated_at(2)
+    seen = object_at(timeline, 9)
     assert seen is not None
     assert seen["status"] == "busy"
