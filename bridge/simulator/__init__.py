@@ -1,1 +1,1 @@
-"""An emulator of ReelMirror and ReelBot: the demo's upstream and the tests' double."""
+"""An emulator of ReelMirror and ReelBot: the demo's upstream, and the upstream of the tests."""

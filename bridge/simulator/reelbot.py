@@ -45,7 +45,7 @@ class GenerateVideo(BaseModel):
 
     @model_validator(mode="after")
     def narration_needs_words_and_a_voice(self) -> "GenerateVideo":
-        """Require what a narrated video is made of."""
+        """Require a script and a voice for a narrated video."""
         if self.videoType == "narrated" and not self.script:
             raise ValueError("script is required for a narrated video")
         if self.videoType == "narrated" and not (self.voiceId or self.voiceoverKey):
@@ -83,7 +83,7 @@ def _completed(call: UpstreamCall) -> int:
 
 
 def read_status(call: UpstreamCall) -> UpstreamResponse:
-    """Tell a project's state: flat, without an id, without `success`."""
+    """Return a project's status: a flat object without an id and without `success`."""
     job = _project(call)
     body = job.body(call.now)
     if body is None:
@@ -92,7 +92,7 @@ def read_status(call: UpstreamCall) -> UpstreamResponse:
 
 
 def download(call: UpstreamCall) -> UpstreamResponse:
-    """Give a new link, good for an hour."""
+    """Return a new link, valid for an hour."""
     job = _project(call)
     video = job.read(call.now)
     if video is None:

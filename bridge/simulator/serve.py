@@ -1,4 +1,4 @@
-"""Serves both emulated upstreams and the control API on one listener."""
+"""Serve both emulated upstreams and the control API on one listener."""
 
 import asyncio
 import gc
@@ -21,12 +21,12 @@ from bridge.simulator.requests.pipeline import RequestPipeline
 from bridge.simulator.requests.upstream_call import Upstream, UpstreamCall, UpstreamResponse, UpstreamRoute
 from bridge.simulator.state.simulator_state import SimulatorState, new_state
 
-_MAX_CONTROL_BODY = 256 * 1024 * 1024  # many thousands of jobs in one control call
+_MAX_CONTROL_BODY = 256 * 1024 * 1024  # room for many thousands of jobs in one control call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorConfig:
-    """How to run the simulator; port 0 takes a free one, `speed` 10 makes a documented minute last 6 s."""
+    """How to run the simulator; port 0 takes a free one, and at `speed` 10 a documented minute lasts 6 s."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -42,7 +42,7 @@ def build_app(
     clock: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> web.Application:
-    """Build the application; `clock` tells Unix seconds."""
+    """Return the application; `clock` returns Unix seconds."""
     switches = Switches.model_validate({"rate_reset": config.reset_unit, **config.switches})
     state = new_state(clock=clock, speed=config.speed, seed=config.seed, switches=switches)
     app = web.Application(client_max_size=_MAX_CONTROL_BODY)
@@ -70,13 +70,13 @@ def _no_such_call(_call: UpstreamCall) -> UpstreamResponse:
 
 
 def main(config: SimulatorConfig) -> None:
-    """Serve until SIGTERM or SIGINT; one line on stdout says when and where it listens."""
+    """Serve until SIGTERM or SIGINT; print one line with the address once it listens."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(config))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Take uvloop where there is one."""
+    """Return uvloop's loop factory where uvloop exists."""
     if sys.platform == "win32":
         return None
     import uvloop  # noqa: PLC0415  # not to be had on Windows
@@ -85,7 +85,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(config: SimulatorConfig) -> None:
-    gc.set_threshold(50_000, 20, 50)  # the jobs are many and stay: looking through them often buys nothing
+    gc.set_threshold(50_000, 20, 50)  # many jobs live until the end, so collecting often finds little
     runner = web.AppRunner(build_app(config), access_log=None, handle_signals=False)
     await runner.setup()
     try:

@@ -1,0 +1,1 @@
+"""How the emulated upstreams behave: switches, faults, durations and rate limits."""

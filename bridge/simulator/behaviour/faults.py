@@ -1,4 +1,4 @@
-"""Trouble on demand: which requests it meets, and what it does to them."""
+"""Faults that a test orders: which requests they apply to, and what they do to them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultMatch:
-    """Which requests; every field that is set must fit."""
+    """Which requests a fault applies to; every field that is set must match."""
 
     path_prefix: str | None = None
     method: str | None = None
@@ -15,7 +15,7 @@ class FaultMatch:
     key: str | None = None
 
     def matches(self, *, path: str, method: str, kind: str | None, job_id: str | None, key: str) -> bool:
-        """Tell whether a request is meant."""
+        """Return whether a request matches."""
         return (
             (self.path_prefix is None or path.startswith(self.path_prefix))
             and (self.method is None or self.method == method)
@@ -27,10 +27,10 @@ class FaultMatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What happens instead of, or to, the answer; times here are wall-clock seconds.
+    """What happens to a response, or in its place; durations are wall-clock seconds.
 
-    `status` answers in the documented error shape unless `body` or `html` says otherwise; `delay_s`, `drip_s` (the body
-    comes slowly), `truncate` and `pad_bytes` (blanks after the body) also act on the ordinary answer.
+    `status` sends an error in the documented shape, unless `body` or `html` says otherwise. `delay_s`, `drip_s` (the
+    body comes slowly), `truncate` and `pad_bytes` (spaces after the body) also apply to the ordinary response.
     """
 
     id: str
@@ -51,12 +51,12 @@ class Fault:
 
     @property
     def answers(self) -> bool:
-        """Tell whether the fault takes the place of the ordinary answer."""
+        """Return whether the fault replaces the ordinary response."""
         return self.status is not None or self.body is not None or self.html or self.json_garbage
 
 
 class FaultRegistry:
-    """Holds the faults in force; the oldest that fits is met first."""
+    """The faults in force; the oldest that matches a request applies to it."""
 
     def __init__(self) -> None:
         self._faults: dict[str, Fault] = {}
@@ -64,7 +64,7 @@ class FaultRegistry:
         self._made = 0
 
     def next_id(self) -> str:
-        """Name the next fault."""
+        """Return an id for the next fault."""
         self._made += 1
         return f"fault-{self._made}"
 
@@ -76,7 +76,7 @@ class FaultRegistry:
     def take_matching(
         self, *, path: str, method: str, kind: str | None, job_id: str | None, key: str, now: float
     ) -> Fault | None:
-        """Find the fault that a request runs into, and count it."""
+        """Return the fault that applies to a request, or None, and count its use."""
         if not self._faults:
             return None
         for fault in list(self._faults.values()):
@@ -90,14 +90,14 @@ class FaultRegistry:
         return None
 
     def as_json(self) -> list[dict[str, Any]]:
-        """List the faults in force, with how often each was met."""
+        """Return the faults in force for the control API, with how often each was applied."""
         return [{"id": fault_id, "met": self._met[fault_id]} for fault_id in self._faults]
 
     def remove(self, fault_id: str) -> bool:
-        """Lift one fault."""
+        """Remove one fault; return whether there was one."""
         return self._faults.pop(fault_id, None) is not None
 
     def clear(self) -> None:
-        """Lift all faults."""
+        """Remove all faults."""
         self._faults.clear()
         self._met.clear()

@@ -1,4 +1,4 @@
-"""Rate windows, without a clock: the caller says what time it is."""
+"""Rate limits over windows of time; the caller passes the time."""
 
 import math
 from collections import deque
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Window = Literal["fixed", "aligned", "sliding"]
-_MANY_KEYS = 10_000
+_MAX_KEYS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateDecision:
-    """What the limiter says of one request; `resets_at` in Unix seconds, exact."""
+    """The limiter's decision on one request; `resets_at` is in Unix seconds, not rounded."""
 
     allowed: bool
     limit: int
@@ -30,15 +30,16 @@ class _Window:
 class Limiter:
     """Counts requests per bucket.
 
-    `fixed` windows begin with a key's first request, `aligned` ones at multiples of their length, `sliding` looks back
-    one length from each request. A refused request does not count. Which of them the vendors use is not documented.
+    `fixed` windows begin with a key's first request, `aligned` ones at multiples of their length, and `sliding` looks
+    back one length from each request. A refused request does not count. The vendors' pages do not say which kind they
+    use.
     """
 
     def __init__(self) -> None:
         self._counts: dict[str, _Window] = {}
 
     def take(self, bucket: str, *, limit: int, window_s: float, style: Window, now: float) -> RateDecision:
-        """Count one request if it fits."""
+        """Count one request if the limit allows it, and return the decision."""
         count = self._counts.get(bucket)
         if style == "sliding":
             return self._slide(bucket, count, limit=limit, window_s=window_s, now=now)
@@ -73,7 +74,7 @@ class Limiter:
         )
 
     def _keep(self, bucket: str, count: _Window, now: float) -> _Window:
-        if len(self._counts) >= _MANY_KEYS:
+        if len(self._counts) >= _MAX_KEYS:
             self._counts = {key: kept for key, kept in self._counts.items() if kept.ends_at > now}
         self._counts[bucket] = count
         return count

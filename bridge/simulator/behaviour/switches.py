@@ -1,4 +1,4 @@
-"""Everything that the vendors' pages leave open, as switches; the defaults are what the pages print."""
+"""Switches for everything that the vendors' pages leave open; the defaults are what the pages print."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ ResetUnit = Literal["s", "ms", "iso"]
 
 
 class VoiceWords(BaseModel):
-    """Values of `voice_conversion_status`; undocumented but for null."""
+    """Values of `voice_conversion_status`; the pages document only null."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,11 +22,11 @@ class VoiceWords(BaseModel):
 
 
 class Switches(BaseModel):
-    """How the emulated upstreams behave; what shapes a job's timeline acts on jobs and runs that start afterwards."""
+    """How the emulated upstreams behave; switches that shape a job apply to jobs and runs that start afterwards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # envelopes of ReelMirror's answers: guides print starts bare and outgoing reads in `post`
+    # envelopes of ReelMirror's responses; guides print start calls bare and outgoing posts under `post`
     envelope_sync_job: Envelope = "data"
     envelope_generated_post: Envelope = "data"
     envelope_generated_media_item: Envelope = "data"
@@ -47,20 +47,20 @@ class Switches(BaseModel):
     list_over_100: Literal["clamp", "reject"] = "clamp"
     transaction_field: Literal["operation_type", "type"] = "operation_type"
 
-    # lives
+    # how jobs run
     start_outcome: Literal["completed", "failed", "partial", "skipped"] = "completed"
     extra_fields: bool = True  # persona_id, timestamps and the like, which no page shows on jobs
-    unknown_words: bool = False  # in-between states carry words that no page lists
+    unknown_words: bool = False  # states in between carry words that no page lists
     items_appear: Literal["at_once", "later", "when_done"] = "later"
     partial_status: Literal["failed", "completed", "generating"] = "completed"
     post_ends: Literal["with_items", "before_items", "after_items"] = "with_items"
     regenerated_item_id: Literal["same", "new"] = "same"
-    keep_failed_items: bool = False  # whether a failed_only run leaves the old items listed
+    keep_failed_items: bool = False  # whether a run with failed_only keeps the old items listed
     clone_answer: Literal["generated_post_id", "id", "late"] = "generated_post_id"
     voice_words: VoiceWords = VoiceWords()
     delivery_words: tuple[str, ...] = ("publishing",)
     deliveries_appear: Literal["at_once", "later"] = "at_once"
-    outgoing_words: dict[str, str] = Field(default_factory=dict)  # our word -> the word shown
+    outgoing_words: dict[str, str] = Field(default_factory=dict)  # simulator's word -> word to show
     approve_review_status: Literal["pending_review", "approved"] = "pending_review"
     unknown_personas: Literal["404", "create"] = "404"
 

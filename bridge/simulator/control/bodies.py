@@ -1,4 +1,4 @@
-"""What control calls say, checked."""
+"""Request bodies of the control API."""
 
 from typing import Any, Literal
 
@@ -26,9 +26,9 @@ class _Strict(BaseModel):
 class StepBody(_Strict):
     """One step of a script.
 
-    `items` and `deliveries` merge fields by member id, `add` appends members, `remove` takes members away,
-    `set` merges fields of the object (`set.media_items` replaces all items). `"$now"` and `"$absent"` are
-    values with a meaning: the step's time, and no such field.
+    `set` merges fields of the object (`set.media_items` replaces all items), `items` and `deliveries` merge fields by
+    member id, `add` appends members and `remove` removes them. Two values have a meaning: `"$now"` stands for the
+    time of the step, `"$absent"` removes the field.
     """
 
     after_s: NonNegativeFloat
@@ -41,7 +41,7 @@ class StepBody(_Strict):
     restore: bool = False
 
     def step(self, members: Members) -> TimelineStep:
-        """Turn it into a step, with what the caller wrote of its members completed."""
+        """Return the step; members that the caller wrote in part are completed."""
         return TimelineStep(
             at_s=self.after_s,
             set=members.in_fields(self.set),
@@ -53,7 +53,7 @@ class StepBody(_Strict):
 
 
 class JobBody(_Strict):
-    """`POST /_sim/jobs`: a job and its timeline; without a script it stays as it begins."""
+    """`POST /_sim/jobs`: a job and its script; without a script it never changes."""
 
     kind: Kind
     id: str | None = Field(default=None, min_length=1, max_length=200)
@@ -67,14 +67,14 @@ class JobBody(_Strict):
 
 
 class StepsBody(_Strict):
-    """`POST /_sim/jobs/{kind}/{id}/steps`: go on, times counted from now."""
+    """`POST /_sim/jobs/{kind}/{id}/steps`: more steps, their times counted from now."""
 
     script: list[StepBody]
     drop_rest: bool = False
 
 
 class MatchBody(_Strict):
-    """Which requests a fault meets."""
+    """Which requests a fault applies to."""
 
     path_prefix: str | None = None
     method: str | None = None
@@ -103,7 +103,7 @@ class FaultBody(_Strict):
 
 
 class KeyFactsBody(_Strict):
-    """`PUT /_sim/keys/{key}`: fields that are left out stay as they are."""
+    """`PUT /_sim/keys/{key}`: fields that are left out keep their values."""
 
     account: str | None = None
     scopes: list[str] | None = None
@@ -111,13 +111,13 @@ class KeyFactsBody(_Strict):
 
 
 class KnownKeysBody(_Strict):
-    """`PUT /_sim/keys`: accept these keys only; null: any of the right form."""
+    """`PUT /_sim/keys`: accept only these keys; null accepts any of the right form."""
 
     known: list[str] | None
 
 
 class PersonaBody(_Strict):
-    """`POST /_sim/personas`: a persona that can do everything."""
+    """`POST /_sim/personas`: a persona that can sync, generate and publish at once."""
 
     id: str | None = None
     sources: NonNegativeInt = 1
@@ -126,7 +126,7 @@ class PersonaBody(_Strict):
 
 
 class AutomationBody(_Strict):
-    """`POST /_sim/automation`: sync a persona as its automation would, with no client call."""
+    """`POST /_sim/automation`: sync a persona as its automation would, without a client's call."""
 
     persona_id: str
     owner: str = "automation"

@@ -1,4 +1,4 @@
-"""JSON in and out of the control calls."""
+"""Read and write the JSON of control calls."""
 
 import json
 from typing import Any, TypeVar
@@ -14,18 +14,18 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 def json_response(value: Any, *, status: int = 200) -> web.Response:
-    """Answer with JSON."""
+    """Return a response with a JSON body."""
     return web.Response(status=status, body=msgspec.json.encode(value), content_type="application/json")
 
 
 def refuse(status: int, message: str) -> web.HTTPException:
-    """Make a refusal to raise."""
+    """Return an error to raise, with its message as JSON."""
     kinds: dict[int, type[web.HTTPException]] = {400: web.HTTPBadRequest, 404: web.HTTPNotFound}
     return kinds[status](text=json.dumps({"error": message}), content_type="application/json")
 
 
 async def read_json(request: web.Request) -> Any:
-    """Read the JSON body; 400."""
+    """Return the JSON body; raise a 400 for anything else."""
     try:
         return json.loads(await request.read() or b"{}")
     except ValueError as failure:
@@ -33,7 +33,7 @@ async def read_json(request: web.Request) -> Any:
 
 
 def validate(model: type[Body], value: Any) -> Body:
-    """Check a body; 400 names every wrong field."""
+    """Return the body as a model; raise a 400 that names every wrong field."""
     try:
         return model.model_validate(value)
     except ValidationError as failure:

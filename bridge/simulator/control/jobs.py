@@ -1,4 +1,4 @@
-"""Control of jobs: make them, script them, end them at once."""
+"""Control calls for jobs: create, script, change and delete them."""
 
 from collections.abc import Mapping
 from typing import Any, get_args
@@ -28,7 +28,7 @@ _HELD: Mapping[str, str] = {
 
 
 def initial_object(state: SimulatorState, body: JobBody, job_id: str) -> dict[str, Any]:
-    """Begin an object of a kind, with the caller's fields merged in."""
+    """Return a new object of a kind, with the caller's fields merged in."""
     match body.kind:
         case "sync_job":
             made = new_sync_job(job_id, persona_id=body.persona_id, switches=state.switches)
@@ -44,7 +44,7 @@ def initial_object(state: SimulatorState, body: JobBody, job_id: str) -> dict[st
 
 
 def make_job(state: SimulatorState, body: JobBody) -> SimulatedJob:
-    """Bring the described job to timeline."""
+    """Create and start the job that a control call describes."""
     short = body.kind == "reelbot_video"
     job_id = body.id or (state.dice.project_id() if short else state.dice.uuid())
     initial = initial_object(state, body, job_id)
@@ -67,8 +67,8 @@ def make_job(state: SimulatorState, body: JobBody) -> SimulatedJob:
 
 
 def find_target(state: SimulatorState, kind: str, job_id: str) -> tuple[SimulatedJob, bool]:
-    """Find what a control call means: the job, and whether it is meant as a part inside it; 404."""
-    holder = state.jobs.holder(job_id) if kind in _HELD else None
+    """Return the job that a control call means, and whether it means a part inside that job; raise a 404."""
+    holder = state.jobs.find_holder(job_id) if kind in _HELD else None
     if holder is not None and holder.kind == _HELD[kind]:
         return holder, True
     job = state.jobs.find("generated_media_item" if kind == "voice_conversion" else kind, job_id)
@@ -88,7 +88,7 @@ def change_target(state: SimulatorState, kind: str, job_id: str, fields: Mapping
 
 
 async def create(request: web.Request) -> web.Response:
-    """`POST /_sim/jobs`: one job, or `{"jobs": [...]}` for many."""
+    """`POST /_sim/jobs`: create one job, or many with `{"jobs": [...]}`."""
     state, body = request.app[STATE], await read_json(request)
     if isinstance(body, dict) and "jobs" in body:
         wanted = [validate(JobBody, one) for one in body["jobs"]]
@@ -98,7 +98,7 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def peek(request: web.Request) -> web.Response:
-    """`GET /_sim/jobs/{kind}/{id}`: the object as it is, without starting or counting anything."""
+    """`GET /_sim/jobs/{kind}/{id}`: the object as it is now; starts no job and is not in the journal."""
     state, job_id = request.app[STATE], request.match_info["id"]
     job, inside = find_target(state, _kind(request), job_id)
     seen = job.peek(state.clock())
@@ -109,7 +109,7 @@ async def peek(request: web.Request) -> web.Response:
 
 
 async def patch(request: web.Request) -> web.Response:
-    """`PATCH /_sim/jobs/{kind}/{id}`: merge fields now; `?script=drop` forgets what was to come."""
+    """`PATCH /_sim/jobs/{kind}/{id}`: merge fields now; `?script=drop` also drops the steps that are still to come."""
     state, job_id, kind = request.app[STATE], request.match_info["id"], _kind(request)
     body = await read_json(request)
     if not isinstance(body, dict):
@@ -121,7 +121,7 @@ async def patch(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """`DELETE /_sim/jobs/{kind}/{id}`: a 404 from now on."""
+    """`DELETE /_sim/jobs/{kind}/{id}`: a read is a 404 from now on."""
     state, job_id = request.app[STATE], request.match_info["id"]
     job, inside = find_target(state, _kind(request), job_id)
     step = TimelineStep(at_s=0, remove=frozenset([job_id])) if inside else TimelineStep(at_s=0, alive=False)
@@ -130,7 +130,7 @@ async def delete(request: web.Request) -> web.Response:
 
 
 async def go_on(request: web.Request) -> web.Response:
-    """`POST /_sim/jobs/{kind}/{id}/steps`: more of a timeline, a reopening too."""
+    """`POST /_sim/jobs/{kind}/{id}/steps`: add steps; they may reopen a job that has ended."""
     state, job_id = request.app[STATE], request.match_info["id"]
     body = validate(StepsBody, await read_json(request))
     job, inside = find_target(state, _kind(request), job_id)

@@ -1,4 +1,4 @@
-"""Media items and deliveries that a control call writes in part."""
+"""Complete media items and deliveries of which a control call states only some fields."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from bridge.simulator.state.personas import CONNECTED_ACCOUNTS
 
 @dataclass(slots=True, kw_only=True)
 class Members:
-    """Completes media items or deliveries that a control call writes in part."""
+    """Adds the documented fields, and missing ids, to the media items or deliveries of one job."""
 
     kind: str
     job_id: str
     made: int = 0
 
     def completed(self, parts: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Add the documented fields, and ids where they are missing."""
+        """Return the parts with all documented fields and with ids."""
         return [self._whole(part) for part in parts]
 
     def in_fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Complete the members that replace all others."""
+        """Return fields of an object, with the members among them completed."""
         name = MEMBERS.get(self.kind)
         if name is None or name not in fields:
             return dict(fields)

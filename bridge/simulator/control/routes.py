@@ -1,4 +1,4 @@
-"""The control API under `/_sim`: no key, for tests and demos on a loopback address."""
+"""The control API under `/_sim`: without a key, for tests and demos on a loopback address."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ _FILTERS = ("method", "path", "query", "kind", "id", "key", "status")
 
 
 async def add_fault(request: web.Request) -> web.Response:
-    """`POST /_sim/faults`."""
+    """`POST /_sim/faults`: put a fault in force."""
     state, body = request.app[STATE], validate(FaultBody, await read_json(request))
     plain = body.model_dump(exclude={"match", "for_s", "headers"})
     fault = Fault(
@@ -37,29 +37,29 @@ async def add_fault(request: web.Request) -> web.Response:
 
 
 async def list_faults(request: web.Request) -> web.Response:
-    """`GET /_sim/faults`."""
+    """`GET /_sim/faults`: the faults in force."""
     return json_response({"data": request.app[STATE].faults.as_json()})
 
 
 async def clear_faults(request: web.Request) -> web.Response:
-    """`DELETE /_sim/faults`."""
+    """`DELETE /_sim/faults`: remove all faults."""
     request.app[STATE].faults.clear()
     return json_response({"deleted": True})
 
 
 async def remove_fault(request: web.Request) -> web.Response:
-    """`DELETE /_sim/faults/{id}`; one that has met its number of times is gone already."""
+    """`DELETE /_sim/faults/{id}`: remove one fault; one that was applied all its `times` has gone already."""
     removed = request.app[STATE].faults.remove(request.match_info["id"])
     return json_response({"id": request.match_info["id"], "deleted": removed})
 
 
 async def read_switches(request: web.Request) -> web.Response:
-    """`GET /_sim/switches`."""
+    """`GET /_sim/switches`: all switches."""
     return json_response(request.app[STATE].switches.model_dump())
 
 
 async def set_switches(request: web.Request) -> web.Response:
-    """`PUT /_sim/switches`: those named change; rate windows begin anew when a rate switch is named."""
+    """`PUT /_sim/switches`: change the named switches; naming a rate switch also starts new rate windows."""
     state, body = request.app[STATE], await read_json(request)
     if not isinstance(body, dict):
         raise refuse(400, "the body must be an object of switches")
@@ -74,7 +74,7 @@ async def set_switches(request: web.Request) -> web.Response:
 
 
 async def reset_switches(request: web.Request) -> web.Response:
-    """`DELETE /_sim/switches`: back to how the simulator was started."""
+    """`DELETE /_sim/switches`: back to the switches with which the simulator was started."""
     state = request.app[STATE]
     state.switches = state.first_switches
     state.limiter.clear()
@@ -82,60 +82,60 @@ async def reset_switches(request: web.Request) -> web.Response:
 
 
 async def revoke_key(request: web.Request) -> web.Response:
-    """`POST /_sim/keys/{key}/revoke`."""
-    return _said(request, revoked=True)
+    """`POST /_sim/keys/{key}/revoke`: refuse a key."""
+    return _update_key(request, revoked=True)
 
 
 async def restore_key(request: web.Request) -> web.Response:
-    """`POST /_sim/keys/{key}/restore`."""
-    return _said(request, revoked=False)
+    """`POST /_sim/keys/{key}/restore`: accept a revoked key again."""
+    return _update_key(request, revoked=False)
 
 
 async def describe_key(request: web.Request) -> web.Response:
-    """`PUT /_sim/keys/{key}`: its account, its scopes, or scopes that it lacks."""
+    """`PUT /_sim/keys/{key}`: set its account, its scopes, or scopes that it lacks."""
     body = validate(KeyFactsBody, await read_json(request))
     changes: dict[str, object] = {name: getattr(body, name) for name in body.model_fields_set}
     for name in ("scopes", "missing_scopes"):
         if changes.get(name) is not None:
             changes[name] = frozenset(getattr(body, name))
-    return _said(request, **changes)
+    return _update_key(request, **changes)
 
 
-def _said(request: web.Request, **changes: object) -> web.Response:
+def _update_key(request: web.Request, **changes: object) -> web.Response:
     key = request.match_info["key"]
     facts = request.app[STATE].keys.update(key, **changes)
     return json_response({"key": mask_key(key), "revoked": facts.revoked})
 
 
 async def know_keys(request: web.Request) -> web.Response:
-    """`PUT /_sim/keys`."""
+    """`PUT /_sim/keys`: set which keys are accepted."""
     known = validate(KnownKeysBody, await read_json(request)).known
     request.app[STATE].keys.accept_only(None if known is None else frozenset(known))
     return json_response({"known": None if known is None else len(known)})
 
 
 async def read_requests(request: web.Request) -> web.Response:
-    """`GET /_sim/requests`: what was asked, filtered by any field; `path` is a prefix, `key` a whole key."""
+    """`GET /_sim/requests`: the requests received, filtered by any field; `path` is a prefix, `key` a whole key."""
     wanted = {name: request.query[name] for name in _FILTERS if name in request.query}
     if "key" in wanted:
         wanted["key"] = mask_key(wanted["key"])
-    lines = [line.as_json() for line in request.app[STATE].journal.lines(**wanted)]
-    return json_response({"data": lines, "count": len(lines)})
+    records = [record.as_json() for record in request.app[STATE].journal.find(**wanted)]
+    return json_response({"data": records, "count": len(records)})
 
 
 async def clear_requests(request: web.Request) -> web.Response:
-    """`DELETE /_sim/requests`: forgets the counts too."""
+    """`DELETE /_sim/requests`: forget all requests and their counts."""
     request.app[STATE].journal.clear()
     return json_response({"deleted": True})
 
 
 async def read_stats(request: web.Request) -> web.Response:
-    """`GET /_sim/stats`."""
+    """`GET /_sim/stats`: counts of requests."""
     return json_response(request.app[STATE].journal.stats())
 
 
 async def read_state(request: web.Request) -> web.Response:
-    """`GET /_sim/state`."""
+    """`GET /_sim/state`: clock, speed, counts and switches."""
     state = request.app[STATE]
     shown = {
         "now": state.clock(),
@@ -149,13 +149,13 @@ async def read_state(request: web.Request) -> web.Response:
 
 
 async def reset(request: web.Request) -> web.Response:
-    """`POST /_sim/reset`: as if just started."""
+    """`POST /_sim/reset`: back to the state right after the start."""
     request.app[STATE].reset()
     return json_response({"reset": True})
 
 
 async def add_persona(request: web.Request) -> web.Response:
-    """`POST /_sim/personas`."""
+    """`POST /_sim/personas`: create a persona."""
     state, body = request.app[STATE], validate(PersonaBody, await read_json(request))
     persona = state.add_persona(body.id or state.dice.uuid(), sources=body.sources, targets=body.targets)
     for source in persona.sources.values():
@@ -164,7 +164,7 @@ async def add_persona(request: web.Request) -> web.Response:
 
 
 async def automate(request: web.Request) -> web.Response:
-    """`POST /_sim/automation`."""
+    """`POST /_sim/automation`: begin the syncs of a persona's automation."""
     state, body = request.app[STATE], validate(AutomationBody, await read_json(request))
     persona = state.persona(body.persona_id)
     if persona is None:

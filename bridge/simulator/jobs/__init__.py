@@ -1,0 +1,1 @@
+"""Jobs of the emulated upstreams and how they change over time."""

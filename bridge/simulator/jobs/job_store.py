@@ -1,4 +1,4 @@
-"""All jobs of the simulator, found by id, by the part they hold, and by persona."""
+"""All jobs of the simulator, found by id, by the parts they hold, and by persona."""
 
 import math
 from bisect import insort
@@ -13,13 +13,13 @@ encode = msgspec.json.Encoder().encode
 
 
 class SimulatedJob:
-    """One upstream resource: its timeline, and what of it was last worked out."""
+    """One upstream resource with its timeline; the object last computed from it is cached."""
 
     __slots__ = (
         "_body",
-        "_seen",
-        "_since",
-        "_until",
+        "_object",
+        "_valid_from",
+        "_valid_until",
         "born_at",
         "id",
         "kind",
@@ -44,34 +44,34 @@ class SimulatedJob:
         self.owner = owner
         self.persona_id = persona_id
         self.born_at = born_at
-        self._since, self._until = math.inf, -math.inf
-        self._seen: Mapping[str, Any] | None = None
+        self._valid_from, self._valid_until = math.inf, -math.inf
+        self._object: Mapping[str, Any] | None = None
         self._body: bytes | None = None
 
     def read(self, now: float) -> Mapping[str, Any] | None:
-        """Tell the object as it is now, starting a timeline that waited for this; None: there is none."""
+        """Return the object as it is now, or None; a timeline that waits for its first read starts."""
         if self.timeline.started_at is None:
             self.replace_timeline(self.timeline.started(now))
         return self.peek(now)
 
     def peek(self, now: float) -> Mapping[str, Any] | None:
-        """Tell the object as it is now and start nothing."""
-        if not self._since <= now < self._until:
-            self._work_out(now)
-        return self._seen
+        """Return the object as it is now, or None, and start nothing."""
+        if not self._valid_from <= now < self._valid_until:
+            self._compute(now)
+        return self._object
 
     def body(self, now: float) -> bytes | None:
-        """Tell the object as JSON; as `read`."""
-        if self._body is not None and self._since <= now < self._until:
+        """Return the object as JSON; otherwise like `read`."""
+        if self._body is not None and self._valid_from <= now < self._valid_until:
             return self._body
         seen = self.read(now)
         self._body = None if seen is None else encode(seen)
         return self._body
 
     def replace_timeline(self, timeline: Timeline) -> None:
-        """Give the job another timeline."""
+        """Replace the job's timeline."""
         self.timeline = timeline
-        self._since, self._until = math.inf, -math.inf
+        self._valid_from, self._valid_until = math.inf, -math.inf
 
     def add_steps(self, now: float, steps: Iterable[TimelineStep]) -> None:
         """Add steps, their times counted from now."""
@@ -80,22 +80,22 @@ class SimulatedJob:
         self.replace_timeline(timeline.with_steps(step.shifted(passed_s) for step in steps))
 
     def drop_remaining(self, now: float) -> None:
-        """Drop what the script still had in store."""
+        """Drop the steps that are still to come."""
         timeline = self.timeline.started(now)
         self.replace_timeline(timeline.truncated_at(timeline.elapsed_s(now)))
 
     def is_visible_to(self, account: str | None) -> bool:
-        """Tell whether an account owns the job; None asks for nobody in particular."""
+        """Return whether an account may see the job; None stands for any account."""
         return account is None or self.owner is None or self.owner == account
 
-    def _work_out(self, now: float) -> None:
-        """Remember the object together with the span of time in which it stays the same."""
+    def _compute(self, now: float) -> None:
+        """Compute the object, and cache it with the span of time in which it does not change."""
         count = steps_done(self.timeline, self.timeline.elapsed_s(now))
-        self._seen, self._body, self._since = object_after(self.timeline, count), None, now
+        self._object, self._body, self._valid_from = object_after(self.timeline, count), None, now
         if self.timeline.started_at is None:
-            self._until = now
+            self._valid_until = now
         else:
-            self._until = self.timeline.next_change_at(count)
+            self._valid_until = self.timeline.next_change_at(count)
 
 
 class JobStore:
@@ -105,10 +105,10 @@ class JobStore:
         self._jobs: dict[tuple[str, str], SimulatedJob] = {}
         self._holders: dict[str, SimulatedJob] = {}
         self._groups: dict[tuple[str, str | None], list[SimulatedJob]] = {}
-        self._may_vanish: set[tuple[str, str | None]] = set()  # groups of which a job may be missing
+        self._may_vanish: set[tuple[str, str | None]] = set()  # groups in which a job may be missing
 
     def put(self, job: SimulatedJob, now: float) -> SimulatedJob:
-        """Keep a job, in the place of one with the same kind and id."""
+        """Store a job; it replaces one with the same kind and id."""
         old = self._jobs.get((job.kind, job.id))
         if old is not None:
             for group in _groups_of(old):
@@ -120,7 +120,7 @@ class JobStore:
         return job
 
     def index(self, job: SimulatedJob, now: float) -> None:
-        """Learn the parts that a new script brings, and whether it lets the job vanish."""
+        """Record the parts that a timeline mentions, and whether the job can be missing at some time."""
         timeline = job.timeline
         if timeline.members is not None:
             listed = [timeline.initial, *(step.set for step in timeline.steps)]
@@ -132,17 +132,17 @@ class JobStore:
             self._may_vanish.update(_groups_of(job))
 
     def find(self, kind: str, job_id: str) -> SimulatedJob | None:
-        """Find a job that has an object of its own."""
+        """Return a job that is an object of its own, or None."""
         return self._jobs.get((kind, job_id))
 
-    def holder(self, part_id: str) -> SimulatedJob | None:
-        """Find the post of a media item, or the outgoing post of a delivery."""
+    def find_holder(self, part_id: str) -> SimulatedJob | None:
+        """Return the post that holds a media item, or the outgoing post that holds a delivery, or None."""
         return self._holders.get(part_id)
 
     def list_jobs(
         self, kind: str, persona_id: str | None, now: float, *, account: str | None = None
     ) -> Sequence[SimulatedJob]:
-        """List what exists now, oldest first; `persona_id` None lists a whole kind."""
+        """Return the jobs that exist now, oldest first; `persona_id` None lists a whole kind."""
         group = (kind, persona_id)
         jobs = self._groups.get(group, [])
         if account is None and group not in self._may_vanish:
@@ -150,7 +150,7 @@ class JobStore:
         return [job for job in jobs if job.is_visible_to(account) and job.peek(now) is not None]
 
     def count(self) -> dict[str, int]:
-        """Count the jobs of each kind."""
+        """Return the number of jobs of each kind."""
         return {kind: len(jobs) for (kind, persona), jobs in self._groups.items() if persona is None}
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""Upstream objects as they begin, with the documented fields."""
+"""Upstream objects in their first state, with the documented fields."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ MEMBERS: Mapping[str, str] = {"generated_post": "media_items", "outgoing_post": 
 
 
 def new_sync_job(job_id: str, *, persona_id: str | None, switches: Switches) -> dict[str, Any]:
-    """Begin a sync job; documented: `status` and `error_message`."""
+    """Return a new sync job; documented are `status` and `error_message`."""
     job: dict[str, Any] = {"id": job_id, "status": "pending", "error_message": None}
     if switches.extra_fields:
         job |= {"persona_id": persona_id, "posts_found": None, "created_at": NOW}
@@ -22,7 +22,7 @@ def new_sync_job(job_id: str, *, persona_id: str | None, switches: Switches) -> 
 def new_post(
     post_id: str, *, persona_id: str | None, source_post_id: str | None, switches: Switches
 ) -> dict[str, Any]:
-    """Begin a generated post, its items not yet there."""
+    """Return a new generated post, still without its items."""
     post: dict[str, Any] = {"id": post_id, "status": "pending", "review_status": "pending_review"}
     post |= {"caption": None, "media_items": []}
     if switches.extra_fields:
@@ -32,7 +32,7 @@ def new_post(
 
 
 def new_item(item_id: str, media_type: str = "image", *, discount: bool = False) -> dict[str, Any]:
-    """Begin a media item."""
+    """Return a new media item."""
     return {
         "id": item_id,
         "media_type": media_type,
@@ -45,7 +45,7 @@ def new_item(item_id: str, media_type: str = "image", *, discount: bool = False)
 
 
 def new_delivery(delivery_id: str, account: Mapping[str, Any]) -> dict[str, Any]:
-    """Begin the delivery to one connected account."""
+    """Return a new delivery to one connected account."""
     return {
         "id": delivery_id,
         "connected_account_id": account["id"],
@@ -61,7 +61,7 @@ def new_delivery(delivery_id: str, account: Mapping[str, Any]) -> dict[str, Any]
 def new_outgoing(
     outgoing_id: str, *, persona_id: str | None, caption: str | None, items: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Begin an outgoing post: a draft without deliveries."""
+    """Return a new outgoing post: a draft without deliveries."""
     return {
         "id": outgoing_id,
         "persona_id": persona_id,
@@ -77,5 +77,5 @@ def new_outgoing(
 
 
 def new_video() -> dict[str, Any]:
-    """Begin a ReelBot project as its status answer shows it: without an id, without `updatedAt`."""
+    """Return a new ReelBot project in the form of its status response: without an id, without `updatedAt`."""
     return {"status": "queued", "message": "Video is queued for processing", "createdAt": NOW}

@@ -1,4 +1,4 @@
-"""Scripts of jobs' lives: which fields change at which simulated second."""
+"""Scripts of jobs: which fields change at which simulated second."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from bridge.simulator.jobs.timeline import NOW, TimelineStep
 
 ScriptOutcome = Literal["completed", "failed", "partial", "skipped"]
 _AFTER_ITEMS_S = 5.0
-_REVEAL = 0.25  # share of the shortest item's time before items or deliveries show, where they show later
+_REVEAL = 0.25  # share of the shortest part's duration after which parts appear, where they appear late
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedPart:
-    """A media item or delivery to come: its object as it begins, how long it takes, whether it fails."""
+    """A media item or delivery to come: its first state, how long it takes, and whether it fails."""
 
     fields: Mapping[str, Any]
     seconds: float
@@ -22,12 +22,12 @@ class PlannedPart:
 
     @property
     def id(self) -> str:
-        """Tell the part's id."""
+        """Return the part's id."""
         return str(self.fields["id"])
 
 
 def outcome_of(*texts: str, default: ScriptOutcome) -> ScriptOutcome:
-    """Read the outcome that an id or another text asks for: `partial`, `skip` or `fail` in it."""
+    """Return the outcome that an id or another text asks for by containing `partial`, `skip` or `fail`."""
     joined = " ".join(texts).lower()
     for word, outcome in _OUTCOME_WORDS:
         if word in joined:
@@ -43,14 +43,14 @@ _OUTCOME_WORDS: tuple[tuple[str, ScriptOutcome], ...] = (
 
 
 def fails_by_position(outcome: ScriptOutcome, count: int) -> list[bool]:
-    """Tell which parts fail: all of them, or for `partial` the last of several."""
+    """Return for each part whether it fails: all of them, or for `partial` the last of several."""
     if outcome == "failed":
         return [True] * count
     return [outcome == "partial" and place == count - 1 for place in range(count)]
 
 
 def sync_steps(seconds: float, outcome: ScriptOutcome, switches: Switches) -> tuple[TimelineStep, ...]:
-    """Script `pending`, `running`, then the end."""
+    """Return the steps of a sync job: `pending`, `running`, then the end."""
     begins = min(5.0, seconds / 4)
     ending: dict[str, Any] = {"status": outcome if outcome in ("failed", "skipped") else "completed"}
     if outcome == "failed":
@@ -63,7 +63,7 @@ def sync_steps(seconds: float, outcome: ScriptOutcome, switches: Switches) -> tu
 
 
 def item_end(part: PlannedPart) -> dict[str, Any]:
-    """Tell the fields of a media item that has ended."""
+    """Return the fields of a media item that has ended."""
     if part.fails:
         return {"status": "failed", "url": None, "error_message": "generation failed"}
     suffix = "mp4" if part.fields.get("media_type") == "video" else "jpg"
@@ -71,14 +71,17 @@ def item_end(part: PlannedPart) -> dict[str, Any]:
 
 
 def generating(switches: Switches) -> str:
-    """Tell the word for work that goes on."""
+    """Return the word for work in progress."""
     return "rendering" if switches.unknown_words else "generating"
 
 
 def item_steps(
     part: PlannedPart, *, begins_s: float, switches: Switches, alone: bool
 ) -> tuple[TimelineStep, ...]:
-    """Script one listed item from `pending` to its end, as a part of its post or as an object of its own."""
+    """Return the steps of one listed item from `pending` to its end.
+
+    `alone`: the item is an object of its own, not a part of its post.
+    """
     working = {"status": generating(switches)}
     ends_s = begins_s + part.seconds
     if alone:
@@ -92,7 +95,7 @@ def item_steps(
 def post_steps(
     parts: Sequence[PlannedPart], *, begins_s: float, switches: Switches
 ) -> tuple[TimelineStep, ...]:
-    """Script a generated post whose items are made side by side."""
+    """Return the steps of a generated post whose items are made in parallel."""
     last_s = begins_s + max(part.seconds for part in parts)
     shows_s = {
         "at_once": 0.0,
@@ -111,7 +114,7 @@ def post_steps(
 
 
 def post_end(parts: Sequence[PlannedPart], *, last_s: float, switches: Switches) -> tuple[TimelineStep, ...]:
-    """Script how the post itself ends once its items have; empty where it never says so."""
+    """Return the step that ends the post itself once its items have ended; none where its status never changes."""
     failed = sum(part.fails for part in parts)
     some_failed = switches.partial_status if failed else "completed"
     status = "failed" if failed == len(parts) else some_failed
@@ -127,7 +130,7 @@ def post_end(parts: Sequence[PlannedPart], *, last_s: float, switches: Switches)
 def regenerate_steps(
     parts: Sequence[PlannedPart], old_ids: frozenset[str], switches: Switches
 ) -> tuple[TimelineStep, ...]:
-    """Script a full new run: the old items go, new ones come, the post is open again."""
+    """Return the steps of a full new run: the old items go, new ones come, the post is open again."""
     reopened = {"status": "pending", "review_status": "pending_review", "caption": None}
     begins = TimelineStep(at_s=0, set=reopened, remove=old_ids)
     return (begins, *post_steps(parts, begins_s=2.0, switches=switches))
@@ -136,7 +139,7 @@ def regenerate_steps(
 def retry_steps(
     parts: Sequence[PlannedPart], old_ids: frozenset[str], switches: Switches
 ) -> tuple[TimelineStep, ...]:
-    """Script new tries of single items inside a post; `old_ids` are the items that go."""
+    """Return the steps of retrying single items inside a post; `old_ids` are the items that go."""
     begins_s = 1.0
     begins = TimelineStep(
         at_s=0,
@@ -154,7 +157,7 @@ def retry_steps(
 def publish_steps(
     parts: Sequence[PlannedPart], *, at_s: float, switches: Switches
 ) -> tuple[TimelineStep, ...]:
-    """Script the deliveries of an outgoing post, side by side, and its own status."""
+    """Return the steps of an outgoing post: its deliveries in parallel, and its own status."""
     shows_s = 0.0 if switches.deliveries_appear == "at_once" else _REVEAL * min(p.seconds for p in parts)
     steps = [
         TimelineStep(at_s=at_s, set={"status": outgoing_word("publishing", switches), "updated_at": NOW}),
@@ -183,14 +186,14 @@ def _delivery_steps(part: PlannedPart, shows_s: float, switches: Switches) -> li
 
 
 def outgoing_word(word: str, switches: Switches) -> str:
-    """Tell how an outgoing post's own status is shown; only `draft` is documented."""
+    """Return the word in which an outgoing post's own status is shown; only `draft` is documented."""
     return switches.outgoing_words.get(word, word)
 
 
 def voice_steps(
     item_id: str, *, seconds: float, fails: bool, switches: Switches, alone: bool
 ) -> tuple[TimelineStep, ...]:
-    """Script a conversion on a finished item: only `voice_conversion_status` moves."""
+    """Return the steps of a conversion of a finished item: only `voice_conversion_status` changes."""
     words = switches.voice_words
     course = (
         (0.0, words.waiting),
@@ -206,7 +209,7 @@ def voice_steps(
 def video_steps(
     *, queued_s: float, processing_s: float, fails: bool, switches: Switches
 ) -> tuple[TimelineStep, ...]:
-    """Script a ReelBot render: `queued`, `processing`, then the end ("Check Status")."""
+    """Return the steps of a ReelBot render: `queued`, `processing`, then the end ("Check Status")."""
     stamp = {"updatedAt": NOW} if switches.reelbot_updated_at else {}
     failed = {"status": "failed", "message": "Video generation failed", "error": "B-roll file not found"}
     if fails and switches.reelbot_fails_from == "queued":

@@ -1,4 +1,4 @@
-"""Begin work: syncs, generated posts and outgoing posts, with drawn lifetimes and what they cost."""
+"""Start work: syncs, generated posts and outgoing posts, with random durations and their costs."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,14 +20,14 @@ _FOUND = 3  # posts that a sync finds
 
 
 def cost_cents(parts: Sequence[PlannedPart]) -> int:
-    """Tell what a run costs."""
+    """Return what a run costs, in cents."""
     return sum(_ITEM_CENTS.get(str(part.fields["media_type"]), 10) for part in parts)
 
 
-def new_parts(
+def draw_parts(
     state: SimulatorState, media_types: Sequence[str], outcome: ScriptOutcome, *, discount: bool
 ) -> list[PlannedPart]:
-    """Draw ids and lifetimes of media items."""
+    """Return new media items with random ids and durations."""
     fails = scripts.fails_by_position(outcome, len(media_types))
     return [
         PlannedPart(
@@ -40,7 +40,7 @@ def new_parts(
 
 
 def media_types_of(state: SimulatorState, source_post_id: str, outcome: ScriptOutcome) -> list[str]:
-    """Decide what a source post consists of: what its id says, else one to three items of both types."""
+    """Return the types of a source post's items: as its id says, else one to three items of random types."""
     count = state.dice.between(2 if outcome == "partial" else 1, 3)
     for media_type in ("image", "video"):
         if media_type in source_post_id.lower():
@@ -58,7 +58,7 @@ def charge(
     post_id: str | None = None,
     item_id: str | None = None,
 ) -> str:
-    """Debit an account; Problem 402 when it has too little."""
+    """Debit an account and return the transaction's id; Problem 402 when the balance is too small."""
     balance = state.ledger.balance_cents(account, state.switches.start_balance_cents, at)
     if balance < cents:
         raise Problem(402, "Not enough balance", details={"required_cents": cents, "balance_cents": balance})
@@ -78,7 +78,7 @@ def charge(
 def charge_items(
     state: SimulatorState, account: str, post_id: str | None, parts: Sequence[PlannedPart], *, at: float
 ) -> None:
-    """Debit a run item by item; a failing item is refunded when it fails."""
+    """Debit a run item by item; an item that will fail is refunded at that time."""
     for part in parts:
         cents = cost_cents([part])
         debit = charge(state, account, cents, "generation", at=at, post_id=post_id, item_id=part.id)
@@ -105,11 +105,11 @@ def begin_post(
     outcome: ScriptOutcome,
     at: float | None = None,
 ) -> tuple[SimulatedJob, float]:
-    """Begin a generated post; gives it and the Unix time at which its last item ends."""
+    """Start a generated post; return it and the Unix time at which its last item ends."""
     post_id, starts_at = state.dice.uuid(), state.clock() if at is None else at
     discount = bool(persona.fields.get("discount_mode"))
     media = media_types_of(state, source_post_id, outcome)
-    parts = new_parts(state, media, outcome, discount=discount)
+    parts = draw_parts(state, media, outcome, discount=discount)
     charge_items(state, account, post_id, parts, at=starts_at)
     begins_s = state.dice.seconds(QUEUE)
     job = state.start_job(
@@ -128,7 +128,7 @@ def begin_post(
 def delivery_parts(
     state: SimulatorState, accounts: Sequence[dict[str, Any]], outcome: ScriptOutcome
 ) -> list[PlannedPart]:
-    """Draw a delivery for each connected account."""
+    """Return a new delivery for each connected account."""
     fails = scripts.fails_by_position(outcome, len(accounts))
     return [
         PlannedPart(
@@ -150,7 +150,7 @@ def begin_outgoing(
     parts: Sequence[PlannedPart] = (),
     at: float | None = None,
 ) -> SimulatedJob:
-    """Begin an outgoing post: published at once where `parts` are given, else a draft."""
+    """Start an outgoing post: published at once if there are `parts`, else a draft."""
     outgoing_id = state.dice.uuid()
     items = [
         {
@@ -169,7 +169,7 @@ def begin_outgoing(
 
 
 def begin_syncs(state: SimulatorState, persona: Persona, *, account: str) -> list[SimulatedJob]:
-    """Begin a sync job for each source, and plan what its automation mode makes of it."""
+    """Start a sync job for each source, and plan what follows from the source's automation mode."""
     return [_begin_sync(state, persona, source, account) for source in persona.sources.values()]
 
 
@@ -194,7 +194,7 @@ def _begin_sync(state: SimulatorState, persona: Persona, source: Source, account
 
 
 def _automate(state: SimulatorState, persona: Persona, source: Source, account: str, *, at: float) -> None:
-    """Plan the work that no client call starts (guide "Automation", automation_mode)."""
+    """Plan the work that starts without a client's call (guide "Automation", automation_mode)."""
     if source.mode == "sync_only":
         return
     job, ends_at = begin_post(
@@ -211,8 +211,8 @@ def _automate(state: SimulatorState, persona: Persona, source: Source, account: 
 def plan_retries(
     state: SimulatorState, old: Sequence[dict[str, object]], outcome: ScriptOutcome, *, same_ids: bool
 ) -> list[PlannedPart]:
-    """Draw new tries of media items, under their own ids or under new ones."""
-    parts = new_parts(
+    """Return new tries of media items, under their own ids or under new ones."""
+    parts = draw_parts(
         state,
         [str(item["media_type"]) for item in old],
         outcome,

@@ -1,4 +1,4 @@
-"""ReelMirror's personas, sources and billing reads; most answers here are not documented."""
+"""ReelMirror's calls for personas, sources and billing; most of their responses are not documented."""
 
 from pydantic import AliasChoices, BaseModel, Field
 
@@ -30,7 +30,7 @@ class UpdatePersonaBody(BaseModel):
 
 
 class AddSourceBody(BaseModel):
-    """`POST /v1/personas/{id}/sources`; guides say `username`, the reference `handle`."""
+    """`POST /v1/personas/{id}/sources`; guides say `username`, the reference says `handle`."""
 
     platform: str
     handle: str = Field(validation_alias=AliasChoices("handle", "username"))
@@ -54,7 +54,7 @@ def _persona_row(persona: Persona) -> bytes:
 
 
 def create_persona(call: UpstreamCall) -> UpstreamResponse:
-    """`POST /v1/personas`: without sources, targets or a voice."""
+    """`POST /v1/personas`: a persona without sources, targets or a voice."""
     fields = call.parse_body(CreatePersonaBody).model_dump()
     fields |= {"discount_mode": False, "avatar_url": None, "voice_sample_url": None}
     persona = Persona(id=call.state.dice.uuid(), fields=fields, created_at=call.now)
@@ -82,7 +82,7 @@ def list_sources(call: UpstreamCall) -> UpstreamResponse:
 
 
 def add_source(call: UpstreamCall) -> UpstreamResponse:
-    """`POST /v1/personas/{id}/sources`: the same one twice is a 409."""
+    """`POST /v1/personas/{id}/sources`; 409 for a source that is tracked already."""
     body, persona = call.parse_body(AddSourceBody), find_persona(call, call.ids["id"])
     same = [s for s in persona.sources.values() if (s.platform, s.handle) == (body.platform, body.handle)]
     if same:
@@ -120,7 +120,7 @@ def list_source_posts(call: UpstreamCall) -> UpstreamResponse:
 
 
 def list_transactions(call: UpstreamCall) -> UpstreamResponse:
-    """`GET /v1/billing/transactions`: of the whole account, with the ids of its work."""
+    """`GET /v1/billing/transactions`: those of the whole account, with the ids of the work they paid for."""
     state = call.state
     rows = state.ledger.list_until(call.account, call.now)
     return respond_page(
@@ -129,7 +129,7 @@ def list_transactions(call: UpstreamCall) -> UpstreamResponse:
 
 
 def read_balance(call: UpstreamCall) -> UpstreamResponse:
-    """`GET /v1/billing/balance`: dollars as text (the newer guide)."""
+    """`GET /v1/billing/balance`: dollars as text, as in the newer guide."""
     state = call.state
     cents = state.ledger.balance_cents(call.account, state.switches.start_balance_cents, call.now)
     body = {"balance_cents": cents, "balance_dollars": f"{cents / 100:.2f}", "auto_reload": False}

@@ -144,7 +144,7 @@ class TargetBody(BaseModel):
 
 
 def add_target(call: UpstreamCall) -> UpstreamResponse:
-    """Link a connected account to a persona."""
+    """`POST /v1/personas/{id}/publishing-targets`: link a connected account to a persona."""
     body, persona = call.parse_body(TargetBody), find_persona(call, call.ids["id"])
     if all(account["id"] != body.connected_account_id for account in CONNECTED_ACCOUNTS):
         raise Problem(404, "Connected account not found")

@@ -42,12 +42,12 @@ def read_media_item(call: UpstreamCall) -> UpstreamResponse:
 
 
 def find_post(call: UpstreamCall, post_id: str) -> tuple[SimulatedJob, dict[str, Any]]:
-    """Find a generated post and what it is now; Problem 404."""
+    """Return a generated post and its object as it is now; Problem 404."""
     return _found(call, "generated_post", post_id, "Post")
 
 
 def find_outgoing(call: UpstreamCall, outgoing_id: str) -> tuple[SimulatedJob, dict[str, Any]]:
-    """Find an outgoing post and what it is now; Problem 404."""
+    """Return an outgoing post and its object as it is now; Problem 404."""
     return _found(call, "outgoing_post", outgoing_id, "Outgoing post")
 
 
@@ -60,8 +60,8 @@ def _found(call: UpstreamCall, kind: str, job_id: str, what: str) -> tuple[Simul
 
 
 def find_item(call: UpstreamCall, item_id: str) -> tuple[SimulatedJob, dict[str, Any]]:
-    """Find a media item and the job that holds it: its post, or itself where it stands alone; Problem 404."""
-    holder = call.state.jobs.holder(item_id)
+    """Return a media item and the job that holds it: its post, or the item itself if it stands alone; Problem 404."""
+    holder = call.state.jobs.find_holder(item_id)
     if holder is None or holder.kind != "generated_post":
         return _found(call, "generated_media_item", item_id, "Media item")
     post = holder.read(call.now) if call.visible_or_none(holder) is not None else None
@@ -72,7 +72,7 @@ def find_item(call: UpstreamCall, item_id: str) -> tuple[SimulatedJob, dict[str,
 
 
 def find_persona(call: UpstreamCall, persona_id: str) -> Persona:
-    """Find a persona; Problem 404."""
+    """Return a persona; Problem 404."""
     persona = call.state.persona(persona_id)
     if persona is None:
         raise not_found("Persona")
@@ -80,7 +80,7 @@ def find_persona(call: UpstreamCall, persona_id: str) -> Persona:
 
 
 def list_generated_posts(call: UpstreamCall) -> UpstreamResponse:
-    """`GET /v1/personas/{id}/generated-posts`: up to 100 posts a call."""
+    """`GET /v1/personas/{id}/generated-posts`: at most 100 posts a page."""
     state, persona_id = call.state, call.ids["id"]
     rows = state.jobs.list_jobs("generated_post", persona_id, call.now, account=call.viewer)
     if not rows:
@@ -89,7 +89,7 @@ def list_generated_posts(call: UpstreamCall) -> UpstreamResponse:
 
 
 def list_outgoing_posts(call: UpstreamCall) -> UpstreamResponse:
-    """`GET /v1/publishing/posts`: not documented, absent unless switched on."""
+    """`GET /v1/publishing/posts`: not documented, and absent unless switched on."""
     require_list(call, present=call.state.switches.list_outgoing_posts)
     return _page_of_jobs(
         call, call.state.jobs.list_jobs("outgoing_post", None, call.now, account=call.viewer)
@@ -97,13 +97,13 @@ def list_outgoing_posts(call: UpstreamCall) -> UpstreamResponse:
 
 
 def list_sync_jobs(call: UpstreamCall) -> UpstreamResponse:
-    """`GET /v1/sync-jobs`: not documented, absent unless switched on."""
+    """`GET /v1/sync-jobs`: not documented, and absent unless switched on."""
     require_list(call, present=call.state.switches.list_sync_jobs)
     return _page_of_jobs(call, call.state.jobs.list_jobs("sync_job", None, call.now, account=call.viewer))
 
 
 def require_list(call: UpstreamCall, *, present: bool) -> None:
-    """Refuse a list that the switches leave out."""
+    """Raise a Problem for a list call that is switched off."""
     if not present:
         raise Problem(call.state.switches.absent_list_status, "There is no such list")
 
@@ -122,6 +122,6 @@ def _page_of_jobs(
 
 
 def _short(post: dict[str, Any]) -> dict[str, Any]:
-    """Keep the fields that guide "Review queue" shows in a row."""
+    """Return the fields that the guide "Review queue" shows in a row."""
     items = [{"id": item["id"], "status": item["status"]} for item in post["media_items"]]
     return {name: post[name] for name in ("id", "status", "review_status")} | {"media_items": items}

@@ -43,7 +43,7 @@ def _made(post: dict[str, Any]) -> list[str]:
 
 
 def approve(call: UpstreamCall) -> UpstreamResponse:
-    """`POST /v1/generated-posts/{id}/approve`: publishes to every connected account at once."""
+    """`POST /v1/generated-posts/{id}/approve`: publish to every connected account at once."""
     job, post, persona = _finished(call)
     if not persona.target_accounts():
         raise Problem(400, "The persona has no connected publishing accounts")
@@ -63,7 +63,7 @@ def approve(call: UpstreamCall) -> UpstreamResponse:
 
 
 def send_to_compose(call: UpstreamCall) -> UpstreamResponse:
-    """`POST /v1/generated-posts/{id}/send-to-compose`: a draft for editing."""
+    """`POST /v1/generated-posts/{id}/send-to-compose`: make a draft for editing."""
     job, post, persona = _finished(call)
     outgoing = generation.begin_outgoing(
         call.state, persona, account=call.account, item_ids=_made(post), caption=post.get("caption")
@@ -80,7 +80,7 @@ def reject_post(call: UpstreamCall) -> UpstreamResponse:
 
 
 def reject_item(call: UpstreamCall) -> UpstreamResponse:
-    """`POST /v1/generated-media-items/{id}/reject`: the last one rejects the post."""
+    """`POST /v1/generated-media-items/{id}/reject`: rejecting the last item rejects the post."""
     job, item = find_item(call, call.ids["id"])
     mark = {"review_status": "rejected"}
     whole = False
@@ -108,7 +108,7 @@ def toggle_public(call: UpstreamCall) -> UpstreamResponse:
 
 
 def delete_post(call: UpstreamCall) -> UpstreamResponse:
-    """`DELETE /v1/generated-posts/{id}`: soft, and a 404 from then on."""
+    """`DELETE /v1/generated-posts/{id}`: a soft deletion; reads are a 404 from then on."""
     job, _ = find_post(call, call.ids["id"])
     call.state.add_steps(job, [TimelineStep(at_s=0, alive=False)])
     return UpstreamResponse(204, b"")

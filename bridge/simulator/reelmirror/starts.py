@@ -48,7 +48,7 @@ def _started(call: UpstreamCall, fields: dict[str, object], *, status: int = 202
 
 
 def _rerun_outcome(call: UpstreamCall) -> ScriptOutcome:
-    """Runs after the first succeed unless a switch says otherwise: what once failed can be repaired."""
+    """Return the outcome of a run after the first, which succeeds unless a switch says otherwise."""
     return call.state.switches.start_outcome
 
 
@@ -60,7 +60,7 @@ def start_sync(call: UpstreamCall) -> UpstreamResponse:
 
 
 def start_generate(call: UpstreamCall) -> UpstreamResponse:
-    """`POST /v1/generate`: a new post each time, also for the same source post."""
+    """`POST /v1/generate`: a new post each time, even for the same source post."""
     body = call.parse_body(GenerateBody)
     persona = find_persona(call, body.persona_id)
     outcome = scripts.outcome_of(body.source_post_id, default=call.state.switches.start_outcome)
@@ -71,7 +71,7 @@ def start_generate(call: UpstreamCall) -> UpstreamResponse:
 
 
 def start_clone(call: UpstreamCall) -> UpstreamResponse:
-    """`POST /v1/clone-url`: the answer is not shown; a switch picks its form."""
+    """`POST /v1/clone-url`: the response is not documented; a switch picks its form."""
     body = call.parse_body(CloneBody)
     if not body.url.startswith(("https://", "http://")):
         raise Problem(400, "url: must be a URL", details={"field": "url"})
@@ -91,14 +91,14 @@ def start_clone(call: UpstreamCall) -> UpstreamResponse:
 
 
 def start_regenerate(call: UpstreamCall) -> UpstreamResponse:
-    """`POST /v1/generate/regenerate-post`: the same post lives again."""
+    """`POST /v1/generate/regenerate-post`: run the same post again."""
     body = call.parse_body(RegenerateBody)
     job, post = find_post(call, body.generated_post_id)
     if body.failed_only:
         return _retry_failed(call, job, post["media_items"])
     media = [item["media_type"] for item in post["media_items"]] or ["image"]
     outcome = _rerun_outcome(call)
-    parts = generation.new_parts(call.state, media, outcome, discount=False)
+    parts = generation.draw_parts(call.state, media, outcome, discount=False)
     generation.charge_items(call.state, call.account, job.id, parts, at=call.now)
     old_ids = frozenset(str(item["id"]) for item in post["media_items"])
     job.drop_remaining(call.now)
@@ -148,7 +148,7 @@ def start_media_item(call: UpstreamCall) -> UpstreamResponse:
 
 
 def start_voice_convert(call: UpstreamCall) -> UpstreamResponse:
-    """`POST /v1/generate/voice-convert`: a completed video of a persona with a voice sample."""
+    """`POST /v1/generate/voice-convert`: convert a completed video of a persona with a voice sample."""
     body = call.parse_body(ItemBody)
     job, item = find_item(call, body.generated_media_item_id)
     state = call.state

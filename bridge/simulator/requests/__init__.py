@@ -1,0 +1,1 @@
+"""How an upstream request is checked, answered and recorded."""

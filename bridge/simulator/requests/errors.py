@@ -1,4 +1,4 @@
-"""Refusals in the shapes that each upstream documents."""
+"""Errors in the shapes that each upstream documents."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ REELMIRROR_CODES = {
     403: "FORBIDDEN",
     404: "NOT_FOUND",
     409: "CONFLICT",
-    422: "UNPROCESSABLE_ENTITY",  # the page names the status and no code
+    422: "UNPROCESSABLE_ENTITY",  # the page names the status without a code
     429: "RATE_LIMITED",
     500: "INTERNAL_ERROR",
     502: "UPSTREAM_ERROR",
@@ -33,7 +33,7 @@ REELBOT_CODES = {
 
 
 class Problem(Exception):
-    """The upstream refuses: a status, a documented code and words."""
+    """An upstream error: a status, a documented code and a message."""
 
     def __init__(
         self, status: int, message: str, *, code: str | None = None, details: dict[str, Any] | None = None
@@ -46,26 +46,26 @@ class Problem(Exception):
 
 
 def not_found(what: str) -> Problem:
-    """Say that an id names nothing that this caller may see."""
+    """Return the error for an id that names nothing this caller may see."""
     return Problem(404, f"{what} not found")
 
 
-def invalid(failure: ValidationError) -> Problem:
-    """Turn a refused request body into a 400 that names its first field."""
+def validation_problem(failure: ValidationError) -> Problem:
+    """Return the 400 for a wrong request body; it names the first wrong field."""
     first = failure.errors(include_url=False, include_input=False, include_context=False)[0]
     name = ".".join(str(part) for part in first["loc"]) or "body"
     return Problem(400, f"{name}: {first['msg']}", details={"field": name})
 
 
 def reelmirror_error(problem: Problem) -> bytes:
-    """Write `{"error": {"code", "message", "details"}}` ("Introduction")."""
+    """Return `{"error": {"code", "message", "details"}}` as JSON ("Introduction")."""
     code = problem.code or REELMIRROR_CODES.get(problem.status, "ERROR")
     inner = {"code": code, "message": problem.message, "details": problem.details or {}}
     return msgspec.json.encode({"error": inner})
 
 
 def reelbot_error(problem: Problem) -> bytes:
-    """Write `{"success": false, "message", "code", "details"?}` ("Error Handling")."""
+    """Return `{"success": false, "message", "code", "details"?}` as JSON ("Error Handling")."""
     body: dict[str, Any] = {"success": False, "message": problem.message}
     code = problem.code or REELBOT_CODES.get(problem.status)
     if code is not None:

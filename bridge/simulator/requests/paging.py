@@ -20,19 +20,19 @@ class PageBounds:
 
 
 def read_page(call: UpstreamCall) -> PageBounds:
-    """Read `limit` and `offset`; Problem 400 for anything but numbers in their range."""
-    limit = _number(call, "limit", _DEFAULT_LIMIT, least=1)
+    """Return `limit` and `offset` of a request; Problem 400 for anything but numbers within their range."""
+    limit = _number(call, "limit", _DEFAULT_LIMIT, minimum=1)
     if limit > _MAX_LIMIT:
         if call.state.switches.list_over_100 == "reject":
             raise Problem(400, f"limit: at most {_MAX_LIMIT}", details={"field": "limit"})
         limit = _MAX_LIMIT
-    return PageBounds(limit=limit, offset=_number(call, "offset", 0, least=0))
+    return PageBounds(limit=limit, offset=_number(call, "offset", 0, minimum=0))
 
 
 def respond_page(
     call: UpstreamCall, rows: Sequence[Row], write: Callable[[Row], bytes | None]
 ) -> UpstreamResponse:
-    """Answer `{"data": [...], "count": n}`; `rows` come oldest first."""
+    """Return a page as `{"data": [...], "count": n}`; `rows` come oldest first."""
     page, switches = read_page(call), call.state.switches
     start, stop = page.offset, min(page.offset + page.limit, len(rows))
     if switches.list_order == "oldest":
@@ -46,10 +46,10 @@ def respond_page(
     )
 
 
-def _number(call: UpstreamCall, name: str, default: int, *, least: int) -> int:
+def _number(call: UpstreamCall, name: str, default: int, *, minimum: int) -> int:
     text = call.query.get(name)
     if text is None:
         return default
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < least:
-        raise Problem(400, f"{name}: must be a whole number of at least {least}", details={"field": name})
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < minimum:
+        raise Problem(400, f"{name}: must be a whole number of at least {minimum}", details={"field": name})
     return int(text)

@@ -1,4 +1,4 @@
-"""Every upstream request passes here: rate limit, faults, key, scope, handler, journal."""
+"""The steps that every upstream request passes: rate limit, faults, key, scope, handler, journal."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,7 +21,7 @@ AiohttpHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedRequest:
-    """A request as far as judging it needs."""
+    """What rate limit, faults, key check and handler need of a request; `now` is in Unix seconds."""
 
     path: str
     method: str
@@ -43,7 +43,7 @@ class RequestPipeline:
         self._monotonic = monotonic
 
     def make_handler(self, route: UpstreamRoute) -> AiohttpHandler:
-        """Make the handler of one route."""
+        """Return the aiohttp handler of one route."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             mono, now = self._monotonic(), self._state.clock()

@@ -1,4 +1,4 @@
-"""What a handler gets and gives; nothing in it knows of HTTP libraries."""
+"""What a handler takes and returns, independent of any HTTP library."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from bridge.simulator.behaviour.rate_windows import RateDecision
 from bridge.simulator.behaviour.switches import Envelope
 from bridge.simulator.jobs.job_store import SimulatedJob, encode
-from bridge.simulator.requests.errors import Problem, invalid
+from bridge.simulator.requests.errors import Problem, validation_problem
 from bridge.simulator.state.simulator_state import SimulatorState
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -17,7 +17,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamCall:
-    """One authenticated request; `now` Unix seconds."""
+    """One authenticated request; `now` is in Unix seconds."""
 
     state: SimulatorState
     account: str
@@ -27,21 +27,21 @@ class UpstreamCall:
     body: bytes
 
     def parse_body(self, model: type[Body]) -> Body:
-        """Read the JSON body; Problem 400 names the field that is wrong."""
+        """Return the JSON body as a model; Problem 400 names the field that is wrong."""
         try:
             return model.model_validate_json(self.body or b"{}")
         except ValidationError as failure:
-            raise invalid(failure) from failure
+            raise validation_problem(failure) from failure
 
     def visible_or_none(self, job: SimulatedJob | None) -> SimulatedJob | None:
-        """Hide another account's job where jobs are private."""
+        """Return the job, or None when jobs are private and it belongs to another account."""
         if job is not None and self.state.switches.private_jobs and not job.is_visible_to(self.account):
             return None
         return job
 
     @property
     def viewer(self) -> str | None:
-        """Tell whose jobs lists show; None: everybody's."""
+        """Return the account whose jobs a list shows; None shows everybody's."""
         return self.account if self.state.switches.private_jobs else None
 
 
@@ -58,7 +58,7 @@ Handler = Callable[[UpstreamCall], UpstreamResponse]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamRoute:
-    """One call of an upstream; `id_name` is the path's part that names the job."""
+    """One call of an upstream; `id_name` is the path parameter that names the job."""
 
     method: str
     path: str
@@ -71,7 +71,7 @@ class UpstreamRoute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
-    """How one vendor authenticates, limits and refuses."""
+    """How one vendor authenticates, limits and refuses requests."""
 
     name: str
     prefix: str
@@ -86,12 +86,12 @@ class Upstream:
 
 
 def wrap(body: bytes, envelope: Envelope) -> bytes:
-    """Put a JSON object into its envelope."""
+    """Return a JSON object inside its envelope."""
     if envelope == "bare":
         return body
     return b'{"' + envelope.encode() + b'":' + body + b"}"
 
 
 def respond(value: Any, envelope: Envelope = "bare", *, status: int = 200) -> UpstreamResponse:
-    """Answer with a JSON value."""
+    """Return a response with a JSON value."""
     return UpstreamResponse(status, wrap(encode(value), envelope))

@@ -1,0 +1,1 @@
+"""What a simulator holds while it runs."""

@@ -1,4 +1,4 @@
-"""Jobs whose ids start with `demo`: they begin when first read and end 8 simulated seconds later."""
+"""Jobs whose ids start with `demo`: they begin at the first read and end 8 simulated seconds later."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ _PERSONA = "demo-persona"
 
 
 def find_or_start_demo(state: SimulatorState, kind: str, job_id: str) -> SimulatedJob | None:
-    """Find a job, or bring one to timeline when its id starts with `demo`."""
+    """Return a job, started now if it does not exist and its id starts with `demo`; else None."""
     job = state.jobs.find(kind, job_id)
     if job is None and job_id.startswith("demo") and kind in _SCRIPTS:
         initial, steps = _SCRIPTS[kind](job_id, state.switches)

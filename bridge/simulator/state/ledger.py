@@ -1,4 +1,4 @@
-"""Money: balances and the transactions list ("List transactions")."""
+"""Money: balances and the list of transactions ("List transactions")."""
 
 from bisect import insort
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from bridge.simulator.jobs.timeline import iso
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One transaction; `at` Unix seconds, which may lie ahead (a refund when a generation will fail)."""
+    """One transaction; `at` is in Unix seconds and may lie ahead (the refund of a generation that will fail)."""
 
     id: str
     at: float
@@ -22,21 +22,21 @@ class Entry:
 
 
 class Ledger:
-    """Keeps each account's transactions in the order of time."""
+    """Keeps each account's transactions in the order of their times."""
 
     def __init__(self) -> None:
         self._entries: dict[str, list[Entry]] = {}
 
     def add(self, account: str, entry: Entry) -> None:
-        """Book a transaction."""
+        """Add a transaction."""
         insort(self._entries.setdefault(account, []), entry, key=lambda kept: kept.at)
 
     def list_until(self, account: str, now: float) -> list[Entry]:
-        """List what has happened by now, oldest first."""
+        """Return the transactions up to now, oldest first."""
         return [entry for entry in self._entries.get(account, ()) if entry.at <= now]
 
     def balance_cents(self, account: str, start_cents: int, now: float) -> int:
-        """Tell what is left."""
+        """Return the balance in cents."""
         return start_cents + sum(entry.amount_cents for entry in self.list_until(account, now))
 
     def clear(self) -> None:
@@ -45,7 +45,7 @@ class Ledger:
 
 
 def transaction(entry: Entry, field: str) -> dict[str, Any]:
-    """Write a transaction as the reference shows it; `field` names its operation (two generations of text)."""
+    """Return a transaction as JSON; two pages name the field of its operation differently, `field` is that name."""
     return {
         "id": entry.id,
         "amount_cents": entry.amount_cents,

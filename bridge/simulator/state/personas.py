@@ -15,7 +15,7 @@ CONNECTED_ACCOUNTS: tuple[dict[str, Any], ...] = (
 
 @dataclass(slots=True, kw_only=True)
 class Source:
-    """A tracked account; its syncs are known when they start, with the time at which they end."""
+    """A tracked account; each sync is known from its start, with the time at which it ends."""
 
     id: str
     platform: str
@@ -26,7 +26,7 @@ class Source:
     syncs: list[tuple[float, int]] = field(default_factory=list)  # (completed at, posts found)
 
     def as_json(self, now: float) -> dict[str, Any]:
-        """Write the source as "Add source" shows it."""
+        """Return the source as "Add source" shows it."""
         done = [(at, found) for at, found in self.syncs if at <= now]
         return {
             "id": self.id,
@@ -43,7 +43,7 @@ class Source:
 
 @dataclass(slots=True, kw_only=True)
 class Persona:
-    """A persona; its read schema is not documented."""
+    """A persona; the form of its read is not documented."""
 
     id: str
     fields: dict[str, Any]
@@ -52,16 +52,16 @@ class Persona:
     targets: list[str] = field(default_factory=list)  # ids of connected accounts
 
     def as_json(self) -> dict[str, Any]:
-        """Write the persona."""
+        """Return the persona as the simulator shows it."""
         return {"id": self.id, **self.fields, "created_at": iso(self.created_at)}
 
     def target_accounts(self) -> list[dict[str, Any]]:
-        """List the connected accounts that this persona publishes to."""
+        """Return the connected accounts that this persona publishes to."""
         return [account for account in CONNECTED_ACCOUNTS if account["id"] in self.targets]
 
 
 def ready_persona(persona_id: str, *, now: float, sources: int = 1, targets: int = 1) -> Persona:
-    """Make a persona that can sync, convert voices and publish at once."""
+    """Return a persona that can sync, convert voices and publish at once."""
     persona = Persona(
         id=persona_id,
         fields={

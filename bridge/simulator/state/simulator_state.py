@@ -1,4 +1,4 @@
-"""All that one simulator knows, handed to every handler."""
+"""Everything that one simulator holds; every handler gets it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from bridge.simulator.state.personas import Persona, ready_persona
 
 @dataclass(slots=True, kw_only=True)
 class SimulatorState:
-    """The emulated vendors' state; `clock` tells Unix seconds, `speed` how much faster than it simulated time runs."""
+    """State of both vendors; `clock` returns Unix seconds, simulated time runs `speed` times faster."""
 
     clock: Callable[[], float]
     speed: float
@@ -46,7 +46,7 @@ class SimulatorState:
         at: float | None = None,
         first_read: bool = False,
     ) -> SimulatedJob:
-        """Bring a job to timeline: now, at a later time (until then it does not exist), or when it is first read."""
+        """Start a job: now, at a later time (until then it does not exist), or when it is first read."""
         now = self.clock()
         born_at = now if at is None else at
         timeline = plan_timeline(
@@ -60,26 +60,26 @@ class SimulatorState:
         return self.jobs.put(job, now)
 
     def add_steps(self, job: SimulatedJob, steps: Iterable[TimelineStep]) -> None:
-        """Go on with a job's timeline: steps counted from now."""
+        """Add steps to a job, their times counted from now."""
         now = self.clock()
         job.add_steps(now, steps)
         self.jobs.index(job, now)
 
     def persona(self, persona_id: str) -> Persona | None:
-        """Find a persona; ids that start with `demo` spring to timeline."""
+        """Return a persona or None; ids that start with `demo` are created on demand."""
         found = self.personas.get(persona_id)
         if found is None and (persona_id.startswith("demo") or self.switches.unknown_personas == "create"):
             found = self.add_persona(persona_id)
         return found
 
     def add_persona(self, persona_id: str, *, sources: int = 1, targets: int = 1) -> Persona:
-        """Make a persona that is ready for everything."""
+        """Create a persona that can sync, convert voices and publish at once."""
         made = ready_persona(persona_id, now=self.clock(), sources=sources, targets=targets)
         self.personas[persona_id] = made
         return made
 
     def time_after(self, seconds: float) -> float:
-        """Tell the Unix time some simulated seconds from now."""
+        """Return the Unix time some simulated seconds from now."""
         return self.clock() + seconds / self.speed
 
     def reset(self) -> None:
@@ -93,7 +93,7 @@ class SimulatorState:
 
 
 def new_state(*, clock: Callable[[], float], speed: float, seed: int, switches: Switches) -> SimulatorState:
-    """Make a state in which nothing has happened."""
+    """Return the state of a simulator in which nothing has happened."""
     if speed <= 0:
         raise ValueError(f"speed must be above 0, not {speed}")
     return SimulatorState(
