@@ -28,9 +28,14 @@ def between(name: str, mark: str) -> str:
 
 
 def table_rows(text: str) -> list[list[str]]:
-    """Return the cells of a Markdown table, without its head."""
-    rows = [line.strip()[1:-1].split("|") for line in text.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in row] for row in rows[2:]]
+    """Return the cells of the Markdown tables in a text, without their heads."""
+    rows: list[list[str]] = []
+    lines = [*text.splitlines(), ""]
+    for number, line in enumerate(lines):
+        is_head = line.startswith("|") and lines[number + 1].startswith(("|---", "|:--"))
+        if line.startswith("|") and not is_head and not line.startswith(("|---", "|:--")):
+            rows.append([cell.strip() for cell in line.strip()[1:-1].split("|")])
+    return rows
 
 
 def code_blocks(text: str, language: str) -> list[str]:

@@ -98,3 +98,15 @@ def imports() -> Iterator[tuple[str, str]]:
             other = rest.split(".")[0] if top == "bridge" else top
             if top in ("bridge", "workers") and other and other != room:
                 yield room, other
+
+
+def test_the_glossary_knows_where_its_words_live() -> None:
+    """Module and class of each word exist, and no word is explained twice."""
+    rows = table_rows(read("docs/glossary.md"))
+    explained = [word for word, _, _ in rows]
+    assert len(explained) == len(set(explained))
+    for word, _, place in rows:
+        path, *names = words(place)
+        assert (ROOT / path).exists(), word
+        for name in names:
+            assert re.search(rf"^(?:class )?{name}\b", (ROOT / path).read_text(), re.MULTILINE), word
