@@ -1,6 +1,7 @@
-"""What can go wrong with a request, by whose fault: each class knows its code, its HTTP status and its details.
+"""Errors that a request can end with: each class has its code, its HTTP status and its details.
 
-Codes and body shape are those that ReelMirror's clients already parse (ReelMirror API reference, Introduction).
+Codes and the shape of the body are those that ReelMirror's clients parse already (ReelMirror API reference,
+"Introduction").
 """
 
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from typing import Any, ClassVar
 
 
 class BridgeError(Exception):
-    """A refusal that a client may read: the message names the field and the fix, and never a secret."""
+    """An error whose message the client may read: it names the field and the fix, and never a secret."""
 
     code: ClassVar[str] = "INTERNAL_ERROR"
     status: ClassVar[int] = 500
@@ -20,7 +21,7 @@ class BridgeError(Exception):
         details: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Take the sentence for the client, facts for its program, and headers that the answer must carry."""
+        """Take the message for the client, details for its program, and headers that the response must carry."""
         super().__init__(message)
         self.message = message
         self.details: dict[str, Any] = dict(details or {})
@@ -28,12 +29,12 @@ class BridgeError(Exception):
 
     @property
     def body(self) -> dict[str, Any]:
-        """The answer's JSON."""
+        """Return the response's JSON."""
         return {"error": {"code": self.code, "message": self.message, "details": self.details}}
 
 
 class ValidationFailed(BridgeError):
-    """The client sent something that cannot be accepted; the message starts with the field's name."""
+    """The request is not valid; the message starts with the field's name."""
 
     code = "VALIDATION_ERROR"
     status = 400
@@ -46,14 +47,14 @@ class ValidationFailed(BridgeError):
 
 
 class Unauthorized(BridgeError):
-    """The key is missing or not known, or the upstream refused the credential."""
+    """The key is missing or unknown, or the upstream refused the credential."""
 
     code = "UNAUTHORIZED"
     status = 401
 
 
 class Forbidden(BridgeError):
-    """The key is good, but may not do this."""
+    """The key is valid, but may not do this."""
 
     code = "FORBIDDEN"
     status = 403
@@ -67,28 +68,28 @@ class NotFound(BridgeError):
 
 
 class MethodNotAllowed(BridgeError):
-    """The path exists, with other methods."""
+    """The path exists, but not with this method."""
 
     code = "METHOD_NOT_ALLOWED"
     status = 405
 
 
 class Conflict(BridgeError):
-    """The request contradicts what is already there."""
+    """The request contradicts what exists already."""
 
     code = "CONFLICT"
     status = 409
 
 
 class PayloadTooLarge(BridgeError):
-    """The request is larger than is ever needed."""
+    """The request is larger than any valid one."""
 
     code = "PAYLOAD_TOO_LARGE"
     status = 413
 
 
 class RateLimited(BridgeError):
-    """Too many requests; may be repeated after `retry_after_s` seconds."""
+    """Too many requests; repeat after `retry_after_s` seconds."""
 
     code = "RATE_LIMITED"
     status = 429
@@ -96,25 +97,25 @@ class RateLimited(BridgeError):
     def __init__(
         self, retry_after_s: float, message: str = "too many requests: wait and repeat this one"
     ) -> None:
-        """Round the wait up to whole seconds, at least one."""
+        """Round the wait up to whole seconds, at least 1."""
         seconds = whole_seconds(retry_after_s)
         super().__init__(message, details={"retry_after": seconds}, headers={"Retry-After": str(seconds)})
         self.retry_after_s = retry_after_s
 
 
 class Unavailable(BridgeError):
-    """Something that this needs (store, upstream) cannot be reached now; nothing was changed."""
+    """A store or an upstream that the request needs cannot be reached now; nothing was changed."""
 
     code = "SERVICE_UNAVAILABLE"
     status = 503
 
     def __init__(self, message: str, *, retry_after_s: float = 5.0) -> None:
-        """Say what is missing, and after how many seconds a repeat makes sense."""
+        """Name what is missing, and after how many seconds a repeat makes sense."""
         seconds = whole_seconds(retry_after_s)
         super().__init__(message, details={"retry_after": seconds}, headers={"Retry-After": str(seconds)})
         self.retry_after_s = retry_after_s
 
 
 def whole_seconds(seconds: float) -> int:
-    """Seconds for a Retry-After header: whole, rounded up, at least one."""
+    """Return seconds for a Retry-After header: whole, rounded up, at least 1."""
     return max(1, -int(-seconds // 1))

@@ -1,4 +1,4 @@
-"""`python -m workers` runs the worker as `reelbridge worker` does: arq's command line, on uvloop where there is one."""
+"""Run the worker as `reelbridge worker` does: arq's command line, on uvloop where it exists."""
 
 import asyncio
 import sys
@@ -10,7 +10,7 @@ LOGGING = ("--custom-log-dict", "bridge.config.log.ARQ_LOGGING")
 
 if __name__ == "__main__":
     if sys.platform != "win32":
-        import uvloop  # not to be had on Windows
+        import uvloop  # does not exist for Windows
 
         asyncio.set_event_loop(uvloop.new_event_loop())
     cli([SETTINGS, *LOGGING])

@@ -1,8 +1,9 @@
-"""arq's connection to its queue: neither a store that is away nor one that is full may end the worker.
+"""arq's connection to its queue; neither a store that is away nor one that is full ends the worker.
 
-The pumps live in arq's process and hold answers that are written nowhere yet.
+The pumps live in arq's process and may hold results that are not written yet.
 """
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -15,32 +16,31 @@ from redis.exceptions import OutOfMemoryError
 
 from bridge.config.settings import Settings
 from bridge.store.server.connect import RETRIED, arq_settings
-from workers.arq_json import pack, unpack
 
 T = TypeVar("T")
 log = structlog.get_logger()
 
-FOR_EVER = -1
+UNLIMITED_RETRIES = -1
 
 
 class EndlessRetry(Retry):
-    """Tries a command until the store is back, and says so."""
+    """Repeats a command until the store is back, and logs each failure."""
 
     def __init__(self) -> None:
-        super().__init__(ExponentialBackoff(cap=2.0, base=0.1), FOR_EVER, tuple(RETRIED))  # type: ignore[arg-type]  # OSError too may be retried
+        super().__init__(ExponentialBackoff(cap=2.0, base=0.1), UNLIMITED_RETRIES, tuple(RETRIED))  # type: ignore[arg-type]  # OSError too may be retried
 
     async def call_with_retry(self, do: Callable[[], Awaitable[T]], fail: Callable[[Any], Any]) -> T:
-        """Run a command; each failure is told."""
+        """Run a command; log each failure."""
 
-        async def tell(error: Exception) -> None:
+        async def log_failure(error: Exception) -> None:
             log.warning("worker.queue_unreachable", error=type(error).__name__)
             await fail(error)
 
-        return await super().call_with_retry(do, tell)
+        return await super().call_with_retry(do, log_failure)
 
 
 class Queue(ArqRedis):
-    """arq's queue; what a full store refuses is left out, and comes with a later tick."""
+    """arq's queue; a job that a full store refuses is dropped, and comes again with a later tick."""
 
     async def enqueue_job(self, function: str, *args: Any, **kwargs: Any) -> Job | None:
         """Queue a job, unless the store is full."""
@@ -51,21 +51,32 @@ class Queue(ArqRedis):
             return None
 
     async def psetex(self, name: Any, time_ms: Any, value: Any) -> Any:
-        """Write arq's sign of life, unless the store is full; the bridge has its own."""
+        """Write arq's own heartbeat, unless the store is full; nothing in the bridge reads it."""
         try:
             return await super().psetex(name, time_ms, value)
         except OutOfMemoryError:
             return None
 
 
+def write_job(job: dict[str, Any]) -> bytes:
+    """Return one of arq's jobs as JSON: arq's default, pickle, would execute whatever somebody wrote into Redis."""
+    return json.dumps(job).encode()
+
+
+def read_job(text: bytes) -> dict[str, Any]:
+    """Return one of arq's jobs from JSON."""
+    job: dict[str, Any] = json.loads(text)
+    return job
+
+
 def open_queue(settings: Settings) -> Queue | None:
-    """Connect arq's queue; None with Sentinel, where arq connects itself, less patiently."""
+    """Return arq's queue connection; None with Sentinel, where arq connects itself and retries less."""
     where = arq_settings(settings)
     if where.sentinel:
         return None
     return Queue(
-        job_serializer=pack,
-        job_deserializer=unpack,
+        job_serializer=write_job,
+        job_deserializer=read_job,
         host=where.host,
         port=where.port,
         unix_socket_path=where.unix_socket_path,

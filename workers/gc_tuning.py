@@ -1,12 +1,13 @@
-"""How the worker has its memory looked through for cycles."""
+"""Garbage collection settings of the worker."""
 
 import gc
 
 
 def tune_gc() -> None:
-    """Let the cyclic collector leave alone what was loaded at the start, and look seldom for what work leaves behind.
+    """Exempt what was loaded at the start from garbage collection, and collect seldom.
 
-    Work makes many objects and next to no cycles, so that most of what the collector does at its defaults is in vain.
+    Polling and delivering make many objects and almost no reference cycles, so collecting at Python's defaults is
+    mostly in vain.
     """
     gc.collect()
     gc.freeze()

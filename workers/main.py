@@ -1,6 +1,6 @@
-"""The worker: arq keeps the process and its rare jobs, two pumps do the work.
+"""The worker process: arq runs it and its rare jobs, two pumps poll and deliver.
 
-`arq workers.main.WorkerSettings` runs it, so does `reelbridge worker`.
+Started by `reelbridge worker` or `arq workers.main.WorkerSettings`.
 """
 
 import asyncio
@@ -21,20 +21,19 @@ from bridge.services.context import Services
 from bridge.store.errors import STORE_ERRORS
 from bridge.store.queue.clock import StoreClock
 from bridge.store.server.connect import arq_settings
-from workers.arq_json import pack, unpack
-from workers.arq_queue import open_queue
+from workers.arq_queue import open_queue, read_job, write_job
 from workers.gc_tuning import tune_gc
 from workers.handlers.deliver import DeliverHandler
 from workers.handlers.poll import PollHandler
 from workers.pump import Pump, is_cancelled
 from workers.sweep import prove, tidy
 
-POLL_SLOTS = 256  # an account has 16 at most, few once its upstream hangs, and the others still find room
+POLL_SLOTS = 256  # one account has at most 16, few once its upstream hangs, so that others still find room
 SEND_SLOTS = 512
 SUSPECT_SLOTS = 384
-RESTART_S = 1.0
-BEAT_EVERY_S = 5.0
-TIDY_EVERY_MS = 10_000
+RESTART_DELAY_S = 1.0
+HEARTBEAT_INTERVAL_S = 5.0
+TIDY_INTERVAL_MS = 10_000
 STOP_GRACE_S = 32.0
 WORKER = f"{platform.node()}:{os.getpid()}"
 
@@ -42,7 +41,7 @@ log = structlog.get_logger()
 
 
 async def start(context: dict[str, Any]) -> None:
-    """Open the tools, then start the pumps; arq calls it once its own connection stands."""
+    """Open the services and start the pumps; arq calls this once it is connected."""
     settings: Settings = context["settings"] if "settings" in context else load_settings()
     configure_logging(settings)
     stack = context["stack"] = AsyncExitStack()
@@ -62,11 +61,11 @@ async def start(context: dict[str, Any]) -> None:
     ]
     context["tasks"] = [
         *(asyncio.create_task(supervise(pump.run)) for pump in pumps),
-        asyncio.create_task(supervise(lambda: keep_beating(services, clock))),
-        asyncio.create_task(supervise(lambda: keep_tidying(services))),
+        asyncio.create_task(supervise(lambda: run_heartbeats(services, clock))),
+        asyncio.create_task(supervise(lambda: run_tidying(services))),
     ]
     tune_gc()
-    await beat(services, clock)  # last: `up` and /readyz tell clients by it that jobs are read
+    await send_heartbeat(services, clock)  # last: from it `up` and /readyz conclude that jobs are polled
     log.info("worker.ready")
 
 
@@ -78,44 +77,44 @@ def _send_shard(task: Any) -> str:
     return str(task.delivery.record.id[4])
 
 
-async def beat(services: Services, clock: StoreClock) -> None:
-    """Show that this worker lives, and take over the store's time: a suspended machine's clock may have stood still."""
+async def send_heartbeat(services: Services, clock: StoreClock) -> None:
+    """Record that this worker lives, and read the store's time again: the clock of a suspended machine stands still."""
     await clock.ask(services.store.time_ms)
     await services.store.heartbeats.beat(WORKER, clock.now_ms())
 
 
-async def keep_beating(services: Services, clock: StoreClock) -> None:
-    """Beat again and again."""
+async def run_heartbeats(services: Services, clock: StoreClock) -> None:
+    """Send heartbeats until cancelled."""
     while not is_cancelled():
-        await asyncio.sleep(BEAT_EVERY_S)
-        await beat(services, clock)
+        await asyncio.sleep(HEARTBEAT_INTERVAL_S)
+        await send_heartbeat(services, clock)
 
 
-async def keep_tidying(services: Services) -> None:
-    """Finish what a crash left half done, one worker at a time.
+async def run_tidying(services: Services) -> None:
+    """Finish what a crash left half done, one worker at a time, until cancelled.
 
-    No job of arq's: those need memory, and it is retention that gives memory back to a full store.
+    This is not a job of arq's: those need memory in the store, and tidying is what frees memory in a full one.
     """
     while not is_cancelled():
-        if await services.store.take_tick("tidy", services.clock_ms(), every_ms=TIDY_EVERY_MS):
+        if await services.store.take_tick("tidy", services.clock_ms(), every_ms=TIDY_INTERVAL_MS):
             await tidy(services)
-        await asyncio.sleep(TIDY_EVERY_MS / 1000)
+        await asyncio.sleep(TIDY_INTERVAL_MS / 1000)
 
 
 async def supervise(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a loop for ever; one that ends by an error is started again."""
+    """Run a loop until cancelled; restart it when it ends with an error."""
     while not is_cancelled():
         try:
             await run()
         except Exception:
             log.exception("worker.loop_restarted")
-        await asyncio.sleep(RESTART_S)
+        await asyncio.sleep(RESTART_DELAY_S)
 
 
 async def stop(context: dict[str, Any]) -> None:
-    """Drain: claim nothing more, let attempts in flight end, give back what was not begun."""
+    """Drain: claim nothing more, let attempts in flight end, and give back what was not begun."""
     await asyncio.gather(*(pump.stop(grace_s=STOP_GRACE_S) for pump in context.get("pumps", [])))
-    await _end(context.get("tasks", []))
+    await _cancel(context.get("tasks", []))
     if "services" in context:
         try:
             await context["services"].store.heartbeats.leave(WORKER)
@@ -126,17 +125,17 @@ async def stop(context: dict[str, Any]) -> None:
     log.info("worker.stopped")
 
 
-async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """End tasks; told once, a task in the middle of a store's command may not have heard it."""
+async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks until all have ended; a task in the middle of a store command may miss the first cancellation."""
     left = set(tasks)
     while left:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=RESTART_S)
+        _, left = await asyncio.wait(left, timeout=RESTART_DELAY_S)
 
 
 async def prove_tick(context: dict[str, Any]) -> dict[str, int]:
-    """Prove that everything alive is scheduled; arq runs one tick for the whole fleet."""
+    """Check that everything alive is scheduled; arq runs each tick once for all workers."""
     return await prove(context["services"])
 
 
@@ -149,8 +148,8 @@ class WorkerSettings:
     ]
     on_startup = start
     on_shutdown = stop
-    job_serializer = pack
-    job_deserializer = unpack
+    job_serializer = write_job
+    job_deserializer = read_job
     keep_result = 0
     job_completion_wait = 5
     health_check_interval = 30

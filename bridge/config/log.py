@@ -1,4 +1,4 @@
-"""Logging: one event name a line, ids as fields, and nothing in it that looks like a secret."""
+"""Logging: one event name per line, ids as fields, secrets masked."""
 
 import json
 import logging
@@ -37,13 +37,13 @@ _SECRET_FIELD = re.compile(
 
 
 def mask_text(text: str) -> str:
-    """The same text with keys, signing secrets, logins and the queries of URLs cut out."""
+    """Return a text with keys, signing secrets, user names and passwords, and the queries of URLs masked."""
     if "://" in text:
         text = _URL_QUERY.sub(rf"\1?{MASK}", text)
         text = _URL_LOGIN.sub(rf"\1{MASK}@", text)
     if " " in text:
         text = _LOGIN_HEADER.sub(rf"\1 {MASK}", text)
-    # One of these is in every secret word, and looking for them costs next to nothing.
+    # Every secret that the pattern finds contains one of these, and looking for them costs next to nothing.
     if "_" in text and ("rk_" in text or "rm_" in text or "rb_" in text or "ec_" in text):
         text = _SECRET_WORD.sub(rf"\1{MASK}", text)
     if "=" in text or ":" in text:
@@ -52,7 +52,7 @@ def mask_text(text: str) -> str:
 
 
 def mask_value(value: Any, *, depth: int = 0) -> Any:
-    """Mask inside strings, bytes, mappings and sequences; what is nested deeper than is sane becomes a mask."""
+    """Mask inside strings, bytes, mappings and sequences; what is nested too deeply is masked as a whole."""
     if isinstance(value, str):
         return mask_text(value)
     if value is None or isinstance(value, bool | int | float):
@@ -74,14 +74,14 @@ def mask_value(value: Any, *, depth: int = 0) -> Any:
 
 
 def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """The last line of defence: callers must not log secrets, and what slips through ends here."""
+    """Mask secrets in an event, as the last line of defence: callers must not log them in the first place."""
     texts = []
     for value in event.values():
         if type(value) is str:
             texts.append(value)
         elif type(value) not in _PLAIN:
             return _mask_each(event)
-    # Most lines are ids and numbers: one look at all of them together is enough. No pattern needs a text's end.
+    # Most lines are ids and numbers: one check of all texts together is enough. No pattern needs a text's end.
     together = "\n".join(texts)
     if _has_secret_name(tuple(event)) or mask_text(together) != together:
         return _mask_each(event)
@@ -90,7 +90,7 @@ def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 def _mask_each(event: EventDict) -> EventDict:
     for name, value in event.items():
-        if value is None or name.startswith("_"):  # names that begin with an underscore are structlog's own
+        if value is None or name.startswith("_"):  # names that begin with an underscore belong to structlog
             continue
         event[name] = MASK if _is_secret(name) and value else mask_value(value)
     return event
@@ -107,9 +107,9 @@ def _is_secret(name: str) -> bool:
 
 
 def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
-    """Send the bridge's events and every library's log records to one stream (standard error), masked.
+    """Send the bridge's events and every library's log records to one stream (by default standard error), masked.
 
-    The bridge's own events are many (one an attempt), so they take no way round through the library's log records.
+    The bridge logs one event per attempt, so its events do not take the slower way through the library's records.
     """
     stream = stream or sys.stderr
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not stream.isatty())
@@ -132,13 +132,13 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> No
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # Access lines hold paths with queries; the API logs its own.
+    # Access lines contain paths with queries; the API logs requests itself.
     logging.getLogger("aiohttp.access").setLevel(max(level, logging.WARNING))
     logging.captureWarnings(capture=True)
 
 
 def get_logger(name: str) -> Any:
-    """A logger that takes an event name and ids by keyword."""
+    """Return a logger that takes an event name and ids by keyword."""
     return structlog.get_logger(name)
 
 
@@ -146,7 +146,9 @@ class _Loggers(structlog.stdlib.LoggerFactory):
     """Makes loggers that know their module's name and write rendered lines."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
-        super().__init__(ignore_frame_names=[__name__])  # a logger without a name gets its caller's, not ours
+        super().__init__(
+            ignore_frame_names=[__name__]
+        )  # a logger without a name takes its caller's, not this module's
         self._write = write
 
     def __call__(self, *args: Any) -> Any:
@@ -154,7 +156,7 @@ class _Loggers(structlog.stdlib.LoggerFactory):
 
 
 class _Lines:
-    """A logger as structlog wants one; its name goes into each event."""
+    """The logger that structlog calls; its name goes into each event."""
 
     def __init__(self, name: str, write: Callable[[str], None]) -> None:
         self.name = name
@@ -162,12 +164,12 @@ class _Lines:
 
 
 def _write_lines(stream: TextIO, handler: logging.Handler) -> Callable[[str], None]:
-    """Write to the stream that a handler has too, never both at once."""
+    """Return a function that writes lines to a handler's stream, under the handler's lock."""
 
     def write(line: str) -> None:
         handler.acquire()
         try:
-            # A log that cannot be written (its reader is gone) stops no work, as with the library's own handlers.
+            # A log that cannot be written (its reader has gone) stops no work, as with the library's own handlers.
             with suppress(OSError, ValueError):
                 stream.write(line + "\n")
                 stream.flush()
@@ -182,7 +184,7 @@ def _shared_processors() -> list[Processor]:
 
 
 def _format_exception(exc_info: Any) -> str:
-    """The traceback without the values of local variables."""
+    """Return the traceback without the values of local variables."""
     return logging.Formatter().formatException(exc_info)
 
 
@@ -194,7 +196,7 @@ def _show_exception(logger: WrappedLogger, method: str, event: EventDict) -> Eve
 
 
 def _stamp(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Say who speaks, how loud and when; behind the mask, since nothing of it can be a secret."""
+    """Add logger, level and time; after masking, since none of them can be a secret."""
     record = event.get("_record")
     event["logger"] = logger.name if record is None else record.name
     event["level"] = method
@@ -214,5 +216,8 @@ _encode = msgspec.json.Encoder().encode
 def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     try:
         return _encode(event).decode()
-    except (TypeError, ValueError):  # half of a character, which only json writes, or a value of its own kind
+    except (
+        TypeError,
+        ValueError,
+    ):  # half of a surrogate pair, which only json writes, or a type that msgspec does not know
         return json.dumps(event, ensure_ascii=False, default=str)

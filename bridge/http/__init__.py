@@ -1,1 +1,1 @@
-"""Guarded HTTP to receivers: every address is judged, every answer is bounded in size and time."""
+"""HTTP to receivers and upstreams: guarded addresses, and responses bounded in size and time."""

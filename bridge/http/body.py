@@ -1,28 +1,28 @@
-"""Read an answer's body up to a cap of decompressed bytes, whatever it claims about itself."""
+"""Read a response's body up to a limit of decompressed bytes, whatever its headers claim."""
 
 import zlib
 
 from aiohttp import StreamReader, hdrs
 
-from bridge.http.http_client import Exchange
+from bridge.http.http_client import HttpResponse
 
 MAX_BODY_BYTES = 16 * 1024
-MAX_WIRE_BYTES = 64 * 1024  # compressed bytes that yield nothing end here
+MAX_WIRE_BYTES = 64 * 1024  # also limits compressed bytes that decompress to nothing
 _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
-async def read_capped(answer: Exchange) -> tuple[bytes, str]:
-    """Give what could be read, decompressed, at most 16 KB, and a note when it is not all of it (else "").
+async def read_capped(response: HttpResponse) -> tuple[bytes, str]:
+    """Return what could be read, decompressed, at most 16 KB, and a note when it is not all of the body (else "").
 
-    A body read to its end leaves the connection for reuse; any other is cut, and the caller closes the exchange.
-    Raises what the connection raises.
+    A body that is read to its end leaves the connection for reuse; after any other the caller closes the response.
+    Raise what the connection raises.
     """
-    content = answer.content
-    coding = answer.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
+    content = response.content
+    coding = response.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
     if coding not in ("", "identity"):
         return await _read_coded(content, coding)
     if content.is_eof() and content.total_bytes <= MAX_BODY_BYTES:
-        return content.read_nowait(), ""  # it came with its head
+        return content.read_nowait(), ""  # the body came together with the head
     body = bytearray()
     while len(body) <= MAX_BODY_BYTES:
         chunk = await content.readany()

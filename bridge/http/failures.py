@@ -1,4 +1,4 @@
-"""Name what went wrong with an attempt: a class to count by and a sentence for a person, without hosts or secrets."""
+"""Explain a failed attempt: a class to count by, and a sentence for a person without hosts or secrets."""
 
 import errno
 import ssl
@@ -40,7 +40,7 @@ _CONNECT = {
 
 
 def explain_failure(error: BaseException, *, timeout_s: float) -> tuple[str, str]:
-    """Give (failure class, reason) of what aiohttp raised before a status came; never quotes the error's own text."""
+    """Return (failure class, reason) for what aiohttp raised before a status came; never quote the error's own text."""
     match error:
         case aiohttp.ConnectionTimeoutError():
             return "timeout", f"No connection to the receiver was made within {timeout_s:g} s."

@@ -1,7 +1,7 @@
-"""The receiving end of a connection: aiohttp's parser, with three things that it lets go unseen.
+"""The receiving side of a connection: aiohttp's parser, with three gaps closed.
 
-An answer whose end is wrong takes its head with it, a body that can no longer come is awaited all the same, and bytes
-that come while nothing was asked pass for the next request's answer.
+An error at the end of a response would hide its head, a body that can no longer arrive would still be awaited, and
+bytes that arrive while no request is open would pass for the next request's response.
 """
 
 import asyncio
@@ -11,32 +11,32 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import HttpProcessingError, HttpResponseParser, RawResponseMessage
 
 MAX_HEADER_BYTES = 8190
-REMEMBERED_BYTES = 16 * 1024
-MOST_INFORMATIONAL = 16
+MAX_REMEMBERED_BYTES = 16 * 1024
+MAX_INFORMATIONAL = 16
 SWITCHING = 101
 _HEAD_ENDS = b"\r\n\r\n"
 
 
 class HttpProtocol(ResponseHandler):
-    """A connection that remembers how its answer began, and whether something came that nobody asked for."""
+    """A connection that remembers how its response began, and whether something arrived that no request asked for."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self._began = b""
-        self._kept = False
-        self._paused_once = False
+        self._first_bytes = b""
+        self._is_idle = False
+        self._was_paused = False
 
     @property
-    def is_spoilt(self) -> bool:
-        """Whether something came, or broke, since the connection was kept; its next answer would be another's."""
-        return self._kept and self.should_close
+    def is_unusable(self) -> bool:
+        """Return whether something arrived or broke while the connection was idle: its next response may be wrong."""
+        return self._is_idle and self.should_close
 
-    def ask(self, *, decompress: bool, read_bufsize: int, max_headers: int) -> None:
-        """Expect the answer to a request."""
-        self._kept = False
-        self._began = b""
-        self._paused_once = False
-        # A parser of its own for each answer: what one leaves behind, half a head or a trailer, is no other's.
+    def expect_response(self, *, decompress: bool, read_bufsize: int, max_headers: int) -> None:
+        """Prepare for the response to a request."""
+        self._is_idle = False
+        self._first_bytes = b""
+        self._was_paused = False
+        # A new parser for each response, so that nothing is left over from the one before: half a head or a trailer.
         self.set_response_params(
             read_until_eof=True,
             auto_decompress=decompress,
@@ -46,53 +46,54 @@ class HttpProtocol(ResponseHandler):
             max_headers=max_headers,
         )
 
-    def keep(self) -> None:
+    def set_idle(self) -> None:
         """Expect nothing until the next request."""
-        self._kept = True
-        self._began = b""
+        self._is_idle = True
+        self._first_bytes = b""
 
     def pause_reading(self) -> None:
-        """Stop until what has come is read."""
-        self._paused_once = True
+        """Stop reading until what has arrived is consumed."""
+        self._was_paused = True
         super().pause_reading()
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 -- aiohttp's own signature
-        """Go on after a pause; the reader asks for it after every piece, also of an answer that was never paused.
+        """Continue after a pause; do nothing if this response was never paused.
 
-        Whether one is paused now does not say it: the parser may hold something back after reading went on.
+        The stream reader calls this after every piece. Whether reading is paused at the moment does not decide it:
+        the parser may hold something back after reading went on.
         """
-        if self._paused_once:
+        if self._was_paused:
             super().resume_reading(resume_parser)
 
     def data_received(self, data: bytes) -> None:
-        """Let the parser have what came."""
-        if self._kept:
+        """Pass bytes to the parser, and fail the body when they broke the response."""
+        if self._is_idle:
             if data:
                 self.force_close()
-        elif len(self._began) < REMEMBERED_BYTES:
-            self._began += data[:REMEMBERED_BYTES]
+        elif len(self._first_bytes) < MAX_REMEMBERED_BYTES:
+            self._first_bytes += data[:MAX_REMEMBERED_BYTES]
         super().data_received(data)
         if self.exception() is not None:
-            _break_off(self._payload)
+            _fail_body(self._payload)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """End what is still awaited."""
+        """Fail a body that is still awaited."""
         payload = self._payload
         super().connection_lost(exc)
-        _break_off(payload)
+        _fail_body(payload)
 
-    def read_begun(self, max_headers: int) -> RawResponseMessage | None:
-        """Read the final answer's head again, of an answer that goes wrong behind it; None if the head is none."""
+    def reparse_head(self, max_headers: int) -> RawResponseMessage | None:
+        """Return the final response's head, parsed again after an error behind it; None if the head itself is wrong."""
         parser = HttpResponseParser(
             self,
             self._loop,
-            REMEMBERED_BYTES,
+            MAX_REMEMBERED_BYTES,
             response_with_body=False,
             max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,
             max_headers=max_headers,
         )
-        for head in self._began.split(_HEAD_ENDS, MOST_INFORMATIONAL + 1)[:-1]:
+        for head in self._first_bytes.split(_HEAD_ENDS, MAX_INFORMATIONAL + 1)[:-1]:
             try:
                 messages = parser.feed_data(head + _HEAD_ENDS)[0]
             except HttpProcessingError:
@@ -104,10 +105,10 @@ class HttpProtocol(ResponseHandler):
 
 
 def is_final(status: int) -> bool:
-    """Say whether no other answer follows (RFC 9110, 15.2)."""
+    """Return whether no other response follows this status (RFC 9110, section 15.2)."""
     return not 100 <= status < 200 or status == SWITCHING
 
 
-def _break_off(payload: aiohttp.StreamReader | None) -> None:
+def _fail_body(payload: aiohttp.StreamReader | None) -> None:
     if payload is not None and not payload.is_eof() and payload.exception() is None:
         payload.set_exception(aiohttp.ClientPayloadError("the body broke off"))

@@ -1,4 +1,4 @@
-"""Send one signed POST to a receiver and say what became of it."""
+"""Send one signed POST to a receiver and return its outcome."""
 
 import asyncio
 import re
@@ -19,32 +19,33 @@ from bridge.domain.deliveries.retry import (
 from bridge.domain.urls.policy import MAX_URL_CHARACTERS, CheckedUrl, RefusedUrl, UrlPolicy, check_url
 from bridge.http.body import MAX_BODY_BYTES, read_capped
 from bridge.http.failures import explain_failure
-from bridge.http.http_client import Exchange, HttpClient
-from bridge.http.ssrf_guard import GuardedResolver, LookUp, SystemLookUp, guard_sockets
+from bridge.http.http_client import HttpClient, HttpResponse
+from bridge.http.ssrf_guard import AddressLookup, GuardedResolver, SystemAddressLookup, guard_sockets
 
 # Below the 5 s after which Node (n8n, Node-RED) closes idle connections, so that a POST rarely meets a closing one.
 KEEP_ALIVE_S = 4.0
 MAX_HEADERS = 100
-REMEMBERED_ORIGINS = 1024
+ORIGIN_CACHE_SIZE = 1024
 MIN_SECRET_CHARACTERS = 6
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-# A URL that its check leaves as it is behind the authority: no fragment, nothing to escape, nothing to refuse.
+# A URL that the check would not change after the authority: no fragment, nothing to escape, nothing to refuse.
 _PLAIN = re.compile(r"([a-z]+://[^/?#]+)(/[!-\"$-\[\]-~]*)")
 _NOT_SECRET = ("webhook-", "user-agent", "content-")
 
 
 class Sender:
-    """An HTTP client for receivers: guarded addresses, no redirects, no cookies, no proxy, bounded answers.
+    """An HTTP client for receivers: guarded addresses, no redirects, no cookies, no proxy, bounded responses.
 
-    `resolver` looks names up (see `guard.LookUp`; the system's by default). `limit` caps connections, 0 is no cap. Call
-    `start` inside the event loop and `close` at the end. `clock` gives seconds for durations, `now` Unix time.
+    `resolver` looks names up (see `ssrf_guard.AddressLookup`; by default the system's). `limit` is the highest number
+    of connections, 0 for no limit. Call `start` inside the event loop and `close` at the end. `clock` returns seconds
+    for durations, `now` Unix time.
     """
 
     def __init__(
         self,
         *,
         policy: UrlPolicy,
-        resolver: LookUp | None = None,
+        resolver: AddressLookup | None = None,
         ssl_context: ssl.SSLContext | None = None,
         user_agent: str,
         limit: int = 0,
@@ -52,29 +53,29 @@ class Sender:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._policy = policy
-        self._look_up = resolver
-        self._own_look_up: SystemLookUp | None = None
+        self._lookup = resolver
+        self._own_lookup: SystemAddressLookup | None = None
         self._ssl = ssl_context
         self._user_agent = user_agent
         self._limit = limit
         self._clock = clock
         self._now = now
-        self._exchanges: HttpClient | None = None
-        # A URL is new with each callback, where it leads is not; a refusal raises and is not remembered.
-        self._judge = lru_cache(maxsize=REMEMBERED_ORIGINS)(self._judge_origin)
+        self._client: HttpClient | None = None
+        # Each callback has a URL of its own, but few origins are new; a refusal raises and so is not cached.
+        self._judge = lru_cache(maxsize=ORIGIN_CACHE_SIZE)(self._judge_origin)
 
     async def start(self) -> None:
-        """Open the connection pool; nothing is called."""
-        if self._look_up is None:
-            self._look_up = self._own_look_up = SystemLookUp()
+        """Open the connection pool; nothing is sent."""
+        if self._lookup is None:
+            self._lookup = self._own_lookup = SystemAddressLookup()
         connector = aiohttp.TCPConnector(
-            resolver=GuardedResolver(self._policy, self._look_up),
+            resolver=GuardedResolver(self._policy, self._lookup),
             socket_factory=guard_sockets(self._policy),
             ssl=self._ssl or ssl.create_default_context(),
             limit=self._limit,
             keepalive_timeout=KEEP_ALIVE_S,
         )
-        self._exchanges = HttpClient(
+        self._client = HttpClient(
             connector,
             headers={
                 "user-agent": self._user_agent,
@@ -88,22 +89,23 @@ class Sender:
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._exchanges is not None:
-            await self._exchanges.close()
-            self._exchanges = None
-        if self._own_look_up is not None:
-            self._own_look_up.close()
-            self._look_up = self._own_look_up = None
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+        if self._own_lookup is not None:
+            self._own_lookup.close()
+            self._lookup = self._own_lookup = None
 
     async def post(
         self, url: str, *, headers: Mapping[str, str], body: bytes, timeout_s: float
     ) -> ReceiverAnswer:
-        """Make one attempt within `timeout_s` as a whole and give its `Answer`; raises nothing but a cancellation.
+        """Make one attempt and return its outcome; raise nothing but a cancellation.
 
-        `url` is judged again, so that a policy made stricter since registration holds. `headers` are the signature's and
-        the checked static ones. Not for `inbox:` URLs.
+        `timeout_s` covers the attempt as a whole. `url` is checked again, so that a policy that was made stricter
+        since the registration applies. `headers` are those of the signature and the checked static ones. Not for
+        `inbox:` URLs.
         """
-        assert self._exchanges is not None, "start() comes first"
+        assert self._client is not None, "start() comes first"
         began = self._clock()
         try:
             origin, target = self._split(url)
@@ -111,21 +113,21 @@ class Sender:
             return self._failed(began, "refused_url", f"Not sent: {refused.message}.")
         until = asyncio.get_running_loop().time() + timeout_s
         try:
-            answer = await self._exchanges.post(origin, target, headers, body, until=until)
-            content, note = await _read_body(answer, until)
+            response = await self._client.post(origin, target, headers, body, until=until)
+            content, note = await _read_body(response, until)
         except Exception as error:  # noqa: BLE001 - an attempt always has an outcome, whatever a parser trips over
             failure, reason = explain_failure(error, timeout_s=timeout_s)
             return self._failed(began, failure, reason)
         excerpt = _excerpt(content, target, headers) if content else ""
-        return self._answered(answer, excerpt, note, began=began)
+        return self._answered(response, excerpt, note, began=began)
 
-    def _answered(self, answer: Exchange, excerpt: str, note: str, *, began: float) -> ReceiverAnswer:
-        status = answer.status
-        content_type = answer.headers.get(hdrs.CONTENT_TYPE, "")[:200]
+    def _answered(self, response: HttpResponse, excerpt: str, note: str, *, began: float) -> ReceiverAnswer:
+        status = response.status
+        content_type = response.headers.get(hdrs.CONTENT_TYPE, "")[:200]
         reason = explain_status(status, content_type)
         wait_s = None
         if status in (429, 503):
-            wait = ",".join(answer.headers.getall(hdrs.RETRY_AFTER, ())) or None
+            wait = ",".join(response.headers.getall(hdrs.RETRY_AFTER, ())) or None
             wait_s = read_retry_after(wait, now_s=self._now())
         return ReceiverAnswer(
             status=status,
@@ -149,7 +151,7 @@ class Sender:
         )
 
     def _split(self, url: str) -> tuple[str, str]:
-        """Judge a URL and give its origin, and what goes on the wire behind it."""
+        """Check a URL and return its origin, and its path with the query."""
         plain = _PLAIN.fullmatch(url) if len(url) <= MAX_URL_CHARACTERS else None
         if plain is not None:
             return self._judge(plain[1]), plain[2]
@@ -170,36 +172,36 @@ class Sender:
 
 
 def _origin(checked: CheckedUrl) -> str:
-    """Name the origin as it is called; a dot at the end of the host stays, it keeps search domains out."""
+    """Return the origin as it is connected to; a dot at the end of the host stays, since it excludes search domains."""
     host = f"[{checked.host}]" if ":" in checked.host else checked.host
     return f"{checked.scheme}://{host}:{checked.port}"
 
 
-async def _read_body(answer: Exchange, until: float) -> tuple[bytes, str]:
-    """Read an answer's body and end the exchange; a body that breaks off leaves the status as it is."""
+async def _read_body(response: HttpResponse, until: float) -> tuple[bytes, str]:
+    """Read a response's body and end the response; a body that breaks off leaves the status valid."""
     content, note = b"", "its body was not read"
     try:
-        if answer.is_broken:
+        if response.is_broken:
             note = "its body is malformed or goes on behind its end"
-        elif answer.has_come:
-            content, note = await read_capped(answer)
+        elif response.is_complete:
+            content, note = await read_capped(response)
         else:
             async with asyncio.timeout_at(until):
-                content, note = await read_capped(answer)
+                content, note = await read_capped(response)
     except TimeoutError:
         note = "its body did not end in time"
     except (aiohttp.ClientError, OSError):
         note = "its body broke off"
     finally:
-        if note or not answer.content.at_eof():
-            answer.close()
+        if note or not response.content.at_eof():
+            response.close()
         else:
-            answer.release()
+            response.release()
     return content, note
 
 
 def _excerpt(content: bytes, target: str, headers: Mapping[str, str]) -> str:
-    """Make readable text of an answer; what it echoes of our headers and of the URL's query is masked."""
+    """Return a response's body as readable text; what it repeats of our headers and of the URL's query is masked."""
     text = content.decode("utf-8", "replace")
     for name, value in headers.items():
         if value in text and not name.lower().startswith(_NOT_SECRET):

@@ -1,6 +1,6 @@
-"""Reads of an upstream: one GET, bounded in time and size, turned into a Reading.
+"""Read from an upstream: one GET, bounded in time and size, turned into a `PollResult`.
 
-The operator names the upstream's address, so it is not judged as a callback URL is. Redirects are not followed: a
+The operator sets the upstream's address, so it is not checked as a callback URL is. Redirects are not followed: a
 credential must not travel to another host.
 """
 
@@ -18,7 +18,7 @@ from yarl import URL
 
 from bridge.domain.observation import Observed, PollResult, RateHeaders, UpstreamBroken
 from bridge.domain.polling.list_pages import PAGE
-from bridge.http.http_client import Exchange, HttpClient
+from bridge.http.http_client import HttpClient, HttpResponse
 from bridge.providers.lists import Rows, read_list
 from bridge.providers.read import read_answer, read_credential, read_network_failure, read_rate
 from bridge.providers.registry import PROVIDERS
@@ -33,14 +33,14 @@ MAX_HEADERS = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """An account as a request needs it: its provider, its address, its credential in clear."""
+    """An account as a request needs it: provider, base URL, and the credential in clear."""
 
     provider: str
     base_url: str
     credential: str
 
     def __repr__(self) -> str:
-        """Keep the credential out of logs and errors."""
+        """Return a text without the credential, for logs and errors."""
         return f"Login(provider={self.provider!r})"
 
 
@@ -48,7 +48,7 @@ NO_RATE = RateHeaders()
 
 
 class PollAnswer(Struct, frozen=True, kw_only=True, gc=False):
-    """What one read gave: its meaning, the rate headers, how long it took, and a hash of its bytes."""
+    """The result of one read, its rate headers, how long it took, and a hash of its bytes."""
 
     result: PollResult
     rate: RateHeaders = NO_RATE
@@ -58,7 +58,7 @@ class PollAnswer(Struct, frozen=True, kw_only=True, gc=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListAnswer:
-    """What one list call gave: its rows, or the reading that says why there are none."""
+    """The result of one list call: its rows, or the `PollResult` that says why there are none."""
 
     result: Rows | PollResult
     rate: RateHeaders = NO_RATE
@@ -66,7 +66,7 @@ class ListAnswer:
 
 
 class KnownAnswer(Struct, frozen=True, kw_only=True, gc=False):
-    """An answer that was understood before: the hash of its bytes, and its meaning."""
+    """A response that was parsed before: the hash of its bytes, and its result."""
 
     digest: bytes
     result: Observed
@@ -79,17 +79,17 @@ class _Raw(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class UpstreamClient:
-    """A client of all providers over one connection pool; `start` before use, `close` after."""
+    """A client of all providers over one connection pool; `start` it before use, `close` it afterwards."""
 
     def __init__(self, *, user_agent: str, words: ExtraWords, timeout_s: float = READ_TIMEOUT_S) -> None:
         self._user_agent = user_agent
         self.words = words
         self._timeout_s = timeout_s
-        self._open: HttpClient | None = None
+        self._client: HttpClient | None = None
 
     async def start(self) -> None:
         """Open the connection pool."""
-        self._open = HttpClient(
+        self._client = HttpClient(
             aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60),
             headers={"user-agent": self._user_agent, "accept": "application/json"},
             connect_s=min(CONNECT_TIMEOUT_S, self._timeout_s),
@@ -100,9 +100,9 @@ class UpstreamClient:
 
     async def close(self) -> None:
         """Close the connection pool."""
-        if self._open is not None:
-            await self._open.close()
-            self._open = None
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
 
     async def __aenter__(self) -> Self:
         """Open the pool for a block."""
@@ -123,9 +123,9 @@ class UpstreamClient:
         superseded: frozenset[str] = frozenset(),
         known: KnownAnswer | None = None,
     ) -> PollAnswer:
-        """Read one job; whatever the network does is a reading, never an exception.
+        """Read one job; whatever the network does becomes a result, never an exception.
 
-        Bytes that are `known` are not understood again: their answer has the very same reading.
+        A response whose bytes are `known` is not parsed again and has the same result.
         """
         began = time.perf_counter()
         raw = await self._get(login, kind.path_for(job_id))
@@ -152,7 +152,7 @@ class UpstreamClient:
     async def read_list(
         self, login: Login, kind: KindSpec, path: str, *, offset: int, now_ms: int
     ) -> ListAnswer:
-        """Read one page of a list; whatever the network does is a reading, never an exception."""
+        """Read one page of a list; whatever the network does becomes a result, never an exception."""
         began = time.perf_counter()
         raw = await self._get(login, f"{path}?limit={PAGE}&offset={offset}")
         took_ms = round((time.perf_counter() - began) * 1000)
@@ -164,7 +164,7 @@ class UpstreamClient:
         return ListAnswer(result=result, rate=rate, took_ms=took_ms)
 
     async def check(self, login: Login, *, now_ms: int) -> Standing:
-        """Ask the upstream whether it accepts a credential, at the price of one request."""
+        """Ask the upstream whether it accepts a credential; this costs one request."""
         provider = PROVIDERS[login.provider]
         raw = await self._get(login, provider.check_path)
         if isinstance(raw, UpstreamBroken):
@@ -174,45 +174,45 @@ class UpstreamClient:
         )
 
     async def _get(self, login: Login, path: str) -> _Raw | UpstreamBroken:
-        assert self._open is not None, "start() comes first"
+        assert self._client is not None, "start() comes first"
         headers = PROVIDERS[login.provider].auth_headers(login.credential)
         until = asyncio.get_running_loop().time() + self._timeout_s
         try:
-            # Paths carry only ids that need no escaping.
+            # Paths contain only ids that need no escaping.
             origin, prefix = _split(login.base_url)
-            answer = await self._open.get(origin, prefix + path, headers, until=until)
+            response = await self._client.get(origin, prefix + path, headers, until=until)
             try:
-                body = await _read_capped(answer, until)
+                body = await _read_capped(response, until)
             except BaseException:
-                answer.close()
+                response.close()
                 raise
             if body is None:
-                answer.close()
+                response.close()
                 return read_network_failure("the answer was larger than 2 MB")
-            answer.release()
-            return _Raw(status=answer.status, headers=answer.headers, body=body)
+            response.release()
+            return _Raw(status=response.status, headers=response.headers, body=body)
         except TimeoutError:
             return read_network_failure(f"no answer within {self._timeout_s:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # The message may hold the URL; its class says enough.
+            # The message may contain the URL; the error's class is enough.
             return read_network_failure(type(error).__name__)
 
 
 @lru_cache(maxsize=64)
 def _split(base_url: str) -> tuple[str, str]:
-    """Split an upstream's address into its origin and the path that all requests begin with."""
+    """Return an upstream's origin, and the path with which all its requests begin."""
     url = URL(base_url, encoded=True)
     return str(url.origin()), url.raw_path.removesuffix("/")
 
 
-async def _read_capped(answer: Exchange, until: float) -> bytes | None:
-    """Read at most BODY_LIMIT decompressed bytes; None for more."""
-    if answer.has_come and answer.content.total_bytes <= BODY_LIMIT:
-        return answer.content.read_nowait()  # it came with its head
+async def _read_capped(response: HttpResponse, until: float) -> bytes | None:
+    """Return at most BODY_LIMIT decompressed bytes, or None if there are more."""
+    if response.is_complete and response.content.total_bytes <= BODY_LIMIT:
+        return response.content.read_nowait()  # the body came together with the head
     chunks: list[bytes] = []
     size = 0
     async with asyncio.timeout_at(until):
-        async for chunk in answer.content.iter_any():
+        async for chunk in response.content.iter_any():
             size += len(chunk)
             if size > BODY_LIMIT:
                 return None

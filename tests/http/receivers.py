@@ -100,7 +100,7 @@ async def sending(
 ) -> AsyncIterator[Sender]:
     """Run a sender; `names` replaces DNS."""
 
-    async def look_up(host: str, port: int) -> Sequence[str]:
+    async def lookup(host: str, port: int) -> Sequence[str]:
         assert port > 0
         if names is None or host not in names:
             raise OSError("no such name")
@@ -108,7 +108,7 @@ async def sending(
 
     sender = Sender(
         policy=policy,
-        resolver=None if names is None else look_up,
+        resolver=None if names is None else lookup,
         ssl_context=trust,
         user_agent="reelbridge/test",
     )

@@ -152,8 +152,8 @@ async def test_a_connection_closed_while_idle_is_replaced_without_a_failure() ->
 
     async with receive(answer_and_close_later, OK) as receiver, sending() as sender:
         assert (await post(sender, receiver.url())).status == 200
-        assert sender._exchanges is not None
-        connector = sender._exchanges.connector
+        assert sender._client is not None
+        connector = sender._client.connector
         assert connector is not None
         [(kept, _)] = [entry for pool in connector._conns.values() for entry in pool]
         gone = kept.closed

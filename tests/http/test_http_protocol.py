@@ -8,7 +8,7 @@ import pytest
 from bridge.domain.deliveries.retry import Verdict, judge
 from bridge.domain.observation import UpstreamBroken
 from bridge.http.http_client import LARGE_BYTES
-from bridge.http.http_protocol import MOST_INFORMATIONAL
+from bridge.http.http_protocol import MAX_INFORMATIONAL
 from bridge.http.upstream import Login, UpstreamClient
 from bridge.providers.registry import KINDS
 from bridge.providers.spec import ExtraWords, Standing
@@ -38,8 +38,8 @@ async def test_what_comes_while_nothing_was_asked_answers_nobody(stray: bytes) -
 
     async with receive(say_more, BUSY) as receiver, sending() as sender:
         assert (await post(sender, receiver.url())).status == 200
-        assert sender._exchanges is not None
-        [(kept, _)] = [entry for pool in sender._exchanges.connector._conns.values() for entry in pool]
+        assert sender._client is not None
+        [(kept, _)] = [entry for pool in sender._client.connector._conns.values() for entry in pool]
         idle.set()
         async with asyncio.timeout(10):
             while kept.is_connected() and not kept.should_close:  # noqa: ASYNC110 -- aiohttp tells nobody
@@ -73,7 +73,7 @@ async def _inform_for_ever(_reader: Reader, writer: Writer) -> None:
 
 async def test_informational_answers_have_an_end() -> None:
     """Sixteen are passed over; a receiver that sends no others cannot busy a worker."""
-    few, many = EARLY * MOST_INFORMATIONAL + OK, EARLY * (MOST_INFORMATIONAL + 1) + OK
+    few, many = EARLY * MAX_INFORMATIONAL + OK, EARLY * (MAX_INFORMATIONAL + 1) + OK
     async with receive(few, many, _inform_for_ever) as receiver, sending() as sender:
         answers = [await post(sender, receiver.url(), timeout_s=30) for _ in range(3)]
     assert [(answer.status, answer.failure) for answer in answers] == [

@@ -9,7 +9,7 @@ from aiohttp import AddrInfoType
 
 from bridge.domain.urls.policy import UrlPolicy, plan_policy
 from bridge.http.receivers import Sender
-from bridge.http.ssrf_guard import GuardedResolver, RefusedAddress, SystemLookUp, guard_sockets
+from bridge.http.ssrf_guard import GuardedResolver, RefusedAddress, SystemAddressLookup, guard_sockets
 from tests.http.receivers import LAPTOP, OK, STRICT, post, receive, sending
 
 
@@ -41,10 +41,10 @@ async def test_a_name_that_turns_private_is_refused_at_the_next_connect() -> Non
     """TTL 0: allowed first, then 10.x; the second answer is judged as the first was."""
     answers = iter([["127.0.0.1"], ["10.0.0.1"]])
 
-    async def look_up(_host: str, _port: int) -> list[str]:
+    async def lookup(_host: str, _port: int) -> list[str]:
         return next(answers)
 
-    resolver = GuardedResolver(LAPTOP, look_up)
+    resolver = GuardedResolver(LAPTOP, lookup)
     first = await resolver.resolve("rebind.example", 80)
     assert [entry["host"] for entry in first] == ["127.0.0.1"]
     with pytest.raises(RefusedAddress) as caught:
@@ -57,15 +57,13 @@ async def test_the_socket_has_the_last_word() -> None:
     """Even an address that passed the resolver is judged again when its socket is made."""
     async with receive(OK) as receiver:
 
-        async def look_up(_host: str, _port: int) -> list[str]:
+        async def lookup(_host: str, _port: int) -> list[str]:
             return ["127.0.0.1"]
 
-        sender = Sender(policy=STRICT, resolver=look_up, user_agent="t")
+        sender = Sender(policy=STRICT, resolver=lookup, user_agent="t")
         await sender.start()
-        assert sender._exchanges is not None
-        sender._exchanges.connector._resolver = GuardedResolver(
-            LAPTOP, look_up
-        )  # a resolver that was deceived
+        assert sender._client is not None
+        sender._client.connector._resolver = GuardedResolver(LAPTOP, lookup)  # a resolver that was deceived
         try:
             answer = await post(sender, receiver.url(host="rebind.example"))
         finally:
@@ -150,13 +148,13 @@ async def test_the_systems_own_look_up_serves_the_sender() -> None:
 
 async def test_the_system_look_up_gives_addresses_and_raises_for_bad_names() -> None:
     """What it cannot find is an `OSError`, which the sender calls `dns`."""
-    look_up = SystemLookUp()
+    lookup = SystemAddressLookup()
     try:
-        assert set(await look_up("localhost", 80)) <= {"127.0.0.1", "::1"}
+        assert set(await lookup("localhost", 80)) <= {"127.0.0.1", "::1"}
         with pytest.raises(OSError, match=r"."):
-            await look_up("no-such-name.invalid", 80)
+            await lookup("no-such-name.invalid", 80)
     finally:
-        look_up.close()
+        lookup.close()
 
 
 @pytest.mark.parametrize("names", [{}, {"gone.example": []}])
@@ -171,12 +169,12 @@ async def test_a_look_up_that_hangs_ends_with_the_attempt() -> None:
     """A dead DNS server costs the deadline, no more."""
     asked = asyncio.Event()
 
-    async def look_up(_host: str, _port: int) -> list[str]:
+    async def lookup(_host: str, _port: int) -> list[str]:
         asked.set()
         await asyncio.Event().wait()
         return []
 
-    sender = Sender(policy=STRICT, resolver=look_up, user_agent="t")
+    sender = Sender(policy=STRICT, resolver=lookup, user_agent="t")
     await sender.start()
     try:
         answer = await post(sender, "http://slow.example/", timeout_s=0.3)
