@@ -25,9 +25,8 @@ from bridge.http.http_protocol import MAX_INFORMATIONAL, SWITCHING, HttpProtocol
 
 ORIGIN_CACHE_SIZE = 1024
 LARGE_BYTES = 16 * 1024
-TIMEOUT_STEPS_PER_SECOND = (
-    10  # time limits are rounded up to steps, so that requests share the objects that hold them
-)
+# Time limits are rounded up to steps, so that requests share the objects that hold them.
+TIMEOUT_STEPS_PER_SECOND = 10
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # would end a header, or hide in it
 
 

@@ -1,4 +1,4 @@
-"""No secret leaves through a log line, whatever it is wrapped in."""
+"""No secret gets into a log line, whatever it is wrapped in."""
 
 import io
 import json
@@ -16,7 +16,7 @@ SECRET = "Zq81hunter2SECRETvalue"
 
 @pytest.fixture
 def lines() -> Any:
-    """The log as json, with the process's logging put back afterwards."""
+    """Yield a function that returns the log lines parsed from JSON; restore the process's logging afterwards."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     stream = io.StringIO()
@@ -45,8 +45,8 @@ def lines() -> Any:
         (f"X-API-Key: {SECRET}", "X-API-Key"),
     ],
 )
-def test_what_looks_like_a_secret_is_cut_out(text: str, kept: str) -> None:
-    """The secret goes, what helps an operator stays."""
+def test_what_looks_like_a_secret_is_masked(text: str, kept: str) -> None:
+    """The secret is masked, and what helps an operator stays."""
     masked = mask_text(text)
     assert SECRET not in masked
     assert kept in masked
@@ -62,12 +62,12 @@ def test_what_looks_like_a_secret_is_cut_out(text: str, kept: str) -> None:
     ],
 )
 def test_harmless_text_is_left_alone(text: str) -> None:
-    """Ids, names and plain addresses are what logs are for."""
+    """Ids, names and plain addresses are not masked."""
     assert mask_text(text) == text
 
 
 def test_fields_are_masked_however_deep(lines: Any) -> None:
-    """Mappings, lists, bytes and objects are looked into; names that say secret lose their whole value."""
+    """Mappings, lists, bytes and objects are searched; fields with a secret's name lose their whole value."""
     get_logger("t").info(
         "attempt_made",
         delivery_id="dlv_1",
@@ -86,7 +86,7 @@ def test_fields_are_masked_however_deep(lines: Any) -> None:
     "text", [f"brk_{SECRET}", f"token={SECRET}", f"bearer {SECRET}", f"https://h/?{SECRET}"]
 )
 def test_one_field_of_a_line_is_enough(lines: Any, text: str, place: int) -> None:
-    """Fields are looked at together, and masked each by itself."""
+    """Fields are checked together, and masked one by one."""
     texts = ["dlv_a1", "done", "cb_a2"]
     texts[place] = text
     get_logger("x").info("sent", first=texts[0], second=texts[1], third=texts[2], count=3, none=None)
@@ -100,7 +100,7 @@ def test_one_field_of_a_line_is_enough(lines: Any, text: str, place: int) -> Non
 
 
 def test_libraries_records_are_masked_too(lines: Any) -> None:
-    """What aiohttp or arq log passes through the same mask, arguments included."""
+    """What aiohttp or arq log is masked too, arguments included."""
     logging.getLogger("arq").warning("enqueue %s", f"rm_{SECRET}")
     (line,) = lines()
     assert line["event"] == "enqueue rm_…"
@@ -121,8 +121,8 @@ def test_exceptions_come_without_local_variables(lines: Any) -> None:
     assert SECRET not in json.dumps(line)
 
 
-def test_a_logger_without_a_name_gets_its_callers(lines: Any) -> None:
-    """A line that says our own log module for its origin would lead nobody anywhere."""
+def test_a_logger_without_a_name_gets_its_callers_name(lines: Any) -> None:
+    """A line must not name our own log module as its origin."""
     structlog.get_logger().info("nameless")
     assert [line["logger"] for line in lines()] == [__name__]
 
@@ -134,7 +134,7 @@ def test_lines_below_the_level_are_dropped(lines: Any) -> None:
 
 
 def test_people_get_a_readable_line() -> None:
-    """The console form names the event and its fields, without colour codes off a terminal."""
+    """The console form names the event and its fields, without colour codes unless it is a terminal."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     stream = io.StringIO()

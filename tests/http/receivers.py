@@ -1,4 +1,4 @@
-"""Receivers for tests: real sockets that answer byte by byte what a test says, and count what came."""
+"""Receivers for tests: real sockets that answer with exact bytes and record what arrives."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ Act = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass(kw_only=True)
 class Receiver:
-    """What a test looks at: the requests as they came over the wire, and how often somebody connected."""
+    """What a test examines: the requests as they arrived on the socket, and the number of connections."""
 
     port: int
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Receiver:
 
 
 async def read_request(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], bytes]:
-    """Read one request; header names in lower case, a doubled one would show as `a, b`."""
+    """Read one request; header names in lower case, and a repeated header would show as `a, b`."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     line, *fields = head[:-4].split("\r\n")
     headers: dict[str, str] = {}
@@ -51,7 +51,7 @@ async def read_request(reader: asyncio.StreamReader) -> tuple[str, dict[str, str
 
 @asynccontextmanager
 async def receive(*acts: bytes | Act, tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
-    """Run a receiver whose n-th request gets the n-th act (the last one for all that follow)."""
+    """Run a receiver that answers its n-th request with the n-th act, and all further ones with the last."""
     receiver = Receiver(port=0)
     tasks: set[asyncio.Task[None]] = set()
 
@@ -72,7 +72,7 @@ async def receive(*acts: bytes | Act, tls: ssl.SSLContext | None = None) -> Asyn
                     await act(reader, writer)
                     break
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError, asyncio.CancelledError):
-            pass  # the client went away, or the test is over: both are ends that tests provoke
+            pass  # the client has gone, or the test is over: tests provoke both
         finally:
             tasks.discard(task)
             writer.transport.abort()
@@ -121,7 +121,7 @@ async def sending(
 
 @asynccontextmanager
 async def exchanging() -> AsyncIterator[HttpClient]:
-    """Requests without a guard, as an upstream gets them."""
+    """Run a client without the address guard, as it is used for upstreams."""
     exchanges = HttpClient(
         aiohttp.TCPConnector(), headers={"user-agent": "t"}, read_bufsize=1 << 16, max_headers=100
     )
@@ -139,7 +139,7 @@ async def post(
     timeout_s: float = 10.0,
     headers: dict[str, str] | None = None,
 ) -> ReceiverAnswer:
-    """Post once and check what holds for every answer: one of status and failure, a sentence, no address in it."""
+    """Post once and check what holds for every outcome: either status or failure, a sentence, and no address in it."""
     answer = await sender.post(url, headers=headers or {}, body=body, timeout_s=timeout_s)
     assert (answer.status is None) != (answer.failure is None)
     assert answer.reason.endswith(".")

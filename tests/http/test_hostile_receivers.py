@@ -19,7 +19,7 @@ Reader = asyncio.StreamReader
 
 
 async def _flood(_reader: Reader, writer: Writer) -> None:
-    """1 GiB, as far as the other side takes it."""
+    """Send up to 1 GiB, until the other side stops reading."""
     writer.write(HEAD + b"Content-Length: 1073741824\r\n\r\n")
     for _ in range(16384):
         writer.write(b"x" * 65536)
@@ -39,7 +39,7 @@ async def _bomb(_reader: Reader, writer: Writer) -> None:
 
 
 async def _empty_members(_reader: Reader, writer: Writer) -> None:
-    """Compressed bytes without end that stand for nothing (stored blocks of length 0)."""
+    """Yield compressed bytes without end that decompress to nothing (stored blocks of length 0)."""
     writer.write(HEAD + b"Content-Encoding: deflate\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n\x78\x9c\r\n")
     block = b"\x00\x00\x00\xff\xff" * 1000
     while True:
@@ -54,7 +54,7 @@ async def _empty_members(_reader: Reader, writer: Writer) -> None:
 async def test_a_huge_answer_costs_neither_memory_nor_time(
     act: Callable[[Reader, Writer], Awaitable[None]], excerpt: str
 ) -> None:
-    """16 KB are read, the connection is cut, and the status counts: a second POST would do harm."""
+    """16 KB are read, the connection is closed, and the status counts: a second POST would do harm."""
     async with receive(act) as receiver, sending() as sender:
         tracemalloc.start()
         try:
@@ -64,7 +64,7 @@ async def test_a_huge_answer_costs_neither_memory_nor_time(
             tracemalloc.stop()
     assert (answer.status, answer.excerpt, judge(answer)) == (200, excerpt, Verdict.SUCCEEDED)
     assert "cut after 16 KB" in answer.reason
-    assert peak < 3_000_000  # both sides' socket buffers among it
+    assert peak < 3_000_000  # includes both sides' socket buffers
     assert len(receiver.requests) == 1
 
 
@@ -92,7 +92,7 @@ async def _drip_body(_reader: Reader, writer: Writer) -> None:
 async def test_an_answer_that_never_comes_is_a_timeout(
     act: Callable[[Reader, Writer], Awaitable[None]],
 ) -> None:
-    """The deadline is for the whole attempt; a byte now and then does not stretch it."""
+    """The time limit covers the whole attempt; a byte now and then does not extend it."""
     async with receive(act) as receiver, sending() as sender:
         answer = await post(sender, receiver.url(), timeout_s=0.5)
     assert (answer.status, answer.failure) == (None, "timeout")
@@ -123,7 +123,7 @@ async def _hang_up(_reader: Reader, writer: Writer) -> None:
 async def test_a_connection_that_breaks_after_the_request_is_one_failed_attempt(
     act: Callable[[Reader, Writer], Awaitable[None]],
 ) -> None:
-    """The receiver may have acted on it, so nothing repeats it in secret."""
+    """The receiver may have acted on the request, so it is not repeated silently."""
     async with receive(act) as receiver, sending() as sender:
         answer = await post(sender, receiver.url())
     assert (answer.failure, len(receiver.requests), receiver.connects) == ("reset", 1, 1)
@@ -133,7 +133,7 @@ async def test_a_connection_that_breaks_after_the_request_is_one_failed_attempt(
 async def test_a_kept_connection_that_breaks_under_a_request_is_not_tried_again(
     act: Callable[[Reader, Writer], Awaitable[None]],
 ) -> None:
-    """aiohttp repeats requests on a stale connection for idempotent methods; POST is none."""
+    """aiohttp repeats only idempotent methods on a stale connection, and POST is not one."""
     async with receive(OK, act, OK) as receiver, sending() as sender:
         assert (await post(sender, receiver.url())).status == 200
         answer = await post(sender, receiver.url())
@@ -141,7 +141,7 @@ async def test_a_kept_connection_that_breaks_under_a_request_is_not_tried_again(
 
 
 async def test_a_connection_closed_while_idle_is_replaced_without_a_failure() -> None:
-    """n8n's server closes idle connections after five seconds; that is nobody's failed attempt."""
+    """n8n's server closes idle connections after five seconds; that is not a failed attempt."""
     idle = asyncio.Event()
 
     async def answer_and_close_later(_reader: Reader, writer: Writer) -> None:
@@ -165,7 +165,7 @@ async def test_a_connection_closed_while_idle_is_replaced_without_a_failure() ->
 
 
 async def test_connections_are_kept() -> None:
-    """Twenty deliveries in a row need one connection."""
+    """Twenty deliveries in a row use one connection."""
     async with receive(OK) as receiver, sending() as sender:
         for _ in range(20):
             assert (await post(sender, receiver.url())).status == 200
@@ -196,7 +196,7 @@ async def test_connections_are_kept() -> None:
     ],
 )
 async def test_an_answer_that_is_not_http_is_a_failed_attempt(answer_bytes: bytes) -> None:
-    """Its bytes appear nowhere."""
+    """An answer that is not HTTP fails the attempt, and its bytes appear nowhere."""
     async with receive(answer_bytes) as receiver, sending() as sender:
         answer = await post(sender, receiver.url())
     assert (answer.failure, answer.excerpt, len(receiver.requests)) == ("header", "", 1)
@@ -218,7 +218,7 @@ async def test_an_answer_that_is_not_http_is_a_failed_attempt(answer_bytes: byte
     ],
     ids=["truncated gzip", "no gzip", "brotli", "empty gzip", "short body", "bad chunk"],
 )
-async def test_a_spoiled_body_does_not_unmake_a_status(fields: bytes, body: bytes, note: str) -> None:
+async def test_a_broken_body_leaves_the_status_valid(fields: bytes, body: bytes, note: str) -> None:
     """The receiver said 200; what is wrong with the rest stands in the reason."""
 
     async def answer_and_close(_reader: Reader, writer: Writer) -> None:
@@ -232,8 +232,8 @@ async def test_a_spoiled_body_does_not_unmake_a_status(fields: bytes, body: byte
     assert note in answer.reason
 
 
-async def test_a_response_left_over_on_a_connection_answers_nobody() -> None:
-    """A receiver that sends two answers to one request cannot acknowledge the next delivery with the second."""
+async def test_a_left_over_response_does_not_answer_the_next_request() -> None:
+    """A receiver that sends two responses to one request cannot acknowledge the next delivery with the second."""
     fake = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfake"
     busy = b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n"
     async with receive(OK + fake, busy) as receiver, sending() as sender:
@@ -243,7 +243,7 @@ async def test_a_response_left_over_on_a_connection_answers_nobody() -> None:
 
 
 async def test_a_header_that_slipped_through_is_a_failure_and_no_injection() -> None:
-    """Headers are checked at registration; should one come here all the same, nothing is sent."""
+    """Headers are checked at registration; if a bad one arrives here all the same, nothing is sent."""
     async with receive(OK) as receiver, sending() as sender:
         answer = await post(sender, receiver.url(), headers={"X-A": "a\r\nX-B: b"})
     assert (answer.failure, receiver.requests) == ("internal", [])

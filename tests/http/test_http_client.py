@@ -1,4 +1,4 @@
-"""Requests as they are written over kept connections: what is repeated, what is passed over, what is dropped."""
+"""Requests over kept connections: what is repeated, what is skipped, and what is dropped."""
 
 import asyncio
 
@@ -28,23 +28,23 @@ async def _hang_up(_reader: Reader, writer: Writer) -> None:
 
 
 async def test_a_read_whose_connection_closes_under_it_is_repeated_once() -> None:
-    """A GET may be repeated; an upstream that closes idle connections is no failure."""
+    """A GET may be repeated: an upstream that closes idle connections is not a failure."""
     async with receive(OK, _hang_up, OK) as upstream, exchanging() as exchanges:
         assert await _get(exchanges, upstream.port) == 200
         assert await _get(exchanges, upstream.port) == 200
     assert (len(upstream.requests), upstream.connects) == (3, 2)
 
 
-async def test_a_read_is_repeated_no_second_time() -> None:
-    """An upstream that hangs up on everybody is a failed read, not an endless one."""
+async def test_a_read_is_repeated_only_once() -> None:
+    """An upstream that closes every connection gives a failed read, not endless repeats."""
     async with receive(_hang_up) as upstream, exchanging() as exchanges:
         with pytest.raises(aiohttp.ServerDisconnectedError):
             await _get(exchanges, upstream.port)
     assert len(upstream.requests) == 2
 
 
-async def test_a_request_says_what_it_is_told_and_its_own_headers_come_first() -> None:
-    """The target goes out byte for byte; a header of the request replaces the common one, whatever its letters' case."""
+async def test_a_request_is_sent_as_given_and_its_own_headers_win() -> None:
+    """The target is sent byte for byte; a header of the request replaces the common one, in any case of letters."""
     async with receive(OK) as upstream, exchanging() as exchanges:
         await _get(exchanges, upstream.port, {"User-Agent": "own", "x-a": "b"})
     [(line, headers, _)] = upstream.requests
@@ -54,15 +54,15 @@ async def test_a_request_says_what_it_is_told_and_its_own_headers_come_first() -
 
 
 async def test_informational_answers_are_passed_over() -> None:
-    """A 103 before the answer is none (RFC 9110, 15.2)."""
+    """A 103 before the response is not the response (RFC 9110, section 15.2)."""
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
     async with receive(early + OK) as receiver, sending() as sender:
         answer = await post(sender, receiver.url())
     assert (answer.status, answer.excerpt) == (200, "ok")
 
 
-async def test_an_answer_before_the_body_was_taken_counts_and_its_connection_is_dropped() -> None:
-    """A receiver that refuses a large body unread is heard at once, and nothing follows the rest of that body."""
+async def test_a_response_before_the_body_was_read_counts_and_its_connection_is_dropped() -> None:
+    """A receiver that refuses a large body unread is believed at once, and nothing follows the rest of that body."""
     connects = 0
     refused = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"
 

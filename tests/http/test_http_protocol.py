@@ -1,4 +1,4 @@
-"""Connections with receivers that say too much, too early or wrongly: what counts, and what is kept."""
+"""Receivers that send too much, too early or wrongly: which response counts, and which connection is kept."""
 
 import asyncio
 
@@ -26,8 +26,8 @@ Writer = asyncio.StreamWriter
     [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray", b"HTTP/1.1 200 OK\r\nContent-", b"ok", b"\r\n"],
     ids=["an answer", "part of one", "no answer", "a line's end"],
 )
-async def test_what_comes_while_nothing_was_asked_answers_nobody(stray: bytes) -> None:
-    """A kept connection on which something came is replaced: all its later answers would be one behind."""
+async def test_bytes_that_arrive_while_idle_are_no_response(stray: bytes) -> None:
+    """A kept connection on which something arrived is replaced: all its later responses would be one behind."""
     idle = asyncio.Event()
 
     async def say_more(reader: Reader, writer: Writer) -> None:
@@ -42,14 +42,14 @@ async def test_what_comes_while_nothing_was_asked_answers_nobody(stray: bytes) -
         [(kept, _)] = [entry for pool in sender._client.connector._conns.values() for entry in pool]
         idle.set()
         async with asyncio.timeout(10):
-            while kept.is_connected() and not kept.should_close:  # noqa: ASYNC110 -- aiohttp tells nobody
+            while kept.is_connected() and not kept.should_close:  # noqa: ASYNC110 -- aiohttp sets no event here
                 await asyncio.sleep(0.01)
         assert (await post(sender, receiver.url())).status == 500
     assert (len(receiver.requests), receiver.connects) == (2, 2)
 
 
-async def test_a_receiver_that_speaks_first_is_called_once() -> None:
-    """On a new connection that is an answer like any other, not a reason for one connection after another."""
+async def test_a_receiver_that_speaks_first_gets_one_connection() -> None:
+    """On a new connection such bytes are the response, and not a reason to open one connection after another."""
     connects = 0
 
     async def speak_first(reader: Reader, writer: Writer) -> None:
@@ -71,8 +71,8 @@ async def _inform_for_ever(_reader: Reader, writer: Writer) -> None:
         await writer.drain()
 
 
-async def test_informational_answers_have_an_end() -> None:
-    """Sixteen are passed over; a receiver that sends no others cannot busy a worker."""
+async def test_informational_answers_are_limited() -> None:
+    """Sixteen informational responses are skipped; a receiver that sends only those cannot keep a worker busy."""
     few, many = EARLY * MAX_INFORMATIONAL + OK, EARLY * (MAX_INFORMATIONAL + 1) + OK
     async with receive(few, many, _inform_for_ever) as receiver, sending() as sender:
         answers = [await post(sender, receiver.url(), timeout_s=30) for _ in range(3)]
@@ -93,8 +93,8 @@ async def test_informational_answers_have_an_end() -> None:
     ],
     ids=["surplus", "after a hint", "204 with a body", "chunks"],
 )
-async def test_a_success_counts_whatever_stands_behind_it(answer_bytes: bytes, status: int) -> None:
-    """The receiver has taken the event: it is not sent again, and the connection is not used again."""
+async def test_a_success_counts_whatever_follows_it(answer_bytes: bytes, status: int) -> None:
+    """The receiver has accepted the event: it is not sent again, and the connection is not used again."""
     async with receive(answer_bytes, OK) as receiver, sending() as sender:
         answer = await post(sender, receiver.url())
         assert (await post(sender, receiver.url())).status == 200
@@ -103,16 +103,16 @@ async def test_a_success_counts_whatever_stands_behind_it(answer_bytes: bytes, s
     assert receiver.connects == 2
 
 
-async def test_a_refusal_with_surplus_still_says_when_to_come_back() -> None:
-    """Its headers are read as those of any answer."""
+async def test_retry_after_is_read_from_a_refusal_with_surplus_bytes() -> None:
+    """The headers of a refusal are read like those of any response."""
     refusal = b"HTTP/1.1 429 X\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\nslow down"
     async with receive(refusal) as receiver, sending() as sender:
         answer = await post(sender, receiver.url())
     assert (answer.status, answer.retry_after_s) == (429, 7)
 
 
-async def test_an_upstreams_status_counts_whatever_stands_behind_it() -> None:
-    """A credential that is refused is refused; a job whose state cannot be read is no state."""
+async def test_an_upstreams_status_counts_whatever_follows_it() -> None:
+    """A refused credential counts as refused; a job whose state cannot be read has no state."""
     refused = b"HTTP/1.1 401 X\r\nContent-Length: 2\r\n\r\n{}EXTRA"
     async with (
         receive(refused, OK + b"EXTRA") as upstream,
@@ -159,7 +159,7 @@ async def test_a_body_that_can_no_longer_come_is_not_awaited() -> None:
 async def test_a_connection_that_may_hold_a_rest_is_not_kept(
     answer_bytes: bytes, size: int, connects: int
 ) -> None:
-    """What a receiver has not taken of a refused request would stand before the next one."""
+    """What a receiver has not read of a refused request would come before the next one."""
     async with receive(answer_bytes) as receiver, sending() as sender:
         for _ in range(2):
             assert (await post(sender, receiver.url(), body=b"x" * size)).failure is None
@@ -184,8 +184,8 @@ async def test_an_answer_leaves_nothing_for_the_next(first: bytes) -> None:
 
 
 async def test_a_body_of_many_small_pieces_that_is_read_in_between_ends() -> None:
-    """The parser holds back what comes behind a pause; who reads on must set it going again."""
-    pieces = 4_097  # one more than are taken in before a pause, at this size of buffer
+    """The parser holds back what comes after a pause; the reader must resume it."""
+    pieces = 4_097  # one more than are read before a pause, with this size of buffer
     read = asyncio.Event()
 
     async def in_two_parts(_: Reader, writer: Writer) -> None:
@@ -206,7 +206,7 @@ async def test_a_body_of_many_small_pieces_that_is_read_in_between_ends() -> Non
 
 
 async def test_nothing_is_sent_when_connecting_took_all_the_time() -> None:
-    """What is sent after its limit is given up unheard, and sent again later."""
+    """What would be sent after its time limit could not be answered in time, and would be sent again later."""
     async with receive(OK) as receiver, exchanging() as exchanges:
         until = asyncio.get_running_loop().time() - 0.01
         with pytest.raises(aiohttp.ConnectionTimeoutError):

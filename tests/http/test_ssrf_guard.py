@@ -29,7 +29,7 @@ from tests.http.receivers import LAPTOP, OK, STRICT, post, receive, sending
     ],
 )
 async def test_a_name_with_a_refused_address_is_never_connected_to(answers: Sequence[str]) -> None:
-    """The receiver on loopback stays untouched, and the reason tells the rule, no address."""
+    """The receiver on loopback is not contacted, and the reason names the rule but no address."""
     names = {"rebind.example": answers}
     async with receive(OK) as receiver, sending(policy=STRICT, names=names) as sender:
         answer = await post(sender, receiver.url(host="rebind.example"))
@@ -38,7 +38,7 @@ async def test_a_name_with_a_refused_address_is_never_connected_to(answers: Sequ
 
 
 async def test_a_name_that_turns_private_is_refused_at_the_next_connect() -> None:
-    """TTL 0: allowed first, then 10.x; the second answer is judged as the first was."""
+    """TTL 0: first an allowed address, then 10.x; the second answer is checked like the first."""
     answers = iter([["127.0.0.1"], ["10.0.0.1"]])
 
     async def lookup(_host: str, _port: int) -> list[str]:
@@ -53,8 +53,8 @@ async def test_a_name_that_turns_private_is_refused_at_the_next_connect() -> Non
     assert "10.0" not in str(caught.value)
 
 
-async def test_the_socket_has_the_last_word() -> None:
-    """Even an address that passed the resolver is judged again when its socket is made."""
+async def test_the_socket_factory_checks_again_after_the_resolver() -> None:
+    """Even an address that passed the resolver is checked again when its socket is made."""
     async with receive(OK) as receiver:
 
         async def lookup(_host: str, _port: int) -> list[str]:
@@ -63,7 +63,9 @@ async def test_the_socket_has_the_last_word() -> None:
         sender = Sender(policy=STRICT, resolver=lookup, user_agent="t")
         await sender.start()
         assert sender._client is not None
-        sender._client.connector._resolver = GuardedResolver(LAPTOP, lookup)  # a resolver that was deceived
+        sender._client.connector._resolver = GuardedResolver(
+            LAPTOP, lookup
+        )  # a resolver that lets a bad address pass
         try:
             answer = await post(sender, receiver.url(host="rebind.example"))
         finally:
@@ -85,7 +87,7 @@ async def test_the_socket_has_the_last_word() -> None:
 def test_the_socket_factory_judges_address_and_port(
     address: tuple[str, int] | tuple[str, int, int, int], port: int, rule: str | None
 ) -> None:
-    """Our own API's port is refused on a laptop, where loopback is else allowed."""
+    """Our own API's port is refused on a laptop, where loopback is otherwise allowed."""
     assert address[1] == port
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     info: AddrInfoType = (family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address)
@@ -99,7 +101,7 @@ def test_the_socket_factory_judges_address_and_port(
 
 
 async def test_our_own_api_is_refused_behind_any_name() -> None:
-    """A name that leads to our own door is found out at the connect."""
+    """A name that leads to our own API is refused when connecting."""
     async with receive(OK) as ourselves:
         policy: UrlPolicy = plan_policy(
             host="127.0.0.1",
@@ -125,14 +127,14 @@ async def test_our_own_api_is_refused_behind_any_name() -> None:
     ],
 )
 async def test_a_url_that_a_stricter_policy_refuses_is_not_called(url: str) -> None:
-    """The text is judged again at every attempt: the operator may have changed the settings since registration."""
+    """The URL is checked again at every attempt: the operator may have changed the settings since registration."""
     async with sending(policy=STRICT, names={}) as sender:
         answer = await post(sender, url)
     assert (answer.status, answer.failure) == (None, "refused_url")
 
 
 async def test_an_allowed_name_is_called_by_its_name() -> None:
-    """The Host header is the name's, the connection goes to the looked-up address."""
+    """The Host header has the name, the connection goes to the resolved address."""
     async with receive(OK) as receiver, sending(names={"hooks.example": ["127.0.0.1"]}) as sender:
         answer = await post(sender, receiver.url("/a", host="hooks.example"))
     assert answer.status == 200
@@ -140,14 +142,14 @@ async def test_an_allowed_name_is_called_by_its_name() -> None:
 
 
 async def test_the_systems_own_look_up_serves_the_sender() -> None:
-    """Without a resolver handed in, `localhost` comes from the hosts file."""
+    """Without a resolver of its own the sender finds `localhost` in the hosts file."""
     async with receive(OK) as receiver, sending() as sender:
         answer = await post(sender, receiver.url(host="localhost"))
     assert answer.status == 200
 
 
 async def test_the_system_look_up_gives_addresses_and_raises_for_bad_names() -> None:
-    """What it cannot find is an `OSError`, which the sender calls `dns`."""
+    """A name that is not found is an `OSError`, which the sender reports as `dns`."""
     lookup = SystemAddressLookup()
     try:
         assert set(await lookup("localhost", 80)) <= {"127.0.0.1", "::1"}
@@ -159,14 +161,14 @@ async def test_the_system_look_up_gives_addresses_and_raises_for_bad_names() -> 
 
 @pytest.mark.parametrize("names", [{}, {"gone.example": []}])
 async def test_a_name_without_an_address_is_a_dns_failure(names: dict[str, Sequence[str]]) -> None:
-    """An unknown name and an empty answer read alike."""
+    """An unknown name and an empty answer give the same reason."""
     async with sending(policy=STRICT, names=names) as sender:
         answer = await post(sender, "http://gone.example/")
     assert answer.failure == "dns"
 
 
 async def test_a_look_up_that_hangs_ends_with_the_attempt() -> None:
-    """A dead DNS server costs the deadline, no more."""
+    """A dead DNS server takes the attempt's time limit and no longer."""
     asked = asyncio.Event()
 
     async def lookup(_host: str, _port: int) -> list[str]:
@@ -185,7 +187,7 @@ async def test_a_look_up_that_hangs_ends_with_the_attempt() -> None:
 
 
 async def test_a_port_where_nobody_listens_is_a_connect_failure() -> None:
-    """The most usual mistake has a sentence of its own."""
+    """The most common mistake has a sentence of its own."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         async with sending() as sender:

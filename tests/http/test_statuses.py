@@ -1,4 +1,4 @@
-"""What a receiver answers, and what the sender makes of it: one attempt on the wire, always."""
+"""What a receiver answers and what the sender makes of it, always with one attempt."""
 
 import asyncio
 import base64
@@ -25,8 +25,8 @@ def _status(status: int, *headers: str, body: bytes = b"") -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-async def test_the_request_is_the_one_that_the_contract_promises() -> None:
-    """Target byte for byte, exact content type, our user agent, the caller's headers once each, and the given bytes."""
+async def test_the_request_on_the_wire_is_as_documented() -> None:
+    """Target byte for byte, exact content type, our user agent, each of the caller's headers once, the given body."""
     body = '{"text":"h\u00e9 \U0001f600"}'.encode()
     target = "/hook%2Fa/../b?sig=a%2Bb+c&&x=[1]{}|^"
     async with receive(OK) as receiver, sending() as sender:
@@ -50,7 +50,7 @@ async def test_the_request_is_the_one_that_the_contract_promises() -> None:
 
 
 async def test_a_receiver_may_be_sent_its_own_user_agent() -> None:
-    """A static header replaces ours instead of doubling it."""
+    """A static header replaces ours instead of being sent beside it."""
     async with receive(OK) as receiver, sending() as sender:
         await post(sender, receiver.url(), headers={"User-Agent": "mine/1"})
     assert receiver.requests[0][1]["user-agent"] == "mine/1"
@@ -77,7 +77,7 @@ async def test_the_received_bytes_verify_with_the_published_package() -> None:
     "status", [200, 201, 202, 204, 299, 300, 304, 400, 401, 404, 409, 410, 422, 429, 500, 503]
 )
 async def test_a_status_is_reported_as_it_came(status: int) -> None:
-    """No status raises, and each is one attempt."""
+    """No status raises, and each takes one attempt."""
     async with receive(_status(status)) as receiver, sending() as sender:
         answer = await post(sender, receiver.url())
     assert (answer.status, answer.failure, len(receiver.requests)) == (status, None, 1)
@@ -85,7 +85,7 @@ async def test_a_status_is_reported_as_it_came(status: int) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_a_failure_and_its_target_is_never_called(status: int) -> None:
-    """A followed redirect would carry the signature to somebody else."""
+    """Following a redirect would carry the signature to another host."""
     async with (
         receive(OK) as other,
         receive(_status(status, f"Location: {other.url('/elsewhere')}")) as receiver,
@@ -102,24 +102,24 @@ async def test_a_redirect_is_a_failure_and_its_target_is_never_called(status: in
     [
         (("Retry-After: 120",), 429, 120.0),
         (("Retry-After: 120",), 503, 120.0),
-        (("Retry-After: 120",), 500, None),  # only 429 and 503 may ask
+        (("Retry-After: 120",), 500, None),  # only 429 and 503 may ask for a pause
         (("Retry-After: -1",), 429, None),
         (("Retry-After: soon",), 429, None),
         (("Retry-After: 5", "Retry-After: 60"), 429, 60.0),
         ((), 429, None),
     ],
 )
-async def test_retry_after_is_read_where_it_counts(
+async def test_retry_after_is_read_where_it_applies(
     fields: tuple[str, ...], status: int, seconds: float | None
 ) -> None:
-    """Seconds, garbage, doubled and on the wrong status."""
+    """Seconds, garbage, a repeated header, and a status to which it does not apply."""
     async with receive(_status(status, *fields)) as receiver, sending() as sender:
         answer = await post(sender, receiver.url())
     assert answer.retry_after_s == seconds
 
 
 async def test_retry_after_as_a_date_counts_from_now() -> None:
-    """An HTTP-date ninety seconds ahead is about ninety seconds."""
+    """An HTTP-date ninety seconds ahead means about ninety seconds."""
     date = formatdate(time.time() + 90, usegmt=True)
     async with receive(_status(503, f"Retry-After: {date}")) as receiver, sending() as sender:
         answer = await post(sender, receiver.url())
@@ -128,7 +128,7 @@ async def test_retry_after_as_a_date_counts_from_now() -> None:
 
 
 async def test_cookies_are_not_kept() -> None:
-    """A receiver cannot mark the sender and know it again."""
+    """A receiver cannot recognise the sender by a cookie."""
     async with receive(_status(200, "Set-Cookie: a=b; Path=/")) as receiver, sending() as sender:
         await post(sender, receiver.url())
         await post(sender, receiver.url())
@@ -145,7 +145,7 @@ async def test_a_web_page_is_a_success_with_a_warning() -> None:
 
 
 async def test_an_n8n_execution_that_is_over_stops_the_delivery() -> None:
-    """Its 409 says so in the body."""
+    """n8n's 409 says so in its body."""
     body = json.dumps({"code": 409, "message": 'The execution "12" has finished already.'}).encode()
     async with (
         receive(_status(409, "Content-Type: application/json", body=body)) as receiver,
@@ -164,7 +164,7 @@ async def test_an_n8n_execution_that_is_over_stops_the_delivery() -> None:
     ],
 )
 async def test_a_compressed_answer_is_readable_though_none_was_asked_for(coding: str, packed: bytes) -> None:
-    """Some proxies compress regardless of what the client accepts."""
+    """Some proxies compress whatever the client accepts."""
     async with (
         receive(_status(200, f"Content-Encoding: {coding}", body=packed)) as receiver,
         sending() as sender,
@@ -176,7 +176,7 @@ async def test_a_compressed_answer_is_readable_though_none_was_asked_for(coding:
 
 
 async def test_an_echoing_receiver_shows_neither_headers_nor_the_urls_query() -> None:
-    """A receiver's own secrets come back in its answer; the excerpt that people read has them masked."""
+    """If a receiver repeats its own secrets in the response, the excerpt that people read has them masked."""
     unchanged = b'{"key":"receiver-secret","token":"query-secret","id":"evt_12345","note":"kept"}\x00\x1b[0m'
     async with receive(_status(500, body=unchanged)) as receiver, sending() as sender:
         answer = await post(
@@ -188,14 +188,14 @@ async def test_an_echoing_receiver_shows_neither_headers_nor_the_urls_query() ->
 
 
 async def test_the_excerpt_is_short_text_whatever_the_bytes() -> None:
-    """Not UTF-8, and longer than what is stored."""
+    """A body that is not UTF-8 and longer than what is stored."""
     async with receive(_status(500, body=b"\xff\xfe" * 3000)) as receiver, sending() as sender:
         answer = await post(sender, receiver.url())
     assert answer.excerpt == "\ufffd" * 1024
 
 
 async def test_proxies_from_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A delivery goes to the judged address and nowhere else."""
+    """A delivery goes to the checked address and nowhere else."""
     async with receive(OK) as proxy, receive(OK) as receiver:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url())
@@ -205,7 +205,7 @@ async def test_proxies_from_the_environment_are_not_used(monkeypatch: pytest.Mon
 
 
 async def test_a_cancelled_attempt_is_cancelled() -> None:
-    """Shutting down is not an answer of the receiver."""
+    """A cancellation is not reported as an outcome of the receiver."""
 
     async def never(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.read()

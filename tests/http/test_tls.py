@@ -26,7 +26,7 @@ NAMES = {"hooks.example": ["127.0.0.1"], "hooks.example.": ["127.0.0.1"]}
 
 
 async def test_a_good_certificate_is_checked_by_name_while_the_address_is_judged() -> None:
-    """SNI and verification use the URL's name, though DNS gave a loopback address."""
+    """SNI and verification use the URL's name, though DNS returned a loopback address."""
     authority = trustme.CA()
     asked: list[str | None] = []
     server = _server(authority.issue_cert("hooks.example"))
@@ -53,7 +53,7 @@ async def _failure(
 
 
 async def test_a_self_signed_certificate_is_named() -> None:
-    """A CA's own certificate used as a server's is the self-signed case."""
+    """A CA's own certificate used as a server's counts as self-signed."""
     authority = trustme.CA()
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with authority.cert_pem.tempfile() as certificate, authority.private_key_pem.tempfile() as key:
@@ -63,7 +63,7 @@ async def test_a_self_signed_certificate_is_named() -> None:
 
 
 async def test_an_unknown_authority_is_named() -> None:
-    """Signed by somebody whom this machine does not know."""
+    """A certificate that is signed by an authority this machine does not know."""
     failure, _ = await _failure(
         _server(trustme.CA().issue_cert("hooks.example")), ssl.create_default_context()
     )
@@ -71,7 +71,7 @@ async def test_an_unknown_authority_is_named() -> None:
 
 
 async def test_an_expired_certificate_is_named() -> None:
-    """The commonest fault of a receiver that once worked."""
+    """The most common failure of a receiver that once worked."""
     authority = trustme.CA()
     expired = authority.issue_cert("hooks.example", not_after=datetime.now(UTC) - timedelta(days=1))
     failure, reason = await _failure(_server(expired), _trusting(authority))
@@ -80,14 +80,14 @@ async def test_an_expired_certificate_is_named() -> None:
 
 @pytest.mark.parametrize("host", ["hooks.example", "127.0.0.1"])
 async def test_a_certificate_for_another_host_is_named(host: str) -> None:
-    """For a name and for an address in the URL alike."""
+    """The mismatch is reported for a name and for an address in the URL."""
     authority = trustme.CA()
     failure, _ = await _failure(_server(authority.issue_cert("other.example")), _trusting(authority), host)
     assert failure == "tls_wrong_host"
 
 
 async def test_a_port_that_speaks_plain_http_is_a_tls_failure() -> None:
-    """https:// on an http port: the greeting is answered in clear."""
+    """With https:// on an http port the handshake is answered in clear text."""
 
     async def answer_in_clear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)

@@ -9,7 +9,7 @@ from tests.simulator.simulator_client import Sim, SimMaker
 
 @pytest.fixture
 async def make_sim() -> AsyncIterator[SimMaker]:
-    """Start simulators with any configuration; all are stopped at the end."""
+    """Return a function that starts a simulator with any configuration; all are stopped at the end."""
     maker = SimMaker()
     yield maker
     await maker.close()
@@ -17,5 +17,5 @@ async def make_sim() -> AsyncIterator[SimMaker]:
 
 @pytest.fixture
 async def sim(make_sim: SimMaker) -> Sim:
-    """Start one simulator at speed 1."""
+    """Return a running simulator at speed 1."""
     return await make_sim()

@@ -1,4 +1,4 @@
-"""What the simulator's tests talk through."""
+"""A client for the simulator's tests, with a clock that they move."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,8 +17,8 @@ START = 1_800_000_000.0
 
 
 @dataclass
-class HandClock:
-    """Unix seconds that move when told to."""
+class ManualClock:
+    """Unix seconds that a test moves by hand."""
 
     now: float = START
 
@@ -27,8 +27,8 @@ class HandClock:
 
 
 @dataclass(frozen=True)
-class Got:
-    """An answer: status, headers, JSON (None where there is none)."""
+class SimResponse:
+    """A response: status, headers, JSON (None where there is none)."""
 
     status: int
     headers: Mapping[str, str]
@@ -37,10 +37,10 @@ class Got:
 
 @dataclass
 class Sim:
-    """A simulator, its clock, and short ways to ask."""
+    """A running simulator with its clock, and short ways to call it."""
 
     client: TestClient[web.Request, web.Application]
-    clock: HandClock
+    clock: ManualClock
     speed: float = 1.0
 
     def advance(self, seconds: float) -> None:
@@ -49,36 +49,36 @@ class Sim:
 
     async def ask(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
-    ) -> Got:
+    ) -> SimResponse:
         """Send any request."""
         async with self.client.request(method, path, json=body, headers=headers) as answer:
             is_json = answer.content_type == "application/json" and answer.status != 204
-            return Got(answer.status, dict(answer.headers), await answer.json() if is_json else None)
+            return SimResponse(answer.status, dict(answer.headers), await answer.json() if is_json else None)
 
     async def mirror(
         self, method: str, path: str, body: Any = None, *, key: str = KEY, expect: int | None = None
-    ) -> Got:
-        """Ask ReelMirror."""
+    ) -> SimResponse:
+        """Call ReelMirror."""
         headers = {"Authorization": f"Bearer {key}"}
         got = await self.ask(method, f"/reelmirror/api/v1{path}", body, headers)
         assert expect is None or got.status == expect, got
         return got
 
     async def read(self, path: str, *, key: str = KEY) -> Any:
-        """Read an object from ReelMirror, out of its envelope."""
+        """Read an object from ReelMirror and return it without its envelope."""
         got = await self.mirror("GET", path, key=key, expect=200)
         return got.json.get("data", got.json.get("post", got.json))
 
     async def bot(
         self, method: str, path: str, body: Any = None, *, key: str = BOT_KEY, expect: int | None = None
-    ) -> Got:
-        """Ask ReelBot."""
+    ) -> SimResponse:
+        """Call ReelBot."""
         got = await self.ask(method, f"/reelbot/api/v1/video{path}", body, {"X-API-Key": key})
         assert expect is None or got.status == expect, got
         return got
 
     async def control(self, method: str, path: str, body: Any = None, *, expect: int | None = None) -> Any:
-        """Use the control API."""
+        """Call the control API and return its JSON."""
         got = await self.ask(method, f"/_sim{path}", body)
         assert got.status == expect if expect else got.status < 300, got
         return got.json
@@ -88,17 +88,17 @@ class Sim:
         await self.control("PUT", "/switches", switches)
 
     async def job(self, kind: str, **fields: Any) -> str:
-        """Make a job."""
+        """Create a job and return its id."""
         return str((await self.control("POST", "/jobs", {"kind": kind, **fields}))["id"])
 
     async def generate(self, source_post_id: str = "image-1", *, key: str = KEY) -> str:
-        """Start a generated post for the demo persona."""
+        """Start a generated post for the demo persona and return its id."""
         body = {"source_post_id": source_post_id, "persona_id": "demo"}
         got = await self.mirror("POST", "/generate", body, key=key, expect=202)
         return str(got.json["generated_post_id"])
 
     async def finished_post(self, source_post_id: str = "image-1") -> str:
-        """Start a generated post and let it end."""
+        """Start a generated post, let it end, and return its id."""
         post_id = await self.generate(source_post_id)
         self.advance(400)
         return post_id
@@ -111,8 +111,8 @@ class SimMaker:
     _clients: list[TestClient[web.Request, web.Application]] = field(default_factory=list)
 
     async def __call__(self, **config: Any) -> Sim:
-        """Start one."""
-        clock = HandClock()
+        """Start a simulator."""
+        clock = ManualClock()
         app = build_app(SimulatorConfig(**config), clock=clock)
         client = TestClient(TestServer(app))
         await client.start_server()
@@ -120,6 +120,6 @@ class SimMaker:
         return Sim(client, clock, config.get("speed", 1.0))
 
     async def close(self) -> None:
-        """Stop all."""
+        """Stop all simulators."""
         for client in self._clients:
             await client.close()

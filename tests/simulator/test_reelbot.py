@@ -14,7 +14,7 @@ async def _start(sim: Sim, **fields: object) -> str:
 
 
 async def test_a_render_from_start_to_link(sim: Sim) -> None:
-    """Queued at most 30 s, processing 1 to 5 min, then a link; the status body is flat and names no id."""
+    """Queued at most 30 s, processing 1 to 5 min, then a link; the status body is flat and has no id."""
     project = await _start(sim)
     queued = (await sim.bot("GET", f"/status/{project}", expect=200)).json
     assert set(queued) == {"status", "message", "createdAt"}
@@ -32,7 +32,7 @@ async def test_a_render_from_start_to_link(sim: Sim) -> None:
 
 
 async def test_a_failed_render_says_why(sim: Sim) -> None:
-    """`error` appears, `outputKey` does not."""
+    """`error` appears, and `outputKey` does not."""
     project = await _start(sim, topic="please fail")
     sim.advance(330)
     failed = (await sim.bot("GET", f"/status/{project}")).json
@@ -42,15 +42,15 @@ async def test_a_failed_render_says_why(sim: Sim) -> None:
 
 
 @pytest.mark.parametrize(("project", "status"), [("demo1", "completed"), ("demofail", "failed")])
-async def test_demo_projects_live_eight_seconds(sim: Sim, project: str, status: str) -> None:
-    """A demo project begins when first read."""
+async def test_demo_projects_take_eight_seconds(sim: Sim, project: str, status: str) -> None:
+    """A demo project begins at the first read."""
     assert (await sim.bot("GET", f"/status/{project}")).json["status"] == "queued"
     sim.advance(8)
     assert (await sim.bot("GET", f"/status/{project}")).json["status"] == status
 
 
 async def test_a_missing_output_is_a_404_of_its_own(sim: Sim) -> None:
-    """A completed project without its file: OUTPUT_NOT_FOUND."""
+    """A completed project without its file gives OUTPUT_NOT_FOUND."""
     project = await sim.job("reelbot_video", set={"status": "completed"})
     got = await sim.bot("GET", f"/download/{project}", expect=404)
     assert got.json["code"] == "OUTPUT_NOT_FOUND"
@@ -67,7 +67,7 @@ async def test_a_missing_output_is_a_404_of_its_own(sim: Sim) -> None:
     ],
 )
 async def test_errors_have_reelbots_shape(sim: Sim, path: str, key: str, status: int, code: str) -> None:
-    """`success` false, a message, a code."""
+    """`success` is false, with a message and a code."""
     got = await sim.bot("GET", path, key=key, expect=status)
     assert got.json["success"] is False
     assert got.json["message"]
@@ -92,7 +92,7 @@ async def test_parameters_are_checked(sim: Sim, body: object) -> None:
 
 
 async def test_a_body_that_is_no_json(sim: Sim) -> None:
-    """INVALID_JSON is its own code."""
+    """A body that is not JSON has a code of its own, INVALID_JSON."""
     headers = {"X-API-Key": "rb_live_1111222233334444"}
     async with sim.client.post("/reelbot/api/v1/video/generate", data=b"{", headers=headers) as answer:
         assert answer.status == 400

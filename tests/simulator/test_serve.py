@@ -14,8 +14,8 @@ PROGRAM = "from bridge.simulator.serve import SimulatorConfig, main; main(Simula
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
-def test_it_says_when_it_is_ready_and_stops_when_told(sign: signal.Signals) -> None:
-    """One line on stdout with the true port; both signals end it cleanly."""
+def test_it_prints_when_it_is_ready_and_stops_on_signals(sign: signal.Signals) -> None:
+    """One line on stdout with the real port; both signals end it cleanly."""
     with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         words = process.stdout.readline().split()
@@ -35,7 +35,7 @@ def test_it_says_when_it_is_ready_and_stops_when_told(sign: signal.Signals) -> N
         {"switches": {"no_such_switch": True}},
     ],
 )
-def test_nonsense_is_refused_at_the_start(config: dict[str, Any]) -> None:
-    """A wrong speed or switch does not start."""
+def test_bad_configuration_is_refused_at_the_start(config: dict[str, Any]) -> None:
+    """A wrong speed or switch ends the start."""
     with pytest.raises(ValueError, match=r"speed|no_such_switch"):
         build_app(SimulatorConfig(**config))

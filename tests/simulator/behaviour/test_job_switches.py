@@ -1,4 +1,4 @@
-"""Switches of jobs' lives and of ReelBot, each seen to change what a client gets."""
+"""Switches for jobs and for ReelBot: each changes what a client gets."""
 
 import re
 from pathlib import Path
@@ -12,14 +12,14 @@ VIDEO = {"videoType": "cinematic", "topic": "cats", "brollKeys": ["a.mp4"]}
 
 
 def test_every_switch_is_tested() -> None:
-    """A switch without a test of its own does not get in."""
+    """Every switch is named in one of these test modules."""
     texts = [path.read_text() for path in Path(__file__).parent.glob("test_*_switches.py")]
     tested = set(re.findall(r"\w+", " ".join(texts)))
     assert set(Switches.model_fields) <= tested
 
 
 async def _words(sim: Sim, path: str, seconds: int, *, step: int = 1) -> list[str]:
-    """Read a status all along and list its words in the order of their first appearance."""
+    """Read a status repeatedly and return its words in the order of their first appearance."""
     seen: dict[str, None] = {}
     await sim.switch(rate_limiter=False)
     for _ in range(0, seconds, step):
@@ -30,7 +30,7 @@ async def _words(sim: Sim, path: str, seconds: int, *, step: int = 1) -> list[st
 
 @pytest.mark.parametrize("outcome", ["completed", "failed", "skipped"])
 async def test_switch_start_outcome(sim: Sim, outcome: str) -> None:
-    """How work ends that says nothing about it."""
+    """The outcome of work whose ids and texts ask for none."""
     await sim.switch(start_outcome=outcome)
     [job] = (await sim.mirror("POST", "/personas/demo/sync")).json["job_ids"]
     sim.advance(300)
@@ -38,7 +38,7 @@ async def test_switch_start_outcome(sim: Sim, outcome: str) -> None:
 
 
 async def test_switch_extra_fields(sim: Sim) -> None:
-    """Without them a job has the documented fields only."""
+    """Without extra fields a job has the documented fields only."""
     assert (await sim.read("/generated-posts/demo-1"))["persona_id"] == "demo-persona"
     await sim.switch(extra_fields=False)
     post = await sim.read("/generated-posts/demo-2")
@@ -49,7 +49,7 @@ async def test_switch_extra_fields(sim: Sim) -> None:
 
 
 async def test_switch_unknown_words(sim: Sim) -> None:
-    """In-between words that no page lists; endings stay as they are."""
+    """States in between carry words that no page lists; the words for endings stay."""
     await sim.switch(unknown_words=True)
     assert await _words(sim, "/sync-jobs/demo", 10) == ["pending", "ingesting", "completed"]
     assert await _words(sim, "/generated-posts/demo", 10) == ["pending", "rendering", "completed"]
@@ -59,7 +59,7 @@ async def test_switch_unknown_words(sim: Sim) -> None:
 
 
 async def test_switch_items_appear(sim: Sim) -> None:
-    """Items are listed at once, after a while, or only when all is done."""
+    """Items are listed at once, after a while, or only when all of them are done."""
     counts: dict[str, list[int]] = {}
     for when in ("at_once", "later", "when_done"):
         await sim.switch(items_appear=when)
@@ -72,7 +72,7 @@ async def test_switch_items_appear(sim: Sim) -> None:
 
 @pytest.mark.parametrize("status", ["failed", "completed", "generating"])
 async def test_switch_partial_status(sim: Sim, status: str) -> None:
-    """What a post says of itself when some items failed."""
+    """The post's own status when some of its items have failed."""
     await sim.switch(partial_status=status)
     await sim.read("/generated-posts/demo-partial")
     sim.advance(60)
@@ -83,7 +83,7 @@ async def test_switch_partial_status(sim: Sim, status: str) -> None:
     ("when", "post", "item"),
     [
         ("with_items", "generating", "generating"),
-        ("before_items", "completed", "generating"),  # a post done before its items
+        ("before_items", "completed", "generating"),  # the post is done before its items
         ("after_items", "generating", "completed"),  # and the reverse
     ],
 )
@@ -98,7 +98,7 @@ async def test_switch_post_ends(sim: Sim, when: str, post: str, item: str) -> No
 
 @pytest.mark.parametrize("form", ["same", "new"])
 async def test_switch_regenerated_item_id(sim: Sim, form: str) -> None:
-    """A single item's new version has its id or a new one; the other items stay."""
+    """The new version of a single item has the same id or a new one; the other items stay."""
     await sim.switch(regenerated_item_id=form)
     post_id = await sim.finished_post("image-partial")
     items = (await sim.read(f"/generated-posts/{post_id}"))["media_items"]
@@ -114,7 +114,7 @@ async def test_switch_regenerated_item_id(sim: Sim, form: str) -> None:
 
 
 async def test_switch_keep_failed_items(sim: Sim) -> None:
-    """After a failed_only run the old item is listed still, or not."""
+    """After a failed_only run the old item is still listed, or not."""
     for keep, more in ((False, 0), (True, 1)):
         await sim.switch(keep_failed_items=keep)
         post_id = await sim.finished_post("image-partial")
@@ -125,7 +125,7 @@ async def test_switch_keep_failed_items(sim: Sim) -> None:
 
 
 async def test_switch_clone_answer(sim: Sim) -> None:
-    """The id under its name, as `id`, or null while the source is being fetched."""
+    """The id under its full name, as `id`, or null while the source is being fetched."""
     body = {"url": "https://www.instagram.com/p/A/", "persona_id": "demo"}
     named = (await sim.mirror("POST", "/clone-url", body)).json
     await sim.read(f"/generated-posts/{named['generated_post_id']}")
@@ -139,7 +139,7 @@ async def test_switch_clone_answer(sim: Sim) -> None:
 
 
 async def test_switch_voice_words(sim: Sim) -> None:
-    """Words for conversions are anybody's guess; some can be given alone."""
+    """The words of conversions are not documented; some of them can be set alone."""
     await sim.switch(voice_words={"working": "converting", "done": "ready"})
     seen = []
     for _ in range(3):
@@ -168,13 +168,13 @@ async def test_switch_deliveries_appear(sim: Sim) -> None:
 
 
 async def test_switch_outgoing_words(sim: Sim) -> None:
-    """The outer status can say anything."""
+    """The outer status can be any word."""
     await sim.switch(outgoing_words={"publishing": "draft", "published": "sent"})
     assert await _words(sim, "/publishing/posts/demo", 10) == ["draft", "sent"]
 
 
 async def test_switch_approve_review_status(sim: Sim) -> None:
-    """Between approval and the first delivery."""
+    """The review status between approval and the first delivery."""
     for status in ("pending_review", "approved"):
         await sim.switch(approve_review_status=status)
         post_id = await sim.finished_post()
@@ -204,7 +204,7 @@ async def test_switch_reelbot_rate_reset(sim: Sim) -> None:
 
 
 async def test_switch_reelbot_retry_after(sim: Sim) -> None:
-    """Off, `details.resetAt` is left."""
+    """Without Retry-After only `details.resetAt` is left."""
     await sim.switch(reelbot_retry_after=False, reelbot_status_per_minute=1)
     await sim.bot("GET", "/status/demo")
     refused = await sim.bot("GET", "/status/demo", expect=429)
@@ -214,7 +214,7 @@ async def test_switch_reelbot_retry_after(sim: Sim) -> None:
 
 @pytest.mark.parametrize("status", [200, 201, 202])
 async def test_switch_reelbot_generate_status(sim: Sim, status: int) -> None:
-    """The page does not say which."""
+    """The page does not say which status it is."""
     await sim.switch(reelbot_generate_status=status)
     await sim.bot("POST", "/generate", VIDEO, expect=status)
 
@@ -234,7 +234,7 @@ async def test_switch_reelbot_updated_at(sim: Sim) -> None:
 
 
 async def test_switch_reelbot_fails_from(sim: Sim) -> None:
-    """A failure straight from the queue."""
+    """A job may fail straight from the queue."""
     await sim.switch(reelbot_fails_from="queued")
     project = (await sim.bot("POST", "/generate", VIDEO | {"topic": "fail"})).json["projectId"]
     sim.advance(30)
@@ -242,7 +242,7 @@ async def test_switch_reelbot_fails_from(sim: Sim) -> None:
 
 
 async def test_switch_reelbot_strict_ids(sim: Sim) -> None:
-    """Twelve lower-case letters and digits, or no project id."""
+    """A project id has twelve lower-case letters and digits."""
     await sim.bot("GET", "/status/abc-def", expect=404)
     await sim.switch(reelbot_strict_ids=True)
     await sim.bot("GET", "/status/abc-def", expect=400)
@@ -250,7 +250,7 @@ async def test_switch_reelbot_strict_ids(sim: Sim) -> None:
 
 
 async def test_switch_reelbot_quota(sim: Sim) -> None:
-    """Completed videos count, failed ones do not."""
+    """Completed videos count towards the quota, failed ones do not."""
     await sim.switch(reelbot_quota=1)
     await sim.bot("POST", "/generate", VIDEO | {"topic": "fail"}, expect=200)
     sim.advance(330)

@@ -1,4 +1,4 @@
-"""Switches of answers, lists, keys and limits, each seen to change what a client gets."""
+"""Switches for responses, lists, keys and limits: each changes what a client gets."""
 
 import pytest
 
@@ -39,7 +39,7 @@ async def test_switch_envelope_generated_media_item(sim: Sim) -> None:
 
 
 async def test_switch_envelope_outgoing_post(sim: Sim) -> None:
-    """`post` is what the automation guide reads."""
+    """The automation guide reads `post`."""
     assert "post" in await _get(sim, "/publishing/posts/demo")
     for envelope, first in SHAPES:
         await sim.switch(envelope_outgoing_post=envelope)
@@ -47,7 +47,7 @@ async def test_switch_envelope_outgoing_post(sim: Sim) -> None:
 
 
 async def test_switch_envelope_create_outgoing_post(sim: Sim) -> None:
-    """`data` is what the reference prints."""
+    """The reference prints `data`."""
     body = {"items": [{"generated_media_item_id": "i"}]}
     assert "data" in await _post(sim, "/publishing/posts", body)
     await sim.switch(envelope_create_outgoing_post="bare")
@@ -55,14 +55,14 @@ async def test_switch_envelope_create_outgoing_post(sim: Sim) -> None:
 
 
 async def test_switch_envelope_start(sim: Sim) -> None:
-    """Guides print starts bare; the newer reference would wrap them."""
+    """Guides print start calls bare; the newer reference would wrap them."""
     assert "job_ids" in await _post(sim, "/personas/demo/sync")
     await sim.switch(envelope_start="data")
     assert "data" in await _post(sim, "/personas/demo/sync")
 
 
 async def test_switch_envelope_other(sim: Sim) -> None:
-    """Balance came bare in the older guide."""
+    """The older guide shows the balance bare."""
     assert "data" in await _get(sim, "/billing/balance")
     await sim.switch(envelope_other="bare")
     assert "balance_cents" in await _get(sim, "/billing/balance")
@@ -78,7 +78,7 @@ async def test_switch_envelope_other(sim: Sim) -> None:
     ],
 )
 async def test_switch_lists(sim: Sim, switch: str, path: str, usual: int) -> None:
-    """Undocumented lists can be there or not: list_outgoing_posts, list_sync_jobs, list_personas, list_sources."""
+    """Undocumented lists may exist or not: list_outgoing_posts, list_sync_jobs, list_personas, list_sources."""
     await sim.mirror("GET", path, expect=usual)
     await sim.switch(**{switch: usual == 404})
     got = await sim.mirror("GET", path, expect=200 if usual == 404 else 404)
@@ -87,7 +87,7 @@ async def test_switch_lists(sim: Sim, switch: str, path: str, usual: int) -> Non
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405])
 async def test_switch_absent_list_status(sim: Sim, status: int) -> None:
-    """How a missing list answers."""
+    """The status with which a missing list answers."""
     await sim.switch(absent_list_status=status)
     await sim.mirror("GET", "/sync-jobs", expect=status)
 
@@ -99,7 +99,7 @@ async def _three(sim: Sim) -> None:
 
 
 async def test_switch_list_order(sim: Sim) -> None:
-    """Newest or oldest first, over pages too."""
+    """Newest or oldest first, also across pages."""
     await _three(sim)
     orders = {"newest": ["p3", "p2", "p1"], "oldest": ["p1", "p2", "p3"]}
     for order, ids in orders.items():
@@ -109,7 +109,7 @@ async def test_switch_list_order(sim: Sim) -> None:
 
 
 async def test_switch_list_count(sim: Sim) -> None:
-    """`count` is the total or the page's length."""
+    """`count` is the total or the length of the page."""
     await _three(sim)
     for meaning, count in (("total", 3), ("page", 2)):
         await sim.switch(list_count=meaning)
@@ -117,7 +117,7 @@ async def test_switch_list_count(sim: Sim) -> None:
 
 
 async def test_switch_list_rows(sim: Sim) -> None:
-    """Rows whole, or with the documented fields only."""
+    """Rows in full, or with the documented fields only."""
     await _three(sim)
     await sim.switch(list_rows="short")
     row = (await sim.read("/personas/p/generated-posts"))[0]
@@ -126,7 +126,7 @@ async def test_switch_list_rows(sim: Sim) -> None:
 
 
 async def test_switch_list_over_100(sim: Sim) -> None:
-    """A limit above 100 is cut or refused."""
+    """A limit above 100 is lowered or refused."""
     posts = [{"kind": "generated_post", "persona_id": "p"} for _ in range(101)]
     await sim.control("POST", "/jobs", {"jobs": posts})
     assert len(await sim.read("/personas/p/generated-posts?limit=500")) == 100
@@ -143,14 +143,14 @@ async def test_switch_transaction_field(sim: Sim) -> None:
 
 
 async def test_switch_unknown_personas(sim: Sim) -> None:
-    """Unknown personas are a 404, or made when named."""
+    """Unknown personas are a 404, or created when they are first named."""
     await sim.mirror("POST", "/personas/p9/sync", expect=404)
     await sim.switch(unknown_personas="create")
     await sim.mirror("POST", "/personas/p9/sync", expect=202)
 
 
 async def test_switch_private_jobs(sim: Sim) -> None:
-    """Another account's job is a 404; two keys of one account see the same; a job of nobody is everybody's."""
+    """Another account's job is a 404; keys of one account see the same; a job without an owner is everybody's."""
     post = await sim.generate()
     nobodys = await sim.job("sync_job")
     await sim.mirror("GET", f"/generated-posts/{post}", key=OTHER_KEY, expect=200)
@@ -171,7 +171,7 @@ async def test_switch_default_scopes(sim: Sim) -> None:
 
 
 async def test_switch_sync_job_scope(sim: Sim) -> None:
-    """The scope of a sync job's read is not documented."""
+    """The scope for reading a sync job is not documented."""
     await sim.control("PUT", f"/keys/{KEY}", {"missing_scopes": ["sync:write"]})
     await sim.mirror("GET", "/sync-jobs/demo", expect=200)
     await sim.switch(sync_job_scope="sync:write")
@@ -192,14 +192,14 @@ async def _statuses(sim: Sim, count: int, *, key: str = KEY) -> list[int]:
 
 
 async def test_switch_rate_limiter(sim: Sim) -> None:
-    """Off, nothing is counted and no header comes."""
+    """Switched off, nothing is counted and no rate header comes."""
     await sim.switch(rate_limiter=False)
     assert set(await _statuses(sim, 61)) == {200}
     assert "X-RateLimit-Limit" not in (await sim.mirror("GET", "/sync-jobs/demo")).headers
 
 
 async def test_switch_rate_window(sim: Sim) -> None:
-    """Fixed begins with the first request, aligned at the full minute, sliding frees one place at a time."""
+    """Fixed begins with the first request, aligned at the full minute, sliding frees one request at a time."""
     sim.clock.now = START + 50.0  # START is a full minute
     resets = {}
     for window in ("fixed", "aligned"):
@@ -215,7 +215,7 @@ async def test_switch_rate_window(sim: Sim) -> None:
 
 
 async def test_switch_rate_headers(sim: Sim) -> None:
-    """Limits without a word about them."""
+    """The limit applies, but no header announces it."""
     await sim.switch(rate_headers=False, rate_api_key_per_minute=1)
     assert await _statuses(sim, 2) == [200, 429]
     assert not any(name.startswith("X-RateLimit") for name in (await sim.mirror("GET", "/x")).headers)
@@ -234,7 +234,7 @@ async def test_switch_rate_per(sim: Sim) -> None:
     ("switch", "key"), [("rate_api_key_per_minute", KEY), ("rate_jwt_per_minute", "head.payload.signature")]
 )
 async def test_switch_rate_numbers(sim: Sim, switch: str, key: str) -> None:
-    """rate_api_key_per_minute and rate_jwt_per_minute."""
+    """The switches rate_api_key_per_minute and rate_jwt_per_minute."""
     await sim.switch(**{switch: 3})
     assert await _statuses(sim, 4, key=key) == [200, 200, 200, 429]
 
@@ -244,13 +244,13 @@ async def test_switch_rate_numbers(sim: Sim, switch: str, key: str) -> None:
     [("s", "1800000060"), ("ms", "1800000060000"), ("iso", "2027-01-15T08:01:00.000Z")],
 )
 async def test_switch_rate_reset(sim: Sim, unit: str, reset: str) -> None:
-    """ReelMirror's reset in three forms."""
+    """ReelMirror's reset in three formats."""
     await sim.switch(rate_reset=unit)
     assert (await sim.mirror("GET", "/x")).headers["X-RateLimit-Reset"] == reset
 
 
 async def test_switch_rate_retry_after(sim: Sim) -> None:
-    """`Retry-After` comes with the 429 only."""
+    """`Retry-After` comes only with a 429."""
     await sim.switch(rate_retry_after=True, rate_api_key_per_minute=1)
     assert "Retry-After" not in (await sim.mirror("GET", "/x")).headers
     assert (await sim.mirror("GET", "/x")).headers["Retry-After"] == "60"

@@ -1,12 +1,12 @@
-"""The control API: scripting lives, keys, and the record of requests."""
+"""The control API: scripts, keys, and the record of requests."""
 
 import pytest
 
 from tests.simulator.simulator_client import BOT_KEY, KEY, OTHER_KEY, START, Sim, SimMaker
 
 
-async def test_a_scripted_life(sim: Sim) -> None:
-    """Steps act in the order of their times, whatever order they were written in."""
+async def test_a_scripted_job(sim: Sim) -> None:
+    """Steps apply in the order of their times, whatever order they were written in."""
     post = await sim.job(
         "generated_post",
         id="p1",
@@ -38,8 +38,8 @@ async def test_scripts_run_at_the_simulators_speed(make_sim: SimMaker) -> None:
     assert (await sim.read(f"/sync-jobs/{job}"))["status"] == "completed"
 
 
-async def test_a_life_can_wait_for_its_first_read(sim: Sim) -> None:
-    """`first_read` counts from the first upstream read; a look through the control API starts nothing."""
+async def test_a_script_can_wait_for_the_first_read(sim: Sim) -> None:
+    """With `first_read` time counts from the first upstream read; reading through the control API starts nothing."""
     script = [{"after_s": 5, "set": {"status": "completed", "completed_at": "$now"}}]
     job = await sim.job("sync_job", start="first_read", script=script)
     sim.advance(100)
@@ -50,8 +50,8 @@ async def test_a_life_can_wait_for_its_first_read(sim: Sim) -> None:
     assert (done["status"], done["completed_at"]) == ("completed", "2027-01-15T08:01:45.000Z")
 
 
-async def test_a_life_with_death_and_return(sim: Sim) -> None:
-    """Delete and restore are steps too."""
+async def test_a_script_can_delete_and_restore(sim: Sim) -> None:
+    """Deleting and restoring are steps too."""
     script = [{"after_s": 1, "delete": True}, {"after_s": 2, "restore": True}]
     job = await sim.job("outgoing_post", script=script)
     statuses = []
@@ -62,7 +62,7 @@ async def test_a_life_with_death_and_return(sim: Sim) -> None:
 
 
 async def test_items_can_be_replaced(sim: Sim) -> None:
-    """`set.media_items` replaces all; `add` and `remove` change some; the gone are 404."""
+    """`set.media_items` replaces all items, `add` and `remove` change some; removed items are a 404."""
     script = [
         {"after_s": 1, "set": {"media_items": [{"id": "c"}, {"id": "d"}]}},
         {"after_s": 2, "remove": ["c"], "add": [{"id": "e"}]},
@@ -77,7 +77,7 @@ async def test_items_can_be_replaced(sim: Sim) -> None:
 
 
 async def test_a_patch_acts_at_once(sim: Sim) -> None:
-    """A test ends a job when it wants to; `script=drop` cancels what was to come."""
+    """A test ends a job when it wants to; `script=drop` cancels the steps to come."""
     script = [{"after_s": 60, "set": {"status": "failed"}}]
     job = await sim.job("sync_job", script=script)
     await sim.control("PATCH", f"/jobs/sync_job/{job}?script=drop", {"status": "completed"})
@@ -97,7 +97,7 @@ async def test_a_patch_acts_at_once(sim: Sim) -> None:
 async def test_a_patch_reaches_parts(
     sim: Sim, *, kind: str, part: str, fields: dict[str, str], path: str, name: str
 ) -> None:
-    """Items and deliveries are patched where they live."""
+    """Items and deliveries are changed inside the job that holds them."""
     await sim.job("generated_post", id="g", items=[{"id": "i"}])
     await sim.job("outgoing_post", id="o", deliveries=[{"id": "d"}])
     await sim.control("PATCH", f"/jobs/{kind}/{part}", fields)
@@ -107,7 +107,7 @@ async def test_a_patch_reaches_parts(
 
 
 async def test_a_deleted_job_is_a_404(sim: Sim) -> None:
-    """Whole jobs and parts alike."""
+    """Whole jobs and parts are deleted in the same way."""
     await sim.job("generated_post", id="g", items=[{"id": "i"}, {"id": "j"}])
     await sim.control("DELETE", "/jobs/generated_media_item/i")
     await sim.mirror("GET", "/generated-media-items/i", expect=404)
@@ -116,8 +116,8 @@ async def test_a_deleted_job_is_a_404(sim: Sim) -> None:
     await sim.mirror("GET", "/generated-posts/g", expect=404)
 
 
-async def test_a_life_goes_on(sim: Sim) -> None:
-    """More steps count from now: a regeneration is one."""
+async def test_a_script_can_be_continued(sim: Sim) -> None:
+    """More steps count from now, as for a regeneration."""
     job = await sim.job(
         "generated_post", items=[{"id": "a", "status": "completed"}], set={"status": "completed"}
     )
@@ -149,15 +149,15 @@ async def test_a_life_goes_on(sim: Sim) -> None:
         ("POST", "/automation", {"persona_id": "none"}, 404, "none"),
     ],
 )
-async def test_mistakes_are_named(
+async def test_mistakes_are_refused_by_name(
     sim: Sim, *, method: str, path: str, body: object, status: int, word: str
 ) -> None:
-    """A typo in a test does not pass for a working one."""
+    """A typo in a test is refused."""
     assert word in (await sim.control(method, path, body, expect=status))["error"]
 
 
 async def test_a_revoked_key_is_refused_until_restored(sim: Sim) -> None:
-    """Both vendors' keys, at once."""
+    """Keys of both vendors are refused and accepted again at once."""
     for key, ask, path in ((KEY, sim.mirror, "/sync-jobs/demo"), (BOT_KEY, sim.bot, "/status/demo")):
         await ask("GET", path, key=key, expect=200)
         await sim.control("POST", f"/keys/{key}/revoke")
@@ -167,7 +167,7 @@ async def test_a_revoked_key_is_refused_until_restored(sim: Sim) -> None:
 
 
 async def test_only_known_keys(sim: Sim) -> None:
-    """A list of keys shuts out all others; null opens again."""
+    """A list of keys excludes all others; null accepts any again."""
     await sim.control("PUT", "/keys", {"known": [OTHER_KEY]})
     await sim.mirror("GET", "/sync-jobs/demo", expect=401)
     await sim.mirror("GET", "/sync-jobs/demo", key=OTHER_KEY, expect=200)
@@ -176,7 +176,7 @@ async def test_only_known_keys(sim: Sim) -> None:
 
 
 async def test_a_missing_scope_is_a_403(sim: Sim) -> None:
-    """One scope less shuts that kind's reads only."""
+    """A missing scope refuses the reads of that kind only."""
     await sim.control("PUT", f"/keys/{KEY}", {"missing_scopes": ["publishing:read"]})
     refused = await sim.mirror("GET", "/publishing/posts/demo", expect=403)
     assert refused.json["error"]["code"] == "FORBIDDEN"
@@ -187,7 +187,7 @@ async def test_a_missing_scope_is_a_403(sim: Sim) -> None:
 
 
 async def test_requests_are_recorded(sim: Sim) -> None:
-    """When, what, by whom (masked), with which status; filters narrow it, DELETE clears it."""
+    """A record has time, call, masked key and status; filters select records, DELETE clears them."""
     await sim.read("/sync-jobs/demo-1")
     sim.clock.now += 1.2345
     await sim.mirror("GET", "/personas/demo/generated-posts?limit=7")
@@ -215,7 +215,7 @@ async def test_requests_are_recorded(sim: Sim) -> None:
 
 
 async def test_reset_forgets_everything(sim: Sim) -> None:
-    """As if just started."""
+    """After a reset the simulator is as if just started."""
     job = await sim.job("sync_job")
     await sim.switch(envelope_sync_job="bare")
     await sim.control("POST", "/faults", {"status": 500})
@@ -227,7 +227,7 @@ async def test_reset_forgets_everything(sim: Sim) -> None:
     assert state["switches"]["envelope_sync_job"] == "data"
 
 
-async def test_one_seed_one_course(make_sim: SimMaker) -> None:
-    """The same seed draws the same ids and lifetimes, another seed others."""
+async def test_one_seed_gives_one_course(make_sim: SimMaker) -> None:
+    """The same seed draws the same ids and durations, another seed draws others."""
     ids = [await (await make_sim(seed=seed)).generate() for seed in (1, 1, 2)]
     assert ids[0] == ids[1] != ids[2]

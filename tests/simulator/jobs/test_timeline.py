@@ -1,4 +1,4 @@
-"""A job is what its script says at each time."""
+"""A job's state at any time follows from its script."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def a_timeline(*steps: TimelineStep, speed: float = 1.0) -> Timeline:
 
 
 def test_reading_in_any_order_gives_the_same() -> None:
-    """State is a function of time alone: reading late first changes nothing."""
+    """State is a function of time alone: reading a late time first changes nothing."""
     timeline = a_timeline(
         TimelineStep(at_s=5, set={"status": "done"}), TimelineStep(at_s=2, set={"status": "busy"})
     )
@@ -23,18 +23,18 @@ def test_reading_in_any_order_gives_the_same() -> None:
     ("at_s", "status"),
     [
         (1.999, "pending"),  # not yet
-        (2.0, "busy"),  # a step counts at its very moment
+        (2.0, "busy"),  # a step counts from its very moment
         (2.001, "busy"),
     ],
 )
 def test_a_step_counts_from_its_moment(at_s: float, status: str) -> None:
-    """A step is taken at its time, not before."""
+    """A step applies from its time on, not before."""
     seen = object_at(a_timeline(TimelineStep(at_s=2, set={"status": "busy"})), at_s)
     assert seen is not None
     assert seen["status"] == status
 
 
-def test_parts_come_change_and_go() -> None:
+def test_parts_are_added_changed_and_removed() -> None:
     """Members are merged, added and removed by id."""
     timeline = a_timeline(
         TimelineStep(at_s=1, add=({"id": "b", "status": "pending"},), members={"a": {"status": "done"}}),
@@ -50,8 +50,8 @@ def test_parts_come_change_and_go() -> None:
     assert [item["id"] for item in end["media_items"]] == ["b"]
 
 
-def test_deleted_is_nothing_until_restored() -> None:
-    """A deleted job is not there; a restored one is, with what happened meanwhile."""
+def test_a_deleted_job_is_missing_until_restored() -> None:
+    """A deleted job does not exist; a restored one does, with what happened meanwhile."""
     timeline = a_timeline(
         TimelineStep(at_s=1, alive=False),
         TimelineStep(at_s=2, set={"status": "done"}),
@@ -64,13 +64,13 @@ def test_deleted_is_nothing_until_restored() -> None:
     assert restored["status"] == "done"
 
 
-def test_not_there_before_its_birth() -> None:
-    """A job that automation will start does not exist before."""
+def test_nothing_exists_before_its_start() -> None:
+    """A job that automation will start does not exist before its start."""
     assert object_at(a_timeline(), -0.1) is None
 
 
 def test_times_are_wall_clock_times_of_the_step() -> None:
-    """`$now` is the time of the step on the wall, speed taken into account; `$absent` takes a field away."""
+    """`$now` is the step's wall-clock time, speed included; `$absent` removes a field."""
     timeline = a_timeline(TimelineStep(at_s=10, set={"ended": NOW, "status": ABSENT}), speed=4)
     seen = object_at(timeline, 10)
     assert seen is not None
@@ -78,8 +78,8 @@ def test_times_are_wall_clock_times_of_the_step() -> None:
     assert "status" not in seen
 
 
-def test_cutting_forgets_the_future_only() -> None:
-    """What has happened stays."""
+def test_truncating_drops_only_later_steps() -> None:
+    """Steps that have been taken stay."""
     timeline = a_timeline(
         TimelineStep(at_s=1, set={"status": "busy"}), TimelineStep(at_s=5, set={"status": "done"})
     ).truncated_at(2)

@@ -20,8 +20,8 @@ DEMO_ENDS = [
 
 
 @pytest.mark.parametrize(("path", "job_id", "status"), DEMO_ENDS)
-async def test_demo_ids_live_eight_seconds(sim: Sim, path: str, job_id: str, status: str) -> None:
-    """A demo job begins when first read and ends eight seconds later, as its id asks."""
+async def test_demo_jobs_take_eight_seconds(sim: Sim, path: str, job_id: str, status: str) -> None:
+    """A demo job begins at the first read and ends eight seconds later, as its id asks."""
     first = await sim.read(path + job_id)
     assert first["status"] in ("pending", "publishing")
     sim.advance(7.9)
@@ -31,7 +31,7 @@ async def test_demo_ids_live_eight_seconds(sim: Sim, path: str, job_id: str, sta
 
 
 async def test_a_partial_post_names_what_failed(sim: Sim) -> None:
-    """Of three items the last fails; items of a post are readable alone."""
+    """Of three items the last fails; a post's items can be read on their own."""
     await sim.read("/generated-posts/demo-partial")
     sim.advance(8)
     post = await sim.read("/generated-posts/demo-partial")
@@ -40,7 +40,7 @@ async def test_a_partial_post_names_what_failed(sim: Sim) -> None:
 
 
 async def test_demo_voice_conversions_move_that_field_only(sim: Sim) -> None:
-    """The item is completed all along."""
+    """The item stays completed all the time."""
     seen = [await sim.read("/generated-media-items/demo-voice")]
     sim.advance(8)
     seen.append(await sim.read("/generated-media-items/demo-voice"))
@@ -49,7 +49,7 @@ async def test_demo_voice_conversions_move_that_field_only(sim: Sim) -> None:
 
 
 async def test_sync_ends_within_the_documented_time(sim: Sim) -> None:
-    """30 s to 5 min, a job for each source; triggered again within 15 minutes it is skipped at once."""
+    """30 s to 5 min, one job per source; a sync within 15 minutes of the last is skipped at once."""
     await sim.control("POST", "/personas", {"id": "p", "sources": 2})
     started = await sim.mirror("POST", "/personas/p/sync", expect=202)
     first, second = started.json["job_ids"]
@@ -68,7 +68,7 @@ async def test_sync_ends_within_the_documented_time(sim: Sim) -> None:
 @pytest.mark.parametrize(
     ("source", "low_s", "high_s"),
     [
-        ("image-1", 20, 90),  # G:webhooks, per item
+        ("image-1", 20, 90),  # guide "Webhooks", per item
         ("video-1", 60, 300),
     ],
 )
@@ -89,7 +89,7 @@ async def test_generation_takes_the_documented_time(
 
 
 async def test_the_same_source_twice_makes_two_posts(sim: Sim) -> None:
-    """Deduplication is the client's business, and the list shows newest first."""
+    """Deduplication is left to the client; the list shows the newest first."""
     first = await sim.generate()
     sim.advance(1)
     second = await sim.generate()
@@ -99,7 +99,7 @@ async def test_the_same_source_twice_makes_two_posts(sim: Sim) -> None:
 
 
 async def test_pages_of_a_list(sim: Sim) -> None:
-    """`limit` defaults to 20, `offset` moves on, nonsense is a 400."""
+    """`limit` defaults to 20, `offset` moves on, and nonsense is a 400."""
     posts = [{"kind": "generated_post", "id": f"p{n}", "persona_id": "many"} for n in range(25)]
     await sim.control("POST", "/jobs", {"jobs": posts})
     path = "/personas/many/generated-posts"
@@ -111,7 +111,7 @@ async def test_pages_of_a_list(sim: Sim) -> None:
 
 
 async def test_full_regeneration_reuses_the_post(sim: Sim) -> None:
-    """The old items are gone, new ones come, and the post is open again."""
+    """The old items go, new ones come, and the post is open again."""
     post_id = await sim.finished_post()
     old = await sim.read(f"/generated-posts/{post_id}")
     await sim.mirror("POST", "/generate/regenerate-post", {"generated_post_id": post_id}, expect=202)
@@ -159,7 +159,7 @@ async def test_voice_conversion_of_a_finished_video(sim: Sim) -> None:
 
 
 async def test_deleted_is_a_404(sim: Sim) -> None:
-    """Soft deletion of a post takes it and its items out of every read."""
+    """A soft deletion removes a post and its items from every read."""
     post_id = await sim.finished_post()
     item_id = (await sim.read(f"/generated-posts/{post_id}"))["media_items"][0]["id"]
     await sim.mirror("DELETE", f"/generated-posts/{post_id}", expect=204)
@@ -177,8 +177,8 @@ async def test_a_deleted_item_leaves_its_post(sim: Sim) -> None:
     assert [item["id"] for item in items] == ["demo-1-item-1", "demo-1-item-3"]
 
 
-async def test_automation_makes_what_no_client_started(sim: Sim) -> None:
-    """An auto_publish source turns a sync into a post and an outgoing post, visible when they begin."""
+async def test_automation_starts_work_without_a_client(sim: Sim) -> None:
+    """An auto_publish source turns a sync into a post and an outgoing post, which are visible once they begin."""
     await sim.switch(list_outgoing_posts=True)
     await sim.control("POST", "/personas", {"id": "p", "automation_mode": "auto_publish"})
     await sim.control("POST", "/automation", {"persona_id": "p"})
@@ -197,8 +197,8 @@ async def test_automation_makes_what_no_client_started(sim: Sim) -> None:
     assert source["last_synced_at"] is not None
 
 
-async def test_transactions_tell_of_an_accounts_work(sim: Sim) -> None:
-    """Debits carry post and item ids, a failing item is refunded when it fails, accounts are apart."""
+async def test_transactions_name_an_accounts_work(sim: Sim) -> None:
+    """Debits carry post and item ids, a failing item is refunded when it fails, and accounts are separate."""
     post_id = await sim.generate("image-partial")
     before = await sim.read("/billing/transactions")
     assert {row["generated_post_id"] for row in before} == {post_id}
@@ -210,7 +210,7 @@ async def test_transactions_tell_of_an_accounts_work(sim: Sim) -> None:
 
 
 async def test_a_persona_is_built_by_calls(sim: Sim) -> None:
-    """Persona, source (one 409), publishing target, as the automation guide does it."""
+    """Persona, source (the second one a 409) and publishing target, as in the automation guide."""
     made = (await sim.mirror("POST", "/personas", {"name": "A"}, expect=201)).json["data"]
     path = f"/personas/{made['id']}"
     source = {"platform": "instagram", "username": "natgeo"}

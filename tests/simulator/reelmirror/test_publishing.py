@@ -26,7 +26,7 @@ async def test_approving_publishes_to_every_account(sim: Sim) -> None:
 
 
 async def test_approving_needs_an_account_and_a_finished_post(sim: Sim) -> None:
-    """Both refusals are a 400."""
+    """Without an account, or with an unfinished post, approving is a 400."""
     running = await sim.generate()
     assert (await sim.mirror("POST", f"/generated-posts/{running}/approve")).status == 400
     await sim.control("POST", "/personas", {"id": "demo", "targets": 0})
@@ -52,7 +52,7 @@ async def test_composing_waits_as_a_draft(sim: Sim) -> None:
 
 
 async def test_a_scheduled_post_begins_at_its_time(sim: Sim) -> None:
-    """Nothing is delivered before `scheduled_for`; the past is refused."""
+    """Nothing is delivered before `scheduled_for`, and a time in the past is refused."""
     body = {"items": ITEMS, "persona_id": "demo", "caption": "partial"}
     made = (await sim.mirror("POST", "/publishing/posts", body, expect=201)).json["data"]
     path = f"/publishing/posts/{made['id']}"
@@ -68,7 +68,7 @@ async def test_a_scheduled_post_begins_at_its_time(sim: Sim) -> None:
 
 
 async def test_chosen_accounts_only(sim: Sim) -> None:
-    """`target_account_ids` picks who is delivered to; an unknown one is a 400."""
+    """`target_account_ids` selects the accounts; an unknown one is a 400."""
     accounts = await sim.read("/publishing/accounts")
     body = {"items": ITEMS, "target_account_ids": [accounts[1]["id"]]}
     made = (await sim.mirror("POST", "/publishing/posts", body, expect=201)).json["data"]
@@ -80,7 +80,7 @@ async def test_chosen_accounts_only(sim: Sim) -> None:
 
 
 async def test_rejecting_every_item_rejects_the_post(sim: Sim) -> None:
-    """The last rejected item takes the post with it."""
+    """Rejecting the last item rejects the post."""
     await sim.read("/generated-posts/demo-1")
     sim.advance(8)
     answers = [
@@ -92,7 +92,7 @@ async def test_rejecting_every_item_rejects_the_post(sim: Sim) -> None:
 
 
 async def test_rejecting_a_post(sim: Sim) -> None:
-    """A rejected post is not reviewed again."""
+    """A rejected post cannot be reviewed again."""
     post_id = await sim.finished_post()
     await sim.mirror("POST", f"/generated-posts/{post_id}/reject", expect=200)
     assert (await sim.read(f"/generated-posts/{post_id}"))["review_status"] == "rejected"

@@ -1,4 +1,4 @@
-"""Trouble on demand."""
+"""Faults that a test orders."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ async def test_each_documented_error(sim: Sim, status: int, code: str) -> None:
 
 
 async def test_reelbot_faults_have_its_shape(sim: Sim) -> None:
-    """503 for ReelBot only."""
+    """A 503 for ReelBot only, in ReelBot's shape."""
     await sim.control("POST", "/faults", {"match": {"path_prefix": "/reelbot"}, "status": 503})
     got = await sim.bot("GET", "/status/demo", expect=503)
     assert (got.json["success"], got.json["code"]) == (False, "SERVICE_UNAVAILABLE")
@@ -61,8 +61,8 @@ async def test_reelbot_faults_have_its_shape(sim: Sim) -> None:
         {"method": "GET", "kind": "sync_job"},
     ],
 )
-async def test_faults_meet_what_they_name(sim: Sim, match: dict[str, str]) -> None:
-    """All named fields must fit."""
+async def test_faults_apply_to_what_they_name(sim: Sim, match: dict[str, str]) -> None:
+    """Every field that is set must match."""
     await sim.control("POST", "/faults", {"match": match, "status": 500})
     assert (await _raw(sim))[0] == 500
     got = await sim.mirror("GET", "/generated-posts/demo-2", key=OTHER_KEY)
@@ -70,7 +70,7 @@ async def test_faults_meet_what_they_name(sim: Sim, match: dict[str, str]) -> No
 
 
 async def test_a_fault_ends_with_its_time(sim: Sim) -> None:
-    """`for_s` is wall-clock time; a fault can be lifted too."""
+    """`for_s` is wall-clock time; a fault can also be removed."""
     await sim.control("POST", "/faults", {"status": 500, "for_s": 10})
     sim.clock.now += 9.9
     assert (await _raw(sim))[0] == 500
@@ -85,7 +85,7 @@ async def test_a_fault_ends_with_its_time(sim: Sim) -> None:
 
 
 async def test_html_instead_of_json(sim: Sim) -> None:
-    """A proxy's page."""
+    """A proxy's page instead of JSON."""
     await sim.control("POST", "/faults", {"html": True})
     status, content_type, body = await _raw(sim)
     assert (status, content_type) == (502, "text/html")
@@ -93,7 +93,7 @@ async def test_html_instead_of_json(sim: Sim) -> None:
 
 
 async def test_garbage_that_claims_to_be_json(sim: Sim) -> None:
-    """200, application/json, and no JSON."""
+    """200, application/json, and a body that is not JSON."""
     await sim.control("POST", "/faults", {"json_garbage": True})
     status, content_type, body = await _raw(sim)
     assert (status, content_type) == (200, "application/json")
@@ -101,8 +101,8 @@ async def test_garbage_that_claims_to_be_json(sim: Sim) -> None:
         json.loads(body)
 
 
-async def test_a_body_of_ones_own(sim: Sim) -> None:
-    """Objects as JSON, text as it is."""
+async def test_a_given_body(sim: Sim) -> None:
+    """Objects are sent as JSON, text as it is."""
     await sim.control("POST", "/faults", {"body": {"data": {"status": "new_word"}}, "times": 1})
     assert (await _raw(sim))[2] == b'{"data":{"status":"new_word"}}'
     await sim.control("POST", "/faults", {"body": "[]", "status": 418})
@@ -110,7 +110,7 @@ async def test_a_body_of_ones_own(sim: Sim) -> None:
 
 
 async def test_a_connection_reset(sim: Sim) -> None:
-    """The client sees no answer, the record says so."""
+    """The client sees no response, and the record says so."""
     await sim.control("POST", "/faults", {"reset": True, "times": 1})
     with pytest.raises(aiohttp.ClientError):
         await asyncio.wait_for(sim.client.session.post(sim.client.make_url(PATH), data=b"{}"), 5)
@@ -118,7 +118,7 @@ async def test_a_connection_reset(sim: Sim) -> None:
     assert line["status"] == 0
 
 
-async def test_an_answer_cut_off(sim: Sim) -> None:
+async def test_a_truncated_answer(sim: Sim) -> None:
     """Half of the body, then the end of the connection."""
     await sim.control("POST", "/faults", {"truncate": True})
     with pytest.raises(aiohttp.ClientPayloadError):
@@ -126,7 +126,7 @@ async def test_an_answer_cut_off(sim: Sim) -> None:
 
 
 async def test_slow_answers(sim: Sim) -> None:
-    """`delay_s` before the answer, `drip_s` over its body; the answer itself is the ordinary one."""
+    """`delay_s` before the response, `drip_s` over its body; the response itself is the ordinary one."""
     for fault in ({"delay_s": 0.2, "times": 1}, {"drip_s": 0.2, "times": 1}):
         await sim.control("POST", "/faults", fault)
         began = time.monotonic()
@@ -136,6 +136,6 @@ async def test_slow_answers(sim: Sim) -> None:
 
 
 async def test_a_body_too_large(sim: Sim) -> None:
-    """Blanks after the JSON: correct, and longer than anybody should read."""
+    """Spaces after the JSON: valid, and longer than anybody should read."""
     await sim.control("POST", "/faults", {"pad_bytes": 3_000_000})
     assert len((await _raw(sim))[2]) > 3_000_000

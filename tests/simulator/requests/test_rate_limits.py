@@ -14,7 +14,7 @@ async def _spend(sim: Sim, count: int, *, key: str = KEY) -> list[int]:
 
 
 async def test_sixty_a_minute_for_a_key(sim: Sim) -> None:
-    """The 61st request of a window is a 429 with ReelMirror's body, and the window's end opens again."""
+    """The 61st request of a window is a 429 with ReelMirror's body; the next window accepts requests again."""
     assert await _spend(sim, 60) == [404] * 60
     refused = await sim.mirror("GET", "/sync-jobs/none", expect=429)
     assert refused.json["error"]["code"] == "RATE_LIMITED"
@@ -25,7 +25,7 @@ async def test_sixty_a_minute_for_a_key(sim: Sim) -> None:
 
 
 async def test_three_headers_on_every_answer(sim: Sim) -> None:
-    """Good answers, errors and unknown paths carry the limit, what remains, and the end in Unix seconds."""
+    """Successes, errors and unknown paths carry the limit, what remains, and the end in Unix seconds."""
     for count, path in enumerate(("/sync-jobs/demo", "/sync-jobs/none", "/nothing"), start=1):
         headers = (await sim.mirror("GET", path)).headers
         assert headers["X-RateLimit-Limit"] == "60"
@@ -34,18 +34,18 @@ async def test_three_headers_on_every_answer(sim: Sim) -> None:
 
 
 async def test_a_jwt_has_twice_as_many(sim: Sim) -> None:
-    """A Supabase token may ask 120 times a minute."""
+    """A Supabase token allows 120 requests a minute."""
     assert await _spend(sim, 121, key=JWT) == [404] * 120 + [429]
 
 
 async def test_keys_do_not_share_a_window(sim: Sim) -> None:
-    """One key at its limit does not touch another."""
+    """One key at its limit does not affect another."""
     await _spend(sim, 61)
     assert await _spend(sim, 1, key=OTHER_KEY) == [404]
 
 
 async def test_windows_shrink_with_speed(make_sim: SimMaker) -> None:
-    """At speed 40 a minute is 1.5 s of wall clock; whole seconds are rounded up, so nobody comes early."""
+    """At speed 40 a minute is 1.5 s of wall-clock time; whole seconds are rounded up, so that no client is early."""
     sim = await make_sim(speed=40.0)
     assert (await sim.mirror("GET", "/sync-jobs/x")).headers["X-RateLimit-Reset"] == str(int(START) + 2)
     await _spend(sim, 60)
@@ -54,7 +54,7 @@ async def test_windows_shrink_with_speed(make_sim: SimMaker) -> None:
 
 
 async def test_milliseconds_by_configuration(make_sim: SimMaker) -> None:
-    """`reset_unit="ms"` tells the true end of a short window."""
+    """With `reset_unit="ms"` the header has the exact end of a short window."""
     sim = await make_sim(speed=40.0, reset_unit="ms")
     got = await sim.mirror("GET", "/sync-jobs/x")
     assert got.headers["X-RateLimit-Reset"] == str(int(START * 1000) + 1500)
@@ -71,7 +71,7 @@ async def test_milliseconds_by_configuration(make_sim: SimMaker) -> None:
 async def test_each_reelbot_call_has_its_own_limit(
     sim: Sim, *, method: str, path: str, body: object, limit: int, window_s: int
 ) -> None:
-    """Limits are per call, ended by an ISO time; `Retry-After` and `details.resetAt` come with the 429 only."""
+    """Limits are per call, with an ISO reset; `Retry-After` and `details.resetAt` come only with a 429."""
     for _ in range(limit):
         allowed = await sim.bot(method, path, body)
         assert allowed.status != 429
@@ -88,7 +88,7 @@ async def test_each_reelbot_call_has_its_own_limit(
 
 
 async def test_refusals_are_counted_per_key(sim: Sim) -> None:
-    """Statistics tell who was refused how often, and never the key."""
+    """The statistics count refusals per key, without showing the key."""
     await _spend(sim, 63)
     await _spend(sim, 2, key=OTHER_KEY)
     stats = await sim.control("GET", "/stats")
