@@ -1,53 +1,64 @@
-"""Every key in Redis: what lies there, who writes it, when it goes. No other file spells a key.
+"""The key map: every key in Redis, what it holds, which module writes it, and when it is removed.
 
-`{s}` is a hash tag, so that what one script touches lies in one Cluster slot: the shard letter (the first character of
-a job's key, and behind `cb_`, `evt_`, `dlv_`), the project `{p:prj_…}`, or `{g}` for the whole installation. Shard "g"
-shares its tag with the latter; the words after the tag never collide. A record is msgpack of a Struct, as an array.
+No other file spells a key.
 
-Key                       Type    Content                                                 Owner        Goes
-{s}:j:<job key>           string  Job                                                     commit       retention, see `ended`
-{s}:l:<job key>           string  PollLog, written by the lease holder                    lanes        with the job
-{s}:o:<job key>           string  last observed object, JSON, zlib when > 200 B           commit       with the job
-{s}:je:<job key>          zset    event id -> created ms                                  commit       with the job
-{s}:jd:<job key>          zset    delivery id -> created ms                               commit       with the job
-{s}:e:<evt>               string  EventRecord                                             commit       with the job
-{s}:d:<dlv>               string  Delivery                                                commit,lanes with the job
-{s}:hold:<cb>             string  "1": the first delivery waits while it exists           commit       own PX
-{s}:<q>:lanes             zset    lane -> wake ms                                         lanes        with its last item
-{s}:<q>:gate              hash    lane -> blocked until ms                                lanes        at its time, by claim or sweep
-{s}:<q>:nudge             hash    member in flight -> due ms it is wanted at              commit       with the settle
-{s}:<q>:full              set     lanes that their cap kept from more at the last claim   lanes        by the next claim with room
-{s}:<q>:seq               string  counter of claims                                       lanes        never
-{s}:<q>:q:<lane>          zset    member -> due ms, or -(lease end) while in flight       lanes,commit with its last item
-                                  (q = poll: lane = account, member = job key;
-                                   q = dlv: lane = destination, member = delivery id)
-{s}:touched               string  written before each wait for the disk                   commit       never
-{s}:ended                 zset    job key -> ms when its retention ends                   commit       by the sweep
-{s}:outbox                zset    event id -> ms: not yet in its project's feed           commit       by feed.publish
-{s}:p:<prj>:cbs           zset    callback id -> created ms                               indexes      with the callback
-{s}:p:<prj>:dlvs          zset    delivery id -> created ms                               indexes      with the delivery
-{s}:p:<prj>:urls          zset    8 bytes of URL fingerprint + callback id -> 0           indexes      with the callback
-{s}:acct:<acc>            hash    health of an account: fields in health.py               health       with the account
-{s}:gone:<acc>            zset    job key -> ms when it was found missing                 health       PX of its window
-{s}:rate:<acc>:<limit>    hash    budget under one limit: fields in spend_v1.lua          budgets      30 d unused
-{s}:sent:<acc>:<limit>    zset    own request -> ms, two windows back                     budgets      with its window
-{s}:open:<acc>:<limit>    zset    own request without an answer -> ms                     budgets      with its window
-{s}:learnt:<acc>          hash    `lives`: life tables; `list:<name>`: ListSeen           learnt       30 d unused
-{s}:proven                hash    origin -> ms of its last 2xx                            destinations never
-{s}:dlv:bad               hash    lane -> failures in a row                               destinations at the next 2xx
-{p:<prj>}:feed            zset    event id -> position                                    feed         with the event
-{p:<prj>}:pos             string  the last position given                                 feed         never
-{p:<prj>}:inbox           list    deliveries to `inbox:`, newest first                    inbox        beyond 100
-{p:<prj>}:idem:<hash>     string  request fingerprint and answer                          idempotency  own PX, 24 h
-{g}:projects              hash    project id -> Project                                   projects     never
-{g}:secrets               hash    project id -> sealed signing secrets                    projects     never
-{g}:keys                  hash    sha256 of an API key -> ApiKey                          apikeys      when revoked
-{g}:accounts              hash    account id -> Account and its sealed credential         accounts     never
-{g}:credentials           hash    fingerprint of a credential -> account id               accounts     when replaced
-{g}:workers               zset    worker -> ms of its last sign of life                   heartbeats   when it is silent
-{g}:tick:<name>           hash    probed_ms: when the fleet did this last                 store        never
-{g}:shards                string  number of shards, fixed at first start                  store        never
-{g}:pepper                string  sealed: the fingerprints' key                           store        never
+The part in braces is a Redis Cluster hash tag: keys with the same tag lie in one slot, so one script may touch them
+all. `{s}` stands for the shard letter of an account (the first character of a job key, and of what follows `cb_`,
+`evt_` or `dlv_` in an id), `{p:<prj>}` for a project, `{g}` for the whole installation. Shard "g" shares its tag with
+the installation; the names behind the tag differ. A record is a msgspec Struct packed by msgpack as an array, so its
+fields may be renamed but never reordered.
+
+A callback has no key of its own. It lies in the record of its job (`Job.callbacks`), and its id leads there: behind
+`cb_` it begins with the job's key, see `bridge.domain.ids`. Only the project's indexes of callbacks, `cbs` and `urls`,
+and the callback's `hold` are keys.
+
+Owners are modules of bridge/store; `unit_of_work` writes through the script commit_v1, `queue/lanes` through claim_v1,
+settle_v1 and their like. "Retention" is the setting REELBRIDGE_RETENTION, counted from a job's end.
+
+Key                     Type    Content                                             Owner                Removed
+{s}:j:<job key>         string  Job, with its callbacks                             unit_of_work         by the sweep, after retention
+{s}:l:<job key>         string  PollLog: what past polls observed                   unit_of_work, lanes  with the job
+{s}:o:<job key>         string  last observed object: JSON, zlib if over 200 bytes  unit_of_work, lanes  with the job
+{s}:je:<job key>        zset    event id -> created ms                              unit_of_work         with the job
+{s}:jd:<job key>        zset    delivery id -> created ms                           unit_of_work         with the job
+{s}:e:<evt>             string  EventRecord                                         unit_of_work         with the job
+{s}:d:<dlv>             string  Delivery, with its last attempts                    unit_of_work, lanes  with the job
+{s}:hold:<cb>           string  "1": first deliveries wait while this exists        unit_of_work, holds  TTL: 15 s, 1 s once answered
+{s}:<q>:lanes           zset    lane -> ms of its next visit                        queue/lanes          with the lane's last item
+{s}:<q>:gate            hash    lane -> ms until which it is blocked                queue/lanes          when over, by claim or sweep
+{s}:<q>:nudge           hash    member in flight -> ms at which it is wanted next   unit_of_work         when the item is settled
+{s}:<q>:full            set     lanes whose cap left items waiting at the last claim  queue/lanes        by the next claim with room
+{s}:<q>:seq             string  counter of claims, which makes lease tokens unique  queue/lanes          never
+{s}:<q>:q:<lane>        zset    member -> due ms, or -(lease end) while in flight   unit_of_work, lanes  with its last item
+                                (q = poll: lane = account, member = job key;
+                                 q = dlv: lane = destination, member = delivery id)
+{s}:touched             string  empty; written before each wait for the disk        commit               never
+{s}:ended               zset    job key -> ms at which its retention ends           unit_of_work         with the job
+{s}:outbox              zset    event id -> created ms: not yet in the feed         unit_of_work         by tables/feed, at once
+{s}:p:<prj>:cbs         zset    callback id -> created ms                           unit_of_work         with the callback
+{s}:p:<prj>:dlvs        zset    delivery id -> created ms                           unit_of_work         with the delivery
+{s}:p:<prj>:urls        zset    8 bytes of URL fingerprint + callback id -> 0       unit_of_work         with the callback
+{s}:acct:<acc>          hash    an account's health, see tables/account_health      account_health       never
+{s}:gone:<acc>          zset    job key -> ms at which it was found missing         account_health       TTL: the window it counts
+{s}:rate:<acc>:<limit>  hash    an account's rate budget, see lua/spend_v1          rate_budgets         TTL: 30 days unused
+{s}:sent:<acc>:<limit>  zset    own request -> ms at which it was spent             rate_budgets         TTL: two windows, at least 1 h
+{s}:open:<acc>:<limit>  zset    own request without an answer -> ms                 rate_budgets         TTL: two windows, at least 1 h
+{s}:learnt:<acc>        hash    statistics: `lives`, `list:<name>`                  account_stats        TTL: 30 days unused
+{s}:proven              hash    origin -> ms of its last 2xx                        destinations         never
+{s}:dlv:bad             hash    lane of a destination -> failures in a row          destinations         at the next 2xx
+{p:<prj>}:feed          zset    event id -> position                                tables/feed          with the event
+{p:<prj>}:pos           string  the last position given                             tables/feed          never
+{p:<prj>}:inbox         list    deliveries to `inbox:`, newest first                tables/inbox         beyond the newest 100
+{p:<prj>}:idem:<hash>   string  request with an Idempotency-Key, and its response   idempotency          TTL: 24 h, 60 s unfinished
+{g}:projects            hash    project id -> Project                               tables/projects      never
+{g}:secrets             hash    project id -> its signing secrets, sealed           tables/projects      never
+{g}:keys                hash    SHA-256 of an API key -> ApiKey                     tables/apikeys       when revoked
+{g}:accounts            hash    account id -> Account, and its sealed credential    tables/accounts      never
+{g}:credentials         hash    fingerprint of a credential -> account id           tables/accounts      when replaced
+{g}:workers             zset    worker -> ms of its last heartbeat                  queue/heartbeats     after 200 s of silence
+{g}:tick:<name>         hash    `probed_ms`: when the fleet last did this           store                never
+{g}:shards              string  number of shards, fixed at first start              store                never
+{g}:pepper              string  the fingerprints' key, sealed                       store                never
 """
 
 from typing import Literal
@@ -65,170 +76,170 @@ WORKERS = "{g}:workers"
 
 
 def tick(name: str) -> str:
-    """When the fleet did something last."""
+    """Return the key of the time at which the fleet last did something."""
     return f"{{g}}:tick:{name}"
 
 
 def shard(identifier: str) -> str:
-    """Give the shard letter of a job key, or of a `cb_`, `evt_`, `dlv_` id."""
+    """Return the shard letter of a job key, or of an id that begins with `cb_`, `evt_` or `dlv_`."""
     return identifier[identifier.find("_") + 1]
 
 
 def job(key: str) -> str:
-    """A Job."""
+    """Return the key of a job's record."""
     return f"{{{key[0]}}}:j:{key}"
 
 
 def poll_log(key: str) -> str:
-    """A job's PollLog."""
+    """Return the key of a job's poll log."""
     return f"{{{key[0]}}}:l:{key}"
 
 
 def observed(key: str) -> str:
-    """A job's last observed object."""
+    """Return the key of a job's last observed object."""
     return f"{{{key[0]}}}:o:{key}"
 
 
 def job_events(key: str) -> str:
-    """A job's events by time."""
+    """Return the key of the index of a job's events."""
     return f"{{{key[0]}}}:je:{key}"
 
 
 def job_deliveries(key: str) -> str:
-    """A job's deliveries by time."""
+    """Return the key of the index of a job's deliveries."""
     return f"{{{key[0]}}}:jd:{key}"
 
 
 def event(identifier: str) -> str:
-    """An EventRecord."""
+    """Return the key of an event's record."""
     return f"{{{shard(identifier)}}}:e:{identifier}"
 
 
 def delivery(identifier: str) -> str:
-    """A Delivery."""
+    """Return the key of a delivery's record."""
     return f"{{{shard(identifier)}}}:d:{identifier}"
 
 
 def hold(callback: str) -> str:
-    """Exists while a callback's first delivery must wait."""
+    """Return the key that exists while a callback's first deliveries must wait."""
     return f"{{{shard(callback)}}}:hold:{callback}"
 
 
 def lanes(letter: str, queue: Queue) -> str:
-    """The lanes of a queue by wake-up."""
+    """Return the key of a queue's lanes, sorted by their next visit."""
     return f"{{{letter}}}:{queue}:lanes"
 
 
 def gate(letter: str, queue: Queue) -> str:
-    """The blocked lanes."""
+    """Return the key of a queue's blocked lanes."""
     return f"{{{letter}}}:{queue}:gate"
 
 
 def nudge(letter: str, queue: Queue) -> str:
-    """What is wanted sooner than its worker knows."""
+    """Return the key of the items in flight that are wanted again soon, which their worker does not know."""
     return f"{{{letter}}}:{queue}:nudge"
 
 
 def full(letter: str, queue: Queue) -> str:
-    """The lanes at their cap."""
+    """Return the key of a queue's lanes that are at their cap."""
     return f"{{{letter}}}:{queue}:full"
 
 
 def claims(letter: str, queue: Queue) -> str:
-    """The counter that makes tokens unique."""
+    """Return the key of a queue's counter of claims."""
     return f"{{{letter}}}:{queue}:seq"
 
 
 def lane(letter: str, queue: Queue, name: str) -> str:
-    """The items of one lane by due time."""
+    """Return the key of one lane's items, sorted by due time."""
     return f"{{{letter}}}:{queue}:q:{name}"
 
 
 def touched(letter: str) -> str:
-    """What is written before a wait for the disk."""
+    """Return the key that is written before a wait for the disk."""
     return f"{{{letter}}}:touched"
 
 
 def ended(letter: str) -> str:
-    """Ended jobs by the end of their retention."""
+    """Return the key of the ended jobs, sorted by the end of their retention."""
     return f"{{{letter}}}:ended"
 
 
 def outbox(letter: str) -> str:
-    """Events without a position."""
+    """Return the key of the events that have no position in their feed yet."""
     return f"{{{letter}}}:outbox"
 
 
 def callbacks(letter: str, project: str) -> str:
-    """A project's callbacks by creation."""
+    """Return the key of the index of a project's callbacks."""
     return f"{{{letter}}}:p:{project}:cbs"
 
 
 def deliveries(letter: str, project: str) -> str:
-    """A project's deliveries by creation."""
+    """Return the key of the index of a project's deliveries."""
     return f"{{{letter}}}:p:{project}:dlvs"
 
 
 def urls(letter: str, project: str) -> str:
-    """A project's callbacks by URL."""
+    """Return the key of the index of a project's callbacks by URL."""
     return f"{{{letter}}}:p:{project}:urls"
 
 
 def account(letter: str, identifier: str) -> str:
-    """An account's health."""
+    """Return the key of an account's health."""
     return f"{{{letter}}}:acct:{identifier}"
 
 
 def gone(letter: str, identifier: str) -> str:
-    """An account's jobs that vanished lately."""
+    """Return the key of an account's jobs that were lately found missing."""
     return f"{{{letter}}}:gone:{identifier}"
 
 
 def budget(letter: str, identifier: str, limit: str) -> str:
-    """An account's budget under one limit."""
+    """Return the key of an account's budget under one rate limit."""
     return f"{{{letter}}}:rate:{identifier}:{limit}"
 
 
 def budget_sent(letter: str, identifier: str, limit: str) -> str:
-    """The requests that an account spent lately."""
+    """Return the key of the requests that an account spent lately."""
     return f"{{{letter}}}:sent:{identifier}:{limit}"
 
 
 def budget_open(letter: str, identifier: str, limit: str) -> str:
-    """The requests that have no answer yet."""
+    """Return the key of an account's requests that have no answer yet."""
     return f"{{{letter}}}:open:{identifier}:{limit}"
 
 
 def account_stats(letter: str, identifier: str) -> str:
-    """What the answers of an account have taught."""
+    """Return the key of an account's statistics."""
     return f"{{{letter}}}:learnt:{identifier}"
 
 
 def proven(letter: str) -> str:
-    """Origins that have answered 2xx."""
+    """Return the key of the origins that have answered 2xx."""
     return f"{{{letter}}}:proven"
 
 
 def failing(letter: str) -> str:
-    """Failures in a row by destination."""
+    """Return the key of the failures in a row by destination."""
     return f"{{{letter}}}:dlv:bad"
 
 
 def feed(project: str) -> str:
-    """A project's events by position."""
+    """Return the key of a project's feed: its events by position."""
     return f"{{p:{project}}}:feed"
 
 
 def position(project: str) -> str:
-    """The last position given in a project's feed."""
+    """Return the key of the last position given in a project's feed."""
     return f"{{p:{project}}}:pos"
 
 
 def inbox(project: str) -> str:
-    """A project's built-in inbox."""
+    """Return the key of a project's inbox."""
     return f"{{p:{project}}}:inbox"
 
 
 def idempotency(project: str, digest: str) -> str:
-    """What a request with an Idempotency-Key was answered."""
+    """Return the key of a request with an Idempotency-Key and its response."""
     return f"{{p:{project}}}:idem:{digest}"

@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
--- Notes that a worker lives, and forgets those that have been silent for long.
+-- Records a worker's heartbeat, and removes workers that have been silent for long.
 -- KEYS     workers
--- ARGV     worker, now ms, ms before which a beat is forgotten
+-- ARGV     worker, now ms, ms before which a heartbeat is removed
 -- Returns  'done'
--- Why      A script only for its allow-oom: a full store still has workers, and they must be able to start.
+-- Why      Plain commands would do, but only a script may carry allow-oom: workers must be able to start while the
+--          store is full.
 redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
 return 'done'

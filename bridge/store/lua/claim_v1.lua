@@ -4,9 +4,10 @@
 -- ARGV     lease ms, most items, most items of one lane, then per lane: name, cap (0: none)
 -- Returns  token, now ms, then per lane with items: its number (from 1), {member, old score, ...}; numbers as text
 -- Why      The lease is the item's score: -(lease end), with the claim's number as fraction, so that it is unequal to
---          every due time and every other lease (trap 2). Expired leases sort before what is due. A full lane sleeps
---          until a lease ends, settle wakes it sooner and knows it by `full` (trap 6); a lane with more overdue items gets `now`, not their
---          due time, so that overdue lanes take turns (trap 7). Too early costs a visit, too late would lose an item.
+--          every due time and every other lease. Expired leases sort before what is due. A full lane sleeps
+--          until a lease ends, settle wakes it sooner and knows it by `full`; a lane with more overdue items gets
+--          `now`, not their due time, so that overdue lanes take turns. Too early costs a visit, too late would lose
+--          an item.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local lease, left, page = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])

@@ -8,10 +8,12 @@
 --            S|N|A lane member delay  queue lanes gate nudge     due: set, sooner, absent
 --            X lane member            queue lanes gate nudge     drop
 -- Returns  'done', 'fenced' or 'conflict'; the latter two wrote nothing
--- Why      A client may send a cut-off command twice: guards that fail because this very change is in place say
---          'done'. A lane's wake-up only ever moves earlier, never before its gate or now. Where a slot may have been freed
---          the lane's first waiting item counts.
---          The same body runs without allow-oom for new work, which a full store refuses whole (trap 12).
+-- Why      The client sends a command again when its connection broke before the answer. So where the guards fail only
+--          because this same change is in place already, the answer is 'done'. The time of a lane's next visit is only
+--          ever moved earlier, never before its gate or now. Where an item has left, the lane's first waiting item
+--          counts too, as there may be room for it now.
+--          The same body runs without allow-oom for new work: at maxmemory Redis refuses such a script before it
+--          starts, so that no registration is half written.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local a, k = 1, 0

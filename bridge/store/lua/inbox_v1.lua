@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Puts an entry on top of an inbox.
+-- Adds the newest entry to an inbox and drops the oldest beyond its capacity.
 -- KEYS     inbox
--- ARGV     entry, most entries
+-- ARGV     entry, capacity
 -- Returns  'done'
--- Why      A client may send a cut-off command twice: the same entry is there once. Delivering goes on while the store
---          is full, and the inbox has a length of its own.
+-- Why      A command that is sent again after a broken connection must not add its entry twice. With allow-oom:
+--          deliveries go on while the store is full, and an inbox cannot grow beyond its capacity.
 redis.call('LREM', KEYS[1], 0, ARGV[1])
 redis.call('LPUSH', KEYS[1], ARGV[1])
 redis.call('LTRIM', KEYS[1], 0, tonumber(ARGV[2]) - 1)

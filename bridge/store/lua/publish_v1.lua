@@ -1,10 +1,11 @@
 #!lua flags=allow-oom
--- Gives events their positions in a project's feed, each once and for ever, in the order of the arguments.
--- KEYS     feed, position
+-- Appends events to a project's feed in the order of the arguments; one that has a position already keeps it.
+-- KEYS     feed, the last position given
 -- ARGV     event ids
 -- Returns  their positions, as text
--- Why      Events are made in their account's shard, the feed is the project's: this second step may be repeated after
---          any crash, and a position that a client has seen never changes.
+-- Why      Events are written in their account's shard, while the feed is the project's and may lie in another slot.
+--          So publishing is a second step, which may be repeated after any crash: a position that a client has seen
+--          never changes.
 local out = {}
 for i = 1, #ARGV do
   local place = redis.call('ZSCORE', KEYS[1], ARGV[i])

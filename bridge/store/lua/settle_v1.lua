@@ -6,8 +6,8 @@
 -- Returns  the members whose lease is another's by now: nothing of theirs was written
 -- Why      A nudge written while the item was in flight wins over a later due time, and over leaving. The lane's
 --          wake-up only ever moves earlier here (claim computes it exactly), but never before its gate, or an
---          exhausted lane would be visited for nothing (trap 5). Of a lane that was full the first waiting item counts
---          too: it has room now (trap 6).
+--          exhausted lane would be visited for nothing. Of a lane that was full the first waiting item counts
+--          too: it has room now.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local nudged = redis.call('HLEN', KEYS[3]) > 0

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Writes, so that WAITAOF on this connection has something to wait for.
--- KEYS     what is written
+-- Writes an empty value, so that WAITAOF on this connection has a write to wait for.
+-- KEYS     the key to write
 -- ARGV     none
 -- Returns  'done'
--- Why      WAITAOF waits for the connection's own last write. A change that was made before, over a connection that
---          broke, writes nothing when it is repeated, and the wait would end at once while the disk still has nothing.
+-- Why      WAITAOF waits for the last write of its own connection. A change that was made over a connection that
+--          broke writes nothing when it is repeated, so the wait would end at once although nothing is on disk yet.
 redis.call('SET', KEYS[1], '')
 return 'done'
