@@ -11,8 +11,8 @@ from bridge.domain.ids import read_shard
 from bridge.errors import Conflict, NotFound
 from bridge.services.context import Services
 from bridge.services.deliveries.admin import current_lane, view_state
-from bridge.services.deliveries.requeue import start_again
 from bridge.services.queries import load_events, load_job_deliveries
+from bridge.services.requeue import start_again
 from bridge.store.records import Loaded
 from bridge.store.unit_of_work import UnitOfWork, retrying
 

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 from bridge.domain.deliveries.records import Delivery
 from bridge.domain.events.records import EventRecord
-from bridge.domain.ids import job_key
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.errors import ValidationFailed
-from bridge.providers.registry import KINDS
 from bridge.store.records import Loaded, Wanted
 from bridge.store.store import Store
 from bridge.store.tables.indexes import Cursor, read_cursor
@@ -41,24 +39,6 @@ async def load_deliveries(store: Store, ids: Sequence[str]) -> list[Loaded[Deliv
 async def load_job_deliveries(store: Store, key: str) -> list[Loaded[Delivery]]:
     """Load all deliveries of a job, oldest first."""
     return await load_deliveries(store, await store.indexes.job_deliveries(key))
-
-
-async def ids_of_job(
-    store: Store, project: str, kind: str | None, job_id: str, *, fingerprint: bytes | None = None
-) -> list[str]:
-    """Give the ids of a project's callbacks for one of the upstream's ids, of one kind or of all (None)."""
-    kinds = [kind] if kind else [name for name, spec in KINDS.items() if spec.registrable]
-    ids: list[str] = []
-    for account in await store.accounts.list(project):
-        shard = store.shard_of(account.id)
-        wanted = [job_key(shard, account.id, each, job_id) for each in kinds if each in KINDS]
-        for loaded in (await load_jobs(store, wanted)).values():
-            ids += [
-                callback.id
-                for callback in loaded.record.callbacks
-                if fingerprint in (None, callback.fingerprint)
-            ]
-    return ids
 
 
 def parse_cursor(text: str | None) -> Cursor | None:

@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeVar
 
 from bridge.domain.deliveries.records import Delivery
 from bridge.domain.events.records import EventRecord
+from bridge.domain.jobs.callbacks import callbacks_by_id
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.subscriptions.callback import Callback
 from bridge.store import keys
@@ -83,7 +84,7 @@ class UnitOfWork:
             name = keys.delivery(each.record.id)
             self._guards.append(each.guard(name))
             self._ops += [Delete(name), Unrank(keys.deliveries(self.shard, project), each.record.id)]
-        for callback in loaded.record.callbacks:
+        for callback in callbacks_by_id(loaded.record).values():
             self._ops += unrank_callback(project, callback)
 
     def put_event(self, event: EventRecord) -> None:
@@ -124,12 +125,9 @@ class UnitOfWork:
         """Take a callback off its URL's list."""
         self._ops.append(Unrank(keys.urls(self.shard, job.project), url_member(callback)))
 
-    def unindex_dropped(self, before: Job, after: Job) -> None:
-        """Take off every list the closed callbacks that a job no longer keeps."""
-        kept = {callback.id for callback in after.callbacks}
-        for callback in before.callbacks:
-            if callback.id not in kept:
-                self._ops += unrank_callback(before.project, callback)
+    def unindex_callback(self, job: Job, callback: Callback) -> None:
+        """Take a callback off its project's list and its URL's."""
+        self._ops += unrank_callback(job.project, callback)
 
     def hold(self, callback: Callback, hold_ms: int) -> None:
         """Keep first deliveries waiting until the registering answer is out."""

@@ -15,10 +15,10 @@ from bridge.api.routing import API
 from bridge.api.server import listening
 from bridge.config.settings import Settings, load_settings
 from bridge.container import bootstrap, open_services
-from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState
+from bridge.domain.deliveries.records import Attempt, DeliveryState, new_delivery
 from bridge.domain.events.records import EventRecord
 from bridge.domain.events.samples import samples
-from bridge.domain.ids import delivery_id, event_id, read_callback_job
+from bridge.domain.ids import event_id, read_callback_job
 from bridge.services.context import Services
 from bridge.store.unit_of_work import UnitOfWork
 
@@ -116,16 +116,13 @@ async def tell(
     now_ms = services.clock_ms()
     event = event_id(project=job.project, key=key, born_ms=job.born_ms, run=job.run, fact=type_)
     body = {**samples(type_)[0], "id": event, "job_id": job.id}
-    lane = f"{job.project} inbox:"
-    delivery = Delivery(
-        id=delivery_id(event, callback["id"]),
+    delivery = new_delivery(
         event=event,
         job=key,
-        callback=callback["id"],
+        subscription=callback["id"],
         project=job.project,
-        lane=lane,
-        state=DeliveryState.PENDING,
-        created_ms=now_ms,
+        lane=f"{job.project} inbox:",
+        now_ms=now_ms,
     )
     draft = UnitOfWork(key[0], now_ms=now_ms, retention_s=3600)
     draft.put_event(

@@ -89,7 +89,7 @@ async def test_the_inbox_shows_no_value_of_a_receivers_header(api: Client) -> No
     assert record is not None
     callback = await load_callback(api, made["id"])
     now_ms = api.services.clock_ms()
-    request = await RequestBuilder(api.services).seal(loaded.record, record, callback, now_ms=now_ms)
+    request = await RequestBuilder(api.services).build(record, callback, resend=False, now_ms=now_ms)
     assert request.headers["X-Key"] == "header-secret-31"
     entry = request.as_inbox_entry(now_ms)
     assert b"header-secret-31" not in entry
@@ -117,10 +117,10 @@ async def test_a_projects_secret_is_read_once_a_second_however_many_sign(
         return await read(project)
 
     monkeypatch.setattr(store.projects, "default_secret", slow_read)
-    envelopes = RequestBuilder(api.services)
+    builder = RequestBuilder(api.services)
 
     def seal(now_ms: int) -> asyncio.Task[DeliveryRequest]:
-        return asyncio.ensure_future(envelopes.seal(loaded.record, record, callback, now_ms=now_ms))
+        return asyncio.ensure_future(builder.build(record, callback, resend=False, now_ms=now_ms))
 
     may_read.set()
     before = (await seal(0)).headers["webhook-signature"]

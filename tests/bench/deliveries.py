@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from bridge.services.context import Services
 from bridge.services.deliveries.request import RequestBuilder
+from bridge.services.subscriptions.lookup import find_subscription
 from bridge.store.queue.lanes import Settled
 from bridge.store.records import Wanted
 from tests.bench.ground import Bridge, Ground, Job, name_job, running_bridge
@@ -82,9 +83,10 @@ class Deliveries:
         [delivery] = await store.indexes.job_deliveries(bridge.key(account, name_job(number, "ends")))
         found = (await store.load_many(Wanted(deliveries=[delivery]))).deliveries[delivery].record
         page = await store.load_many(Wanted(events=[found.event], jobs=[found.job]))
-        callback = page.jobs[found.job].record.callbacks[0]
-        sealed = await RequestBuilder(bridge.services).seal(
-            found, page.events[found.event].record, callback, now_ms=bridge.clock.now_ms()
+        subscription = find_subscription(found, page)
+        assert subscription is not None
+        sealed = await RequestBuilder(bridge.services).build(
+            page.events[found.event].record, subscription, resend=False, now_ms=bridge.clock.now_ms()
         )
         return sealed.body
 

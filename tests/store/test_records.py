@@ -48,7 +48,7 @@ def delivery(identifier: str) -> Delivery:
         id=identifier,
         event="evt_a",
         job="a1",
-        callback="cb_a1",
+        subscription="cb_a1",
         project="prj_1",
         lane="x",
         state=DeliveryState.PENDING,

@@ -6,20 +6,16 @@ from collections.abc import Sequence
 import structlog
 from msgspec import Struct
 
-from bridge.domain.deliveries.records import Delivery, DeliveryState
-from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, judge
-from bridge.domain.events.records import EventRecord
-from bridge.domain.jobs.records import Job
-from bridge.domain.subscriptions.callback import Callback, CallbackState
+from bridge.domain.deliveries.lanes import UNPROVEN, cap_of
+from bridge.domain.deliveries.records import Delivery
+from bridge.domain.deliveries.retry import Verdict, judge
 from bridge.services.context import Services
 from bridge.services.deliveries.after_attempt import after_attempt, finish_late
+from bridge.services.deliveries.attempt import Attempts, ReadyDelivery, load_ready
 from bridge.services.deliveries.destination_health import Receivers
-from bridge.services.deliveries.destinations import UNPROVEN, cap_of
-from bridge.services.deliveries.request import RequestBuilder
 from bridge.store.errors import STORE_ERRORS
 from bridge.store.queue.lanes import Claim, Settled
-from bridge.store.records import Loaded, RecordBatch, Wanted
-from bridge.store.vault import VaultError
+from bridge.store.records import Loaded
 from workers.pump import STALE_S, STORE_BACKOFF_S
 
 log = structlog.get_logger()
@@ -29,13 +25,15 @@ GRACE_MS = 10_000  # an attempt's token outlives its timeout by this, however lo
 
 
 class SendTask(Struct, frozen=True, kw_only=True, gc=False):
-    """A held delivery with what it needs to be sent."""
+    """A claimed delivery, ready to be sent."""
 
-    delivery: Loaded[Delivery]
+    ready: ReadyDelivery
     token: bytes
-    event: EventRecord
-    job: Loaded[Job]
-    callback: Callback
+
+    @property
+    def delivery(self) -> Loaded[Delivery]:
+        """The delivery as it was loaded."""
+        return self.ready.delivery
 
 
 class DeliverHandler:
@@ -44,7 +42,7 @@ class DeliverHandler:
     def __init__(self, services: Services, *, suspects_at_most: int) -> None:
         """Let destinations that do not answer take up at most so many of the pump's slots."""
         self._services = services
-        self._request_builder = RequestBuilder(services)
+        self._attempts = Attempts(services)
         self._receivers = Receivers(services.store)
         self._suspects_at_most = suspects_at_most
         self._suspects = 0
@@ -67,30 +65,20 @@ class DeliverHandler:
         return capped
 
     async def load(self, shard: str, claim: Claim) -> tuple[list[SendTask], list[Settled]]:
-        """Load a page's deliveries with their events, jobs and callbacks; what needs no attempt is settled."""
+        """Load the claimed deliveries; those that need no attempt, or must wait for one, are settled."""
         del shard
-        store = self._services.store
-        ids = [item.member for item in claim.items]
-        deliveries = (await store.load_many(Wanted(deliveries=ids))).deliveries
-        records = [each.record for each in deliveries.values()]
-        page = await store.load_many(
-            Wanted(
-                events=[each.event for each in records],
-                jobs=[each.job for each in records],
-                holds=[each.callback for each in records if each.tries == 0],
-            )
-        )
+        found = await load_ready(self._services.store, [item.member for item in claim.items])
         tasks: list[SendTask] = []
         settled: list[Settled] = []
         for item in claim.items:
-            delivery = deliveries.get(item.member)
-            task = _prepare(delivery, claim.token, page) if delivery else None
-            if task is None:
+            ready = found.get(item.member)
+            if ready is None:
                 settled.append(Settled(item.lane, item.member, claim.token, None))
-            elif left_ms := page.holds.get(task.callback.id):
-                delay_ms = min(left_ms, HOLD_STEP_MS)
+            elif ready.hold_ms:
+                delay_ms = min(ready.hold_ms, HOLD_STEP_MS)
                 settled.append(Settled(item.lane, item.member, claim.token, delay_ms))
             else:
+                task = SendTask(ready=ready, token=claim.token)
                 tasks.append(task)
                 self._suspects += self._is_suspect(task)
         return tasks, settled
@@ -115,15 +103,15 @@ class DeliverHandler:
     async def work(self, task: SendTask) -> Sequence[Settled]:
         """Make one attempt and settle it."""
         began_ms = self._services.clock_ms()
-        answer = await self._send(task, began_ms)
+        answer = await self._attempts.make(task.ready, now_ms=began_ms)
         delivery = task.delivery.record
         verdict = judge(answer)
         self._log.info(
             "delivery.attempted",
             delivery=delivery.id,
             event_id=delivery.event,
-            type=task.event.type,
-            callback=delivery.callback,
+            type=task.ready.event.type,
+            subscription=delivery.subscription,
             attempt=delivery.tries + 1,
             status=answer.status,
             failure=answer.failure,
@@ -149,61 +137,3 @@ class DeliverHandler:
             await self._receivers.note(delivery.id[4], delivery.lane, verdict, now_ms=at_ms)
         except STORE_ERRORS as error:
             log.warning("delivery.not_noted", delivery=delivery.id, error=type(error).__name__)
-
-    async def _send(self, task: SendTask, now_ms: int) -> ReceiverAnswer:
-        try:
-            request = await self._request_builder.seal(
-                task.delivery.record, task.event, task.callback, now_ms=now_ms
-            )
-        except VaultError as error:
-            return _unopened(error)
-        if task.callback.origin == "inbox:":
-            await self._services.store.inbox.add(task.job.record.project, request.as_inbox_entry(now_ms))
-            return ReceiverAnswer(
-                status=200,
-                failure=None,
-                reason="kept in the inbox",
-                duration_ms=0,
-                retry_after_s=None,
-                content_type="application/json",
-                excerpt="",
-            )
-        return await self._services.sender.post(
-            request.url,
-            headers=request.headers,
-            body=request.body,
-            timeout_s=self._services.settings.attempt_timeout,
-        )
-
-
-def _unopened(error: VaultError) -> ReceiverAnswer:
-    """What was stored for this receiver does not open: an attempt that failed on our side, and says so."""
-    log.error("delivery.unopened", error=type(error).__name__)
-    return ReceiverAnswer(
-        status=None,
-        failure="internal",
-        reason="Not sent: what is stored of this receiver does not open; the operator checks REELBRIDGE_MASTER_KEYS.",
-        duration_ms=0,
-        retry_after_s=None,
-        content_type="",
-        excerpt="",
-    )
-
-
-def _prepare(delivery: Loaded[Delivery], token: bytes, page: RecordBatch) -> SendTask | None:
-    """Put a delivery's parts together; None when it needs no attempt any more."""
-    record = delivery.record
-    event, job = page.events.get(record.event), page.jobs.get(record.job)
-    callback = find_callback(job.record, record.callback) if job else None
-    if record.state in (DeliveryState.SUCCEEDED, DeliveryState.CANCELLED):
-        return None
-    if event is None or job is None or callback is None:
-        return None
-    if callback.state is CallbackState.CANCELLED and not record.resend:
-        return None
-    return SendTask(delivery=delivery, token=token, event=event.record, job=job, callback=callback)
-
-
-def find_callback(job: Job, callback_id: str) -> Callback | None:
-    """Find a callback in its job's record."""
-    return next((each for each in job.callbacks if each.id == callback_id), None)

@@ -18,6 +18,7 @@ from bridge.domain.events.catalogue import EVENT_TYPES
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.polling.rate_limit import BudgetView, Purpose
 from bridge.domain.subscriptions.callback import Callback, CallbackState
+from bridge.domain.subscriptions.subscription import Subscription
 from bridge.domain.times import iso_ms
 from bridge.store.tables.account_health import AccountHealth
 from bridge.store.tables.accounts import Account
@@ -64,9 +65,9 @@ def view_callback(
     }
 
 
-def view_url(callback: Callback) -> str:
-    """A callback's URL without its secrets."""
-    return callback.masked or f"{callback.origin}/…"
+def view_url(subscription: Subscription) -> str:
+    """Return a subscription's URL without its secrets."""
+    return subscription.masked or f"{subscription.origin}/…"
 
 
 def view_job(job: Job, log: PollLog | None, data: dict[str, Any] | None) -> JobShape:
@@ -108,7 +109,7 @@ def view_delivery(delivery: Delivery, *, due_ms: int | None) -> DeliveryShape:
         "id": delivery.id,
         "object": "delivery",
         "event_id": delivery.event,
-        "callback_id": delivery.callback,
+        "callback_id": delivery.subscription,
         "state": cast("Any", "in_flight" if in_flight else str(delivery.state)),
         "destination": delivery.lane.partition(" ")[2],
         "created_at": iso_ms(delivery.created_ms),

@@ -26,10 +26,12 @@ from bridge.api.routing import ApiCall, Routes
 from bridge.domain.deliveries.retry import Verdict, judge
 from bridge.errors import ValidationFailed
 from bridge.services.deliveries import admin as deliveries
+from bridge.services.deliveries.send_test import send_test
 from bridge.services.jobs import last_seen as jobs
 from bridge.services.subscriptions import callback_lists, callbacks
 from bridge.services.subscriptions.callbacks import FoundCallback
 from bridge.services.subscriptions.patch import CallbackPatch
+from bridge.services.subscriptions.sealing import open_url
 
 ROUTES = Routes("Callbacks")
 KEPT = frozenset({"callback_url", "events"})
@@ -40,8 +42,7 @@ def view_found(call: ApiCall, found: FoundCallback, *, whole: bool = False) -> C
     """A callback; its URL in clear only in a single read, by a key that may see it."""
     url = None
     if whole and call.shows_secrets:
-        callback = found.callback
-        url = call.services.store.vault.open(callback.url, record=callback.id).decode()
+        url = open_url(call.services.store.vault, found.callback)
     state = callbacks.view_state(found)
     return view_callback(found.job, found.callback, state=state, due_ms=found.due_ms, url=url)
 
@@ -169,7 +170,7 @@ async def test_callback(call: ApiCall) -> web.StreamResponse:
     if body.secret is not None:
         judge_secret(body.secret)
     call.api.gate.take_test(call.project)
-    event_id, answer = await deliveries.send_test(
+    event_id, answer = await send_test(
         call.services, call.project, url, payload=body.payload, headers=headers, secret=body.secret
     )
     verdict = judge(answer)

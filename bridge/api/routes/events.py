@@ -140,7 +140,7 @@ async def list_deliveries(call: ApiCall) -> web.StreamResponse:
         call.services,
         call.project,
         state=query.state,
-        callback_id=query.callback_id,
+        subscription=query.callback_id,
         event_id=query.event_id,
         cursor=query.cursor,
         limit=query.limit,

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from bridge.domain.ids import delivery_id
+
 
 class Attempt(Struct, frozen=True, array_like=True, kw_only=True):
     """One HTTP try of a delivery, as the API shows it."""
@@ -35,7 +37,7 @@ class Delivery(Struct, frozen=True, array_like=True, kw_only=True):
     id: str
     event: str
     job: str  # job key
-    callback: str
+    subscription: str  # id; its prefix tells the kind
     project: str
     lane: str
     state: DeliveryState
@@ -50,4 +52,20 @@ class Delivery(Struct, frozen=True, array_like=True, kw_only=True):
     done_ms: int = 0
     resume_ms: int = (
         0  # when the schedule goes on after an extra attempt, 0: the next attempt is no extra one
+    )
+
+
+def new_delivery(
+    *, event: str, job: str, subscription: str, project: str, lane: str, now_ms: int
+) -> Delivery:
+    """Return the delivery of an event to a subscription; the same two always make the same id."""
+    return Delivery(
+        id=delivery_id(event, subscription),
+        event=event,
+        job=job,
+        subscription=subscription,
+        project=project,
+        lane=lane,
+        state=DeliveryState.PENDING,
+        created_ms=now_ms,
     )

@@ -47,6 +47,17 @@ def list_due_timeouts(
     )
 
 
+def has_overdue_callback(
+    job: Job, log: PollLog, *, now_ms: int, traits: KindTraits, scale: TimeScale
+) -> bool:
+    """Return whether a poll made now that shows no ending makes a `.timed_out` true."""
+    timeout_s = log.timeout_s or traits.timing.timeout_s
+    return any(
+        is_overdue(job, callback, begun_ms=now_ms, timeout_s=timeout_s, scale=scale)
+        for callback in job.callbacks
+    )
+
+
 def _is_read(job: Job, result: PollResult, at: PollContext) -> bool:
     """Say whether a reading may end a watch: a 429 is no read, a surprise is one only when it is confirmed."""
     match result:

@@ -72,8 +72,8 @@ def quiet_until_ms(job: Job, log: PollLog, *, traits: KindTraits, scale: TimeSca
 def replace_item(
     job: Job, log: PollLog, *, key: str, at: PollContext, related: Mapping[str, str], scale: TimeScale
 ) -> Transition | None:
-    """End a watched item that a new run of its post replaced; None when it had ended as gone before."""
-    if job.ending in GONE:
+    """End a watched item that a new run of its post replaced; None when nobody watches it or it had ended as gone."""
+    if job.ending in GONE or not job.callbacks:
         return None
     step = absence.end_job_as(job, "replaced", related=related)
     emitted = fan_out(step.job, key, step.drafts, now_ms=at.now_ms)

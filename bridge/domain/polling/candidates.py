@@ -1,11 +1,11 @@
 """A job's records as the planner sees them."""
 
-from bridge.domain.jobs.deadlines import is_overdue
 from bridge.domain.jobs.intervals import TimeScale, interval_ms
 from bridge.domain.jobs.next_poll import is_slow
 from bridge.domain.jobs.not_found import awaits_confirmation
 from bridge.domain.jobs.outcome import KindTraits
 from bridge.domain.jobs.records import Job, JobState, PollLog
+from bridge.domain.jobs.timeouts import has_overdue_callback
 from bridge.domain.polling.planner import Candidate
 from bridge.domain.polling.rate_limit import Purpose
 
@@ -39,14 +39,5 @@ def make_candidate(
         list=listed,
         purpose=Purpose.CONFIRM if confirms else Purpose.SINGLE,
         steady=is_slow(job) or (job.clock_ms == 0 and job.seen),
-        prompt=confirms or _is_overdue(job, log, now_ms=now_ms, traits=traits, scale=scale),
-    )
-
-
-def _is_overdue(job: Job, log: PollLog, *, now_ms: int, traits: KindTraits, scale: TimeScale) -> bool:
-    """Say whether a read that shows no ending would tell somebody of it."""
-    timeout_s = log.timeout_s or traits.timing.timeout_s
-    return any(
-        is_overdue(job, callback, begun_ms=now_ms, timeout_s=timeout_s, scale=scale)
-        for callback in job.callbacks
+        prompt=confirms or has_overdue_callback(job, log, now_ms=now_ms, traits=traits, scale=scale),
     )

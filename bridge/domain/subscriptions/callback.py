@@ -20,18 +20,18 @@ class CallbackState(StrEnum):
 
 
 class Callback(Struct, frozen=True, array_like=True, kw_only=True):
-    """A client's registration. `url`, `secret` and `headers` are sealed by the vault with the callback's id."""
+    """A subscription to the events of one job, stored in that job's record."""
 
     id: str
     state: CallbackState
     created_ms: int
-    url: bytes  # sealed
+    url: bytes  # sealed by the vault under `id`, as `secret` and `headers` are
     origin: str  # "https://host:port", or "inbox:"
     masked: str  # what lists and logs may show, empty when it equals the origin and "/…"
     fingerprint: bytes  # of the URL: identity and look-ups without opening it
-    once: bool = True
+    once: bool = True  # closes with its job's first ending event
     events: tuple[str, ...] = ()  # patterns of event types; empty: the ending ones
-    metadata: Any = None  # object or string, echoed
+    metadata: Any = None  # object or string, sent back with each event
     secret: bytes | None = None  # sealed own whsec_, None: the project's
     headers: bytes | None = None  # sealed JSON object
     payload: str = "full"
@@ -40,6 +40,11 @@ class Callback(Struct, frozen=True, array_like=True, kw_only=True):
     timeout_s: float | None = None
     expires_ms: int = 0
     closed_ms: int = 0
-    timed_out_run: int = 0  # the last run whose `.timed_out` was told to it
-    notified_run: int = 0  # the last run whose ending was told to it, or kept from it by its filter
-    auth_refused: str = ""  # the outage last told to it
+    timed_out_run: int = 0  # the last run whose `.timed_out` was sent to it
+    notified_run: int = 0  # the last run whose ending was sent to it, or kept from it by its filter
+    auth_refused: str = ""  # the refusal of the account's key that it was last notified of
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether waiting deliveries are dropped: a callback that only ended still gets what was under way."""
+        return self.state is CallbackState.CANCELLED

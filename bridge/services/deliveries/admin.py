@@ -1,22 +1,16 @@
-"""Deliveries: read them, send one more try, bring parked ones back, try a URL out."""
+"""Deliveries: read them, send one more try, bring parked ones back, by hand."""
 
-import secrets
-from collections.abc import Mapping
 from typing import Final
 
 from msgspec.structs import replace
 
+from bridge.domain.deliveries.lanes import lane_of, origin_of
 from bridge.domain.deliveries.records import Delivery, DeliveryState
-from bridge.domain.deliveries.retry import ReceiverAnswer
-from bridge.domain.deliveries.signing import sign
-from bridge.domain.events.samples import test_body
 from bridge.domain.ids import read_shard
-from bridge.domain.urls.policy import CheckedUrl
 from bridge.errors import Conflict, NotFound
 from bridge.services.context import Services
-from bridge.services.deliveries.destinations import lane_of, origin_of, proven_origins
-from bridge.services.deliveries.requeue import start_again
 from bridge.services.queries import load_deliveries, parse_cursor
+from bridge.services.requeue import start_again
 from bridge.store.records import Loaded
 from bridge.store.tables.indexes import Cursor
 from bridge.store.unit_of_work import UnitOfWork
@@ -51,7 +45,7 @@ async def list_deliveries(
     project: str,
     *,
     state: str | None = None,
-    callback_id: str | None = None,
+    subscription: str | None = None,
     event_id: str | None = None,
     cursor: str | None = None,
     limit: int = PAGE,
@@ -64,7 +58,7 @@ async def list_deliveries(
         place = page[-1] if len(page) == limit else None
         for loaded in await load_deliveries(services.store, [at.id for at in page]):
             delivery = loaded.record
-            wanted = callback_id in (None, delivery.callback) and event_id in (None, delivery.event)
+            wanted = subscription in (None, delivery.subscription) and event_id in (None, delivery.event)
             if wanted and await _has_state(services, delivery, state):
                 found.append(delivery)
         if len(found) > limit:
@@ -92,7 +86,7 @@ async def view_state(services: Services, delivery: Delivery) -> DeliveryState:
 async def current_lane(services: Services, delivery: Delivery) -> str:
     """Give the lane to where a delivery goes now; its origin may have answered 2xx since."""
     origin = origin_of(delivery.lane)
-    proven = await proven_origins(services.store, delivery.id[4], {origin})
+    proven = await services.store.destinations.proven(delivery.id[4], {origin})
     return lane_of(delivery.project, origin, proven=origin in proven)
 
 
@@ -151,32 +145,3 @@ async def _recover(services: Services, loaded: Loaded[Delivery]) -> bool:
         loaded = Loaded(replace(record, resend=True), loaded.raw)
     start_again(unit, loaded, lane=await current_lane(services, loaded.record))
     return await services.store.committer.commit(unit.change()) == "done"
-
-
-async def send_test(
-    services: Services,
-    project: str,
-    url: CheckedUrl,
-    *,
-    payload: str = "full",
-    headers: Mapping[str, str] | None = None,
-    secret: str | None = None,
-) -> tuple[str, ReceiverAnswer]:
-    """Send a sample event, signed, to a URL; gives its id and what the receiver answered."""
-    event_id = f"evt_test_{secrets.token_hex(12)}"
-    now_ms = services.clock_ms()
-    body = test_body(event_id=event_id, at_ms=now_ms, payload=payload, base_url=services.settings.base_url)
-    current = secret or (await services.store.projects.default_secret(project)).current
-    signed = sign([current], event_id=event_id, timestamp_s=now_ms // 1000, body=body)
-    answer = await services.sender.post(
-        url.text,
-        headers={
-            **(headers or {}),
-            "webhook-id": event_id,
-            "webhook-timestamp": str(now_ms // 1000),
-            "webhook-signature": signed,
-        },
-        body=body,
-        timeout_s=services.settings.attempt_timeout,
-    )
-    return event_id, answer

@@ -1,4 +1,4 @@
-"""After an attempt: settle the delivery, plan the next try, park it, or cancel the callback that said 410."""
+"""After an attempt: settle the delivery, plan the next try, park it, or stop the subscription that answered 410."""
 
 import random
 
@@ -8,7 +8,7 @@ from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState
 from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, plan_retry
 from bridge.services.context import Services
 from bridge.services.deliveries.destination_health import SUCCESSES
-from bridge.services.subscriptions.callbacks import stage_cancel
+from bridge.services.deliveries.gone import stop_gone
 from bridge.store import keys
 from bridge.store.queue.lanes import Settled
 from bridge.store.records import Loaded, pack, unpack
@@ -27,10 +27,10 @@ async def after_attempt(
     *,
     at_ms: int,
 ) -> Settled | None:
-    """Give what the pump shall settle; a 410 cancels the callback in a step of its own."""
+    """Return what the pump must settle; None when a 410 has stopped the subscription, in a step of its own."""
     delivery = _record(loaded.record, answer, verdict, at_ms=at_ms)
     if verdict is Verdict.GONE:
-        await _cancel_callback(services, loaded, delivery)
+        await stop_gone(services, loaded, delivery)
         return None
     delivery, delay_ms = _plan(services, delivery, answer, verdict)
     return Settled(
@@ -87,26 +87,6 @@ def _plan(
         reason = f"gave up after {delivery.tries} attempts: {answer.reason}"
         return replace(delivery, state=DeliveryState.PARKED, reason=reason, done_ms=now_ms), None
     return replace(delivery, state=DeliveryState.PENDING, resume_ms=0), round(delay_s * 1000)
-
-
-async def _cancel_callback(services: Services, loaded: Loaded[Delivery], attempted: Delivery) -> None:
-    """410: nothing more is sent to this callback; the attempt stays readable."""
-    store = services.store
-    for _ in range(TRIES):
-        key = attempted.job
-        job = await store.load_job(key)
-        if job is None:
-            return
-        callback = next((c for c in job.record.callbacks if c.id == attempted.callback), None)
-        unit = UnitOfWork(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
-        if callback is not None:
-            reason = "the receiver answered 410 Gone"
-            await stage_cancel(services, unit, key, job, callback, reason=reason, attempted=attempted)
-        else:
-            unit.put_delivery(replace(attempted, state=DeliveryState.CANCELLED), loaded)
-            unit.drop_attempt(attempted)
-        if await store.committer.commit(unit.change()) == "done":
-            return
 
 
 async def finish_late(services: Services, settled: Settled) -> None:

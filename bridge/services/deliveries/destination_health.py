@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from bridge.domain.deliveries.lanes import INBOX, origin_of
 from bridge.domain.deliveries.retry import Verdict
-from bridge.services.deliveries.destinations import INBOX, origin_of
 from bridge.store.store import Store
 
 SUCCESSES = frozenset({Verdict.SUCCEEDED, Verdict.SUCCEEDED_WITH_WARNING})

@@ -1,26 +1,29 @@
-"""From a delivery to the request that carries it: the body for this subscription, its headers and signatures."""
+"""Build the signed request that carries an event to a subscription."""
 
 import json
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from bridge.domain.deliveries.records import Delivery
 from bridge.domain.deliveries.signing import sign
 from bridge.domain.events.event import build_body
 from bridge.domain.events.records import EventRecord
-from bridge.domain.subscriptions.callback import Callback
+from bridge.domain.subscriptions.subscription import Subscription
 from bridge.domain.times import iso_ms
 from bridge.services.context import Services
+from bridge.services.subscriptions.sealing import open_headers, open_secret, open_url
 
 MASK = "***"
-# A rotated secret signs for 24 h more, so a second's delay is nobody's loss.
+# A rotated secret goes on signing for 24 h, so a second's delay in using the new one does no harm.
 SECRETS_KEPT_MS = 1_000
-SECRETS_SERVE_MS = 2_000  # while they are read anew, all others sign with those they have
-NOT_READ: tuple[int, list[str]] = (-SECRETS_SERVE_MS, [])
+SECRETS_KEPT_WHILE_READING_MS = (
+    2_000  # while one delivery reads them anew, the others sign with the last ones
+)
+NEVER_READ: tuple[int, list[str]] = (-SECRETS_KEPT_WHILE_READING_MS, [])
 
 
 class DeliveryRequest(Struct, frozen=True, kw_only=True, gc=False):
-    """One request in clear; never logged."""
+    """A POST in clear; never logged. `secret_headers` names the headers whose values nobody may read back."""
 
     url: str
     headers: dict[str, str]
@@ -28,22 +31,47 @@ class DeliveryRequest(Struct, frozen=True, kw_only=True, gc=False):
     secret_headers: frozenset[str] = frozenset()
 
     def as_inbox_entry(self, now_ms: int) -> bytes:
-        """Give what the built-in inbox keeps: a receiver's view of the request."""
+        """Return what the built-in inbox keeps: the request as a receiver sees it."""
         entry = {
             "id": self.headers["webhook-id"],
             "received_at": iso_ms(now_ms),
-            "headers": {"content-type": "application/json", **self._shown_headers()},
+            "headers": {"content-type": "application/json", **self._masked_headers()},
             "body": json.loads(self.body),
         }
         return json.dumps(entry, separators=(",", ":")).encode()
 
-    def _shown_headers(self) -> dict[str, str]:
-        """The receiver's own headers are write-only: their names are enough to see that they were sent."""
+    def _masked_headers(self) -> dict[str, str]:
+        """Return the headers, secret values masked: their names are enough to see that they were sent."""
         return {name: MASK if name in self.secret_headers else value for name, value in self.headers.items()}
 
 
+def sign_request(
+    url: str,
+    body: bytes,
+    *,
+    event_id: str,
+    secrets: Sequence[str],
+    headers: Mapping[str, str],
+    now_ms: int,
+    resend: bool = False,
+) -> DeliveryRequest:
+    """Return the request with its signature by each of `secrets`; `headers` are the receiver's own.
+
+    `resend` marks an event that a person asked to have sent again.
+    """
+    timestamp_s = now_ms // 1000
+    ours = {
+        "webhook-id": event_id,
+        "webhook-timestamp": str(timestamp_s),
+        "webhook-signature": sign(secrets, event_id=event_id, timestamp_s=timestamp_s, body=body),
+    }
+    if resend:
+        ours["webhook-resend"] = "true"
+    return DeliveryRequest(url=url, headers={**headers, **ours}, body=body, secret_headers=frozenset(headers))
+
+
 class RequestBuilder:
-    """Seals deliveries; a project's secrets are kept for a second."""
+    """Builds requests and keeps each project's signing secrets for a second."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -51,39 +79,37 @@ class RequestBuilder:
         self._secrets: dict[str, tuple[int, list[str]]] = {}
         self._reading: set[str] = set()
 
-    async def seal(
-        self, delivery: Delivery, event: EventRecord, callback: Callback, *, now_ms: int
+    async def build(
+        self, event: EventRecord, subscription: Subscription, *, resend: bool, now_ms: int
     ) -> DeliveryRequest:
-        """Make the request of one attempt, signed at `now_ms`."""
+        """Return the request of one attempt, signed at `now_ms`.
+
+        Raises `VaultError` when what is stored of the subscription does not open.
+        """
         vault = self._services.store.vault
-        url = vault.open(callback.url, record=callback.id).decode()
         body = build_body(
             event.body,
-            payload=callback.payload,
-            callback_id=callback.id,
-            metadata=callback.metadata,
-            resend=delivery.resend,
+            payload=subscription.payload,
+            callback_id=subscription.id,
+            metadata=subscription.metadata,
+            resend=resend,
             base_url=self._base_url,
         )
-        timestamp_s = now_ms // 1000
-        secrets = await self._secrets_of(delivery.project, callback, now_ms)
-        signature = sign(secrets, event_id=event.id, timestamp_s=timestamp_s, body=body)
-        own = json.loads(vault.open(callback.headers, record=callback.id)) if callback.headers else {}
-        headers = {
-            **own,
-            "webhook-id": event.id,
-            "webhook-timestamp": str(timestamp_s),
-            "webhook-signature": signature,
-        }
-        if delivery.resend:
-            headers["webhook-resend"] = "true"
-        return DeliveryRequest(url=url, headers=headers, body=body, secret_headers=frozenset(own))
+        own_secret = open_secret(vault, subscription)
+        return sign_request(
+            open_url(vault, subscription),
+            body,
+            event_id=event.id,
+            secrets=[own_secret] if own_secret else await self._project_secrets(event.project, now_ms),
+            headers=open_headers(vault, subscription),
+            now_ms=now_ms,
+            resend=resend,
+        )
 
-    async def _secrets_of(self, project: str, callback: Callback, now_ms: int) -> list[str]:
-        if callback.secret is not None:
-            return [self._services.store.vault.open(callback.secret, record=callback.id).decode()]
-        read_ms, secrets = self._secrets.get(project, NOT_READ)
-        lasts_ms = SECRETS_SERVE_MS if project in self._reading else SECRETS_KEPT_MS
+    async def _project_secrets(self, project: str, now_ms: int) -> list[str]:
+        """Return the secrets that sign for a project, the newest first."""
+        read_ms, secrets = self._secrets.get(project, NEVER_READ)
+        lasts_ms = SECRETS_KEPT_WHILE_READING_MS if project in self._reading else SECRETS_KEPT_MS
         if now_ms - read_ms < lasts_ms:
             return secrets
         self._reading.add(project)

@@ -6,18 +6,19 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from bridge.domain.deliveries.records import Delivery, DeliveryState
+from bridge.domain.deliveries.lanes import lane_of
+from bridge.domain.deliveries.records import new_delivery
 from bridge.domain.events.event import build_event
 from bridge.domain.events.records import EventRecord
-from bridge.domain.ids import delivery_id, job_key
+from bridge.domain.ids import job_key
+from bridge.domain.jobs.callbacks import callbacks_by_id
 from bridge.domain.jobs.intervals import interval_ms
-from bridge.domain.jobs.outcome import NewEvent, Notification, PollContext, Transition
+from bridge.domain.jobs.outcome import NewEvent, PollContext, Transition
 from bridge.domain.jobs.poll_history import previous_poll_ms, record_poll
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.jobs.transition import advance, quiet_until_ms, replace_item
 from bridge.domain.observation import Observed, PollResult
 from bridge.services.context import Services, kind_traits
-from bridge.services.deliveries.destinations import lane_of, load_proven
 from bridge.services.jobs.unchanged import UnchangedAnswers
 from bridge.services.queries import NO_LOG, load_log
 from bridge.store.commit import Lease
@@ -172,9 +173,23 @@ async def write_advance(
         unit.put_object(key, moved.data)
     for new_events in moved.new_events:
         unit.put_event(_event(loaded.record, key, moved, new_events, at))
-    proven = await load_proven(services.store, key[0], moved.job, moved.notifications)
-    for notification in moved.notifications:
-        delivery = _delivery(moved.job, key, notification, proven, at.now_ms)
+    await _add_deliveries(services, unit, key, moved)
+
+
+async def _add_deliveries(services: Services, unit: UnitOfWork, key: str, moved: Transition) -> None:
+    """Add a delivery for each notification, due now, in the lane of its subscription's origin."""
+    callbacks, project = callbacks_by_id(moved.job), moved.job.project
+    wanted = [(each.event, callbacks[each.callback]) for each in moved.notifications]
+    proven = await services.store.destinations.proven(unit.shard, {to.origin for _, to in wanted})
+    for event, to in wanted:
+        delivery = new_delivery(
+            event=event,
+            job=key,
+            subscription=to.id,
+            project=project,
+            lane=lane_of(project, to.origin, proven=to.origin in proven),
+            now_ms=unit.now_ms,
+        )
         unit.add_delivery(delivery, 0)
 
 
@@ -200,20 +215,6 @@ def _event(before: Job, key: str, moved: Transition, new_events: NewEvent, at: P
     )
 
 
-def _delivery(job: Job, key: str, notification: Notification, proven: set[str], now_ms: int) -> Delivery:
-    callback = next(each for each in job.callbacks if each.id == notification.callback)
-    return Delivery(
-        id=delivery_id(notification.event, callback.id),
-        event=notification.event,
-        job=key,
-        callback=callback.id,
-        project=job.project,
-        lane=lane_of(job.project, callback.origin, proven=callback.origin in proven),
-        state=DeliveryState.PENDING,
-        created_ms=now_ms,
-    )
-
-
 async def _replace_items(
     services: Services, unit: UnitOfWork, post: Job, items: Sequence[str], at: PollContext
 ) -> None:
@@ -224,7 +225,7 @@ async def _replace_items(
     for item in items:
         key = job_key(unit.shard, post.account, part.kind, item)
         loaded = await services.store.load_job(key)
-        if loaded is None or not loaded.record.callbacks:
+        if loaded is None:
             continue
         log = await load_log(services.store, key)
         moved = replace_item(

@@ -1,13 +1,13 @@
 """Registering: a job, its callback and its first read are written in one step, and on disk before the answer."""
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.domain.ids import callback_id, job_key
+from bridge.domain.jobs.callbacks import find_callback, list_dropped_callbacks
 from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.records import Job
 from bridge.domain.jobs.registration import (
@@ -25,6 +25,7 @@ from bridge.errors import Conflict, RateLimited, Unavailable, ValidationFailed
 from bridge.providers.registry import KINDS
 from bridge.services.accounts.budget_view import next_turn_ms
 from bridge.services.context import Services, lasts_ms
+from bridge.services.subscriptions.sealing import seal_headers, seal_text
 from bridge.store.errors import StoreFull, StoreNotDurable
 from bridge.store.records import Loaded, Wanted
 from bridge.store.tables.accounts import Account
@@ -141,7 +142,8 @@ async def _stage(
     held = await _load_held(services, job, command, identifier)
     registered = _register(services, job, identifier, command, now_ms=unit.now_ms, held=held)
     _write(unit, key, registered, loaded, held)
-    unit.unindex_dropped(job, registered.job)
+    for dropped in list_dropped_callbacks(job, registered.job):
+        unit.unindex_callback(job, dropped)
     due = await next_turn_ms(services, account.id, key) if registered.updated else unit.now_ms
     return Registered(
         job=registered.job,
@@ -156,7 +158,7 @@ async def _load_held(
 ) -> Collection[str]:
     """Load which callbacks that this order may repeat wait for their registration's answer; a new one repeats none."""
     fingerprint = services.store.vault.fingerprint(command.url.text)
-    known = (_find(job, identifier), find_repeated(job, fingerprint, once=command.once))
+    known = (find_callback(job, identifier), find_repeated(job, fingerprint, once=command.once))
     ids = {each.id for each in (*list_notified(job, fingerprint), *known) if each is not None}
     return (await services.store.load_many(Wanted(holds=sorted(ids)))).holds if ids else ()
 
@@ -167,14 +169,10 @@ def _choose_id(services: Services, job: Job, key: str, command: RegisterCallback
         return callback_id(key, services.dice)
     text = f"{command.request} {command.url.text}".encode()
     identifier = callback_id(key, lambda size: hashlib.blake2b(text, digest_size=size).digest())
-    known = _find(job, identifier)
+    known = find_callback(job, identifier)
     return (
         identifier if known is None or now_ms - known.created_ms < DAY_MS else callback_id(key, services.dice)
     )
-
-
-def _find(job: Job, identifier: str) -> Callback | None:
-    return next((each for each in job.callbacks if each.id == identifier), None)
 
 
 def _register(
@@ -187,7 +185,7 @@ def _register(
     held: Collection[str],
 ) -> RegistrationResult:
     """Take an order into a job's record, under this id or the one that it repeats."""
-    known = _find(job, identifier)
+    known = find_callback(job, identifier)
     if known is not None:  # the same request again, however long ago and whatever became of its callback
         return RegistrationResult(job=job, callback=known, updated=True, poll_now=False)
     callback = _callback(services, identifier, command, now_ms=now_ms)
@@ -242,23 +240,19 @@ async def _check_quota(services: Services, project: str, made: int) -> None:
 
 def _callback(services: Services, identifier: str, command: RegisterCallback, *, now_ms: int) -> Callback:
     vault = services.store.vault
-
-    def seal(text: str | None) -> bytes | None:
-        return None if text is None else vault.seal(text.encode(), record=identifier)
-
     return Callback(
         id=identifier,
         state=CallbackState.WATCHING,
         created_ms=now_ms,
-        url=vault.seal(command.url.text.encode(), record=identifier),
+        url=seal_text(vault, identifier, command.url.text),
         origin=command.url.origin,
         masked=command.url.masked,
         fingerprint=vault.fingerprint(command.url.text),
         once=command.once,
         events=command.events,
         metadata=command.metadata,
-        secret=seal(command.secret),
-        headers=seal(json.dumps(dict(command.headers))) if command.headers else None,
+        secret=None if command.secret is None else seal_text(vault, identifier, command.secret),
+        headers=seal_headers(vault, identifier, command.headers),
         payload=command.payload,
         expect=command.expect,
         timeout_s=command.timeout_s,

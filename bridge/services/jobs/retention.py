@@ -3,7 +3,7 @@
 from typing import Final
 
 from bridge.domain.deliveries.records import Delivery, DeliveryState
-from bridge.domain.jobs.deadlines import is_live
+from bridge.domain.jobs.callbacks import list_live_callbacks
 from bridge.domain.jobs.records import Job
 from bridge.services.context import Services
 from bridge.services.queries import load_job_deliveries
@@ -45,7 +45,7 @@ async def _remove(services: Services, shard: str, key: str, now_ms: int) -> bool
 
 def _keep_for_ms(job: Job, deliveries: list[Delivery], now_ms: int) -> int:
     """Give how much longer a job must stay: something is on its way, or parked for less than 30 days."""
-    if any(is_live(each) for each in job.callbacks):
+    if list_live_callbacks(job):
         return LATER_MS
     if any(each.state is DeliveryState.PENDING for each in deliveries):
         return LATER_MS

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from bridge.domain.jobs.deadlines import is_live
+from bridge.domain.jobs.callbacks import list_live_callbacks
 from bridge.domain.jobs.intervals import OUTAGE_RETRY_S
 from bridge.domain.jobs.outcome import PollContext
 from bridge.domain.observation import KeyRefused, KindForbidden, Observed, PollResult, Throttled
@@ -142,7 +142,7 @@ class SinglePolls:
         job, callbacks = task.held.job.record, 0
         if task.granted is not None:
             bucket, request = task.granted.bucket, task.granted.id
-            callbacks = sum(is_live(each) for each in job.callbacks)
+            callbacks = len(list_live_callbacks(job))
         elif isinstance(answer.result, Throttled):
             bucket = await self._rate_budget.bucket(task.account, task.health.version, job.kind)
             request = ""

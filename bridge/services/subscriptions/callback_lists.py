@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from bridge.domain.ids import read_callback_job
+from bridge.domain.jobs.callbacks import find_callback
 from bridge.domain.jobs.deadlines import is_live
 from bridge.services.accounts.budget_view import next_turn_ms
 from bridge.services.context import Services
-from bridge.services.queries import NO_LOG, ids_of_job, load_jobs, parse_cursor
+from bridge.services.queries import NO_LOG, load_jobs, parse_cursor
 from bridge.services.subscriptions.callbacks import FoundCallback, view_state
+from bridge.services.subscriptions.lookup import list_job_callbacks
 from bridge.store.tables.account_health import AccountHealth
 from bridge.store.tables.indexes import Cursor
 
@@ -74,7 +76,7 @@ async def _find_all(services: Services, project: str, ids: Sequence[str]) -> lis
         if key is None or loaded is None or loaded.record.project != project:
             continue
         job = loaded.record
-        callback = next((each for each in job.callbacks if each.id == identifier), None)
+        callback = find_callback(job, identifier)
         if callback is None:
             continue
         if job.account not in health:
@@ -91,9 +93,9 @@ async def _matching_ids(
 ) -> list[str] | None:
     """Look up the few callbacks of a job or a URL; None where neither is named, or too many have this URL."""
     if url is None:
-        return None if job_id is None else await ids_of_job(services.store, project, kind, job_id)
+        return None if job_id is None else await list_job_callbacks(services.store, project, kind, job_id)
     fingerprint = services.store.vault.fingerprint(url)
     if job_id is not None:
-        return await ids_of_job(services.store, project, kind, job_id, fingerprint=fingerprint)
+        return await list_job_callbacks(services.store, project, kind, job_id, fingerprint=fingerprint)
     ids = await services.store.indexes.callbacks_by_url(project, fingerprint, limit=MANY + 1)
     return ids if len(ids) <= MANY else None

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from msgspec.structs import replace
-
+from bridge.domain.deliveries.lanes import lane_of
 from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import read_callback_job
+from bridge.domain.jobs.callbacks import cancel_callback, find_callback, replace_callback
 from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.next_poll import is_done
 from bridge.domain.jobs.records import Job, PollLog
@@ -17,9 +17,9 @@ from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.errors import Conflict, NotFound
 from bridge.services.accounts.budget_view import next_turn_ms, view_budget
 from bridge.services.context import Services
-from bridge.services.deliveries.destinations import lane_of, proven_origins
-from bridge.services.deliveries.requeue import cancel_delivery, move_delivery
-from bridge.services.queries import ids_of_job, load_events, load_job_deliveries, load_log
+from bridge.services.queries import load_events, load_job_deliveries, load_log
+from bridge.services.requeue import cancel_delivery, move_delivery
+from bridge.services.subscriptions.lookup import list_job_callbacks
 from bridge.services.subscriptions.patch import CallbackPatch, apply_patch, check_identity
 from bridge.store.records import Loaded
 from bridge.store.tables.account_health import AccountHealth
@@ -62,9 +62,9 @@ async def load(services: Services, project: str, callback_id: str) -> tuple[str,
     key = read_callback_job(callback_id)
     loaded = await services.store.load_job(key) if key and key[0] in services.store.shards else None
     if key and loaded and loaded.record.project == project:
-        for callback in loaded.record.callbacks:
-            if callback.id == callback_id:
-                return key, loaded, callback
+        callback = find_callback(loaded.record, callback_id)
+        if callback is not None:
+            return key, loaded, callback
     raise _no_callback(callback_id)
 
 
@@ -91,7 +91,7 @@ async def history(services: Services, project: str, callback_id: str) -> Callbac
     deliveries = [
         each.record
         for each in await load_job_deliveries(services.store, key)
-        if each.record.callback == callback_id
+        if each.record.subscription == callback_id
     ]
     account = await services.store.accounts.get(loaded.record.account)
     return CallbackHistory(
@@ -116,24 +116,20 @@ async def patch(services: Services, project: str, callback_id: str, change: Call
         key, loaded, callback = await load(services, project, callback_id)
         changed = apply_patch(services, loaded.record.kind, callback, change)
         check_identity(loaded.record, changed)
-        job = _with_callback(loaded.record, changed)
+        job = replace_callback(loaded.record, changed)
         unit = UnitOfWork(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
         unit.put_job(key, job, loaded)
         if changed.fingerprint != callback.fingerprint:
             unit.unindex_url(job, callback)
             unit.index_callback(job, changed)
-        proven = await proven_origins(services.store, key[0], {changed.origin})
+        proven = await services.store.destinations.proven(key[0], {changed.origin})
         lane = lane_of(project, changed.origin, proven=changed.origin in proven)
         for delivery in await load_job_deliveries(services.store, key):
-            if delivery.record.callback == callback_id:
+            if delivery.record.subscription == callback_id:
                 move_delivery(unit, delivery, lane)
         if await services.store.committer.commit(unit.change()) == "done":
             return await _find(services, key, job, changed)
     raise Conflict("this callback is being changed by others: repeat the request")
-
-
-def _with_callback(job: Job, changed: Callback) -> Job:
-    return replace(job, callbacks=tuple(changed if each.id == changed.id else each for each in job.callbacks))
 
 
 async def cancel(services: Services, project: str, callback_id: str) -> bool:
@@ -166,13 +162,12 @@ async def stage_cancel(
 
     `attempted` is the delivery whose answer cancelled the callback, with that attempt in it.
     """
-    closed = replace(callback, state=CallbackState.CANCELLED, closed_ms=unit.now_ms)
-    job = _with_callback(loaded.record, closed)
+    job = cancel_callback(loaded.record, callback, now_ms=unit.now_ms)
     unit.put_job(key, job, loaded)
     for delivery in await load_job_deliveries(services.store, key):
         if attempted is not None and delivery.record.id == attempted.id:
             cancel_delivery(unit, Loaded(attempted, delivery.raw), reason)
-        elif delivery.record.callback == callback.id and delivery.record.state in (
+        elif delivery.record.subscription == callback.id and delivery.record.state in (
             DeliveryState.PENDING,
             DeliveryState.PARKED,
         ):
@@ -186,7 +181,7 @@ async def cancel_matching(
 ) -> int:
     """Cancel all callbacks of a job or a URL; give how many there were."""
     if url is None:
-        ids = [] if job_id is None else await ids_of_job(services.store, project, None, job_id)
+        ids = [] if job_id is None else await list_job_callbacks(services.store, project, None, job_id)
         return sum([await cancel(services, project, identifier) for identifier in ids])
     count = 0
     fingerprint = services.store.vault.fingerprint(url)

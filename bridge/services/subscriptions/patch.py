@@ -1,6 +1,5 @@
 """What a client may change of a callback, and what may never become of it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +7,14 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+from bridge.domain.jobs.callbacks import list_live_callbacks
 from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.records import Job
 from bridge.domain.subscriptions.callback import Callback
 from bridge.domain.urls.policy import CheckedUrl
 from bridge.errors import Conflict
 from bridge.services.context import Services, lasts_ms
+from bridge.services.subscriptions.sealing import seal_headers, seal_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +30,10 @@ class CallbackPatch:
 
 def check_identity(job: Job, changed: Callback) -> None:
     """(kind, job, URL) names one live callback: none may move onto another's URL."""
-    for other in job.callbacks:
-        alike = other.fingerprint == changed.fingerprint and other.id != changed.id
-        if alike and is_live(other) and is_live(changed):
+    if not is_live(changed):
+        return
+    for other in list_live_callbacks(job):
+        if other.fingerprint == changed.fingerprint and other.id != changed.id:
             raise Conflict(
                 f"callback_url: {other.id} sends this job to that URL already: change or delete that one"
             )
@@ -41,17 +43,15 @@ def apply_patch(services: Services, kind: str, callback: Callback, change: Callb
     """Give the callback as the patch leaves it; secrets are sealed."""
     vault = services.store.vault
     if not isinstance(change.url, UnsetType):
-        sealed = vault.seal(change.url.text.encode(), record=callback.id)
         callback = replace(
             callback,
-            url=sealed,
+            url=seal_text(vault, callback.id, change.url.text),
             origin=change.url.origin,
             masked=change.url.masked,
             fingerprint=vault.fingerprint(change.url.text),
         )
     if not isinstance(change.headers, UnsetType):
-        text = json.dumps(dict(change.headers)) if change.headers else None
-        callback = replace(callback, headers=vault.seal(text.encode(), record=callback.id) if text else None)
+        callback = replace(callback, headers=seal_headers(vault, callback.id, change.headers))
     if change.metadata is not UNSET:
         callback = replace(callback, metadata=change.metadata)
     if not isinstance(change.events, UnsetType):

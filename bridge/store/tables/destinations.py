@@ -1,9 +1,10 @@
 """How receivers fare: which origins have ever answered 2xx, and how often a destination has failed in a row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from redis.asyncio import Redis
 
+from bridge.domain.deliveries.lanes import INBOX
 from bridge.store import keys
 from bridge.store.scripts import SCRIPTS, ScriptCall, run
 
@@ -15,13 +16,14 @@ class Destinations:
         """Take the store's client."""
         self._redis = redis
 
-    async def proven(self, shard: str, origins: Sequence[str]) -> set[str]:
-        """Give those of these origins that have answered 2xx."""
-        if not origins:
+    async def proven(self, shard: str, origins: Iterable[str]) -> set[str]:
+        """Return those of these origins that have answered 2xx; the built-in inbox is not asked for."""
+        names = sorted(set(origins) - {INBOX})
+        if not names:
             return set()
-        asked = self._redis.hmget(keys.proven(shard), list(origins))
+        asked = self._redis.hmget(keys.proven(shard), names)
         found = await asked  # type: ignore[misc]  # redis-py types both clients at once
-        return {origin for origin, at_ms in zip(origins, found, strict=True) if at_ms}
+        return {origin for origin, at_ms in zip(names, found, strict=True) if at_ms}
 
     async def note_success(self, shard: str, lane: str, origin: str, now_ms: int) -> None:
         """Note a 2xx: the origin is proven, the destination's failures are forgotten."""

@@ -1,0 +1,40 @@
+"""What a 410 Gone does to the subscription that answered it: a callback is cancelled, with all its waiting deliveries.
+
+`domain/deliveries/retry.py` says which answers count as gone.
+"""
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from bridge.domain.deliveries.records import Delivery, DeliveryState
+from bridge.domain.jobs.callbacks import find_callback
+from bridge.services.context import Services
+from bridge.services.subscriptions.callbacks import stage_cancel
+from bridge.store.records import Loaded
+from bridge.store.unit_of_work import UnitOfWork
+
+TRIES: Final = 8
+REASON: Final = "the receiver answered 410 Gone"
+
+
+async def stop_gone(services: Services, loaded: Loaded[Delivery], attempted: Delivery) -> None:
+    """Stop the subscription of a delivery that was answered with 410, in one step with that attempt.
+
+    `attempted` is the delivery with the attempt recorded in it. The attempt stays readable.
+    """
+    store = services.store
+    for _ in range(TRIES):
+        key = attempted.job
+        job = await store.load_job(key)
+        if job is None:
+            return
+        unit = UnitOfWork(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+        callback = find_callback(job.record, attempted.subscription)
+        if callback is not None:
+            await stage_cancel(services, unit, key, job, callback, reason=REASON, attempted=attempted)
+        else:
+            unit.put_delivery(replace(attempted, state=DeliveryState.CANCELLED), loaded)
+            unit.drop_attempt(attempted)
+        if await store.committer.commit(unit.change()) == "done":
+            return

@@ -1,0 +1,39 @@
+"""Send a sample event to a URL that somebody wants to try out."""
+
+import secrets
+from collections.abc import Mapping
+
+from bridge.domain.deliveries.retry import ReceiverAnswer
+from bridge.domain.events.samples import test_body
+from bridge.domain.urls.policy import CheckedUrl
+from bridge.services.context import Services
+from bridge.services.deliveries.request import sign_request
+
+
+async def send_test(
+    services: Services,
+    project: str,
+    url: CheckedUrl,
+    *,
+    payload: str = "full",
+    headers: Mapping[str, str] | None = None,
+    secret: str | None = None,
+) -> tuple[str, ReceiverAnswer]:
+    """Send a sample event, signed as a delivery would be; return its id and the receiver's answer.
+
+    Without `secret` the project's signs. Nothing is stored.
+    """
+    event_id = f"evt_test_{secrets.token_hex(12)}"
+    now_ms = services.clock_ms()
+    request = sign_request(
+        url.text,
+        test_body(event_id=event_id, at_ms=now_ms, payload=payload, base_url=services.settings.base_url),
+        event_id=event_id,
+        secrets=[secret or (await services.store.projects.default_secret(project)).current],
+        headers=headers or {},
+        now_ms=now_ms,
+    )
+    answer = await services.sender.post(
+        request.url, headers=request.headers, body=request.body, timeout_s=services.settings.attempt_timeout
+    )
+    return event_id, answer
