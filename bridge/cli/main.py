@@ -133,7 +133,8 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
         dest="scopes",
         action="append",
         choices=SCOPES,
-        help="what it may do; repeatable (default: register and read)",
+        metavar="SCOPE",
+        help="what it may do: register, read, manage or admin; repeatable (default: register and read)",
     )
     create.set_defaults(command=_create_key)
     revoke = actions.add_parser("revoke", help="end a key at once")

@@ -115,11 +115,6 @@ class Settings(BaseSettings):
     reelbot_base_url: UpstreamUrl = _setting(
         "https://reelbot.space/api", "ReelBot's address", fix=UPSTREAM_FIX, env="REELBOT_BASE_URL"
     )
-    passthrough: bool = _setting(
-        default=False,
-        meaning="callers' own upstream keys log in, a project each (in effect with the drop-in proxy)",
-        fix=SWITCH_FIX,
-    )
     allow_http: AllowHttp = _setting(
         None,
         "callback URLs may be plain http (default: only while the bridge listens on loopback)",
@@ -162,9 +157,6 @@ class Settings(BaseSettings):
         7 * 86400,
         "how long ended jobs, events and deliveries stay readable",
         fix="use a number with d, h, m or s, such as 7d",
-    )
-    proxy_intercept: bool = _setting(
-        default=True, meaning="the drop-in proxy, once it is there, acts on webhook_url", fix="use on or off"
     )
     voice_done_words: Words = _setting(
         (), "more status words that mean: voice conversion done", fix="use words with commas between"

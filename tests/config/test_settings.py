@@ -38,7 +38,6 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("REELBRIDGE_DATA_DIR", "/var/lib/reelbridge", "data_dir", Path("/var/lib/reelbridge")),
         ("REELMIRROR_BASE_URL", "http://127.0.0.1:9/api/", "reelmirror_base_url", "http://127.0.0.1:9/api"),
         ("REELBOT_BASE_URL", "https://bot.example", "reelbot_base_url", "https://bot.example"),
-        ("REELBRIDGE_PASSTHROUGH", "true", "passthrough", True),
         ("REELBRIDGE_ALLOW_HTTP", "true", "allow_http", True),
         ("REELBRIDGE_ALLOW_HTTP", "", "allow_http", False),  # set but empty counts
         ("REELBRIDGE_ALLOW_NETWORKS", "10.0.0.0/8", "allow_networks", "10.0.0.0/8"),
@@ -54,7 +53,6 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("REELBRIDGE_RETENTION", "", "retention", 604_800),  # empty is unset
         ("REELBRIDGE_PORT", "", "port", 8080),  # empty is unset
         ("REELMIRROR_API_KEY", "", "reelmirror_api_key", None),  # empty is unset
-        ("REELBRIDGE_PROXY_INTERCEPT", "off", "proxy_intercept", False),
         ("REELBRIDGE_VOICE_DONE_WORDS", "Ready, finished", "voice_done_words", ("ready", "finished")),
         ("REELBRIDGE_VOICE_FAILED_WORDS", "broken", "voice_failed_words", ("broken",)),
         ("REELBRIDGE_LOG", "json", "log_format", "json"),
@@ -110,7 +108,7 @@ def test_secrets_are_read_but_not_shown(monkeypatch: pytest.MonkeyPatch, variabl
         ("REELMIRROR_BASE_URL", "ftp://x", "http:// or https://"),
         ("REELMIRROR_BASE_URL", "https://b\u00fccher.example/api", "xn--"),
         ("REELBOT_BASE_URL", "https://someone:hunter2SECRET@x.example", "without query, user name"),
-        ("REELBRIDGE_PASSTHROUGH", "2", "true or false"),
+        ("REELBRIDGE_REDIS_CLUSTER", "2", "true or false"),
         ("REELBRIDGE_ALLOW_HTTP", "maybe", "true or false"),
         ("REELBRIDGE_ALLOW_NETWORKS", "all", "10.0.0.0/8"),
         ("REELBRIDGE_ALLOW_NETWORKS", "10.0.0.1/8", "write 10.0.0.0/8"),
@@ -127,7 +125,6 @@ def test_secrets_are_read_but_not_shown(monkeypatch: pytest.MonkeyPatch, variabl
         ("REELBRIDGE_ATTEMPT_TIMEOUT", "601", "at most 600"),
         ("REELBRIDGE_RETENTION", "a week", "7d"),
         ("REELBRIDGE_RETENTION", "0d", "7d"),
-        ("REELBRIDGE_PROXY_INTERCEPT", "half", "on or off"),
         ("REELBRIDGE_LOG", "xml", "json, console or auto"),
         ("REELBRIDGE_LOG_LEVEL", "loud", "debug, info"),
     ],

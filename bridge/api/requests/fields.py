@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from bridge.api.requests.coercion import Headers, Metadata, Seconds, WordList
-from bridge.api.responses.models import CallbackWord, DeliveryWord, Kind, Scope
+from bridge.api.responses.models import CallbackWord, DeliveryWord, Kind
 
 LONGEST_NAME = 100
 Payload = Literal["full", "thin", "flat", "cloudevents"]
@@ -17,6 +17,12 @@ JobKind = Literal[
     "voice_conversion",
     "outgoing_post",
     "reelbot_video",
+]
+
+# `proxy` is accepted, since the keys of existing installations have it, but not described: no route asks for it.
+Scope = Annotated[
+    Literal["register", "read", "manage", "proxy", "admin"],
+    WithJsonSchema({"type": "string", "enum": ["register", "read", "manage", "admin"]}),
 ]
 
 

@@ -15,7 +15,6 @@ Kind = Literal[
 ]
 CallbackWord = Literal["watching", "paused", "ended", "timed_out", "cancelled"]
 DeliveryWord = Literal["pending", "in_flight", "succeeded", "parked", "cancelled"]
-Scope = Literal["register", "read", "manage", "proxy", "admin"]
 
 
 class ErrorDetail(TypedDict):

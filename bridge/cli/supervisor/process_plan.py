@@ -34,8 +34,8 @@ class Demo:
 
 
 def plan_demo(settings: Settings) -> Demo | None:
-    """Return a simulator if no upstream can be meant: no key is set and callers may not bring their own. Else None."""
-    if settings.reelmirror_api_key or settings.reelbot_api_key or settings.passthrough:
+    """Return a simulator if no upstream can be meant: no key is set. Else None."""
+    if settings.reelmirror_api_key or settings.reelbot_api_key:
         return None
     return Demo(port=find_free_port(DEMO_HOST, preferred=min(settings.port + 1, 65_535)))
 

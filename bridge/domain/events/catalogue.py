@@ -9,7 +9,7 @@ from bridge.domain.observation import Outcome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventType:
-    """One type, `kind.word`. `outcome` is None on progress and notices, and where it varies (`job_group.ended`).
+    """One type, `kind.word`. `outcome` is None on progress and notices.
 
     `service` marks the events that tell of the bridge's own objects, not of one upstream job.
     """
@@ -99,12 +99,7 @@ _UNAUTHORIZED = "The provider refuses the account's key: the {noun} is watched a
 
 # type -> (ends a callback, summary)
 _SERVICE: Mapping[str, tuple[bool, str]] = {
-    "job_group.ended": (True, "Every job of a group has ended; `data.jobs` holds each of them."),
-    "chain.ended": (True, "Everything that came of a followed job has ended."),
-    "source.synced": (False, "A source was synced, by whomever it was started."),
     "webhook.test": (False, "A sample, sent because somebody asked for it; it tells of no real job."),
-    "endpoint.disabled": (False, "An endpoint was disabled and gets nothing until it is enabled again."),
-    "delivery.parked": (False, "A delivery has used up its attempts and waits to be sent again by hand."),
 }
 
 

@@ -104,32 +104,9 @@ REELBOT_VIDEO = (
     Field(name="error", note="ReelBot's reason, once it failed."),
 )
 
-_JOBS = Field(
-    name="jobs",
-    shape=Shape.LIST,
-    part="job",
-    note="Every job, with how it ended.",
-    parts=_texts("kind", "id", "status", "outcome", "event_id"),
-)
-
 # The bridge's own objects
 _SERVICE: Mapping[str, tuple[Field, ...]] = {
-    "job_group": (_ID, Field(name="total", shape=Shape.NUMBER), _JOBS),
-    "chain": (_ID, Field(name="total", shape=Shape.NUMBER), _JOBS),
-    "source": (
-        Field(name="id", note="The source's id."),
-        *_texts("persona_id", "platform", "handle", "automation_mode", "status"),
-        *_moments("last_synced_at"),
-        Field(name="content_count", shape=Shape.NUMBER),
-    ),
     "webhook": (Field(name="message", note="Says that this is a sample."), *GENERATED_POST),
-    "endpoint": (_ID, *_texts("url", "status", "reason"), *_moments("disabled_at")),
-    "delivery": (
-        _ID,
-        *_texts("event_id", "event_type", "subscription_id", "status", "reason"),
-        Field(name="attempts", shape=Shape.NUMBER),
-        *_moments("parked_at"),
-    ),
 }
 
 DATA_FIELDS: Mapping[str, tuple[Field, ...]] = MappingProxyType(

@@ -24,12 +24,7 @@ _IDS: Mapping[str, str] = {
     "publishing_delivery": _DELIVERIES[0],
     "outgoing_post": _OUTGOING,
     "reelbot_video": "k7m2p9x4q1zd",
-    "job_group": "cb_aq2wk7n4xr6tz3bmeh5dcyuvl",
-    "chain": "cb_aq2wk7n4xr6tz3bmeh5dcyuvl",
-    "source": _SOURCE,
     "webhook": _POST,
-    "endpoint": "ep_m4k7q2x6r3t5",
-    "delivery": "dlv_a7n4xr6tz3bmeh5dcyuvlq2wk",
 }
 _STARTED, _ENDED = "2026-11-21T10:32:00.000Z", "2026-11-21T10:34:05.000Z"
 _REASON = "the source video could not be read"
@@ -68,7 +63,7 @@ def sample_related(known: EventType) -> dict[str, str]:
 def sample_data(known: EventType) -> dict[str, Any]:
     """Give the object of a sample, in the state that its type tells of."""
     if known.service:
-        return _service(known)
+        return _service()
     if known.word in _NO_OBJECT:
         return {"id": sample_id(known.kind)}
     # A job that timed out is one that still runs.
@@ -214,48 +209,9 @@ def _video(state: str) -> dict[str, Any]:
     }
 
 
-def _jobs(*states: str) -> list[dict[str, Any]]:
-    outcomes = {"completed": "succeeded", "failed": "failed"}
-    return [
-        {
-            "kind": "generated_media_item",
-            "id": item,
-            "status": state,
-            "outcome": outcomes[state],
-            "event_id": f"evt_a{number}n4xr6tz3bmeh5dcyuvlq2wk",
-        }
-        for number, (item, state) in enumerate(zip(_ITEMS, states, strict=True), start=2)
-    ]
-
-
-def _service(known: EventType) -> dict[str, Any]:
-    identifier = {"id": sample_id(known.kind)}
-    match known.type:
-        case "job_group.ended":
-            return {**identifier, "total": 2, "jobs": _jobs("completed", "failed")}
-        case "chain.ended":
-            return {**identifier, "total": 2, "jobs": _jobs("completed", "completed")}
-        case "source.synced":
-            source = {"persona_id": _PERSONA, "platform": "instagram", "handle": "morning.moves"}
-            state = {"automation_mode": "sync_only", "status": "active"}
-            return {**identifier, **source, **state, "last_synced_at": _ENDED, "content_count": 128}
-        case "endpoint.disabled":
-            why = {"status": "disabled", "reason": "the receiver answered 410 Gone"}
-            return {**identifier, "url": "https://hooks.example.com/…", **why, "disabled_at": _ENDED}
-        case "delivery.parked":
-            about = {"event_id": "evt_a7n4xr6tz3bmeh5dcyuvlq2wk", "event_type": "generated_post.completed"}
-            why = {"status": "parked", "reason": "the receiver answered 500 at every attempt"}
-            return {
-                **identifier,
-                **about,
-                "subscription_id": _IDS["endpoint"],
-                **why,
-                "attempts": 12,
-                "parked_at": _ENDED,
-            }
-        case _:
-            post: dict[str, Any] = _fill(_post("partial"))
-            return {"message": "This is a sample: it tells of no real job.", **post}
+def _service() -> dict[str, Any]:
+    post: dict[str, Any] = _fill(_post("partial"))
+    return {"message": "This is a sample: it tells of no real job.", **post}
 
 
 def _fill(value: Any) -> Any:

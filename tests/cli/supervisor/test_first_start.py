@@ -119,13 +119,12 @@ def test_a_directory_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
         ({}, True),  # nothing set
         ({"reelmirror_api_key": "rm_x"}, False),
         ({"reelbot_api_key": "rb_live_x"}, False),
-        ({"passthrough": True}, False),  # callers' real keys must never reach a simulator
     ],
 )
 def test_the_simulator_stands_in_only_when_no_upstream_can_be_meant(
     tmp_path: Path, *, chosen: dict[str, Any], demo: bool
 ) -> None:
-    """The simulator stands in only when no key is set and callers may not bring their own."""
+    """The simulator stands in only when no key is set."""
     assert (plan_demo(make_settings(tmp_path, **chosen)) is not None) == demo
 
 

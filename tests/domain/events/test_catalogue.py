@@ -9,14 +9,7 @@ from bridge.providers.registry import KINDS
 from bridge.providers.spec import KindSpec
 
 SPECS = [pytest.param(spec, id=name) for name, spec in KINDS.items()]
-SERVICE = {
-    "job_group.ended",
-    "chain.ended",
-    "source.synced",
-    "webhook.test",
-    "endpoint.disabled",
-    "delivery.parked",
-}
+SERVICE = {"webhook.test"}
 
 
 def test_the_catalogue_has_the_providers_kinds_and_the_service_events() -> None:
