@@ -1,20 +1,20 @@
-"""Opened credentials, kept while their version stands."""
+"""Credentials of accounts in clear, kept in memory until they are replaced."""
 
 from bridge.http.upstream import Login
 from bridge.services.context import Services
 
-KEPT = 1000
+MAX_KEPT = 1000
 
 
 class Credentials:
-    """Credentials by account; a replaced one has another version and is opened anew."""
+    """Credentials by account; a replaced one has another version and is decrypted anew."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._open: dict[str, tuple[int, Login]] = {}
 
     async def get(self, account_id: str, version: int) -> Login:
-        """Give the login of an account in its version; KeyError for an account that is gone."""
+        """Return the login of an account in a version; raise KeyError for an account that is gone."""
         known = self._open.get(account_id)
         if known is not None and known[0] == version:
             return known[1]
@@ -22,7 +22,7 @@ class Credentials:
         if account is None:
             raise KeyError(account_id)
         login = await self._services.login(account)
-        if len(self._open) >= KEPT:
+        if len(self._open) >= MAX_KEPT:
             self._open.clear()
         self._open[account_id] = (version, login)
         return login

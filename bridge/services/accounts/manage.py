@@ -1,4 +1,4 @@
-"""Accounts: upstream logins whose credential can be replaced while their jobs go on."""
+"""Add accounts and replace their credentials, while the jobs of an account go on."""
 
 from bridge.errors import Conflict, NotFound, ValidationFailed
 from bridge.providers.registry import PROVIDERS
@@ -9,7 +9,7 @@ from bridge.store.tables.accounts import Account, CredentialTaken, NoSuchAccount
 async def add_account(
     services: Services, project: str, *, provider: str, credential: str, name: str
 ) -> Account:
-    """Add an account; the same credential again gives the account that has it, in another project Conflict."""
+    """Add an account, or return the project's account that has this credential; raise Conflict if another project has it."""
     _check(provider, credential)
     try:
         return await services.store.accounts.create(project, provider, credential, name)
@@ -18,7 +18,7 @@ async def add_account(
 
 
 async def get_account(services: Services, project: str, account_id: str) -> Account:
-    """Give one account; NotFound when this project has none such."""
+    """Return an account of a project; raise NotFound if the project has no such account."""
     account = await services.store.accounts.get(account_id)
     if account is None or account.project != project:
         raise NotFound(f"there is no account {account_id[:80]} in this project")
@@ -26,7 +26,7 @@ async def get_account(services: Services, project: str, account_id: str) -> Acco
 
 
 async def replace_credential(services: Services, project: str, account_id: str, credential: str) -> Account:
-    """Put another credential in force; an account that was refused is tried again at once."""
+    """Replace an account's credential; an account whose key was refused is polled again at once."""
     account = await get_account(services, project, account_id)
     _check(account.provider, credential)
     try:

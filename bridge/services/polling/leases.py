@@ -1,4 +1,4 @@
-"""Leases of slow work: short, so that a dead worker's items come back soon, and renewed while their worker lives."""
+"""Leases of slow work: short, so that a dead worker's items come back soon, and renewed while their worker runs."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ log = structlog.get_logger()
 
 
 class RenewedLeases:
-    """Keeps the leases of some items of one lane for as long as a block lasts; `tokens` are valid after it.
+    """A context manager that renews the leases of some items of one lane; `tokens` are those in force after it.
 
-    Costs a timer where the block is quick. A lease that was lost keeps its old token, which settles nothing.
+    A quick block costs no more than a timer. A lease that was lost keeps its old token, which settles nothing.
     """
 
     def __init__(
@@ -35,20 +35,20 @@ class RenewedLeases:
         self._members = [member for member, _ in held]
         self._lease_ms = lease_ms
         self._every_s = every_s
-        self._over: asyncio.Event | None = None  # made with the first renewal: most blocks are quick
+        self._over: asyncio.Event | None = None  # made with the first renewal, which most blocks never need
         self._renewing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.tokens = [token for _, token in held]
 
     async def __aenter__(self) -> Self:
-        """Wait whether the block takes long."""
+        """Set the timer after which a block counts as slow."""
         self._timer = asyncio.get_running_loop().call_later(self._every_s, self._begin)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Renew no more; a renewal under way ends first, since it changes the tokens."""
+        """Stop renewing; a renewal under way ends first, because it changes the tokens."""
         assert self._timer is not None, "entered"
         self._timer.cancel()
         if self._over is not None:

@@ -1,13 +1,13 @@
-"""A well account is believed for a moment, one in trouble never."""
+"""Good health is kept for a moment, any other is read each time."""
 
 from collections.abc import Sequence
 from typing import cast
 
-from bridge.services.accounts.health_cache import BELIEVED_S, HealthCache
+from bridge.services.accounts.health_cache import TTL_S, HealthCache
 from bridge.store.tables.account_health import AccountHealth, Health
 
 
-class Told:
+class CountingHealth:
     """A store that counts how often it was asked for each account."""
 
     def __init__(self) -> None:
@@ -20,27 +20,27 @@ class Told:
 
 
 async def test_a_well_account_is_read_once_in_a_while() -> None:
-    """Within the moment it is believed; after it, or once something was noted against it, it is read anew."""
-    told, now = Told(), [0.0]
-    health_cache = HealthCache(cast("Health", told), clock_s=lambda: now[0])
+    """Within that time once; after it, or once something was recorded against it, it is read anew."""
+    health, now = CountingHealth(), [0.0]
+    health_cache = HealthCache(cast("Health", health), clock_s=lambda: now[0])
     for _ in range(3):
         assert set(await health_cache.load_many(["acc_1", "acc_2", "acc_1"])) == {"acc_1", "acc_2"}
-    assert told.asked == ["acc_1", "acc_2"]
+    assert health.asked == ["acc_1", "acc_2"]
     health_cache.forget("acc_1")
     await health_cache.load_many(["acc_1", "acc_2"])
-    assert told.asked[2:] == ["acc_1"]
-    now[0] += BELIEVED_S
+    assert health.asked[2:] == ["acc_1"]
+    now[0] += TTL_S
     await health_cache.load_many(["acc_2"])
-    assert told.asked[3:] == ["acc_2"]
+    assert health.asked[3:] == ["acc_2"]
 
 
 async def test_an_account_in_trouble_is_read_each_time() -> None:
     """Its recovery is seen at once."""
-    told = Told()
-    health_cache = HealthCache(cast("Health", told), clock_s=lambda: 0.0)
-    told.outages["acc_1"] = 7
+    health = CountingHealth()
+    health_cache = HealthCache(cast("Health", health), clock_s=lambda: 0.0)
+    health.outages["acc_1"] = 7
     for _ in range(2):
         assert (await health_cache.load_many(["acc_1"]))["acc_1"].outage_ms == 7
-    told.outages.clear()
+    health.outages.clear()
     assert (await health_cache.load_many(["acc_1"]))["acc_1"].well
-    assert told.asked == ["acc_1"] * 3
+    assert health.asked == ["acc_1"] * 3
