@@ -1,4 +1,4 @@
-"""A job's records as the planner sees them."""
+"""Turn a job's records into what the planner needs to know of it."""
 
 from bridge.domain.jobs.intervals import TimeScale, interval_ms
 from bridge.domain.jobs.next_poll import is_slow
@@ -22,9 +22,9 @@ def make_candidate(
     traits: KindTraits,
     scale: TimeScale,
 ) -> Candidate:
-    """See a job that is due; `queued_ms` is its place in the queue, negative when it came back from a lease.
+    """Return a due job as a candidate; `queued_ms` is its place in the queue, negative when its lease had ended.
 
-    A job that was put back stands later in the queue than it was due, and one that somebody asked for stands sooner.
+    A job that was put back stands later in the queue than it was due, one that somebody asked to be read stands sooner.
     """
     due_ms = log.due_ms or job.born_ms
     confirms = awaits_confirmation(job) or job.state is JobState.MISSING

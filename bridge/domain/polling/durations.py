@@ -1,10 +1,11 @@
-"""How long jobs of one sort take: documented ranges as the prior, observed lives as evidence.
+"""How long jobs of one category take: documented ranges as the prior, observed durations as evidence.
 
-A distribution function made of straight pieces over seconds since a job's start, so that one look-up costs a
-bisection. A thin heavy tail is always mixed in: documented times are a promise, not a law.
+The distribution function is piecewise linear over the seconds since a job's start, so that one look-up costs a
+bisection. A small heavy tail is always mixed in, because jobs may well take longer than documented.
 
-Evidence is a life table: for each bin of ages, how many jobs were seen to enter it and how many ended in it. Jobs that
-still run count as much as those that ended, so that the quick ones of a batch do not make all look quick.
+The evidence is a life table, as in survival analysis: for each bin of ages, how many jobs were seen to reach it and how
+many ended in it. Jobs that still run count as much as those that ended, so that the quick ones of a batch do not make
+all look quick.
 """
 
 from bisect import bisect_right
@@ -15,17 +16,22 @@ from itertools import pairwise
 BINS = 24
 _FIRST_S, _STEP = 5.0, 1.35  # bins of growing width: from 5 s to about 90 min
 EDGES: tuple[float, ...] = (0.0, *(_FIRST_S * _STEP**number for number in range(BINS)))
-KEPT = 300.0  # lives a table holds; all is halved beyond, so that it follows changes
-PRIOR_WEIGHT = 30.0  # the documented ranges count as much as this many lives
+MAX_JOBS = 300.0  # jobs that a table holds; beyond, all counts are halved, so that it follows changes
+PRIOR_WEIGHT = 30.0  # the documented ranges count as much as this many observed jobs
 TAIL_WEIGHT = 0.06
 _TAIL_KNOTS = tuple(2.0**exponent for exponent in range(18))  # seconds, to a day and a half
 _EPSILON = 1e-9
-MAX_CORRECTION = 1e4  # times the documented rate of ending: before a documented range that is next to nothing
+# Times the documented rate of ending, which is next to nothing before a documented range.
+MAX_CORRECTION = 1e4
+MIN_CORRECTION = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DurationTable:
-    """Lives seen so far, by bin of `EDGES`: how many `entered` alive, how many `ended`; fractions where unsure."""
+    """Jobs observed so far, by bin of `EDGES`: how many `entered` it running, how many `ended` in it.
+
+    Fractions where the exact age of an end is unknown. The names of the fields are part of what is stored.
+    """
 
     entered: tuple[float, ...] = (0.0,) * BINS
     ended: tuple[float, ...] = (0.0,) * BINS
@@ -36,7 +42,7 @@ NO_DURATIONS = DurationTable()
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """A distribution at one age: share ended, density per second, and the integral of the share ended so far."""
+    """A distribution at one age: the share that has ended, the density per second, and the integral of the share."""
 
     ended: float
     density: float
@@ -44,10 +50,10 @@ class At:
 
 
 class Durations:
-    """The distribution of one sort of job, fixed once built."""
+    """The distribution of how long jobs of one category take."""
 
     def __init__(self, ranges: Sequence[tuple[float, float]], table: DurationTable = NO_DURATIONS) -> None:
-        """Mix uniform documented `ranges` (seconds, equally likely) with the tail; bend that to a life table."""
+        """Mix uniform documented `ranges` (seconds, equally likely) with the tail, then correct that by a life table."""
         median = sum(low + high for low, high in ranges) / (2 * len(ranges))
 
         def documented(age: float) -> float:
@@ -65,17 +71,17 @@ class Durations:
             self._area.append(self._area[-1] + (end - start) * (sooner + later) / 2)
 
     def _correct(self, shares: Sequence[float], table: DurationTable) -> list[float]:
-        """Scale the documented rate of ending in each bin by what the table says of it."""
+        """Scale the documented rate of ending in each bin by what was observed."""
         alive = dict(zip(self._knots, (1 - share for share in shares), strict=True))
         factors = [
             _factor(alive[start], alive[end], table.entered[place], table.ended[place])
             for place, (start, end) in enumerate(pairwise(EDGES))
         ]
-        bent, left = [0.0], 1.0
+        corrected, left = [0.0], 1.0
         for start, end in pairwise(self._knots):
             left *= (alive[end] / alive[start]) ** factors[bin_of(start)]
-            bent.append(1 - left)
-        return bent
+            corrected.append(1 - left)
+        return corrected
 
     def at(self, age_s: float) -> At:
         """Look up one age in seconds; a negative one counts as 0."""
@@ -87,22 +93,22 @@ class Durations:
 
 
 def _factor(alive: float, left: float, entered: float, ended: float) -> float:
-    """How many times the documented rate of ending is, where `alive` enter a bin and `left` leave it alive."""
+    """Return the factor on a bin's documented rate of ending, where the share `alive` enters it and `left` leaves it running."""
     seen = (PRIOR_WEIGHT * (alive - left) + ended) / (PRIOR_WEIGHT * alive + entered)
-    return min(max(seen * alive / (alive - left), 0.02), MAX_CORRECTION)
+    return min(max(seen * alive / (alive - left), MIN_CORRECTION), MAX_CORRECTION)
 
 
 def bin_of(age_s: float) -> int:
-    """Give the bin of an age."""
+    """Return the bin of an age."""
     return min(max(bisect_right(EDGES, age_s) - 1, 0), BINS - 1)
 
 
 def add_duration(
     table: DurationTable, durations: Durations, *, alive_s: float | None, age_s: float, ended: bool
 ) -> DurationTable:
-    """Add one read: a job last seen alive at `alive_s` (None: never) still runs at `age_s`, or has ended by then.
+    """Add one poll: a job last seen running at `alive_s` (None: never) still runs at `age_s`, or has ended by then.
 
-    When it ended between is not known: it is spread over the bins as `lifetimes` would have it.
+    When it ended in between is unknown, so that its end is spread over the bins in proportion to `durations`.
     """
     low, high = max(alive_s or 0.0, 0.0), max(age_s, alive_s or 0.0, 0.0)
     entered, gone = list(table.entered), list(table.ended)
@@ -115,7 +121,7 @@ def add_duration(
             entered[place] += 1 - sooner
         if ended:
             gone[place] += max(0.0, (durations.at(end).ended - before) / span - sooner)
-    kept = 0.5 if entered[0] >= KEPT else 1.0
+    kept = 0.5 if entered[0] >= MAX_JOBS else 1.0
     return DurationTable(
         entered=tuple(round(each * kept, 3) for each in entered),
         ended=tuple(round(each * kept, 3) for each in gone),

@@ -1,7 +1,7 @@
 """Which pages of a persona's list show its watched posts.
 
 How a list is sorted is documented nowhere, and new posts shift it between two reads: so places are remembered from the
-last read, pages overlap, and a post that was not where it should be is looked for at the list's other end.
+last read, pages overlap, and a post that is not where it should be is looked for at the list's other end.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,10 +14,11 @@ MAX_MISSES = 6  # pages on which a post is looked for before it is read by itsel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListStats:
-    """What reads of one list have shown: `places` by post id, `count` as the upstream says it, when last read.
+    """What reads of one list have shown; the names of the fields are part of what is stored.
 
-    `missed` are the offsets at which a post without a place was looked for in vain. `useless_ms`: when it was last
-    found not to serve (an undocumented list that is not there, a persona that was mistyped), 0: it serves.
+    `places` are row numbers by post id, `count` is the length of the list as the upstream says it, `read_ms` the time of
+    the last read. `missed` are the offsets at which a post without a place was looked for in vain. `useless_ms` is when
+    the list last did not serve (an undocumented list that is not there, a persona that was mistyped), 0: it serves.
     """
 
     read_ms: int = 0
@@ -36,7 +37,7 @@ class PageRequest:
 
 
 def plan_pages(posts: Mapping[str, str], seen: ListStats | None) -> list[PageRequest]:
-    """Cover watched posts (id -> key) with as few pages as their places allow; a post looked for in vain is left out."""
+    """Cover watched posts (keys by id) with as few pages as their places allow; posts looked for in vain are left out."""
     seen = seen or ListStats()
     placed: dict[int, list[str]] = {}
     for post, key in posts.items():
@@ -69,25 +70,28 @@ def note_page(
     seen = seen or ListStats()
     here = {post: offset + row for row, post in enumerate(ids)}
     shift = _shift(seen.places, here)
-    wide = set(watched)
-    places = {post: max(0, place + shift) for post, place in seen.places.items() if post in wide}
-    missed = {post: tried for post, tried in seen.missed.items() if post in wide and post not in here}
+    kept = set(watched)
+    places = {post: max(0, place + shift) for post, place in seen.places.items() if post in kept}
+    missed = {post: tried for post, tried in seen.missed.items() if post in kept and post not in here}
     for post in looked_for:
-        if post in wide and post not in here:
+        if post in kept and post not in here:
             places.pop(post, None)
             missed[post] = (*missed.get(post, ()), offset)
-    places.update((post, place) for post, place in here.items() if post in wide)
+    places.update((post, place) for post, place in here.items() if post in kept)
     return ListStats(read_ms=now_ms, count=max(count, offset + len(ids)), places=places, missed=missed)
 
 
 def _shift(before: Mapping[str, int], here: Mapping[str, int]) -> int:
-    """How far known posts have moved: the middle of what was seen, because deletions move only some."""
+    """Return how far known posts have moved: the median, because deletions move only some."""
     moved = sorted(place - before[post] for post, place in here.items() if post in before)
     return moved[len(moved) // 2] if moved else 0
 
 
 def _guess(post: str, seen: ListStats) -> int | None:
-    """Where a post should be: its last place, else the list's start, then its end, then page by page between."""
+    """Return where a post should be: its last place, else the list's start, then its end, then page by page between.
+
+    None once it was looked for often enough.
+    """
     place = seen.places.get(post)
     if place is not None:
         return place

@@ -1,7 +1,7 @@
-"""Which requests to spend an account's budget on, in order of worth: pure, without I/O, a clock or dice.
+"""Choose which requests to spend an account's budget on, the most useful first.
 
-One poll a job; the posts of one persona share pages of its list. The most worth goes first, but a job that waits too
-long goes before all others, so that nobody waits longer than `longest_wait_ms`.
+One request reads one job; jobs that a list shows share pages of it. The highest priority goes first, but a job that has
+waited too long goes before all others, so that none waits longer than `longest_wait_ms`.
 """
 
 from collections import defaultdict
@@ -14,22 +14,27 @@ from bridge.domain.polling.list_pages import ListStats, PageRequest, plan_pages
 from bridge.domain.polling.priority import Priority, rate
 from bridge.domain.polling.rate_limit import Purpose
 
-PATIENCE = 3.0  # a job goes first when it waited this many times the time that one read of each would take
+PATIENCE = (
+    3.0  # a job goes first once it waited this many times the time that one read of each job would take
+)
 MIN_PATIENCE_MS = 180_000
 MAX_DEFER_MS = 2_000
-DEFER_EACH_MS = 8  # the more jobs there are, the less often each is weighed
-# A read that no ending drives gains this many seconds of worth for each interval that it is late.
+DEFER_EACH_MS = 8  # for each watched job: the more there are, the less often each is weighed
+# A job that is not read for a likely end gains this much price, in seconds, for each interval that its read is late.
 STEADY_RISE = 4.0
-PROMPT_PRICE = 1e6  # what has a moment of its own (a confirmation, a deadline) is worth more than any guess
+PROMPT_PRICE = (
+    1e6  # what must be read at a certain time (a confirmation, a deadline) goes before any likely end
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A job as the planner sees it; times in Unix ms, 0: never.
+    """A job as the planner sees it; times in Unix milliseconds, 0: never.
 
-    `category` names its durations. `due_ms` is when its documented interval let it be read again. A `steady` job is read
-    for other reasons than a likely end (a draft, a slow tail). `prompt`: a confirmation, or a deadline that has come.
-    `list` names the list that shows it, empty where none is known; `id` is how that list calls it.
+    `category` names its durations in the context. `due_ms` is when its documented interval let it be read again. A
+    `steady` job is read for other reasons than a likely end (a draft, or what comes after an end). `prompt` marks a
+    confirmation, or a deadline that has come. `list` names the list that shows it, empty where none is known; `id` is
+    its id there.
     """
 
     key: str
@@ -47,7 +52,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request: a job's own read, or a page of a list from `offset`. `covers` are the keys of the due it shows."""
+    """One request: a job's own read, or a page of a list from `offset`. `covers` are the keys of the due jobs it shows."""
 
     purpose: Purpose
     priority: float
@@ -58,11 +63,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanningContext:
-    """What a plan rests on beside the jobs.
+    """What a plan depends on beside the jobs.
 
-    `scale` is the factor on all documented times. `pace_ms` is what a request takes at the budget's pace. `watched`
-    counts the account's jobs, also those that are not among the plan's watches. `untried` names lists that may not be
-    there. `members`: how many watched jobs a list is known to show, due or not.
+    `scale` is the factor on all documented times. `ms_per_request` is the budget's pace. `watched` counts the account's
+    jobs, also those that are not among the plan's candidates. `untried` names lists that may not be there. `members`
+    counts the watched jobs that each list is known to show, due or not.
     """
 
     now_ms: int
@@ -77,14 +82,14 @@ class PlanningContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Requests in order of worth, and the worth of each due job by itself."""
+    """Requests, the most useful first, and the priority of each due job by itself."""
 
     requests: tuple[Request, ...]
     priorities: Mapping[str, Priority]
 
 
 def plan_requests(due: Sequence[Candidate], context: PlanningContext) -> Plan:
-    """Plan for jobs that are due; what else a page shows comes for nothing and needs no plan."""
+    """Plan requests for jobs that are due; whatever else a page shows comes at no cost and needs no plan."""
     priorities = {candidate.key: _rate(candidate, context) for candidate in due}
     requests: list[Request] = []
     alone = set(priorities)
@@ -111,30 +116,37 @@ def plan_requests(due: Sequence[Candidate], context: PlanningContext) -> Plan:
 
 
 def patience_ms(needed: int, context: PlanningContext) -> float:
-    """Give how long a job waits past its due time before it goes first; `needed` requests would read all once."""
+    """Return how long a job waits past its due time before it goes first; `needed` requests would read all once."""
     return max(MIN_PATIENCE_MS * context.scale, PATIENCE * needed * context.ms_per_request)
 
 
 def longest_wait_ms(needed: int, context: PlanningContext) -> float:
-    """Give the bound: no job waits longer past its due time, while the budget keeps this pace.
+    """Return the longest time that any job waits past its due time, while the budget keeps this pace.
 
-    What waited too long is served first come, first served, and at most `needed` requests stand before it.
+    Jobs that waited too long go in the order of their due times, so that at most `needed` requests stand before each.
     """
     return patience_ms(needed, context) + (needed + 1) * context.ms_per_request + max_defer_ms(context)
 
 
 def max_defer_ms(context: PlanningContext) -> float:
-    """Give how long a job that got no request stays unweighed at most."""
+    """Return the longest time after which a job that got no request is weighed again."""
     return max(MAX_DEFER_MS * context.scale, DEFER_EACH_MS * context.watched)
 
 
-def defer_ms(candidate: Candidate, priority: Priority, clearing: float, context: PlanningContext) -> int:
-    """Give when a job that got no request should be weighed again: about when it is worth what a request costs now."""
+def defer_ms(
+    candidate: Candidate, priority: Priority, clearing_price: float, context: PlanningContext
+) -> int:
+    """Return in how many ms to weigh a job without a request again: about when its price reaches `clearing_price`.
+
+    That is the price of the best request that was not granted.
+    """
     most = max_defer_ms(context)
-    if priority.price >= clearing:
+    if priority.price >= clearing_price:
         return round(min(context.ms_per_request, most))
     waited = context.now_ms - (candidate.read_ms or candidate.started_ms)
-    rise = sqrt((clearing + 0.1) / (priority.price + 0.1)) - 1  # a price grows with the square of the wait
+    rise = (
+        sqrt((clearing_price + 0.1) / (priority.price + 0.1)) - 1
+    )  # a price grows with the square of the wait
     return round(min(max(waited * rise, context.ms_per_request), most))
 
 

@@ -1,9 +1,9 @@
-"""What reading one job now is worth: pure arithmetic over its lifetime's distribution.
+"""How urgent it is to read one job now, from the distribution of how long such jobs take.
 
-Checking for an end that cannot be seen otherwise is the classic inspection problem (Barlow, Hunter, Proschan,
-"Optimum checking procedures", 1963): check when (share ended since the last check) / density equals the price of a check plus the
-time to the next one. Solved for the price, with the density taken as constant over the rest, this gives the most that
-a read should cost now. A price has the unit seconds of waiting saved.
+Looking for an end that cannot be seen otherwise is the classic inspection problem (Barlow, Hunter, Proschan, "Optimum
+checking procedures", 1963): inspect when (share ended since the last inspection) / density equals the price of an
+inspection plus the time to the next one. Solved for the price, with the density taken as constant from here on, this
+gives the most that a read should cost now. The unit of a price is seconds of waiting saved.
 """
 
 from dataclasses import dataclass
@@ -11,17 +11,18 @@ from math import sqrt
 
 from bridge.domain.polling.durations import Durations
 
-LATE_START = 0.02  # of the jobs never read: had ended before they were registered
-MAX_PRICE_FACTOR = 30.0  # a price is at most this many times the waiting that is expected to have gathered
+ENDED_BEFORE = 0.02  # the share of jobs that had ended before they were registered
+MAX_PRICE_FACTOR = 30.0  # a price is at most this many times the expected waiting
 _EPSILON = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Priority:
-    """`price`: the most a read of this job alone should cost. `waiting`: expected seconds its end went unseen so far.
+    """How urgent a read of a job is.
 
-    Of one read that shows many jobs the `waiting` adds up; its price does not, because the next such read is needed
-    whether or not one of them ends.
+    `price` is the most that a read of this job alone should cost, `waiting` the expected seconds for which its end has
+    gone unseen so far. For one read that shows many jobs the `waiting` adds up, but not the price, because the next such
+    read is needed whether or not one of them ends.
     """
 
     price: float
@@ -29,10 +30,10 @@ class Priority:
 
 
 def rate(durations: Durations, *, age_s: float, read_age_s: float | None) -> Priority:
-    """Rate a read at `age_s` of a job last seen alive at `read_age_s`, None: never seen."""
+    """Return the priority of a read at `age_s` of a job last seen running at `read_age_s`, None: never seen."""
     now = durations.at(age_s)
     if read_age_s is None:
-        sure, rest = LATE_START, 1 - LATE_START
+        sure, rest = ENDED_BEFORE, 1 - ENDED_BEFORE
         gone, left = sure + rest * now.ended, rest * (1 - now.ended)
         density = max(rest * now.density, _EPSILON)
         waiting = sure * max(age_s, 0.0) + rest * now.area

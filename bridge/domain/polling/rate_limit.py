@@ -1,4 +1,4 @@
-"""What an upstream account may spend: the limits a provider documents, what a grant gives, and what people are shown.
+"""Rate limits of upstream accounts: what a provider documents, what is asked and granted, and what people are shown.
 
 The counting itself is one script (`store/lua/spend_v1.lua`), because all workers of an account share one budget.
 """
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-SHARE = 0.8
+SHARE = 0.8  # of a limit that is always ours; the rest is kept for the client while it may need it
 
 
 class Purpose(StrEnum):
@@ -16,12 +16,12 @@ class Purpose(StrEnum):
     SINGLE = "single"  # one job's own read
     LIST = "list"  # one page that shows many jobs
     CONFIRM = "confirm"  # a second look before a surprising answer counts
-    PROBE = "probe"  # does this account have a list that is documented nowhere?
+    PROBE = "probe"  # a first call of a list that is documented nowhere and may not be there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A documented rate limit: `name` is its own bucket at the provider, `requests` fit into `window_s` seconds."""
+    """A documented rate limit: under its `name` the provider lets `requests` through in `window_s` seconds."""
 
     name: str
     requests: int
@@ -39,10 +39,11 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateReport:
-    """What one answer said of the limit; `request` is the id that its grant gave, empty for a call of the client's.
+    """What one answer said of a limit.
 
-    Times in Unix milliseconds; None where the answer does not say. `quiet_ms` comes with a 429: nothing before then.
-    `shared` and `batched` count requests that it saved: callbacks that share one job's read, jobs on one page.
+    `request` is the id that its grant gave, empty for a request that no budget granted. Times are in Unix milliseconds,
+    None where the answer does not say. `quiet_ms` comes with a 429: nothing may be asked before then. `shared` and
+    `batched` count requests that it saved: callbacks that share one job's read, jobs on one page.
     """
 
     request: str = ""
@@ -56,10 +57,11 @@ class RateReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """How many of the requests asked for may go out now, the first ones in order of worth.
+    """How many of the requests asked for may go out now: the first ones, in the order asked for.
 
-    `requests` are their ids, to come back in `Heard`. `wait_ms`: when to ask for more, 0 when all were granted.
-    `pace_ms` is the time a request takes at the present pace. `remaining` is None until an answer tells it.
+    `requests` are their ids, which come back in a `RateReport`. `wait_ms` is the time until more may be had, 0 when all
+    were granted and no pause is on. `ms_per_request` is the present pace. `remaining` is None until an answer says it.
+    `own` and `client` count the requests of this window.
     """
 
     now_ms: int
@@ -75,9 +77,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetView:
-    """A budget as `GET /v1/accounts` shows it; `spent`, `shared`, `batched` count since the account was first used.
+    """A budget as `GET /v1/accounts` shows it.
 
-    `pace_ms` is what a request takes now, `turn_ms` how long a job waited for its turn when last planned.
+    `spent`, `shared`, `batched` and `limited` (429s) count since the account was first used. `ms_per_request` is the
+    present pace, `turn_ms` how long a job waited for its turn when last planned, `quiet_ms` when a pause ends, 0: none.
     """
 
     limit: int
@@ -95,12 +98,12 @@ class BudgetView:
     spent: Mapping[Purpose, int] = field(default_factory=dict)
 
     def expected_delay_s(self, watched: int) -> float:
-        """Give how many seconds a job waits for its turn on average, where so many are watched."""
+        """Return how many seconds a job waits for its turn on average, 0 where none is watched."""
         return self.turn_ms / 2000 if watched else 0.0
 
 
 def read_view(state: Mapping[str, float], documented: Limit, *, share: float, now_ms: int) -> BudgetView:
-    """Give what a budget's stored state shows; of a window that is over nothing is left to tell."""
+    """Return what a budget's stored state shows; what is left of a window is unknown once it is over."""
     reset_ms = int(state.get("reset", 0))
     remaining = state.get("remaining") if reset_ms > now_ms else None
     return BudgetView(

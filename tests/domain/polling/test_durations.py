@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.domain.polling.durations import KEPT, NO_DURATIONS, Durations, DurationTable, add_duration
+from bridge.domain.polling.durations import MAX_JOBS, NO_DURATIONS, Durations, DurationTable, add_duration
 from bridge.domain.polling.priority import rate
 
 VIDEO = [(60.0, 300.0)]
@@ -61,9 +61,9 @@ def test_the_first_to_end_do_not_make_all_look_quick(every_s: float) -> None:
 def test_a_table_is_bounded_and_follows_changes() -> None:
     """Old lives fade."""
     table = NO_DURATIONS
-    for _ in range(5 * round(KEPT)):
+    for _ in range(5 * round(MAX_JOBS)):
         table = add_duration(table, Durations(VIDEO), alive_s=None, age_s=100, ended=True)
-    assert sum(table.ended) <= KEPT + 1
+    assert sum(table.ended) <= MAX_JOBS + 1
     assert isinstance(table, DurationTable)
 
 
