@@ -5,18 +5,20 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.e2e.crash.ledger import Ledger, Post
-from tests.e2e.crash.mortal import Kill, Service
-from tests.e2e.crash.registrar import Registrar, Watched
+from tests.e2e.crash.killable_service import Kill, Service
+from tests.e2e.crash.received_posts import Post, ReceivedPosts
+from tests.e2e.crash.registrar import RegisteredCallback, Registrar
 from tests.e2e.processes import until
 
 NOTHING = {"polls": 0, "deliveries": 0, "resealed": 0}
-NOTICING_S = 0.5  # so long may a request take from its arrival to its being read ...
-RECORDING_S = 3.0  # ... and its answer to its record, on a loaded machine
-UNWRITTEN_S = 3.0  # the store may put a write off for 2 s while an fsync runs, and answers all the same
+MAX_READ_DELAY_S = 0.5  # so long may a request take from its arrival to its being read ...
+MAX_RECORD_DELAY_S = 3.0  # ... and its answer to its record, on a loaded machine
+MAX_WRITE_DELAY_S = 3.0  # the store may put a write off for 2 s while an fsync runs, and answers all the same
 
 
-async def wait_all_heard(registrar: Registrar, ledger: Ledger, *, within_s: float = 60.0) -> None:
+async def wait_all_delivered(
+    registrar: Registrar, received: ReceivedPosts, *, within_s: float = 60.0
+) -> None:
     """Wait until every acknowledged callback has had its ending."""
 
     async def heard() -> bool:
@@ -25,7 +27,7 @@ async def wait_all_heard(registrar: Registrar, ledger: Ledger, *, within_s: floa
     try:
         await until(heard, within_s=within_s, every_s=0.1)
     except AssertionError:
-        silent = [each for hook, each in registrar.watched.items() if hook not in ledger.begun]
+        silent = [each for hook, each in registrar.watched.items() if hook not in received.first_at]
         raise AssertionError(f"{len(silent)} never heard, such as {silent[:5]}") from None
 
 
@@ -58,7 +60,7 @@ async def list_since(service: Service, path: str, since_ms: int) -> list[dict[st
         cursor = f"&cursor={page['next_cursor']}"
 
 
-async def check_over(service: Service, registrar: Registrar, ledger: Ledger) -> dict[str, int]:
+async def check_all_ended(service: Service, registrar: Registrar, received: ReceivedPosts) -> dict[str, int]:
     """Wait until nothing is under way; every callback then has `ended`, by one event, once; give the doubles by cause."""
     deliveries = await wait_settled(service, registrar)
     registered = {each.id for each in registrar.watched.values()}
@@ -67,16 +69,16 @@ async def check_over(service: Service, registrar: Registrar, ledger: Ledger) -> 
     callbacks = await list_since(service, "/v1/callbacks", registrar.began_ms)
     states = {each["id"]: each["state"] for each in callbacks if each["callback_url"] != "inbox:"}
     assert states == dict.fromkeys(registered, "ended")
-    return check_once(registrar, ledger, service.kills, deliveries)
+    return check_no_doubles(registrar, received, service.kills, deliveries)
 
 
-def check_once(
-    registrar: Registrar, ledger: Ledger, kills: Sequence[Kill], deliveries: dict[str, Any]
+def check_no_doubles(
+    registrar: Registrar, received: ReceivedPosts, kills: Sequence[Kill], deliveries: dict[str, Any]
 ) -> dict[str, int]:
     """Check that nobody heard a thing twice, but where the answer to the first was lost."""
     doubles: dict[str, int] = defaultdict(int)
     facts: dict[tuple[str, str], set[str]] = defaultdict(set)
-    by_hook = ledger.by_hook()
+    by_hook = received.by_hook()
     assert by_hook.keys() == registrar.watched.keys()
     for watched in registrar.watched.values():
         posts = by_hook[watched.hook]
@@ -92,7 +94,7 @@ def check_once(
 
 
 def _explain(
-    watched: Watched, posts: Sequence[Post], kills: Sequence[Kill], delivery: dict[str, Any]
+    watched: RegisteredCallback, posts: Sequence[Post], kills: Sequence[Kill], delivery: dict[str, Any]
 ) -> list[str]:
     """Give the cause of each POST too many: its answer came too late, or a kill kept it from being recorded.
 
@@ -101,24 +103,30 @@ def _explain(
     unanswered = [each for each in delivery["attempts"] if each["status"] is None]
     assert delivery["attempt_count"] - len(unanswered) == 1, delivery
     causes = [each["reason"] for each in unanswered][: len(posts) - 1]
-    lost = [excuse(each, kills) for each in posts[:-1]]
+    lost = [find_excuse(each, kills) for each in posts[:-1]]
     causes += sorted(filter(None, lost))[: len(posts) - 1 - len(causes)]
     assert len(causes) == len(posts) - 1, f"doubled: {watched}\n{posts}\nkills {kills}\n{delivery}"
     return causes
 
 
-def excuse(post: Post, kills: Sequence[Kill]) -> str:
+def find_excuse(post: Post, kills: Sequence[Kill]) -> str:
     """Name the kill that can have kept a POST's answer from being recorded; empty: none can."""
     for kill in kills:
-        sent_before = post.came_at - NOTICING_S <= kill.ended
-        if kill.victim in ("worker", "all") and sent_before and kill.began <= post.left_at + RECORDING_S:
+        sent_before = post.arrived_at - MAX_READ_DELAY_S <= kill.ended
+        if (
+            kill.victim in ("worker", "all")
+            and sent_before
+            and kill.began <= post.answered_at + MAX_RECORD_DELAY_S
+        ):
             return kill.victim
-        if kill.victim == "store" and post.left_at <= kill.began <= post.left_at + UNWRITTEN_S:
+        if kill.victim == "store" and post.answered_at <= kill.began <= post.answered_at + MAX_WRITE_DELAY_S:
             return kill.victim
     return ""
 
 
-def describe_lag(registrar: Registrar, ledger: Ledger) -> str:
+def describe_lag(registrar: Registrar, received: ReceivedPosts) -> str:
     """Say how long after their jobs' ends callbacks were told."""
-    lag = sorted(ledger.begun[w.hook] - max(w.ends_at, w.answered_at) for w in registrar.watched.values())
+    lag = sorted(
+        received.first_at[w.hook] - max(w.ends_at, w.answered_at) for w in registrar.watched.values()
+    )
     return f"told after the job's end p50 {lag[len(lag) // 2]:.1f} s, worst {lag[-1]:.1f} s"

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.e2e.crash.ledger import Ledger, running_ledger
-from tests.e2e.crash.mortal import Service, running_service
-from tests.e2e.crash.plans import SIMULATOR_SPEED
+from tests.e2e.crash.job_plans import SIMULATOR_SPEED
+from tests.e2e.crash.killable_service import Service, running_service
+from tests.e2e.crash.received_posts import ReceivedPosts, recording_receivers
 from tests.e2e.crash.slow_disk import Disk, build_disk
-from tests.e2e.crash.soaking import SEED
+from tests.e2e.crash.soak_options import SEED
 from tests.e2e.processes import running_simulator
 
 
@@ -17,7 +17,7 @@ def any_disk(tmp_path_factory: pytest.TempPathFactory) -> Disk | None:
     return build_disk(tmp_path_factory.mktemp("disk"))
 
 
-AMPLE = 1_000_000
+UNREACHED_LIMIT = 1_000_000
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def disk(any_disk: Disk | None) -> Disk:
 
 
 @pytest.fixture(scope="session")
-def lasting_service(any_disk: Disk | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def session_service(any_disk: Disk | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     settings = any_disk.environment if any_disk else {}
     with (
         running_simulator(speed=SIMULATOR_SPEED) as simulator,
@@ -38,15 +38,19 @@ def lasting_service(any_disk: Disk | None, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-async def service(lasting_service: Service) -> Service:
+async def service(session_service: Service) -> Service:
     """Rate limits are another test's matter: the upstream tells of one that nobody reaches."""
-    ample = {"rate_api_key_per_minute": AMPLE, "reelbot_status_per_minute": AMPLE, "rate_reset": "ms"}
-    await lasting_service.simulator.control("PUT", "/switches", ample)
-    await lasting_service.wait_ready()
-    return lasting_service
+    switches = {
+        "rate_api_key_per_minute": UNREACHED_LIMIT,
+        "reelbot_status_per_minute": UNREACHED_LIMIT,
+        "rate_reset": "ms",
+    }
+    await session_service.simulator.control("PUT", "/switches", switches)
+    await session_service.wait_ready()
+    return session_service
 
 
 @pytest.fixture
-async def ledger() -> AsyncIterator[Ledger]:
-    async with running_ledger(SEED) as running:
+async def received() -> AsyncIterator[ReceivedPosts]:
+    async with recording_receivers(SEED) as running:
         yield running

@@ -10,17 +10,17 @@ from typing import Any
 
 import aiohttp
 
-from tests.e2e.crash.ledger import Ledger
-from tests.e2e.crash.mortal import Service
-from tests.e2e.crash.plans import Planned
+from tests.e2e.crash.job_plans import PlannedJob
+from tests.e2e.crash.killable_service import Service
+from tests.e2e.crash.received_posts import ReceivedPosts
 from tests.e2e.processes import API_KEY
 
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 CUT_OFF = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError)
 
 
 @dataclass(kw_only=True)
-class Watched:
+class RegisteredCallback:
     """A registered callback: when it was answered, and when its job ends."""
 
     id: str
@@ -33,11 +33,11 @@ class Watched:
 class Registrar:
     """Registers over HTTP as a stubborn client does: a request that got no answer is repeated."""
 
-    def __init__(self, service: Service, ledger: Ledger) -> None:
+    def __init__(self, service: Service, received: ReceivedPosts) -> None:
         self.began_ms = round(time.time() * 1000)
         self._service = service
-        self._ledger = ledger
-        self.watched: dict[str, Watched] = {}
+        self._received = received
+        self.watched: dict[str, RegisteredCallback] = {}
         self.repeats = 0
         self.broken = 0
         self.took_s: list[float] = []
@@ -50,28 +50,28 @@ class Registrar:
 
     async def register(
         self,
-        plans: Iterable[Planned],
+        plans: Iterable[PlannedJob],
         *,
         at_once: int = 16,
         gap_s: float = 0.0,
-        impatient_s: float | None = None,
+        first_timeout_s: float | None = None,
     ) -> None:
         """Make and register jobs, some at once; every hook is a callback of its own.
 
-        With `impatient_s` a first request is broken off after that time, if it has no answer by then.
+        With `first_timeout_s` a first request is broken off after that time, if it has no answer by then.
         """
 
-        async def register_one(session: aiohttp.ClientSession, plan: Planned) -> None:
-            await self._one(session, plan, impatient_s)
+        async def register_one(session: aiohttp.ClientSession, plan: PlannedJob) -> None:
+            await self._one(session, plan, first_timeout_s)
             await asyncio.sleep(gap_s)
 
         await _for_each(plans, register_one, at_once=at_once)
 
-    async def end(self, plans: Iterable[Planned]) -> None:
+    async def end(self, plans: Iterable[PlannedJob]) -> None:
         """End jobs that wait for it."""
         await _for_each(plans, self._end_one, at_once=16)
 
-    async def _end_one(self, session: aiohttp.ClientSession, plan: Planned) -> None:
+    async def _end_one(self, session: aiohttp.ClientSession, plan: PlannedJob) -> None:
         now = time.time()
         steps = {"script": [{"after_s": 0, "set": plan.ended}]}
         await self._control(session, f"/jobs/{plan.kind}/{plan.id}/steps", steps)
@@ -84,19 +84,21 @@ class Registrar:
 
     def count_waiting(self) -> int:
         """Count the callbacks that were answered and of which no POST has come yet."""
-        return len(self.watched.keys() - self._ledger.begun.keys())
+        return len(self.watched.keys() - self._received.first_at.keys())
 
-    async def _one(self, session: aiohttp.ClientSession, plan: Planned, impatient_s: float | None) -> None:
+    async def _one(
+        self, session: aiohttp.ClientSession, plan: PlannedJob, first_timeout_s: float | None
+    ) -> None:
         await self._control(session, "/jobs", plan.body)
         made_at = time.time()
         for hook in plan.hooks:
             body = {
                 **plan.fields,
-                "callback_url": self._ledger.url(len(self.watched), hook),
+                "callback_url": self._received.url(len(self.watched), hook),
                 "timeout_seconds": 900,
             }
-            answer = await self._post(session, body, impatient_s)
-            self.watched[hook] = Watched(
+            answer = await self._post(session, body, first_timeout_s)
+            self.watched[hook] = RegisteredCallback(
                 id=answer["id"],
                 hook=hook,
                 ending=plan.ending,
@@ -105,11 +107,11 @@ class Registrar:
             )
 
     async def _post(
-        self, session: aiohttp.ClientSession, body: dict[str, Any], impatient_s: float | None
+        self, session: aiohttp.ClientSession, body: dict[str, Any], first_timeout_s: float | None
     ) -> dict[str, Any]:
         headers = {"authorization": f"Bearer {API_KEY}"}
         url = f"{self._service.bridge.url}/v1/callbacks"
-        timeout = aiohttp.ClientTimeout(total=impatient_s or PATIENCE_S)
+        timeout = aiohttp.ClientTimeout(total=first_timeout_s or TIMEOUT_S)
         while True:
             began = time.monotonic()
             with contextlib.suppress(*CUT_OFF):
@@ -117,9 +119,9 @@ class Registrar:
                     async with session.post(url, json=body, headers=headers, timeout=timeout) as answer:
                         given = await answer.json()
                 except TimeoutError:
-                    assert timeout.total != PATIENCE_S, "no answer at all"
+                    assert timeout.total != TIMEOUT_S, "no answer at all"
                     self.broken += 1
-                    timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
+                    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
                     continue
                 self.statuses[answer.status] += 1
                 self.took_s.append(time.monotonic() - began)
@@ -131,8 +133,8 @@ class Registrar:
 
 
 async def _for_each(
-    plans: Iterable[Planned],
-    work: Callable[[aiohttp.ClientSession, Planned], Awaitable[None]],
+    plans: Iterable[PlannedJob],
+    work: Callable[[aiohttp.ClientSession, PlannedJob], Awaitable[None]],
     *,
     at_once: int,
 ) -> None:
@@ -142,7 +144,7 @@ async def _for_each(
         for plan in waiting:  # whoever is free takes the next
             await work(session, plan)
 
-    timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as group:
         for _ in range(at_once):
             group.create_task(go_on(session))

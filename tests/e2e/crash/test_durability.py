@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from tests.e2e.crash.checks import NOTHING, check_over, wait_all_heard
-from tests.e2e.crash.ledger import Ledger
-from tests.e2e.crash.mortal import Service, prove_once
-from tests.e2e.crash.plans import plan_jobs
+from tests.e2e.crash.checks import NOTHING, check_all_ended, wait_all_delivered
+from tests.e2e.crash.job_plans import plan_jobs
+from tests.e2e.crash.killable_service import Service, sweep_once
+from tests.e2e.crash.received_posts import ReceivedPosts
 from tests.e2e.crash.registrar import Registrar
-from tests.e2e.crash.soaking import SEED, SOAKING
+from tests.e2e.crash.soak_options import SEED, SOAKING
 from tests.e2e.processes import until
 
 LEASE_S = 17  # of an attempt that was cut off, at the attempt timeout of these tests
@@ -25,36 +25,36 @@ LEASE_S = 17  # of an attempt that was cut off, at the attempt timeout of these 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("crash"), pytest.mark.timeout(240)]
 
 
-async def test_a_stop_drains_and_a_start_goes_on_at_once(service: Service, ledger: Ledger) -> None:
+async def test_a_stop_drains_and_a_start_goes_on_at_once(service: Service, received: ReceivedPosts) -> None:
     """SIGTERM: attempts in flight end and are recorded, what was not begun waits for no lease; nothing is doubled."""
-    ledger.pause_s = (0.5, 1.0)
-    registrar = Registrar(service, ledger)
+    received.pause_s = (0.5, 1.0)
+    registrar = Registrar(service, received)
     service.kills.clear()
     await registrar.register(plan_jobs(random.Random(SEED), "st", 120, within_s=(0.0, 2.0)))
 
     async def under_way() -> bool:
-        return len(ledger.begun) >= 20
+        return len(received.first_at) >= 20
 
     await until(under_way, every_s=0.01)
     began = time.monotonic()
     assert await asyncio.to_thread(service.bridge.process.stop) == 0
     took_s = time.monotonic() - began
-    assert len(ledger.posts) == len(ledger.begun), "an attempt was cut off"
-    told = set(ledger.begun)
+    assert len(received.posts) == len(received.first_at), "an attempt was cut off"
+    told = set(received.first_at)
     assert len(told) < len(registrar.watched), "nothing was left to do"
     assert took_s < 12.0
     service.launch()
     await service.wait_ready()
     ready_at = time.time()
-    await wait_all_heard(registrar, ledger)
-    assert await check_over(service, registrar, ledger) == {}
-    first_at = min(at for hook, at in ledger.begun.items() if hook not in told)
+    await wait_all_delivered(registrar, received)
+    assert await check_all_ended(service, registrar, received) == {}
+    first_at = min(at for hook, at in received.first_at.items() if hook not in told)
     assert first_at - ready_at < LEASE_S / 2
-    assert await prove_once(service) == NOTHING
+    assert await sweep_once(service) == NOTHING
 
 
 @dataclass
-class Asking:
+class ApiProbe:
     """Reads and registers at any moment, and notes status and seconds of every answer."""
 
     service: Service
@@ -79,7 +79,7 @@ class Asking:
 
 
 @contextlib.contextmanager
-def store_away(service: Service) -> Iterator[None]:
+def stopped_store(service: Service) -> Iterator[None]:
     """Kill the store, and keep `up` from starting it again for a while."""
     service.bridge.process.popen.send_signal(signal.SIGSTOP)
     try:
@@ -89,28 +89,28 @@ def store_away(service: Service) -> Iterator[None]:
         service.bridge.process.popen.send_signal(signal.SIGCONT)
 
 
-async def test_api_and_worker_outlive_their_store(service: Service, ledger: Ledger) -> None:
+async def test_api_and_worker_outlive_their_store(service: Service, received: ReceivedPosts) -> None:
     """The store alone is killed and stays away for a while: 503 meanwhile, then all goes on in the same processes."""
-    registrar = Registrar(service, ledger)
+    registrar = Registrar(service, received)
     await registrar.register(plan_jobs(random.Random(SEED), "ss", 60, within_s=(0.0, 5.0)))
     service.kills.clear()
     before = service.pids("api"), service.pids("worker")
-    asking = Asking(service)
-    task = asyncio.create_task(asking.go_on())
+    probe = ApiProbe(service)
+    task = asyncio.create_task(probe.go_on())
     service.kill("store")
     await service.wait_ready()
-    with store_away(service):
-        await until(asking.was_refused)
+    with stopped_store(service):
+        await until(probe.was_refused)
     await service.wait_ready()
     if SOAKING:
-        with store_away(service):
+        with stopped_store(service):
             await asyncio.sleep(45.0)
         await service.wait_ready()
-    await wait_all_heard(registrar, ledger)
+    await wait_all_delivered(registrar, received)
     task.cancel()
-    assert await check_over(service, registrar, ledger) == {}
-    assert {status for status, _ in asking.answers} == {200, 201, 503}
-    assert max(took for _, took in asking.answers) < 8.0
+    assert await check_all_ended(service, registrar, received) == {}
+    assert {status for status, _ in probe.answers} == {200, 201, 503}
+    assert max(took for _, took in probe.answers) < 8.0
     assert before == (service.pids("api"), service.pids("worker"))
 
 
@@ -127,10 +127,10 @@ async def full_store(service: Service) -> AsyncIterator[None]:
 
 
 async def test_a_full_store_takes_nothing_new_and_finishes_what_it_has(
-    service: Service, ledger: Ledger
+    service: Service, received: ReceivedPosts
 ) -> None:
     """At maxmemory: 503 for registrations; what is watched is polled, told and ended, by new processes too."""
-    registrar = Registrar(service, ledger)
+    registrar = Registrar(service, received)
     service.kills.clear()
     await registrar.register(plan_jobs(random.Random(SEED), "fu", 60, within_s=(2.0, 5.0)))
     inbox = await service.bridge.register(job_id="fu0", callback_url="inbox:")
@@ -139,9 +139,9 @@ async def test_a_full_store_takes_nothing_new_and_finishes_what_it_has(
         assert (status, refused["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
         service.kill("worker")
         service.kill("api")
-        await wait_all_heard(registrar, ledger)
+        await wait_all_delivered(registrar, received)
         await service.wait_ready()
-        await check_over(service, registrar, ledger)
+        await check_all_ended(service, registrar, received)
         status, refused = await register_one(service)
         assert status == 503, refused
         _, seen = await service.bridge.call("GET", f"/v1/callbacks/{inbox['id']}")

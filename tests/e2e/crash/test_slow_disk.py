@@ -13,13 +13,13 @@ import pytest
 from redis.asyncio import Redis
 
 from bridge.store.commit import Change, Committer, Guard, Put
-from tests.e2e.crash.checks import check_over, wait_all_heard
-from tests.e2e.crash.ledger import Ledger
-from tests.e2e.crash.mortal import Service
-from tests.e2e.crash.plans import plan_ended, plan_jobs
+from tests.e2e.crash.checks import check_all_ended, wait_all_delivered
+from tests.e2e.crash.job_plans import plan_ended, plan_jobs
+from tests.e2e.crash.killable_service import Service
+from tests.e2e.crash.received_posts import ReceivedPosts
 from tests.e2e.crash.registrar import Registrar
 from tests.e2e.crash.slow_disk import Disk
-from tests.e2e.crash.soaking import SEED
+from tests.e2e.crash.soak_options import SEED
 from tests.e2e.processes import Bridge, Simulator, free_port, reelbridge, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("crash"), pytest.mark.timeout(180)]
@@ -34,10 +34,10 @@ async def polls_until(simulator: Simulator, stop: asyncio.Event) -> list[float]:
 
 
 async def test_a_registration_waits_for_a_slow_disk_and_polling_does_not(
-    service: Service, disk: Disk, ledger: Ledger
+    service: Service, disk: Disk, received: ReceivedPosts
 ) -> None:
     """1.5 s an fsync: answers wait for it, reads go on, and no first POST comes before its registration's answer."""
-    registrar = Registrar(service, ledger)
+    registrar = Registrar(service, received)
     background = plan_jobs(random.Random(SEED), "bg", 30, within_s=None)
     await registrar.register(background)
     with disk.slow():
@@ -55,10 +55,10 @@ async def test_a_registration_waits_for_a_slow_disk_and_polling_does_not(
     assert len(polls) > 20
     assert max(gaps) < 2.5, "polling stood still"
     await registrar.end(background)
-    await wait_all_heard(registrar, ledger)
+    await wait_all_delivered(registrar, received)
     for hook, watched in registrar.watched.items():
-        assert ledger.begun[hook] >= watched.answered_at, "the POST came before the answer"
-    await check_over(service, registrar, ledger)
+        assert received.first_at[hook] >= watched.answered_at, "the POST came before the answer"
+    await check_all_ended(service, registrar, received)
 
 
 async def test_a_repeat_waits_for_the_disk_as_its_first_did(service: Service, disk: Disk) -> None:
@@ -120,12 +120,12 @@ async def lose_answer(service: Service, other: Bridge, disk: Disk, body: dict[st
     return False
 
 
-async def test_a_lost_answer_doubles_nothing(service: Service, disk: Disk, ledger: Ledger) -> None:
+async def test_a_lost_answer_doubles_nothing(service: Service, disk: Disk, received: ReceivedPosts) -> None:
     """The API dies between writing a registration and answering; its job ends; the repeat means the same callback."""
     async with second_api(service) as other:
         for plan in plan_ended("lost", 5):
             await service.simulator.control("POST", "/jobs", plan.body)
-            body = {**plan.fields, "callback_url": ledger.url(0, plan.id)}
+            body = {**plan.fields, "callback_url": received.url(0, plan.id)}
             if await lose_answer(service, other, disk, body):
                 break
         else:
@@ -137,16 +137,16 @@ async def test_a_lost_answer_doubles_nothing(service: Service, disk: Disk, ledge
             return [each["state"] for each in found["data"]] == ["ended"]
 
         await until(is_over)
-        assert plan.id not in ledger.begun, "delivered before any answer"
+        assert plan.id not in received.first_at, "delivered before any answer"
         status, again = await other.call("POST", "/v1/callbacks", body)
         assert (status, again["updated"], again["state"]) == (200, True, "ended")
         answered_at = time.time()
 
-        async def is_told() -> bool:
-            return plan.id in ledger.begun
+        async def is_delivered() -> bool:
+            return plan.id in received.first_at
 
-        await until(is_told)
-        assert ledger.begun[plan.id] - answered_at < 5.0
+        await until(is_delivered)
+        assert received.first_at[plan.id] - answered_at < 5.0
         await asyncio.sleep(2.0)  # longer than a first delivery waits for its answer
-        assert len(ledger.by_hook()[plan.id]) == 1
+        assert len(received.by_hook()[plan.id]) == 1
         assert len((await other.call("GET", path))[1]["data"]) == 1

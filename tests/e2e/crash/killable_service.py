@@ -33,7 +33,7 @@ SETTINGS = {
     "REELBRIDGE_ATTEMPT_TIMEOUT": "2",
     "REELBRIDGE_RETRY_SCHEDULE": "0.2,0.4,0.8,1.5,2,2,2,2,2,2,2,2,2,2,2,2",
 }
-WORDS = {"worker": "-m workers", "api": "bridge.cli.main api"}
+COMMAND_LINES = {"worker": "-m workers", "api": "bridge.cli.main api"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ class Service:
         if victim == "all":
             mine = self.bridge.process.popen.pid
             return [mine, *find_children(mine, ""), *find_servers(self.data_dir)]
-        return self.bridge.pids(WORDS[victim])
+        return self.bridge.pids(COMMAND_LINES[victim])
 
     def store_environment(self) -> dict[str, str]:
         """Give the environment of a process that shares this service's store."""
@@ -143,7 +143,7 @@ def find_servers(data_dir: Path) -> list[int]:
     return found
 
 
-async def prove_once(service: Service) -> dict[str, int]:
+async def sweep_once(service: Service) -> dict[str, int]:
     """Run the sweep's proof here, on the service's store; give what it had to repair."""
     environment = service.store_environment()
     settings = load_settings(

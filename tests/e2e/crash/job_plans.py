@@ -8,7 +8,7 @@ SIMULATOR_SPEED = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned:
+class PlannedJob:
     """A job to come: how the simulator makes it, how it is registered, and what it ends in.
 
     `end_s` is when it ends by itself, in seconds of a wall clock; None: when the test says so.
@@ -40,7 +40,7 @@ class Planned:
 
 def plan_jobs(
     dice: random.Random, prefix: str, count: int, *, within_s: tuple[float, float] | None
-) -> list[Planned]:
+) -> list[PlannedJob]:
     """Plan jobs of all kinds."""
     return [
         _plan(dice, f"{prefix}{number}", number, dice.uniform(*within_s) if within_s else None)
@@ -48,13 +48,13 @@ def plan_jobs(
     ]
 
 
-def plan_ended(prefix: str, count: int) -> list[Planned]:
+def plan_ended(prefix: str, count: int) -> list[PlannedJob]:
     """Plan jobs that have ended before they are registered."""
     return [_plan_sync(f"{prefix}{number}", "completed", 0.0) for number in range(count)]
 
 
-def _plan_sync(name: str, ending: str, end_s: float | None) -> Planned:
-    return Planned(
+def _plan_sync(name: str, ending: str, end_s: float | None) -> PlannedJob:
+    return PlannedJob(
         kind="sync_job",
         id=name,
         begun={},
@@ -65,11 +65,11 @@ def _plan_sync(name: str, ending: str, end_s: float | None) -> Planned:
     )
 
 
-def _plan(dice: random.Random, name: str, number: int, end_s: float | None) -> Planned:
+def _plan(dice: random.Random, name: str, number: int, end_s: float | None) -> PlannedJob:
     def planned(
         kind: str, fields: dict[str, Any], ending: str, ended: dict[str, Any], **begun: Any
-    ) -> Planned:
-        return Planned(
+    ) -> PlannedJob:
+        return PlannedJob(
             kind=kind, id=name, begun=begun, ended=ended, fields=fields, ending=ending, end_s=end_s
         )
 

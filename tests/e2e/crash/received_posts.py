@@ -15,25 +15,24 @@ from tests.e2e.processes import Receiver, running_receiver
 
 @dataclass(frozen=True, kw_only=True)
 class Post:
-    """One POST as the receiver saw it; `left_at` is when its answer was sent."""
+    """One POST as the receiver saw it; `answered_at` is when its answer was sent."""
 
     event: str
     type: str
     job: str
     hook: str
-    came_at: float
-    left_at: float
+    arrived_at: float
+    answered_at: float
 
 
 @dataclass
-class Ledger:
+class ReceivedPosts:
     """What several receivers got; every answer takes a moment, so that kills meet attempts in flight."""
 
     receivers: Sequence[Receiver]
     dice: random.Random
     posts: list[Post] = field(default_factory=list)
-    begun: dict[str, float] = field(default_factory=dict)
-    told: dict[str, str] = field(default_factory=dict)
+    first_at: dict[str, float] = field(default_factory=dict)
     open: int = 0  # POSTs that came and have no answer yet
     pause_s: tuple[float, float] = (0.05, 1.0)
 
@@ -43,10 +42,9 @@ class Ledger:
 
     async def answer(self, request: web.Request, _: bytes) -> web.StreamResponse:
         """Answer 200 after a pause, and write the POST down whatever becomes of the connection."""
-        came_at = time.time()
+        arrived_at = time.time()
         body = await request.json()
-        self.begun.setdefault(request.query_string, came_at)
-        self.told.setdefault(request.query_string, body["type"])
+        self.first_at.setdefault(request.query_string, arrived_at)
         self.open += 1
         try:
             await asyncio.sleep(self.dice.uniform(*self.pause_s))
@@ -58,8 +56,8 @@ class Ledger:
                     type=body["type"],
                     job=body["job_id"],
                     hook=request.query_string,
-                    came_at=came_at,
-                    left_at=time.time(),
+                    arrived_at=arrived_at,
+                    answered_at=time.time(),
                 )
             )
         return web.Response(text="ok")
@@ -67,17 +65,17 @@ class Ledger:
     def by_hook(self) -> dict[str, list[Post]]:
         """Give every hook's POSTs in order."""
         found: dict[str, list[Post]] = defaultdict(list)
-        for post in sorted(self.posts, key=lambda each: each.came_at):
+        for post in sorted(self.posts, key=lambda each: each.arrived_at):
             found[post.hook].append(post)
         return found
 
 
 @contextlib.asynccontextmanager
-async def running_ledger(seed: int, *, receivers: int = 6) -> AsyncIterator[Ledger]:
-    """Run several receivers, which are as many destinations, with one ledger."""
+async def recording_receivers(seed: int, *, receivers: int = 6) -> AsyncIterator[ReceivedPosts]:
+    """Run several receivers, which are as many destinations, with one received."""
     async with contextlib.AsyncExitStack() as stack:
         running = [await stack.enter_async_context(running_receiver()) for _ in range(receivers)]
-        ledger = Ledger(receivers=running, dice=random.Random(seed))
+        received = ReceivedPosts(receivers=running, dice=random.Random(seed))
         for receiver in running:
-            receiver.behaviours["/hook"] = ledger.answer
-        yield ledger
+            receiver.behaviours["/hook"] = received.answer
+        yield received
