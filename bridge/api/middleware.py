@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-from redis.exceptions import OutOfMemoryError, RedisError
 
 from bridge.api.auth import check_scope, read_key
 from bridge.api.responses.json_response import reply, reply_error
@@ -21,7 +20,7 @@ from bridge.errors import (
     Unavailable,
     ValidationFailed,
 )
-from bridge.store.errors import StoreFull
+from bridge.store.errors import FULL_ERRORS, STORE_ERRORS
 
 BODY_LIMIT = 256 * 1024
 BODY_TIMEOUT_S = 30.0
@@ -112,9 +111,9 @@ def _shape(request: web.Request, error: Exception) -> BridgeError | None:
             return ValidationFailed("", error.reason)
         case web.RequestPayloadError():
             return ValidationFailed("body", "not readable (its length or encoding is wrong): send it again")
-        case _ if isinstance(error, StoreFull | OutOfMemoryError):
+        case _ if isinstance(error, FULL_ERRORS):
             return Unavailable("the store is full: nothing was changed, try again later", retry_after_s=30)
-        case RedisError() | OSError() | TimeoutError():
+        case _ if isinstance(error, STORE_ERRORS):
             log.warning(
                 "api.store_unreachable",
                 method=request.method,

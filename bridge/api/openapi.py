@@ -7,7 +7,7 @@ from typing import Any, get_origin
 
 from pydantic import TypeAdapter
 
-from bridge.api.requests.idempotency import HEADER, LONGEST
+from bridge.api.idempotency import HEADER, LONGEST
 from bridge.api.responses.models import ErrorAnswer
 from bridge.api.routing import ANY_SCOPE, Route
 from bridge.domain.events.catalogue import EVENT_TYPES

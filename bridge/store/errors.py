@@ -1,6 +1,6 @@
 """Errors of the store."""
 
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 # What a command raises while the store is down, restarting or unreachable: the same command may succeed later.
 STORE_ERRORS = (RedisError, OSError, TimeoutError)
@@ -8,6 +8,10 @@ STORE_ERRORS = (RedisError, OSError, TimeoutError)
 
 class StoreFull(Exception):
     """The store is at its memory limit and takes no new work; what is under way goes on."""
+
+
+# What shows that the store is full: our own error for new work, the server's for any other command.
+FULL_ERRORS = (StoreFull, OutOfMemoryError)
 
 
 class StoreNotDurable(Exception):

@@ -134,6 +134,11 @@ class UnitOfWork:
         self._ops.append(Put(keys.hold(callback.id), b"1", px=hold_ms))
 
 
+def pack_delivery(delivery: Delivery) -> tuple[str, bytes]:
+    """Return a delivery's key and record, as what settles its attempt writes them."""
+    return keys.delivery(delivery.id), pack(delivery)
+
+
 async def retrying(
     committer: Committer,
     stage: Callable[[], Awaitable[tuple[UnitOfWork | None, T]]],

@@ -13,7 +13,7 @@ from bridge.services.context import Services
 from bridge.services.deliveries.after_attempt import after_attempt, finish_late
 from bridge.services.deliveries.attempt import Attempts, ReadyDelivery, load_ready
 from bridge.services.deliveries.destination_health import Receivers
-from bridge.store.errors import STORE_ERRORS
+from bridge.store.errors import STORE_ERRORS, WriteConflict
 from bridge.store.queue.lanes import Claim, Settled
 from bridge.store.records import Loaded
 from workers.pump import STALE_S, STORE_BACKOFF_S
@@ -98,7 +98,10 @@ class DeliverHandler:
         """A 2xx that came after its lease still counts: the receiver has the event."""
         del shard
         for settled in fenced:
-            await finish_late(self._services, settled)
+            try:
+                await finish_late(self._services, settled)
+            except WriteConflict:
+                log.warning("delivery.late_not_recorded", delivery=settled.member)
 
     async def work(self, task: SendTask) -> Sequence[Settled]:
         """Make one attempt and settle it."""

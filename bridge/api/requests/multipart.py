@@ -10,7 +10,7 @@ MAX_PARTS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class FormField:
     """One field of a form. A file is a field like any other: its content counts as the text of the field."""
 
     name: str
@@ -18,13 +18,13 @@ class Part:
     charset: str | None
 
 
-def read_multipart(body: bytes, boundary: str) -> list[Part]:
+def read_multipart(body: bytes, boundary: str) -> list[FormField]:
     """Return the parts in their order; raise ValidationFailed for a malformed, cut off or overlong body.
 
     The parser works in memory, in time linear to the body, and never opens a file. The server limits the
     size of bodies, hence of parts; the number of parts, and the number and size of their headers, are limited here.
     """
-    parts: list[Part] = []
+    parts: list[FormField] = []
     chunks: list[bytes] = []
     try:
         with PushMultipartParser(boundary, max_segment_count=MAX_PARTS, strict=True) as parser:
@@ -35,7 +35,9 @@ def read_multipart(body: bytes, boundary: str) -> list[Part]:
                 elif event is not None:
                     segment = event
                 elif segment is not None:
-                    parts.append(Part(name=segment.name, content=b"".join(chunks), charset=segment.charset))
+                    parts.append(
+                        FormField(name=segment.name, content=b"".join(chunks), charset=segment.charset)
+                    )
                     chunks.clear()
     except MultipartError as error:  # its further arguments may quote the body
         raise ValidationFailed(

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from aiohttp import web
-from redis.exceptions import RedisError
 
+from bridge.api.idempotency import Answered, answer_once, name_request
 from bridge.api.requests.callback_request import CallbackRequest, read_callback_request
 from bridge.api.requests.commands import plan_commands
 from bridge.api.requests.fields import CallbackBody
-from bridge.api.requests.idempotency import Answered, answer_once, name_request
 from bridge.api.responses.json_response import to_json
 from bridge.api.responses.models import CallbackGroup, CallbackShape
 from bridge.api.responses.views import view_callback
@@ -19,6 +18,7 @@ from bridge.config.log import get_logger
 from bridge.services.jobs import registration
 from bridge.services.jobs import verify as verification
 from bridge.services.jobs.registration import Registered
+from bridge.store.errors import STORE_ERRORS
 
 log = get_logger("bridge.api")
 ROUTES = Routes("Callbacks")
@@ -85,7 +85,7 @@ async def _send(call: ApiCall, response: web.Response, callbacks: Sequence[str])
 async def _release(call: ApiCall, callbacks: Sequence[str]) -> None:
     try:
         await registration.release_holds(call.services, callbacks)
-    except (RedisError, OSError) as error:
+    except STORE_ERRORS as error:
         # The answer is out, nothing can be told to the client; the hold ends by itself.
         log.warning("api.release_failed", callbacks=len(callbacks), error=type(error).__name__)
 

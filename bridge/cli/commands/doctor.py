@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
-from redis.exceptions import RedisError
-
 from bridge.cli.commands.remote import SECRET_VARIABLE
 from bridge.cli.local.api_client import ApiClient, local_url
 from bridge.cli.local.errors import CommandError
@@ -19,6 +17,7 @@ from bridge.cli.local.preflight import lock_directory
 from bridge.config.settings import PREFIX, Settings, variable_name
 from bridge.http.upstream import Login, UpstreamClient
 from bridge.providers.spec import ExtraWords, Standing
+from bridge.store.errors import STORE_ERRORS
 from bridge.store.server.connect import UnfitStoreError, check_store, connect
 from bridge.store.server.engines import NoEngineError, find_engine
 
@@ -91,7 +90,7 @@ async def _check_store(settings: Settings) -> AsyncIterator[Finding]:
             facts = await check_store(redis)
     except UnfitStoreError as error:
         yield Finding(level="wrong", text=str(error))
-    except (RedisError, OSError, TimeoutError) as error:
+    except STORE_ERRORS as error:
         yield Finding(
             level="wrong",
             text=f"REELBRIDGE_REDIS_URL: no use of the server there ({type(error).__name__}):"

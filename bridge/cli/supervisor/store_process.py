@@ -54,8 +54,7 @@ async def running_store(
 
 async def _wait_for_server(settings: Settings, write_line: WriteLine, stop: asyncio.Event) -> None:
     """Wait for a server that is just starting; raise `CommandError` if it stays away or could lose callbacks."""
-    from redis.exceptions import RedisError  # noqa: PLC0415 -- a start with an embedded store is quicker without
-
+    from bridge.store.errors import STORE_ERRORS  # noqa: PLC0415 -- a start with an embedded store is quicker without
     from bridge.store.server.connect import UnfitStoreError, check_store, connect  # noqa: PLC0415 -- likewise
 
     deadline = asyncio.get_running_loop().time() + SERVER_WAIT_S
@@ -66,7 +65,7 @@ async def _wait_for_server(settings: Settings, write_line: WriteLine, stop: asyn
                 facts = await check_store(redis)
         except UnfitStoreError as error:
             raise CommandError(str(error)) from None
-        except (RedisError, OSError) as error:  # TimeoutError is an OSError
+        except STORE_ERRORS as error:  # TimeoutError is an OSError
             if stop.is_set() or asyncio.get_running_loop().time() > deadline:
                 raise CommandError(
                     f"REELBRIDGE_REDIS_URL: no use of the server there ({type(error).__name__}): check the address, the"

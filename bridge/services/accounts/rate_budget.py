@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
-from redis.exceptions import RedisError
 
 from bridge.domain.observation import RateHeaders, Throttled, UpstreamBroken
 from bridge.domain.polling.rate_limit import Bucket, Grant, Purpose, RateReport
@@ -15,6 +14,7 @@ from bridge.services.accounts.budget_view import plan_bucket
 from bridge.services.accounts.credentials import Credentials
 from bridge.services.accounts.pause import report_responses
 from bridge.services.context import Services
+from bridge.store.errors import STORE_ERRORS
 from bridge.store.tables.rate_budgets import MAX_OPEN, Ask
 
 REPORT_DELAY_S = 0.02  # reports are gathered for so long, unless a request is asked for sooner
@@ -133,7 +133,7 @@ class RateBudget:
         reports = self._reports.pop(bucket, [])
         try:
             await report_responses(self._services, {bucket: reports})
-        except (RedisError, OSError):
+        except STORE_ERRORS:
             # A pause must not get lost: it is sent again, though what it counts may then count twice.
             self._reports[bucket] = [*reports, *self._reports.pop(bucket, ())]
             self._send_soon()
@@ -149,6 +149,6 @@ class RateBudget:
         reports, self._reports = self._reports, defaultdict(list)
         try:
             await report_responses(self._services, reports)
-        except (RedisError, OSError) as error:
+        except STORE_ERRORS as error:
             # Requests without an answer are taken for lost after a while, and the next answer tells the rest.
             log.warning("budget.not_told", accounts=len(reports), error=type(error).__name__)

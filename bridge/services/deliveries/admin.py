@@ -13,9 +13,8 @@ from bridge.services.queries import load_deliveries, parse_cursor
 from bridge.services.requeue import start_again
 from bridge.store.records import Loaded
 from bridge.store.tables.indexes import Cursor
-from bridge.store.unit_of_work import UnitOfWork
+from bridge.store.unit_of_work import UnitOfWork, retrying
 
-TRIES: Final = 20
 PAGE: Final = 100
 SCAN_PAGES: Final = 50
 
@@ -95,14 +94,15 @@ async def retry(services: Services, project: str, delivery_id: str) -> Delivery:
 
     A waiting delivery keeps its schedule, one in flight tries again after its attempt; a parked one starts again.
     """
-    for _ in range(TRIES):
+
+    async def stage() -> tuple[UnitOfWork, Delivery]:
         loaded = await _load(services, project, delivery_id)
         if loaded.record.state in (DeliveryState.SUCCEEDED, DeliveryState.CANCELLED):
             raise Conflict(
                 f"this delivery is {loaded.record.state}: to send a finished event again use "
                 f"POST /v1/events/{loaded.record.event}/resend"
             )
-        unit = UnitOfWork(delivery_id[4], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+        unit = services.unit_of_work(delivery_id[4])
         if loaded.record.state is DeliveryState.PARKED:
             delivery = start_again(unit, loaded, lane=await current_lane(services, loaded.record))
         else:
@@ -111,9 +111,10 @@ async def retry(services: Services, project: str, delivery_id: str) -> Delivery:
             delivery = replace(loaded.record, resume_ms=due_ms) if waits else loaded.record
             unit.put_delivery(delivery, loaded)
             unit.attempt_at(delivery, 0, how="sooner")
-        if await services.store.committer.commit(unit.change()) == "done":
-            return delivery
-    raise Conflict("this delivery is being changed by others: repeat the request")
+        return unit, delivery
+
+    conflict = Conflict("this delivery is being changed by others: repeat the request")
+    return await retrying(services.store.committer, stage, conflict=conflict)
 
 
 async def recover(
@@ -140,7 +141,7 @@ async def recover(
 
 async def _recover(services: Services, loaded: Loaded[Delivery]) -> bool:
     record = loaded.record
-    unit = UnitOfWork(record.id[4], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+    unit = services.unit_of_work(record.id[4])
     if record.state is not DeliveryState.PARKED:  # it was over: this is asked for by a person, as a resend is
         loaded = Loaded(replace(record, resend=True), loaded.raw)
     start_again(unit, loaded, lane=await current_lane(services, loaded.record))

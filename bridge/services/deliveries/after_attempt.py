@@ -9,13 +9,11 @@ from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, plan_retry
 from bridge.services.context import Services
 from bridge.services.deliveries.destination_health import SUCCESSES
 from bridge.services.deliveries.gone import stop_gone
-from bridge.store import keys
 from bridge.store.queue.lanes import Settled
-from bridge.store.records import Loaded, pack, unpack
-from bridge.store.unit_of_work import UnitOfWork
+from bridge.store.records import Loaded, unpack
+from bridge.store.unit_of_work import UnitOfWork, pack_delivery, retrying
 
 ATTEMPTS_KEPT = 20
-TRIES = 8
 
 
 async def after_attempt(
@@ -38,7 +36,7 @@ async def after_attempt(
         member=delivery.id,
         token=token,
         delay_ms=delay_ms,
-        records=((keys.delivery(delivery.id), pack(delivery)),),
+        records=(pack_delivery(delivery),),
     )
 
 
@@ -96,13 +94,15 @@ async def finish_late(services: Services, settled: Settled) -> None:
     late = unpack(Delivery, settled.records[0][1])
     if late.state is not DeliveryState.SUCCEEDED:
         return
-    for _ in range(TRIES):
+
+    async def stage() -> tuple[UnitOfWork | None, None]:
         found = await services.store.load_delivery(late.id)
         if found is None or found.record.state is DeliveryState.SUCCEEDED:
-            return
-        unit = UnitOfWork(late.id[4], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+            return None, None
+        unit = services.unit_of_work(late.id[4])
         attempts = (*found.record.attempts[-(ATTEMPTS_KEPT - 1) :], late.attempts[-1])
         unit.put_delivery(replace(late, attempts=attempts, tries=found.record.tries + 1), found)
         unit.drop_attempt(late)
-        if await services.store.committer.commit(unit.change()) == "done":
-            return
+        return unit, None
+
+    await retrying(services.store.committer, stage)

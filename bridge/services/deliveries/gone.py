@@ -12,9 +12,8 @@ from bridge.domain.jobs.callbacks import find_callback
 from bridge.services.context import Services
 from bridge.services.subscriptions.callbacks import stage_cancel
 from bridge.store.records import Loaded
-from bridge.store.unit_of_work import UnitOfWork
+from bridge.store.unit_of_work import UnitOfWork, retrying
 
-TRIES: Final = 8
 REASON: Final = "the receiver answered 410 Gone"
 
 
@@ -24,17 +23,19 @@ async def stop_gone(services: Services, loaded: Loaded[Delivery], attempted: Del
     `attempted` is the delivery with the attempt recorded in it. The attempt stays readable.
     """
     store = services.store
-    for _ in range(TRIES):
-        key = attempted.job
+    key = attempted.job
+
+    async def stage() -> tuple[UnitOfWork | None, None]:
         job = await store.load_job(key)
         if job is None:
-            return
-        unit = UnitOfWork(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+            return None, None
+        unit = services.unit_of_work(key[0])
         callback = find_callback(job.record, attempted.subscription)
         if callback is not None:
             await stage_cancel(services, unit, key, job, callback, reason=REASON, attempted=attempted)
         else:
             unit.put_delivery(replace(attempted, state=DeliveryState.CANCELLED), loaded)
             unit.drop_attempt(attempted)
-        if await store.committer.commit(unit.change()) == "done":
-            return
+        return unit, None
+
+    await retrying(store.committer, stage)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from bridge.domain.deliveries.lanes import lane_of
 from bridge.domain.deliveries.records import Delivery, DeliveryState
@@ -23,9 +22,7 @@ from bridge.services.subscriptions.lookup import list_job_callbacks
 from bridge.services.subscriptions.patch import CallbackPatch, apply_patch, check_identity
 from bridge.store.records import Loaded
 from bridge.store.tables.account_health import AccountHealth
-from bridge.store.unit_of_work import UnitOfWork
-
-TRIES: Final = 20
+from bridge.store.unit_of_work import UnitOfWork, retrying
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +109,13 @@ def view_state(found: FoundCallback) -> CallbackState:
 
 async def patch(services: Services, project: str, callback_id: str, change: CallbackPatch) -> FoundCallback:
     """Change a callback; its waiting and parked deliveries go again, to the new URL."""
-    for _ in range(TRIES):
+
+    async def stage() -> tuple[UnitOfWork, tuple[str, Job, Callback]]:
         key, loaded, callback = await load(services, project, callback_id)
         changed = apply_patch(services, loaded.record.kind, callback, change)
         check_identity(loaded.record, changed)
         job = replace_callback(loaded.record, changed)
-        unit = UnitOfWork(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+        unit = services.unit_of_work(key[0])
         unit.put_job(key, job, loaded)
         if changed.fingerprint != callback.fingerprint:
             unit.unindex_url(job, callback)
@@ -127,25 +125,30 @@ async def patch(services: Services, project: str, callback_id: str, change: Call
         for delivery in await load_job_deliveries(services.store, key):
             if delivery.record.subscription == callback_id:
                 move_delivery(unit, delivery, lane)
-        if await services.store.committer.commit(unit.change()) == "done":
-            return await _find(services, key, job, changed)
-    raise Conflict("this callback is being changed by others: repeat the request")
+        return unit, (key, job, changed)
+
+    return await _find(services, *await retrying(services.store.committer, stage, conflict=_conflict()))
 
 
 async def cancel(services: Services, project: str, callback_id: str) -> bool:
     """Cancel a callback and its waiting deliveries; False when there is nothing to cancel."""
-    for _ in range(TRIES):
+
+    async def stage() -> tuple[UnitOfWork | None, bool]:
         try:
             key, loaded, callback = await load(services, project, callback_id)
         except NotFound:
-            return False
+            return None, False
         if callback.state is CallbackState.CANCELLED:
-            return False
-        unit = UnitOfWork(key[0], now_ms=services.clock_ms(), retention_s=services.settings.retention)
+            return None, False
+        unit = services.unit_of_work(key[0])
         await stage_cancel(services, unit, key, loaded, callback, reason="the callback was deleted")
-        if await services.store.committer.commit(unit.change()) == "done":
-            return True
-    raise Conflict("this callback is being changed by others: repeat the request")
+        return unit, True
+
+    return await retrying(services.store.committer, stage, conflict=_conflict())
+
+
+def _conflict() -> Conflict:
+    return Conflict("this callback is being changed by others: repeat the request")
 
 
 async def stage_cancel(
