@@ -1,4 +1,4 @@
-"""The composition root of the HTTP API."""
+"""Assemble the HTTP API from its routes, and run it."""
 
 import asyncio
 import signal
@@ -41,19 +41,19 @@ KEYED_ROUTES: tuple[Route, ...] = tuple(
 
 
 def build_app(services: Services) -> web.Application:
-    """Put the API together over opened services; opening, bootstrapping and closing them is the caller's."""
+    """Return the application; opening, bootstrapping and closing `services` is up to the caller."""
     settings = services.settings
     app = web.Application(middlewares=[shape_errors], client_max_size=BODY_LIMIT)
     api = app[API] = Api(
         services=services,
-        gate=Authenticator(services.store.apikeys),
+        authenticator=Authenticator(services.store.apikeys),
         forwarding=Forwarding(
             settings.trusted_proxies, public_url=settings.public_url, fallback_url=settings.base_url
         ),
         metrics=Metrics(),
         stopping=asyncio.Event(),
     )
-    app.on_shutdown.append(_end_waits)
+    app.on_shutdown.append(_end_long_polls)
     app.on_response_prepare.append(add_headers)
     for route in KEYED_ROUTES:
         app.router.add_route(route.method, route.path, bind(route, api))
@@ -63,13 +63,13 @@ def build_app(services: Services) -> web.Application:
     return app
 
 
-async def _end_waits(app: web.Application) -> None:
-    """Answer long polls now: a shutdown waits for requests under way."""
+async def _end_long_polls(app: web.Application) -> None:
+    """Let long polls answer at once, because a shutdown waits for the requests in progress."""
     app[API].stopping.set()
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
-    """Serve until told to stop, then let requests under way end."""
+    """Serve until `stop` is set, then wait up to SHUTDOWN_S seconds for the requests in progress."""
     clock = StoreClock()
     async with (
         open_services(settings, clock_ms=clock.now_ms) as services,
@@ -86,7 +86,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
 
 def main(settings: Settings) -> None:
-    """Run the API as a process of its own until SIGINT or SIGTERM."""
+    """Run the API in this process until SIGINT or SIGTERM."""
     configure_logging(settings)
     uvloop.run(_run(settings))
 

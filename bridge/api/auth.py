@@ -1,4 +1,4 @@
-"""Who may do what: the key is found in the request, looked up, and its scopes compared."""
+"""Authentication by API key, and the check of a key's scopes."""
 
 import base64
 import binascii
@@ -15,21 +15,24 @@ from bridge.errors import Forbidden, RateLimited, Unauthorized
 from bridge.store.tables.apikeys import ApiKey, ApiKeys
 
 QUERY_FIELD = "api_key"
-LONGEST_KEY = 200
-KNOWN_KEYS = 10_000
+MAX_KEY_CHARS = 200
+MAX_KNOWN_KEYS = 10_000
 HINT = "send a key as `Authorization: Bearer brk_…` or `X-API-Key: brk_…`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presented:
-    """A key as a request carries it; `in_query` when it stands in the URL, where others may read it."""
+    """A key as a request carries it; `in_query` when it is part of the URL, which proxies and browsers log."""
 
     text: str
     in_query: bool = False
 
 
 def read_key(request: web.BaseRequest) -> Presented | None:
-    """Find the key: Bearer, X-API-Key, Basic (as user name, or as password), then ?api_key=; None: there is none."""
+    """Return the request's key, None without one.
+
+    The places, in this order: Bearer, X-API-Key, Basic (as user name, else as password), `?api_key=`.
+    """
     scheme, _, value = request.headers.get("Authorization", "").strip().partition(" ")
     if scheme.casefold() == "bearer" and value.strip():
         return Presented(text=value.strip())
@@ -51,7 +54,7 @@ def _read_basic(value: str) -> str:
 
 
 class Authenticator:
-    """Lets good keys through and slows down guessing; counts in this process's memory."""
+    """Look up API keys, and limit the rate of requests and of wrong keys. Rates are counted per process."""
 
     def __init__(self, keys: ApiKeys, *, clock_s: Callable[[], float] = time.monotonic) -> None:
         """Take the store's keys and a monotonic clock."""
@@ -59,19 +62,23 @@ class Authenticator:
         self._failures = RateLimiter(burst=30, per_second=0.5, clock_s=clock_s)
         self._requests = RateLimiter(burst=10_000, per_second=1_000, clock_s=clock_s)
         self._tests = RateLimiter(burst=10, per_second=0.2, clock_s=clock_s)
-        self._good: OrderedDict[bytes, None] = OrderedDict()
+        self._known_good: OrderedDict[bytes, None] = OrderedDict()
 
-    async def enter(self, presented: Presented | None, client: str) -> ApiKey:
-        """Give the key's record; Unauthorized for none or a wrong one, RateLimited for who tries too many."""
+    async def authenticate(self, presented: Presented | None, client: str) -> ApiKey:
+        """Return the key's record.
+
+        Raise Unauthorized without a key or with a wrong one, RateLimited when `client` (an address) sent too many
+        wrong keys or the key's project too many requests.
+        """
         if presented is None:
             raise Unauthorized(f"no API key: {HINT}")
         digest = hashlib.sha256(presented.text.encode("utf-8", "surrogatepass")).digest()
-        # Neighbours behind one address must not lock each other out: a key that was good just now is looked up.
-        if digest not in self._good and (wait_s := self._failures.wait_s(client)):
+        # Clients behind one address must not lock each other out, so that a key which was good lately is looked up.
+        if digest not in self._known_good and (wait_s := self._failures.wait_s(client)):
             raise RateLimited(wait_s, "too many requests with a wrong API key: correct it, then wait")
-        key = await self._keys.find(presented.text) if len(presented.text) <= LONGEST_KEY else None
+        key = await self._keys.find(presented.text) if len(presented.text) <= MAX_KEY_CHARS else None
         if key is None:
-            self._good.pop(digest, None)
+            self._known_good.pop(digest, None)
             self._failures.take(client)
             raise Unauthorized(f"this API key is not known or was revoked: {HINT}")
         self._remember(digest)
@@ -80,19 +87,22 @@ class Authenticator:
         return key
 
     def take_test(self, project: str) -> None:
-        """Count a test delivery; RateLimited when there were many."""
+        """Count a test delivery of the project; raise RateLimited after too many."""
         if wait_s := self._tests.take(project):
             raise RateLimited(wait_s, "too many test deliveries: wait, then repeat this one")
 
     def _remember(self, digest: bytes) -> None:
-        self._good[digest] = None
-        self._good.move_to_end(digest)
-        if len(self._good) > KNOWN_KEYS:
-            self._good.popitem(last=False)
+        self._known_good[digest] = None
+        self._known_good.move_to_end(digest)
+        if len(self._known_good) > MAX_KNOWN_KEYS:
+            self._known_good.popitem(last=False)
 
 
 def check_scope(key: ApiKey, scope: str | None, presented: Presented, *, by_query: bool) -> None:
-    """Raise Forbidden unless the key has the scope; a key in the URL is good for little, since logs hold URLs."""
+    """Raise Forbidden unless the key has the scope.
+
+    A key in the URL is accepted only by operations that allow it (`by_query`), because URLs end up in logs.
+    """
     if presented.in_query and not by_query:
         raise Forbidden("a key in the URL may only register and read state here: send it as a header")
     if scope is not None and scope not in key.scopes:

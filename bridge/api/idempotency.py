@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the same request twice is done once, and answered twice."""
+"""`Idempotency-Key`: a repeated request is not done again, but gets the first one's answer."""
 
 import asyncio
 import hashlib
@@ -13,13 +13,13 @@ from bridge.errors import Conflict, ValidationFailed
 from bridge.store.tables.idempotency import New, Other, Same
 
 HEADER = "Idempotency-Key"
-LONGEST = 255
-LOOK_EVERY_S = 0.05
-PATIENCE_S = 20.0
+MAX_KEY_CHARS = 255
+CHECK_INTERVAL_S = 0.05
+MAX_WAIT_S = 20.0
 
 
 class Answered(msgspec.Struct, frozen=True, array_like=True):
-    """An answer as it is kept: status, body, and the path of what was made."""
+    """An answer as it is stored: status, body, and the path of the created object."""
 
     status: int
     body: bytes
@@ -28,17 +28,17 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class IdempotentResult:
-    """An answer, and whether it was given before."""
+    """An answer, and whether an earlier request got it first."""
 
     answer: Answered
     repeated: bool = False
 
 
 def read_key(call: ApiCall) -> str | None:
-    """The request's key, None without one."""
+    """Return the request's idempotency key, None without one; raise ValidationFailed for a bad one."""
     key = call.request.headers.get(HEADER, "").strip()
-    if len(key) > LONGEST:
-        raise ValidationFailed(HEADER, f"at most {LONGEST} characters: use a UUID")
+    if len(key) > MAX_KEY_CHARS:
+        raise ValidationFailed(HEADER, f"at most {MAX_KEY_CHARS} characters: use a UUID")
     try:
         key.encode()
     except UnicodeEncodeError:
@@ -47,13 +47,16 @@ def read_key(call: ApiCall) -> str | None:
 
 
 async def name_request(call: ApiCall) -> str:
-    """Give a name that only the same request under the same key has; empty without a key."""
+    """Return a digest of the request and its key, which only a repetition shares; empty without a key."""
     key = read_key(call)
     return "" if key is None else hashlib.sha256(await _fingerprint(call) + key.encode()).hexdigest()
 
 
 async def answer_once(call: ApiCall, work: Callable[[], Awaitable[Answered]]) -> IdempotentResult:
-    """Do the work, unless its key has an answer; Conflict for another request under the same key."""
+    """Do the work, unless the key has an answer already.
+
+    Raise Conflict for a different request with the same key, or when the first one takes longer than MAX_WAIT_S.
+    """
     key = read_key(call)
     if key is None:
         return IdempotentResult(await work())
@@ -72,12 +75,14 @@ async def answer_once(call: ApiCall, work: Callable[[], Awaitable[Answered]]) ->
             case Same(answer=bytes() as answer):
                 opened = vault.open(answer, record=_record(call, key))
                 return IdempotentResult(msgspec.msgpack.decode(opened, type=Answered), repeated=True)
-        if waited_s >= PATIENCE_S:
+        if waited_s >= MAX_WAIT_S:
             raise Conflict(
                 f"the first request with this {HEADER} is still being answered: repeat in a moment"
             )
-        await asyncio.sleep(LOOK_EVERY_S)  # another process may hold it: only the store knows
-        waited_s += LOOK_EVERY_S
+        await asyncio.sleep(
+            CHECK_INTERVAL_S
+        )  # another process may do the work, so that only the store can tell
+        waited_s += CHECK_INTERVAL_S
     try:
         answered = await work()
     except BaseException:

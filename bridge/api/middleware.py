@@ -1,4 +1,4 @@
-"""What stands around every handler: the key, the error's shape, the headers, the counters."""
+"""What is common to all requests: authentication, the shape of errors, response headers, counters."""
 
 import asyncio
 import secrets
@@ -30,16 +30,16 @@ Inner = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def bind(route: Route, api: Api) -> Inner:
-    """Make aiohttp's handler of a route: authenticate, read the body, call."""
+    """Return aiohttp's handler of a route, which authenticates, reads the body and calls the route's handler."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         presented = read_key(request)
-        key = await api.gate.enter(presented, api.forwarding.client(request))
+        key = await api.authenticator.authenticate(presented, api.forwarding.client(request))
         if presented is None or route.scope is None:
             raise Unauthorized("no API key")
         scope = None if route.scope == ANY_SCOPE else route.scope
         check_scope(key, scope, presented, by_query=route.by_query)
-        await _receive(request)
+        await _read_body(request)
         answer: web.StreamResponse = await route.handler(
             ApiCall(request=request, api=api, key=key, presented=presented)
         )
@@ -48,8 +48,8 @@ def bind(route: Route, api: Api) -> Inner:
     return handle
 
 
-async def _receive(request: web.Request) -> None:
-    """Read the body before anything is done, so that a slow or broken one costs nothing else."""
+async def _read_body(request: web.Request) -> None:
+    """Read the body before anything else is done, so that nothing is held or changed for a slow or broken one."""
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
             await request.read()
@@ -61,21 +61,21 @@ async def _receive(request: web.Request) -> None:
 
 @web.middleware
 async def shape_errors(request: web.Request, handler: Inner) -> web.StreamResponse:
-    """Answer every failure in one shape, and count."""
-    begun_s = time.perf_counter()
+    """Turn every exception into an answer of the API's error shape, and count all answers."""
+    started_s = time.perf_counter()
     try:
         answer = await handler(request)
     except Exception as error:
-        if isinstance(error, ConnectionError) and _is_gone(request):
+        if isinstance(error, ConnectionError) and _has_disconnected(request):
             raise
         answer = _answer_error(request, error)
     request.app[API].metrics.count(
-        _template(request), request.method, answer.status, time.perf_counter() - begun_s
+        _template(request), request.method, answer.status, time.perf_counter() - started_s
     )
     return answer
 
 
-def _is_gone(request: web.Request) -> bool:
+def _has_disconnected(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
@@ -125,13 +125,13 @@ def _shape(request: web.Request, error: Exception) -> BridgeError | None:
 
 
 def _template(request: web.Request) -> str:
-    """The path as the route spells it: ids and queries belong into no log and no metric."""
+    """Return the route's path pattern, for logs and metrics, where ids and queries must not appear."""
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else "(none)"
 
 
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    """Keep answers out of caches and sniffers; say nothing about the server."""
+    """Forbid caching, content sniffing and referrers, and name no software version."""
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"

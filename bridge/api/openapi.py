@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made of the routes themselves and of the event types' schemas."""
+"""The OpenAPI 3.1 document, generated from the routes and from the event types' schemas."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any, get_origin
 
 from pydantic import TypeAdapter
 
-from bridge.api.idempotency import HEADER, LONGEST
+from bridge.api.idempotency import HEADER, MAX_KEY_CHARS
 from bridge.api.responses.models import ErrorAnswer
 from bridge.api.routing import ANY_SCOPE, Route
 from bridge.domain.events.catalogue import EVENT_TYPES
@@ -30,7 +30,7 @@ RETRY_AFTER = {"Retry-After": {"description": "seconds", "schema": {"type": "int
 
 
 def build_document(routes: Sequence[Route], *, server: str) -> dict[str, Any]:
-    """The whole document; `server` is the address that clients use."""
+    """Return the whole document; `server` is the address that clients use."""
     shapes = _Shapes(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
@@ -70,7 +70,7 @@ _SECURITY = {
 
 
 class _Shapes:
-    """The schemas of all models of all routes, each once, under its name."""
+    """The schemas of all models of all routes, each once, by name."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         inputs = [each for route in routes for each in (route.query, route.body) if each is not None]
@@ -84,15 +84,15 @@ class _Shapes:
         self.definitions: dict[str, Any] = rest.get("$defs", {})
 
     def input(self, model: type) -> dict[str, Any]:
-        """The schema of a query or body."""
+        """Return the schema of a query or body."""
         return self._found[(_name(model), "validation")]
 
     def output(self, shape: Any) -> dict[str, Any]:
-        """The schema of an answer."""
+        """Return the schema of an answer."""
         return self._found[(_name(shape), "serialization")]
 
     def properties(self, model: type) -> tuple[Mapping[str, Any], Sequence[str]]:
-        """The fields of a query, and which of them are required."""
+        """Return the fields of a query with their schemas, and the names of the required ones."""
         schema = self.input(model)
         if "$ref" in schema:
             schema = self.definitions[schema["$ref"].rpartition("/")[2]]
@@ -152,12 +152,12 @@ def _query_parameters(route: Route, shapes: _Shapes) -> list[dict[str, Any]]:
 def _header_parameters(route: Route) -> list[dict[str, Any]]:
     if route.name != "create_callback":
         return []
-    schema = {"type": "string", "maxLength": LONGEST}
+    schema = {"type": "string", "maxLength": MAX_KEY_CHARS}
     return [{"name": HEADER, "in": "header", "required": False, "schema": schema}]
 
 
 def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A query says null by leaving a field out."""
+    """Return a query parameter's schema without null, which a query expresses by leaving the parameter out."""
     kept = {name: value for name, value in schema.items() if not (name == "default" and value is None)}
     if "anyOf" in kept:
         arms = [arm for arm in kept.pop("anyOf") if arm != {"type": "null"}]

@@ -1,36 +1,36 @@
-"""How often somebody may do something: token buckets in memory, bounded in number."""
+"""Rate limits by token buckets in memory, bounded in number."""
 
 from collections import OrderedDict
 from collections.abc import Callable
 
-MOST_BUCKETS = 20_000
+MAX_BUCKETS = 20_000
 
 
 class RateLimiter:
-    """A token bucket a name; the ones unused for longest are forgotten first."""
+    """One token bucket for each name; the least recently used ones are dropped first."""
 
     def __init__(
-        self, *, burst: float, per_second: float, clock_s: Callable[[], float], most: int = MOST_BUCKETS
+        self, *, burst: float, per_second: float, clock_s: Callable[[], float], max_buckets: int = MAX_BUCKETS
     ) -> None:
         """Allow `burst` at once and `per_second` in the long run; `clock_s` is monotonic."""
         self._burst = burst
         self._per_second = per_second
         self._clock_s = clock_s
-        self._most = most
+        self._max_buckets = max_buckets
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait_s(self, name: str) -> float:
-        """Seconds until a token is there; 0: now. Takes none."""
+        """Return the seconds until a token is available, 0 for now, without taking one."""
         return max(0.0, (1 - self._level(name)) / self._per_second)
 
     def take(self, name: str) -> float:
-        """Take a token; gives 0, or the seconds to wait when there is none."""
+        """Take a token and return 0, or return the seconds to wait when there is none."""
         level = self._level(name)
         if level < 1:
             return (1 - level) / self._per_second
         self._buckets[name] = (level - 1, self._clock_s())
         self._buckets.move_to_end(name)
-        if len(self._buckets) > self._most:
+        if len(self._buckets) > self._max_buckets:
             self._buckets.popitem(last=False)
         return 0.0
 

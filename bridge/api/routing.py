@@ -1,4 +1,4 @@
-"""Routes as data: a decorator keeps path, scope, fields and answers beside the handler, for the server and for OpenAPI."""
+"""Routes as data, collected by a decorator; the server and the OpenAPI document are built from the same list."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,7 +27,7 @@ class Api:
     """What all handlers of a process share."""
 
     services: Services
-    gate: Authenticator
+    authenticator: Authenticator
     forwarding: Forwarding
     metrics: Metrics
     stopping: asyncio.Event
@@ -38,7 +38,7 @@ API: web.AppKey[Api] = web.AppKey("api", Api)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiCall:
-    """One request that was let in."""
+    """One authenticated request."""
 
     request: web.Request
     api: Api
@@ -47,49 +47,53 @@ class ApiCall:
 
     @property
     def services(self) -> Services:
-        """The process's tools."""
+        """Settings, store, HTTP clients and clock of this process."""
         return self.api.services
 
     @property
     def project(self) -> str:
-        """The key's project: nothing of another one is visible."""
+        """Id of the key's project; objects of other projects must stay invisible."""
         return self.key.project
 
     @property
     def shows_secrets(self) -> bool:
-        """Whether whole callback URLs may be shown: a key that manages, and that is no part of the URL."""
+        """Whether callback URLs are shown in full: to keys with the scope manage that are not part of the URL."""
         return "manage" in self.key.scopes and not self.presented.in_query
 
     def path(self, name: str) -> str:
-        """A part of the path."""
+        """Return a variable part of the path."""
         return self.request.match_info[name]
 
     def query(self, model: type[Model]) -> Model:
-        """The query's fields, checked; of a repeated one the last counts."""
+        """Return the query as a checked model; the last one of a repeated parameter counts."""
         return read_model(model, present(dict(self.query_pairs())))
 
     def query_pairs(self) -> list[tuple[str, str]]:
-        """The query without a key in it."""
+        """Return the query's parameters without the API key."""
         return [(name, value) for name, value in self.request.query.items() if name != QUERY_FIELD]
 
     async def fields(self) -> Fields:
-        """The body's fields, in whatever dialect."""
+        """Return the fields of the body, be it JSON, a form or multipart, and of the query."""
         return read_fields(
             await self.request.read(), self.request.headers.get("Content-Type", ""), self.query_pairs()
         )
 
     async def body(self, model: type[Model]) -> Model:
-        """The body's fields, checked."""
+        """Return the body as a checked model."""
         return read_model(model, present((await self.fields()).values))
 
     def link(self, path: str) -> str:
-        """An absolute link to a path of this API."""
+        """Return the absolute URL of a path of this API."""
         return self.api.forwarding.base_url(self.request) + path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Route:
-    """One operation. `scope` None: open to all, ANY_SCOPE: any key; `by_query`: a key in the URL will do."""
+    """One operation of the API.
+
+    `scope` is what a key needs: None for no key at all, ANY_SCOPE for any key. `by_query`: the key may be in the URL.
+    `lenient`: the body may also be a form or multipart. `answers` are models by status, or content types.
+    """
 
     method: str
     path: str
@@ -107,7 +111,7 @@ class Route:
 
 
 class Routes:
-    """A list of routes under one heading, filled by its decorator."""
+    """Routes under one heading (an OpenAPI tag), filled by the decorator `add`."""
 
     def __init__(self, tag: str) -> None:
         """Take the heading."""
@@ -127,12 +131,12 @@ class Routes:
         lenient: bool = False,
         by_query: bool | None = None,
     ) -> Callable[[Handler], Handler]:
-        """Register a handler; its docstring's first line is the operation's summary.
+        """Return a decorator that adds a handler; the first line of its docstring becomes the operation's summary.
 
-        `lenient`: the body comes in any dialect. `by_query` is by default what a key in the URL may do: read.
+        By default a key in the URL may do GET operations that need the scope read. See `Route` for the parameters.
         """
 
-        def keep(handler: Handler) -> Handler:
+        def register(handler: Handler) -> Handler:
             self.all.append(
                 Route(
                     method=method,
@@ -152,4 +156,4 @@ class Routes:
             )
             return handler
 
-        return keep
+        return register

@@ -1,4 +1,4 @@
-"""The listening socket: limits on what a connection may do before it is a request."""
+"""The listening socket, with limits on time and size for a connection that has not sent a whole request yet."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from bridge.config.log import get_logger
 from bridge.config.settings import Settings
 from bridge.errors import PayloadTooLarge, ValidationFailed
 
-HEAD_TIMEOUT_S = 15.0  # a client that has not sent its first request by then sends it to nobody
+HEAD_TIMEOUT_S = 15.0  # a connection whose first request is not complete by then is closed
 KEEPALIVE_S = 75.0
 LINE_BYTES = 16 * 1024  # a callback URL of 4,096 characters, percent-encoded, fits in a query
 FIELD_BYTES = 16 * 1024
@@ -23,28 +23,28 @@ log = get_logger("bridge.api")
 
 
 class HttpConnection(RequestHandler):
-    """aiohttp's connection with a deadline for the first request, and errors in the API's shape."""
+    """An aiohttp connection with a deadline for its first request, and with errors in the API's shape."""
 
     __slots__ = ("_deadline", "_head_timeout_s")
 
     def __init__(self, manager: web.Server, *, head_timeout_s: float, **options: Any) -> None:
-        """Take aiohttp's server, and the seconds for the first request's head."""
+        """Take aiohttp's server, and the seconds that the head of the first request may take."""
         super().__init__(manager, **options)
         self._head_timeout_s = head_timeout_s
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the clock."""
+        """Start the deadline for the first request."""
         super().connection_made(transport)
-        self._deadline = self._loop.call_later(self._head_timeout_s, self._give_up)
+        self._deadline = self._loop.call_later(self._head_timeout_s, self._close_if_silent)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Stop the clock."""
+        """Cancel the deadline."""
         if self._deadline is not None:
             self._deadline.cancel()
         super().connection_lost(exc)
 
-    def _give_up(self) -> None:
+    def _close_if_silent(self) -> None:
         self._deadline = None
         if self._request_count == 0:
             self.force_close()
@@ -56,9 +56,9 @@ class HttpConnection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 -- aiohttp's signature; it may quote the request
     ) -> web.StreamResponse:
-        """Answer what never became a request (a broken line, a header too long) with JSON, and close."""
+        """Answer what is no request (a malformed line, a header too long) with a JSON error, then close."""
         if isinstance(exc, ConnectionError):
-            raise exc  # nobody is there to be answered
+            raise exc  # the client is gone
         if request.writer.output_size > 0:
             raise ConnectionError("the answer had begun")
         log.info("api.bad_request", status=status, error=type(exc).__name__)
@@ -76,7 +76,7 @@ class HttpConnection(RequestHandler):
 async def listening(
     runner: web.AppRunner, settings: Settings, *, head_timeout_s: float = HEAD_TIMEOUT_S
 ) -> AsyncIterator[int]:
-    """Accept connections for a set-up runner; gives the port."""
+    """Accept connections for a runner that is set up; yields the port."""
     loop = asyncio.get_running_loop()
     assert runner.server is not None, "runner.setup() comes first"
     manager = runner.server

@@ -125,13 +125,13 @@ async def test_guessing_is_slowed_down_without_locking_others_out(api: Client) -
     async with api.http.get(api.url + "/v1/me", headers=BEARER) as other:
         assert other.status == 429  # not seen before in this process
     fresh = Authenticator(api.services.store.apikeys, clock_s=lambda: 0.0)
-    assert (await fresh.enter(Presented(text=KEY), "a")).project == "prj_default"
+    assert (await fresh.authenticate(Presented(text=KEY), "a")).project == "prj_default"
     for n in range(40):
         with pytest.raises((Unauthorized, RateLimited)):
-            await fresh.enter(Presented(text=f"brk_{n}"), "a")
-    assert (await fresh.enter(Presented(text=KEY), "a")).project == "prj_default"
+            await fresh.authenticate(Presented(text=f"brk_{n}"), "a")
+    assert (await fresh.authenticate(Presented(text=KEY), "a")).project == "prj_default"
     with pytest.raises(Unauthorized):
-        await fresh.enter(Presented(text="brk_x"), "b")
+        await fresh.authenticate(Presented(text="brk_x"), "b")
 
 
 async def test_a_project_has_a_limit_of_requests(api: Client) -> None:
@@ -140,12 +140,12 @@ async def test_a_project_has_a_limit_of_requests(api: Client) -> None:
     gate = Authenticator(api.services.store.apikeys, clock_s=lambda: now[0])
     presented = Presented(text=KEY)
     for _ in range(10_000):
-        await gate.enter(presented, "a")
+        await gate.authenticate(presented, "a")
     with pytest.raises(RateLimited) as caught:
-        await gate.enter(presented, "a")
+        await gate.authenticate(presented, "a")
     assert caught.value.headers["Retry-After"] == "1"
     now[0] += 1
-    assert (await gate.enter(presented, "a")).name == "bootstrap"
+    assert (await gate.authenticate(presented, "a")).name == "bootstrap"
 
 
 async def test_another_projects_objects_are_not_there(api: Client) -> None:

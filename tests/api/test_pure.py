@@ -15,7 +15,7 @@ from bridge.errors import RateLimited, Unavailable, ValidationFailed
 def test_a_bucket_empties_and_fills() -> None:
     """A burst, then the rate; each name has its own, and the unused ones are forgotten."""
     now = [0.0]
-    buckets = RateLimiter(burst=2, per_second=0.5, clock_s=lambda: now[0], most=2)
+    buckets = RateLimiter(burst=2, per_second=0.5, clock_s=lambda: now[0], max_buckets=2)
     assert [buckets.take("a") for _ in range(3)] == [0, 0, 2]
     assert (buckets.wait_s("a"), buckets.wait_s("b")) == (2, 0)
     now[0] = 2

@@ -1,7 +1,7 @@
-"""Read a request's fields, whatever dialect they come in: JSON under any label, form, multipart, or the query.
+"""Read the fields of a request from JSON, a form, multipart or the query.
 
-No-code tools mislabel bodies (Node-RED sends JSON text without a Content-Type, curl labels it a form), so the content
-decides and the label only breaks ties.
+No-code tools send wrong content types (Node-RED sends JSON text without one, curl calls it a form), so that the content
+decides, and the content type only where the content leaves it open.
 """
 
 import codecs
@@ -16,34 +16,34 @@ from urllib.parse import parse_qsl
 from bridge.api.requests.multipart import read_multipart
 from bridge.errors import ValidationFailed
 
-DEEPEST = 64
-MOST_FIELDS = 1000
-# Text is only ever decoded with what HTTP clients really declare; anything else is read as UTF-8.
+MAX_DEPTH = 64
+MAX_FIELDS = 1000
+# The charsets that HTTP clients really declare; text with any other one is decoded as UTF-8.
 _CHARSETS = frozenset({"utf-8", "iso8859-1", "cp1252", "ascii", "utf-16", "utf-16-le", "utf-16-be"})
 _PLAIN_NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fields:
-    """What a request says; `textual` values came from a form or query, where objects can only be JSON text."""
+    """The fields of a request; `textual` ones came from a form or query, where an object can only be JSON text."""
 
     values: dict[str, Any]
     textual: frozenset[str] = frozenset()
 
 
 def read_fields(body: bytes, content_type: str, query: Sequence[tuple[str, str]]) -> Fields:
-    """Give the fields of a body, completed from the query; raises ValidationFailed for what is no object."""
-    beside = _gather(query)
+    """Return the fields of a body, completed from the query; raise ValidationFailed if the body holds no object."""
+    in_query = _collect(query)
     if not body.strip():
-        return Fields(values=beside, textual=frozenset(beside))
+        return Fields(values=in_query, textual=frozenset(in_query))
     found = _read_body(body, content_type)
-    # The body was written for this request; the query may be a leftover of a copied URL.
-    extra = {name: value for name, value in beside.items() if name not in found.values}
+    # The body wins: it was written for this request, while the query may come from a URL that was copied.
+    extra = {name: value for name, value in in_query.items() if name not in found.values}
     return Fields(values={**extra, **found.values}, textual=found.textual | extra.keys())
 
 
 def parse_json(text: str, *, field: str) -> Any:
-    """Parse JSON text of sane depth and finite numbers; raises ValidationFailed that names `field`."""
+    """Parse JSON text; raise ValidationFailed that names `field` also for deep nesting and infinite numbers."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant, parse_float=_read_float)
     except json.JSONDecodeError as error:
@@ -54,9 +54,9 @@ def parse_json(text: str, *, field: str) -> Any:
     except RecursionError:
         raise ValidationFailed(field, "nested too deep: send a flat JSON object") from None
     except ValueError as error:
-        raise ValidationFailed(field, f"not readable as JSON ({_tell(error)})") from None
+        raise ValidationFailed(field, f"not readable as JSON ({_describe(error)})") from None
     if _is_deep(value):
-        raise ValidationFailed(field, f"nested deeper than {DEEPEST} levels: send a flat JSON object")
+        raise ValidationFailed(field, f"nested deeper than {MAX_DEPTH} levels: send a flat JSON object")
     return value
 
 
@@ -67,11 +67,11 @@ def _read_body(body: bytes, content_type: str) -> Fields:
     if kind == "multipart/form-data":
         boundary = label.get_param("boundary")
         parts = read_multipart(body, boundary if isinstance(boundary, str) else "")
-        values = _gather((part.name, _decode(part.content, part.charset or "utf-8")) for part in parts)
+        values = _collect((part.name, _decode(part.content, part.charset or "utf-8")) for part in parts)
         return Fields(values=values, textual=frozenset(values))
     text = _decode(body, str(label.get_content_charset() or "utf-8")).strip()
     if _is_form(text, kind):
-        values = _gather(_split_form(text))
+        values = _collect(_split_form(text))
         return Fields(values=values, textual=frozenset(values))
     return Fields(values=_read_object(text))
 
@@ -117,23 +117,23 @@ def _decode(body: bytes, charset: str) -> str:
 
 def _split_form(text: str) -> list[tuple[str, str]]:
     try:
-        return parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
     except UnicodeDecodeError:
         raise ValidationFailed("body", "a form with bytes that are no UTF-8: send it as UTF-8") from None
     except ValueError:
-        raise ValidationFailed("body", f"a form with more than {MOST_FIELDS} fields") from None
+        raise ValidationFailed("body", f"a form with more than {MAX_FIELDS} fields") from None
 
 
-def _gather(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """One value a name; a repeated name, and one written with [], becomes a list."""
+def _collect(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return the values by name; a repeated name, or one that ends in [], has a list."""
     values: dict[str, Any] = {}
-    for written, value in pairs:
-        name = written.removesuffix("[]")
+    for raw_name, value in pairs:
+        name = raw_name.removesuffix("[]")
         if name in values:
             known = values[name]
             values[name] = [*known, value] if isinstance(known, list) else [known, value]
         else:
-            values[name] = [value] if name != written else value
+            values[name] = [value] if name != raw_name else value
     return values
 
 
@@ -148,14 +148,14 @@ def _read_float(text: str) -> float:
     return number
 
 
-def _tell(error: ValueError) -> str:
-    """Python's own sentence about huge integers speaks of Python."""
+def _describe(error: ValueError) -> str:
+    """Return the error's message, except for huge integers, where Python's message is about Python."""
     return "a number is too long" if "integer string conversion" in str(error) else str(error)
 
 
 def _is_deep(value: Any) -> bool:
     level = [value] if isinstance(value, dict | list) else []
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         level = [child for node in level for child in _children(node) if isinstance(child, dict | list)]
         if not level:
             return False

@@ -1,4 +1,4 @@
-"""From a request's bytes to a checked `CallbackRequest`: what no-code tools really send is understood here. Pure."""
+"""Read the body and query of `POST /v1/callbacks`, in the forms that no-code tools send. No I/O."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from bridge.errors import ValidationFailed
 from bridge.providers.registry import KINDS
 
 ENVELOPES = ("data", "post")
-DEEPEST_ENVELOPE = 3
+MAX_ENVELOPES = 3
 URL_FIELDS = ("callback_url", "webhook_url", "url")
 EVENT_FIELDS = ("events", "event_types", "webhook_events_filter")
 RERUNNABLE = frozenset({"generated_post", "generated_media_item"})
@@ -61,7 +61,7 @@ class Options(BaseModel):
 
 
 class CallbackRequest(Options):
-    """A registration, understood: its jobs and its options; the URL and the events' words are still to be judged."""
+    """A registration with its jobs; `callback_url` and `events` are not checked yet."""
 
     jobs: NamedJobs
 
@@ -69,9 +69,9 @@ class CallbackRequest(Options):
 def read_callback_request(
     body: bytes, content_type: str, query: Sequence[tuple[str, str]] = ()
 ) -> CallbackRequest:
-    """Understand `POST /v1/callbacks`; raises ValidationFailed that names the field and the fix."""
+    """Read a registration; raise ValidationFailed that names the field and the fix."""
     values = present(unwrap(read_fields(body, content_type, query)))
-    _refuse_later_fields(values)
+    _refuse_unsupported_fields(values)
     jobs = name_jobs({name: value for name, value in values.items() if name in JOB_WORDS})
     options = read_model(Options, _pick_options(values))
     if options.expect == "new_run" and jobs.kind not in RERUNNABLE:
@@ -82,9 +82,9 @@ def read_callback_request(
 
 
 def unwrap(fields: Fields) -> dict[str, Any]:
-    """Open the upstream's envelopes (`data`, `post`); fields beside an envelope are kept and win."""
-    values = _open_objects(fields)
-    for _ in range(DEEPEST_ENVELOPE):
+    """Replace the provider's envelopes (`data`, `post`) by their fields; fields beside an envelope are kept and win."""
+    values = _parse_objects(fields)
+    for _ in range(MAX_ENVELOPES):
         name = next((each for each in ENVELOPES if _is_envelope(values.get(each))), None)
         if name is None:
             break
@@ -97,17 +97,17 @@ def unwrap(fields: Fields) -> dict[str, Any]:
 
 
 def present(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what tools send for fields that nobody filled: null and empty text."""
+    """Return the fields without null and empty text, which tools send for fields that were left empty."""
     return {name: value for name, value in values.items() if value is not None and value != ""}
 
 
 def first_of(values: Mapping[str, Any], names: Iterable[str]) -> Any:
-    """The value of the first of some names that is there."""
+    """Return the value of the first of `names` that is present, None without any."""
     return next((values[name] for name in names if name in values), None)
 
 
 def read_model(model: type[Model], values: Mapping[str, Any]) -> Model:
-    """Check fields against a model; raises ValidationFailed for the first bad one, without its value."""
+    """Check fields against a model; raise ValidationFailed for the first bad one, without its value."""
     _check_characters(model, values)
     try:
         return model.model_validate(dict(values))
@@ -118,7 +118,7 @@ def read_model(model: type[Model], values: Mapping[str, Any]) -> Model:
 
 
 def _check_characters(model: type[BaseModel], values: Mapping[str, Any]) -> None:
-    """Refuse what UTF-8 cannot write: it could neither be stored nor sent."""
+    """Refuse text that UTF-8 cannot encode, because it could neither be stored nor sent."""
     for name in values.keys() & model.model_fields.keys():
         try:
             json.dumps(values[name], ensure_ascii=False).encode()
@@ -149,7 +149,7 @@ def _pick_options(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _find_media(values: Mapping[str, Any]) -> str:
-    """Name the media type that an answer passed on to us shows of all its items, empty where it shows none or several."""
+    """Return the media type that all items of a pasted provider answer share; empty without one, or if they differ."""
     shown = [values, *(each for name in ITEM_LISTS for each in _as_list(values.get(name)))]
     types = {
         str(each["media_type"]).strip().casefold()
@@ -172,21 +172,21 @@ def _read_persona(value: Any) -> str:
 
 
 def _unlist(name: str, value: Any) -> Any:
-    """A scalar field that a tool wrapped in a list of one."""
+    """Return a scalar field's value out of the list of one in which some tools send it."""
     return value[0] if isinstance(value, list) and len(value) == 1 and name != "events" else value
 
 
-def _open_objects(fields: Fields) -> dict[str, Any]:
-    """Forms and queries can only carry objects as JSON text."""
+def _parse_objects(fields: Fields) -> dict[str, Any]:
+    """Return the fields with JSON text parsed where a form or query holds an object as text."""
     values = dict(fields.values)
     for name in fields.textual & OBJECT_FIELDS & values.keys():
         text = values[name]
         if isinstance(text, str) and text.lstrip().startswith(("{", "[")):
-            values[name] = _open_text(name, text)
+            values[name] = _parse_object_text(name, text)
     return values
 
 
-def _open_text(name: str, text: str) -> Any:
+def _parse_object_text(name: str, text: str) -> Any:
     try:
         return parse_json(text, field=name)
     except ValidationFailed:
@@ -201,7 +201,7 @@ def _is_envelope(value: Any) -> bool:
     )
 
 
-def _refuse_later_fields(values: Mapping[str, Any]) -> None:
+def _refuse_unsupported_fields(values: Mapping[str, Any]) -> None:
     if str(_unlist("follow", values.get("follow", False))).strip().casefold() not in (
         "false",
         "0",

@@ -1,4 +1,4 @@
-"""Loosen what no-code tools send into what a field means; each reader raises ValueError with the fix."""
+"""Convert values as no-code tools send them into a field's type; each reader raises ValueError that names the fix."""
 
 import json
 import math
@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-LONGEST_METADATA = 4096
-MOST_EVENTS = 50
+MAX_METADATA_BYTES = 4096
+MAX_EVENTS = 50
 _FLAGS = {
     "true": True,
     "1": True,
@@ -45,27 +45,27 @@ def _read_seconds(value: Any) -> Any:
 
 
 def _read_words(value: Any) -> Any:
-    """A list of words; text with commas is one too."""
+    """Return a list of words from a list, or from text with commas."""
     if isinstance(value, str):
-        value = _open_json(value) if value.lstrip().startswith("[") else value.split(",")
+        value = _parse_json(value) if value.lstrip().startswith("[") else value.split(",")
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise ValueError('use a list of texts, such as ["completed", "failed"], or text with commas between')
     words = [word for each in value for word in (part.strip() for part in each.split(",")) if word]
-    if len(words) > MOST_EVENTS:
-        raise ValueError(f"at most {MOST_EVENTS} entries")
+    if len(words) > MAX_EVENTS:
+        raise ValueError(f"at most {MAX_EVENTS} entries")
     return words
 
 
 def _read_object(value: Any) -> Any:
     if isinstance(value, str):
-        value = _open_json(value)
+        value = _parse_json(value)
     if not isinstance(value, dict):
         raise ValueError('use an object, such as {"X-Key": "value"}')  # noqa: TRY004 -- as above
-    return {name: _read_plain(name, each) for name, each in value.items() if each is not None}
+    return {name: _read_header_value(name, each) for name, each in value.items() if each is not None}
 
 
-def _read_plain(name: str, value: Any) -> str:
-    """Header values that tools sent as numbers are text."""
+def _read_header_value(name: str, value: Any) -> str:
+    """Return a header's value as text, also where a tool sent a number."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         return str(value)
     if not isinstance(value, str):
@@ -73,7 +73,7 @@ def _read_plain(name: str, value: Any) -> str:
     return value
 
 
-def _open_json(text: str) -> Any:
+def _parse_json(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -84,9 +84,9 @@ def _read_metadata(value: Any) -> Any:
     if not isinstance(value, dict | str):
         raise ValueError("use an object or text")  # noqa: TRY004 -- as above
     size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode())
-    if size > LONGEST_METADATA:
+    if size > MAX_METADATA_BYTES:
         raise ValueError(
-            f"at most {LONGEST_METADATA} bytes as JSON, this has {size}: keep a reference instead"
+            f"at most {MAX_METADATA_BYTES} bytes as JSON, this has {size}: keep a reference instead"
         )
     _check_numbers(value)
     return value

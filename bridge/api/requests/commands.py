@@ -1,4 +1,4 @@
-"""From an understood request to orders: the URL is judged, the events' words are looked up."""
+"""Turn a registration's request into commands, with its URL and its event filter checked."""
 
 from bridge.api.requests.callback_request import CallbackRequest
 from bridge.domain.deliveries.headers import check_headers
@@ -10,7 +10,7 @@ from bridge.services.jobs.registration import RegisterCallback
 
 
 def judge_url(text: str, policy: UrlPolicy, *, field: str = "callback_url") -> CheckedUrl:
-    """Judge a callback URL; ValidationFailed names the rule and the fix, never the URL."""
+    """Check a callback URL; raise ValidationFailed that names the rule and the fix, never the URL."""
     try:
         return check_url(text, policy)
     except RefusedUrl as refused:
@@ -18,7 +18,7 @@ def judge_url(text: str, policy: UrlPolicy, *, field: str = "callback_url") -> C
 
 
 def judge_events(patterns: tuple[str, ...], *, kind: str, once: bool) -> tuple[str, ...]:
-    """Spell out a filter; ValidationFailed for one that names nothing."""
+    """Return an event filter in its stored form; raise ValidationFailed if a pattern matches no event type."""
     try:
         return check_patterns(patterns, kind=kind, once=once)
     except ValueError as error:
@@ -26,7 +26,7 @@ def judge_events(patterns: tuple[str, ...], *, kind: str, once: bool) -> tuple[s
 
 
 def judge_headers(headers: dict[str, str]) -> dict[str, str]:
-    """Check a receiver's static headers; ValidationFailed names the header, never its value."""
+    """Check a receiver's static headers; raise ValidationFailed that names the header, never its value."""
     try:
         return check_headers(headers)
     except ValueError as error:
@@ -34,7 +34,7 @@ def judge_headers(headers: dict[str, str]) -> dict[str, str]:
 
 
 def judge_secret(secret: str) -> None:
-    """Check a signing secret; ValidationFailed names the fix."""
+    """Check a signing secret; raise ValidationFailed that names the fix."""
     try:
         check_secret(secret)
     except ValueError as error:
@@ -42,7 +42,7 @@ def judge_secret(secret: str) -> None:
 
 
 def plan_commands(request: CallbackRequest, policy: UrlPolicy) -> list[RegisterCallback]:
-    """An order for each job of a request."""
+    """Return a command for each job of a request; raise ValidationFailed for a bad URL or event filter."""
     url = judge_url(request.callback_url, policy)
     events = judge_events(request.events, kind=request.jobs.kind, once=request.once)
     return [

@@ -1,4 +1,4 @@
-"""The fields of requests, as the server checks them and as OpenAPI tells of them."""
+"""The models of queries and bodies, which the server checks and OpenAPI describes."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 from bridge.api.requests.coercion import Headers, Metadata, Seconds, WordList
 from bridge.api.responses.models import CallbackWord, DeliveryWord, Kind
 
-LONGEST_NAME = 100
+MAX_NAME_CHARS = 100
 Payload = Literal["full", "thin", "flat", "cloudevents"]
 JobKind = Literal[
     "sync_job",
@@ -19,25 +19,25 @@ JobKind = Literal[
     "reelbot_video",
 ]
 
-# `proxy` is accepted, since the keys of existing installations have it, but not described: no route asks for it.
+# `proxy` is accepted, because keys of existing installations have it, but not documented: no route needs it.
 Scope = Annotated[
     Literal["register", "read", "manage", "proxy", "admin"],
     WithJsonSchema({"type": "string", "enum": ["register", "read", "manage", "admin"]}),
 ]
 
 
-def _to_ms(moment: datetime) -> datetime:
+def _check_time(moment: datetime) -> datetime:
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     if not 1970 <= aware.year <= 9000:
         raise ValueError("use a time such as 2026-11-21T10:00:00Z")
     return aware
 
 
-Timestamp = Annotated[datetime, AfterValidator(_to_ms)]
+Timestamp = Annotated[datetime, AfterValidator(_check_time)]
 
 
 def timestamp_ms(moment: datetime) -> int:
-    """Unix milliseconds."""
+    """Return a time in Unix milliseconds."""
     return int(moment.timestamp() * 1000)
 
 
@@ -53,7 +53,7 @@ class PageQuery(_Fields):
 
 
 class CallbackQuery(PageQuery):
-    """Which callbacks."""
+    """Which callbacks to list."""
 
     kind: Kind | None = None
     job_id: str | None = Field(default=None, max_length=200)
@@ -116,7 +116,7 @@ class TestBody(_Fields):
 
 
 class EventQuery(PageQuery):
-    """Which events; `after` (an event's id or a cursor) turns the order round, `wait` waits for the first."""
+    """Which events to list; with `after` (an event's id or a cursor) the oldest first, `wait` waits for a first one."""
 
     type: str | None = Field(default=None, max_length=100)
     kind: Kind | None = None
@@ -128,7 +128,7 @@ class EventQuery(PageQuery):
 
 
 class DeliveryQuery(PageQuery):
-    """Which deliveries."""
+    """Which deliveries to list."""
 
     state: DeliveryWord | None = None
     callback_id: str | None = Field(default=None, max_length=100)
@@ -136,7 +136,7 @@ class DeliveryQuery(PageQuery):
 
 
 class RecoverBody(_Fields):
-    """Which deliveries go again: those made since then, parked ones unless `state` says otherwise."""
+    """Which deliveries to send again: those created from `since` to `until`, by default parked ones."""
 
     since: Timestamp = Field(examples=["2026-11-21T00:00:00Z"])
     until: Timestamp | None = None
@@ -144,13 +144,13 @@ class RecoverBody(_Fields):
 
 
 class SampleQuery(_Fields):
-    """In which form."""
+    """The payload format of the samples."""
 
     payload: Payload = "full"
 
 
 class RotateBody(_Fields):
-    """The next secret; default: a fresh one."""
+    """The new secret; default: a generated one."""
 
     secret: str | None = None
 
@@ -158,26 +158,26 @@ class RotateBody(_Fields):
 class ProjectBody(_Fields):
     """A new tenant."""
 
-    name: str = Field(min_length=1, max_length=LONGEST_NAME)
+    name: str = Field(min_length=1, max_length=MAX_NAME_CHARS)
 
 
 class KeyBody(_Fields):
     """A new API key; `project_id` only with an admin key of project default."""
 
-    name: str = Field(default="", max_length=LONGEST_NAME)
+    name: str = Field(default="", max_length=MAX_NAME_CHARS)
     scopes: list[Scope] = Field(default=["register", "read"], min_length=1, max_length=10)
-    project_id: str | None = Field(default=None, max_length=LONGEST_NAME)
+    project_id: str | None = Field(default=None, max_length=MAX_NAME_CHARS)
 
 
 class AccountBody(_Fields):
-    """A new upstream login."""
+    """A new account at a provider."""
 
     provider: Literal["reelmirror", "reelbot"]
     credential: str = Field(min_length=1, max_length=4096)
-    name: str = Field(default="", max_length=LONGEST_NAME)
+    name: str = Field(default="", max_length=MAX_NAME_CHARS)
 
 
 class CredentialBody(_Fields):
-    """The credential that takes the place of the present one."""
+    """The credential that replaces the account's present one."""
 
     credential: str = Field(min_length=1, max_length=4096)

@@ -1,4 +1,4 @@
-"""Find out which job a request means, from the words that the upstream's own answer uses (contract, section 3)."""
+"""Find out which job a request means, from the field names of the provider's own answers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from bridge.api.requests.bodies import parse_json
 from bridge.errors import ValidationFailed
 from bridge.providers.registry import KINDS
 
-MOST_JOBS = 500
-LONGEST_ID = 200
+MAX_JOBS = 500
+MAX_ID_CHARS = 200
 
-# field -> the kind that it names when the request has no `kind`
+# The kind that a field stands for when the request has no `kind`.
 FIELDS: Mapping[str, str] = {
     "job_ids": "sync_job",
     "job_id": "sync_job",
@@ -21,9 +21,9 @@ FIELDS: Mapping[str, str] = {
     "projectId": "reelbot_video",
     "project_id": "reelbot_video",
 }
-# An upstream object has an `id` and, by its kind, one of these lists.
+# A provider's object has an `id` and one of these lists, which shows its kind.
 SHAPES: Mapping[str, str] = {"media_items": "generated_post", "deliveries": "outgoing_post"}
-# Fields with which an object of a shape may name its relatives; they are no second job.
+# Fields in which such an object names related objects; they are not a second job of the request.
 RELATIVES: Mapping[str, frozenset[str]] = {
     "generated_post": frozenset({"generated_post_id", "outgoing_post_id"}),
     "outgoing_post": frozenset({"generated_post_id", "outgoing_post_id"}),
@@ -45,7 +45,7 @@ DELIVERY_HINT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedJobs:
-    """The jobs of a request; `many` says that it named them by a list and expects one back."""
+    """The jobs of a request; `many`: it named them in a list, so that its answer is a list too."""
 
     kind: str
     ids: tuple[str, ...]
@@ -54,7 +54,7 @@ class NamedJobs:
 
 
 def name_jobs(values: Mapping[str, Any]) -> NamedJobs:
-    """Read kind and ids from a request's fields (absent ones left out); raises ValidationFailed."""
+    """Return the jobs that a request's fields name; raise ValidationFailed if none or different ones are named."""
     kind = _read_kind(values["kind"]) if "kind" in values else None
     field, kind = _find_field(values, kind)
     many = field == "job_ids"
@@ -71,7 +71,7 @@ def name_jobs(values: Mapping[str, Any]) -> NamedJobs:
 
 
 def read_id(value: Any, field: str) -> str:
-    """Give an id as text: a string, a number, or a list of just one; at most 200 characters."""
+    """Return an id as text, from a string, a number, or a list of one; raise ValidationFailed for anything else."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, list):
@@ -79,11 +79,11 @@ def read_id(value: Any, field: str) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value) if abs(value) < 10**LONGEST_ID else "9" * (LONGEST_ID + 1)
+        value = str(value) if abs(value) < 10**MAX_ID_CHARS else "9" * (MAX_ID_CHARS + 1)
     if not isinstance(value, str) or not value:
         raise ValidationFailed(field, "an id is text or a whole number")
-    if len(value) > LONGEST_ID:
-        raise ValidationFailed(field, f"an id has at most {LONGEST_ID} characters")
+    if len(value) > MAX_ID_CHARS:
+        raise ValidationFailed(field, f"an id has at most {MAX_ID_CHARS} characters")
     return value
 
 
@@ -97,7 +97,7 @@ def _read_kind(value: Any) -> str:
 
 
 def _find_field(values: Mapping[str, Any], kind: str | None) -> tuple[str, str]:
-    """The field that holds the id, and the kind it means."""
+    """Return the field that holds the id, and the kind of its job."""
     if kind is not None:
         for field in (*OWN_FIELD[kind], "job_ids", "job_id", "id"):
             if field in values:
@@ -136,15 +136,15 @@ def _read_ids(value: Any, field: str) -> tuple[str, ...]:
         value = [value]
     if not isinstance(value, list) or not value:
         raise ValidationFailed(field, 'a list of ids, such as ["id-1", "id-2"]')
-    if len(value) > MOST_JOBS:
-        raise ValidationFailed(field, f"at most {MOST_JOBS} ids in one request: split the list")
+    if len(value) > MAX_JOBS:
+        raise ValidationFailed(field, f"at most {MAX_JOBS} ids in one request: split the list")
     return tuple(dict.fromkeys(read_id(each, field) for each in value))
 
 
 def _read_retried(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Pairs (old item, new item) of a `failed_only` regeneration's answer (Generation guide)."""
+    """Return the pairs (old item, new item) of the answer to a `failed_only` regeneration (Generation guide)."""
     items = values.get("retried_items", [])
-    if not isinstance(items, Sequence) or isinstance(items, str) or len(items) > MOST_JOBS:
+    if not isinstance(items, Sequence) or isinstance(items, str) or len(items) > MAX_JOBS:
         raise ValidationFailed(
             "retried_items", "leave it as the provider's answer gave it: a list of objects"
         )

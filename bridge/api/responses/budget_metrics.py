@@ -1,4 +1,4 @@
-"""Budgets as metrics: read from the store when asked, so that one scrape of one process tells of all workers."""
+"""Rate budgets as metrics, read from the store at each scrape, so that one API process reports for all workers."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -14,12 +14,12 @@ from bridge.services.accounts.budget_view import documented_limit
 from bridge.services.context import Services
 from bridge.store.tables.accounts import Account
 
-MOST_ACCOUNTS = 500  # each is a label's value
+MAX_ACCOUNTS = 500  # bounds the number of time series: the account is a label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """One account's budget; the account's id is no secret, its name might be."""
+class AccountBudget:
+    """One account's budget. Only the account's id becomes a label, since its name might be confidential."""
 
     account: Account
     budget: BudgetView
@@ -27,16 +27,16 @@ class Shown:
 
     @property
     def labels(self) -> list[str]:
-        """What tells it from the others."""
+        """The values of LABELS."""
         return [self.account.provider, self.account.id]
 
 
 class _Budgets(Collector):
-    def __init__(self, shown: Sequence[Shown]) -> None:
+    def __init__(self, shown: Sequence[AccountBudget]) -> None:
         self._shown = shown
 
     def collect(self) -> Iterator[Metric]:
-        """Give the families."""
+        """Yield the metrics; Prometheus' client calls this at each scrape."""
         yield self._gauge("limit", "Requests that fit into a window.", [s.budget.limit for s in self._shown])
         left = [(s, s.budget.remaining) for s in self._shown if s.budget.remaining is not None]
         yield _fill(
@@ -80,9 +80,9 @@ def _fill(family: GaugeMetricFamily, values: Sequence[tuple[list[str], float]]) 
     return family
 
 
-async def _show(services: Services, account: Account) -> Shown:
+async def _load_budget(services: Services, account: Account) -> AccountBudget:
     store, limit = services.store, documented_limit(services, account.provider)
-    return Shown(
+    return AccountBudget(
         account=account,
         budget=await store.budgets.view(account.id, limit, now_ms=services.clock_ms()),
         watched=await store.poll.size(store.shard_of(account.id), account.id),
@@ -90,9 +90,9 @@ async def _show(services: Services, account: Account) -> Shown:
 
 
 async def render_budgets(services: Services) -> bytes:
-    """Give the budgets of the installation's accounts in Prometheus' text format, of 500 at most."""
+    """Return the budgets of the installation's first MAX_ACCOUNTS accounts in Prometheus' text format."""
     known = [each for each in await services.store.accounts.all() if each.provider in PROVIDERS]
-    shown = await asyncio.gather(*(_show(services, account) for account in known[:MOST_ACCOUNTS]))
+    shown = await asyncio.gather(*(_load_budget(services, account) for account in known[:MAX_ACCOUNTS]))
     registry = CollectorRegistry()
     registry.register(_Budgets(shown))
     return generate_latest(registry)

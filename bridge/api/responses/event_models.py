@@ -1,14 +1,14 @@
-"""The shapes of answers about events and deliveries."""
+"""Models of answers about events and deliveries."""
 
 from typing import Any, Literal, NotRequired
 
-from typing_extensions import TypedDict  # as in shapes.py
+from typing_extensions import TypedDict  # as in models.py
 
 from bridge.api.responses.models import DeliveryWord
 
 
 class EventShape(TypedDict, total=False):
-    """An immutable fact about a job, as its receivers get it; GET /v1/event-types gives each type's schema."""
+    """An immutable fact about a job, as receivers get it; GET /v1/event-types has each type's schema."""
 
     id: str
     type: str
@@ -27,14 +27,14 @@ class EventShape(TypedDict, total=False):
 
 
 class EventPage(TypedDict):
-    """Events, newest first; with `after` oldest first, and `next_cursor` is then always there to go on with."""
+    """Events, newest first; with `after` oldest first, and then `next_cursor` is never null."""
 
     data: list[EventShape]
     next_cursor: str | None
 
 
 class AttemptShape(TypedDict):
-    """One HTTP try."""
+    """One HTTP request to the receiver."""
 
     at: str
     status: int | None
@@ -70,7 +70,7 @@ class DeliveryPage(TypedDict):
 
 
 class ResentShape(TypedDict):
-    """An event that goes out again."""
+    """An event that is sent again, with its new deliveries."""
 
     id: str
     object: Literal["event"]
@@ -78,7 +78,7 @@ class ResentShape(TypedDict):
 
 
 class RecoveredShape(TypedDict):
-    """How many deliveries go again."""
+    """How many deliveries are sent again."""
 
     id: str
     object: Literal["recovery"]
@@ -86,7 +86,7 @@ class RecoveredShape(TypedDict):
 
 
 class InboxEntry(TypedDict):
-    """A callback as the built-in inbox got it."""
+    """A delivery as the built-in inbox received it."""
 
     id: str
     received_at: str
@@ -116,7 +116,7 @@ class EventTypeShape(TypedDict):
 
 
 class EventTypePage(TypedDict):
-    """The catalogue."""
+    """All event types."""
 
     data: list[EventTypeShape]
     next_cursor: None

@@ -7,12 +7,12 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class Metrics:
-    """One process's counters."""
+    """The counters of one API process."""
 
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
-        """Make a registry of its own, so that several apps can live in one test."""
+        """Use a registry of its own instead of the global one, so that tests can run several applications."""
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "reelbridge_http_requests_total",
@@ -31,7 +31,7 @@ class Metrics:
         )
 
     def count(self, path: str, method: str, status: int, seconds: float) -> None:
-        """Count an answer."""
+        """Count an answer; `path` is the route's pattern."""
         method = method if method in METHODS else "other"
         self._requests.labels(path, method, str(status)).inc()
         self._seconds.labels(path, method).observe(seconds)
@@ -41,5 +41,5 @@ class Metrics:
         self._registrations.labels(kind).inc(number)
 
     def render(self) -> bytes:
-        """The exposition."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""The shapes of answers: views fill them, the OpenAPI document is made of them."""
+"""Models of answers, which `views` fills and OpenAPI describes."""
 
 from typing import Any, Literal, NotRequired
 
@@ -18,7 +18,7 @@ DeliveryWord = Literal["pending", "in_flight", "succeeded", "parked", "cancelled
 
 
 class ErrorDetail(TypedDict):
-    """Why a request was refused: a word for programs, a sentence for people."""
+    """Why a request failed: `code` for programs, `message` for people."""
 
     code: str
     message: str
@@ -26,13 +26,13 @@ class ErrorDetail(TypedDict):
 
 
 class ErrorAnswer(TypedDict):
-    """Every answer that is no 2xx."""
+    """The body of every answer with an error status."""
 
     error: ErrorDetail
 
 
 class CallbackShape(TypedDict):
-    """A registration: this URL, for this job."""
+    """A registered URL for one job."""
 
     id: str
     object: Literal["callback"]
@@ -57,7 +57,7 @@ class CallbackShape(TypedDict):
 
 
 class CallbackGroup(TypedDict):
-    """What `job_ids` registered: `id` is the first callback's."""
+    """The callbacks that a request with `job_ids` registered; `id` is the first one's."""
 
     id: str
     data: list[CallbackShape]
@@ -71,7 +71,7 @@ class CallbackPage(TypedDict):
 
 
 class Deleted(TypedDict):
-    """What was deleted; `count` where several could match."""
+    """Confirmation of a deletion; with `count` where several objects could match."""
 
     id: str
     deleted: Literal[True]
@@ -79,7 +79,7 @@ class Deleted(TypedDict):
 
 
 class TimelineEntry(TypedDict):
-    """One thing that happened, or that comes next."""
+    """One thing that happened, or that will happen next."""
 
     at: str
     what: Literal["registered", "poll", "event", "attempt", "closed", "next"]
@@ -88,7 +88,7 @@ class TimelineEntry(TypedDict):
 
 
 class TimelineShape(TypedDict):
-    """A callback's history in words, oldest first; `earlier_polls` are folded into a number."""
+    """A callback's history in words, oldest first; `earlier_polls` counts polls that have no entry any more."""
 
     id: str
     object: Literal["timeline"]
@@ -100,7 +100,7 @@ class TimelineShape(TypedDict):
 
 
 class JobShape(TypedDict):
-    """A job as it was last seen; `data` is the upstream's object."""
+    """A job as it was last seen; `data` is the provider's object."""
 
     id: str
     object: Literal["job"]
@@ -118,7 +118,7 @@ class JobShape(TypedDict):
 
 
 class TestShape(TypedDict):
-    """What a receiver answered to a sample."""
+    """A receiver's answer to a test delivery."""
 
     id: str
     object: Literal["test"]
@@ -132,7 +132,7 @@ class TestShape(TypedDict):
 
 
 class SecretShape(TypedDict):
-    """The secret that signs deliveries; after a rotation the former one signs too until `previous_expires_at`."""
+    """The secret that signs deliveries; after a rotation the old one signs too until `previous_expires_at`."""
 
     id: Literal["default"]
     object: Literal["secret"]
@@ -141,7 +141,7 @@ class SecretShape(TypedDict):
 
 
 class MeShape(TypedDict):
-    """Who the key is."""
+    """The API key of the request, and its project."""
 
     id: str
     object: Literal["me"]
@@ -150,7 +150,7 @@ class MeShape(TypedDict):
 
 
 class ProjectShape(TypedDict):
-    """A tenant; `key` is its first key, shown once."""
+    """A tenant; `key` is its first API key, shown only in the answer that creates it."""
 
     id: str
     object: Literal["project"]
@@ -167,7 +167,7 @@ class ProjectPage(TypedDict):
 
 
 class KeyShape(TypedDict):
-    """An API key; `key` itself is shown once, when it is made."""
+    """An API key; `key` itself is shown only in the answer that creates it."""
 
     id: str
     object: Literal["key"]
@@ -196,14 +196,14 @@ class SpentShape(TypedDict):
 
 
 class SavedShape(TypedDict):
-    """Requests saved since the account was first used: callbacks that shared a job's read, jobs that shared a page."""
+    """Requests saved since the account was first used, by reading a job once for all its callbacks, and by lists."""
 
     coalescing: int
     batching: int
 
 
 class BudgetShape(TypedDict):
-    """An account's rate limit and its spending; null: no answer has told it in this window."""
+    """An account's rate limit and its use; `remaining` and `resets_at` are null until an answer in this window has them."""
 
     limit: int
     window_seconds: float
@@ -221,7 +221,7 @@ class BudgetShape(TypedDict):
 
 
 class AccountShape(TypedDict):
-    """One upstream login."""
+    """One account at a provider."""
 
     id: str
     object: Literal["account"]
@@ -244,13 +244,13 @@ class AccountPage(TypedDict):
 
 
 class HealthShape(TypedDict):
-    """The process answers (`/healthz`)."""
+    """The API process answers (`/healthz`)."""
 
     status: Literal["ok"]
 
 
 class ReadinessShape(TypedDict):
-    """The store answers too, and so many workers have shown lately that they live (`/readyz`)."""
+    """The store answers too; `workers` counts those with a recent heartbeat (`/readyz`)."""
 
     status: Literal["ok"]
     workers: int

@@ -1,4 +1,4 @@
-"""A callback's history in words: polls, events, attempts, and what comes next. Pure."""
+"""A callback's history in words: polls, events, attempts, and what comes next. No I/O."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
@@ -13,7 +13,7 @@ from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.domain.times import iso_ms
 from bridge.services.subscriptions.callbacks import CallbackHistory
 
-WAITS_MS = 1_000  # later than this is worth a reason
+WAITS_MS = 1_000  # a poll that comes later than due by more than this gets an explanation
 
 CLOSED = {
     CallbackState.ENDED: "The callback closed: its ending event is out, nothing follows.",
@@ -25,7 +25,7 @@ CLOSED = {
 def view_timeline(
     history: CallbackHistory, *, state: CallbackState, dues: Mapping[str, int | None]
 ) -> TimelineShape:
-    """Tell everything in order; `dues` says when each delivery's next attempt is due, negative: in flight."""
+    """Return the history; `dues` has each delivery's next attempt in Unix ms, negative while one is in flight."""
     found = history.found
     log = found.log
     entries = [
@@ -101,7 +101,7 @@ def _next(
         )
         coming.append(_entry(since, "next", text))
     if due_ms is not None and state in (CallbackState.WATCHING, CallbackState.PAUSED):
-        coming.append(_entry(abs(due_ms), "next", _say_next_read(history, due_ms)))
+        coming.append(_entry(abs(due_ms), "next", _describe_next_poll(history, due_ms)))
     if state is CallbackState.WATCHING and found.callback.expires_ms:
         coming.append(_entry(found.callback.expires_ms, "next", "The callback expires."))
     for delivery in history.deliveries:
@@ -109,8 +109,8 @@ def _next(
     return sorted(coming, key=lambda entry: entry["at"])
 
 
-def _say_next_read(history: CallbackHistory, due_ms: int) -> str:
-    """Say when the job is read, and why that is later than its interval."""
+def _describe_next_poll(history: CallbackHistory, due_ms: int) -> str:
+    """Describe when the job is polled next, and why that is later than its interval."""
     if due_ms < 0:
         return "The job is being read now."
     found, budget = history.found, history.budget

@@ -1,4 +1,4 @@
-"""From records to the JSON of the contract. Pure."""
+"""Convert records into the JSON of answers. No I/O."""
 
 from functools import lru_cache
 from typing import Any, cast
@@ -28,19 +28,19 @@ from bridge.store.tables.projects import Project, Secrets
 
 @lru_cache(maxsize=64)
 def ending_types(kind: str) -> tuple[str, ...]:
-    """What a callback without a filter hears."""
+    """Return the event types of a kind that end a job; a callback without a filter gets these."""
     return tuple(each.type for each in EVENT_TYPES.values() if each.kind == kind and each.ending)
 
 
 def iso_or_none(at_ms: int | None) -> str | None:
-    """A time, None for 0 and None."""
+    """Return a time in ISO 8601, None for 0 and None."""
     return iso_ms(at_ms) if at_ms else None
 
 
 def view_callback(
     job: Job, callback: Callback, *, state: CallbackState, due_ms: int | None, url: str | None = None
 ) -> CallbackShape:
-    """A callback; `url` in clear where the caller may see it, else its masked form."""
+    """Return a callback; `url` is the whole URL where the caller may see it, else the masked one is shown."""
     live = state in (CallbackState.WATCHING, CallbackState.PAUSED)
     return {
         "id": callback.id,
@@ -71,7 +71,7 @@ def view_url(subscription: Subscription) -> str:
 
 
 def view_job(job: Job, log: PollLog | None, data: dict[str, Any] | None) -> JobShape:
-    """A job with its last observed object."""
+    """Return a job with its last observed object."""
     return {
         "id": job.id,
         "object": "job",
@@ -90,7 +90,7 @@ def view_job(job: Job, log: PollLog | None, data: dict[str, Any] | None) -> JobS
 
 
 def view_attempt(attempt: Attempt) -> AttemptShape:
-    """One HTTP try."""
+    """Return one attempt of a delivery."""
     return {
         "at": iso_ms(attempt.at_ms),
         "status": attempt.status,
@@ -102,7 +102,7 @@ def view_attempt(attempt: Attempt) -> AttemptShape:
 
 
 def view_delivery(delivery: Delivery, *, due_ms: int | None) -> DeliveryShape:
-    """A delivery; `due_ms` negative while an attempt is in flight."""
+    """Return a delivery; `due_ms` is its next attempt in Unix milliseconds, negative while one is in flight."""
     waits = delivery.state is DeliveryState.PENDING
     in_flight = waits and due_ms is not None and due_ms < 0
     return {
@@ -122,7 +122,7 @@ def view_delivery(delivery: Delivery, *, due_ms: int | None) -> DeliveryShape:
 
 
 def view_secret(secrets: Secrets) -> SecretShape:
-    """A project's signing secret."""
+    """Return a project's signing secret."""
     expires = secrets.previous_expires_ms if secrets.previous else None
     return {
         "id": "default",
@@ -133,7 +133,7 @@ def view_secret(secrets: Secrets) -> SecretShape:
 
 
 def view_project(project: Project) -> ProjectShape:
-    """A tenant."""
+    """Return a project."""
     return {
         "id": project.id,
         "object": "project",
@@ -143,7 +143,7 @@ def view_project(project: Project) -> ProjectShape:
 
 
 def view_key(key: ApiKey) -> KeyShape:
-    """An API key without the key."""
+    """Return what is stored of an API key, which is not the key itself."""
     return {
         "id": key.id,
         "object": "key",
@@ -158,7 +158,7 @@ def view_key(key: ApiKey) -> KeyShape:
 def view_account(
     account: Account, health: AccountHealth, budget: BudgetView, *, watched: int
 ) -> AccountShape:
-    """An account with what is known of its budget."""
+    """Return an account with its health and rate budget; `watched` counts its watched jobs."""
     return {
         "id": account.id,
         "object": "account",
@@ -175,7 +175,7 @@ def view_account(
 
 
 def view_budget(budget: BudgetView, *, watched: int) -> BudgetShape:
-    """A rate limit; the expected delay is how long a job waits for its turn on average, beyond its interval."""
+    """Return a rate budget; the expected delay is how long a job waits on average beyond its interval."""
     spent = budget.spent
     return {
         "limit": budget.limit,

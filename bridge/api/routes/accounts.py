@@ -1,4 +1,4 @@
-"""Upstream accounts: whose jobs are watched, with which credential."""
+"""Routes of accounts at the providers."""
 
 from aiohttp import web
 
@@ -6,7 +6,7 @@ from bridge.api.requests.fields import AccountBody, CredentialBody, PageQuery
 from bridge.api.responses.json_response import reply
 from bridge.api.responses.models import AccountPage, AccountShape
 from bridge.api.responses.views import view_account
-from bridge.api.routes.administration import cut
+from bridge.api.routes.administration import paginate
 from bridge.api.routing import ApiCall, Routes
 from bridge.errors import Conflict, NotFound, ValidationFailed
 from bridge.providers.registry import PROVIDERS
@@ -21,7 +21,7 @@ TAKEN = "this credential belongs to another account: an upstream login has one a
 @ROUTES.add("GET", "/v1/accounts", scope="read", by_query=False, query=PageQuery, answers={200: AccountPage})
 async def list_accounts(call: ApiCall) -> web.StreamResponse:
     """List the project's upstream accounts, with health and budget."""
-    shown, cursor = cut(await call.services.store.accounts.list(call.project), call.query(PageQuery))
+    shown, cursor = paginate(await call.services.store.accounts.list(call.project), call.query(PageQuery))
     return reply({"data": [await _view(call, account) for account in shown], "next_cursor": cursor})
 
 
@@ -42,7 +42,7 @@ async def get_account(call: ApiCall) -> web.StreamResponse:
     errors=(409,),
 )
 async def create_account(call: ApiCall) -> web.StreamResponse:
-    """Add an upstream account; a credential that the project has already gives its account (200)."""
+    """Add an upstream account; for a credential that the project has already, return its account (200)."""
     body = await call.body(AccountBody)
     _check_credential(body.provider, body.credential)
     accounts = call.services.store.accounts

@@ -1,4 +1,4 @@
-"""Projects, keys, secrets and accounts."""
+"""Routes of projects, API keys and signing secrets."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
@@ -26,19 +26,19 @@ from bridge.store.tables.projects import DEFAULT
 ROUTES = Routes("Administration")
 
 
-class Named(Protocol):
-    """What has an id."""
+class Identified(Protocol):
+    """An object with an id."""
 
     @property
     def id(self) -> str:
-        """The id."""
+        """The object's id, which is unique in its list."""
 
 
-Row = TypeVar("Row", bound=Named)
+Row = TypeVar("Row", bound=Identified)
 
 
-def cut(rows: Sequence[Row], page: PageQuery) -> tuple[list[Row], str | None]:
-    """A page of a short list, by the id of the last one shown."""
+def paginate(rows: Sequence[Row], page: PageQuery) -> tuple[list[Row], str | None]:
+    """Return one page of a list in memory, and the cursor of the next page, which is the id of the last row."""
     start = next((place + 1 for place, row in enumerate(rows) if row.id == page.cursor), 0)
     shown = list(rows[start : start + page.limit])
     return shown, shown[-1].id if start + page.limit < len(rows) else None
@@ -46,7 +46,7 @@ def cut(rows: Sequence[Row], page: PageQuery) -> tuple[list[Row], str | None]:
 
 @ROUTES.add("GET", "/v1/me", scope=ANY_SCOPE, by_query=True, answers={200: MeShape})
 async def get_me(call: ApiCall) -> web.StreamResponse:
-    """Name the key and its project."""
+    """Read the request's API key and its project."""
     project = await call.services.store.projects.get(call.project)
     if project is None:
         raise NotFound("the project of this key is gone")
@@ -67,7 +67,7 @@ async def get_default_secret(call: ApiCall) -> web.StreamResponse:
 
 @ROUTES.add("POST", "/v1/secrets/default/rotate", scope="admin", body=RotateBody, answers={200: SecretShape})
 async def rotate_default_secret(call: ApiCall) -> web.StreamResponse:
-    """Put a new secret in force; both sign for 24 hours."""
+    """Replace the secret that signs deliveries; the old one signs too for 24 hours."""
     body = await call.body(RotateBody)
     if body.secret is not None:
         judge_secret(body.secret)
@@ -83,13 +83,13 @@ def _check_operator(call: ApiCall) -> None:
 async def list_projects(call: ApiCall) -> web.StreamResponse:
     """List all projects."""
     _check_operator(call)
-    shown, cursor = cut(await call.services.store.projects.list(), call.query(PageQuery))
+    shown, cursor = paginate(await call.services.store.projects.list(), call.query(PageQuery))
     return reply({"data": [view_project(project) for project in shown], "next_cursor": cursor})
 
 
 @ROUTES.add("POST", "/v1/projects", scope="admin", body=ProjectBody, answers={201: ProjectShape})
 async def create_project(call: ApiCall) -> web.StreamResponse:
-    """Make a project with a first key of all scopes, shown this once."""
+    """Create a project with a first API key of all scopes, shown only in this answer."""
     _check_operator(call)
     body = await call.body(ProjectBody)
     store = call.services.store
@@ -110,14 +110,14 @@ async def get_project(call: ApiCall) -> web.StreamResponse:
 
 @ROUTES.add("GET", "/v1/keys", scope="admin", query=PageQuery, answers={200: KeyPage})
 async def list_keys(call: ApiCall) -> web.StreamResponse:
-    """List the project's keys; the keys themselves are not kept."""
-    shown, cursor = cut(await call.services.store.apikeys.list(call.project), call.query(PageQuery))
+    """List the project's API keys; the keys themselves are not stored."""
+    shown, cursor = paginate(await call.services.store.apikeys.list(call.project), call.query(PageQuery))
     return reply({"data": [view_key(key) for key in shown], "next_cursor": cursor})
 
 
 @ROUTES.add("POST", "/v1/keys", scope="admin", body=KeyBody, answers={201: KeyShape}, errors=(404,))
 async def create_key(call: ApiCall) -> web.StreamResponse:
-    """Make a key, shown this once."""
+    """Create an API key, shown only in this answer."""
     body = await call.body(KeyBody)
     project = body.project_id or call.project
     if project != call.project:
@@ -131,7 +131,7 @@ async def create_key(call: ApiCall) -> web.StreamResponse:
 
 @ROUTES.add("DELETE", "/v1/keys/{id}", scope="admin", answers={200: Deleted}, errors=(409,))
 async def revoke_key(call: ApiCall) -> web.StreamResponse:
-    """Revoke a key at once; idempotent."""
+    """Revoke an API key at once; idempotent."""
     identifier = call.path("id")
     if identifier == call.key.id:
         raise Conflict("a key cannot revoke itself: use another admin key")

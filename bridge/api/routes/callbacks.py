@@ -1,4 +1,4 @@
-"""Callbacks after their registration."""
+"""Routes of callbacks after their registration, and of jobs."""
 
 from aiohttp import web
 from msgspec import UNSET
@@ -34,12 +34,12 @@ from bridge.services.subscriptions.patch import CallbackPatch
 from bridge.services.subscriptions.sealing import open_url
 
 ROUTES = Routes("Callbacks")
-KEPT = frozenset({"callback_url", "events"})
+NOT_REMOVABLE = frozenset({"callback_url", "events"})
 CHANGEABLE = ("callback_url", "headers", "metadata", "events", "timeout_seconds")
 
 
 def view_found(call: ApiCall, found: FoundCallback, *, whole: bool = False) -> CallbackShape:
-    """A callback; its URL in clear only in a single read, by a key that may see it."""
+    """Return a callback, with the whole URL if `whole` is set and the key may see it."""
     url = None
     if whole and call.shows_secrets:
         url = open_url(call.services.store.vault, found.callback)
@@ -66,7 +66,7 @@ async def list_callbacks(call: ApiCall) -> web.StreamResponse:
 
 @ROUTES.add("GET", "/v1/callbacks/{id}", scope="read", answers={200: CallbackShape}, errors=(404,))
 async def get_callback(call: ApiCall) -> web.StreamResponse:
-    """Read a callback; its URL is whole for a key with the scope manage."""
+    """Read a callback; a key with the scope manage sees its whole URL."""
     return reply(
         view_found(call, await callbacks.get(call.services, call.project, call.path("id")), whole=True)
     )
@@ -82,7 +82,7 @@ async def get_callback(call: ApiCall) -> web.StreamResponse:
     errors=(404, 409),
 )
 async def change_callback(call: ApiCall) -> web.StreamResponse:
-    """Change a callback; its parked deliveries go again."""
+    """Change a callback; its parked deliveries are sent again."""
     found = await callbacks.get(call.services, call.project, call.path("id"))
     patch = await _read_patch(call, found)
     return reply(
@@ -93,15 +93,19 @@ async def change_callback(call: ApiCall) -> web.StreamResponse:
 
 
 async def _read_patch(call: ApiCall, found: FoundCallback) -> CallbackPatch:
-    """Empty text is what tools send for unfilled fields; null removes."""
+    """Return the requested changes: null removes a field, empty text (which tools send for empty fields) is ignored."""
     values = {name: value for name, value in (await call.fields()).values.items() if value != ""}
     url = first_of(values, ("callback_url", "webhook_url", "url"))
     if url is not None:
         values["callback_url"] = url
     if (events := first_of(values, ("events", "event_types", "webhook_events_filter"))) is not None:
         values["events"] = events
-    # Neither can be removed, so that null says nothing of them.
-    named = [name for name in CHANGEABLE if name in values and (name not in KEPT or values[name] is not None)]
+    # Null in a field that cannot be removed is ignored, too.
+    named = [
+        name
+        for name in CHANGEABLE
+        if name in values and (name not in NOT_REMOVABLE or values[name] is not None)
+    ]
     if not named:
         raise ValidationFailed("", f"nothing to change: send one of {', '.join(CHANGEABLE)}")
     change = read_model(CallbackChange, {name: values[name] for name in named})
@@ -143,7 +147,7 @@ async def delete_callbacks(call: ApiCall) -> web.StreamResponse:
 
 @ROUTES.add("GET", "/v1/callbacks/{id}/timeline", scope="read", answers={200: TimelineShape}, errors=(404,))
 async def get_timeline(call: ApiCall) -> web.StreamResponse:
-    """Tell in words what happened to a callback and what comes next."""
+    """Describe in words what happened to a callback and what comes next."""
     history = await callbacks.history(call.services, call.project, call.path("id"))
     dues = {
         delivery.id: await deliveries.next_attempt_ms(call.services, delivery)
@@ -156,7 +160,7 @@ async def get_timeline(call: ApiCall) -> web.StreamResponse:
     "POST", "/v1/callbacks/test", scope="register", body=TestBody, lenient=True, answers={200: TestShape}
 )
 async def test_callback(call: ApiCall) -> web.StreamResponse:
-    """Send a signed sample to a URL and report what it answered."""
+    """Send a signed sample to a URL and report its answer."""
     body = await call.body(TestBody)
     text = body.callback_url or body.url
     if text is None:
@@ -169,7 +173,7 @@ async def test_callback(call: ApiCall) -> web.StreamResponse:
     headers = judge_headers(body.headers) if body.headers else None
     if body.secret is not None:
         judge_secret(body.secret)
-    call.api.gate.take_test(call.project)
+    call.api.authenticator.take_test(call.project)
     event_id, answer = await send_test(
         call.services, call.project, url, payload=body.payload, headers=headers, secret=body.secret
     )
@@ -190,6 +194,6 @@ async def test_callback(call: ApiCall) -> web.StreamResponse:
 
 @ROUTES.add("GET", "/v1/jobs/{kind}/{id}", scope="read", answers={200: JobShape}, errors=(404,))
 async def get_job(call: ApiCall) -> web.StreamResponse:
-    """Read a job as it was last seen, free of upstream cost."""
+    """Read a job as it was last seen, without a request to the provider."""
     job, log, data = await jobs.get_job(call.services, call.project, call.path("kind"), call.path("id"))
     return reply(view_job(job, log, data))

@@ -12,7 +12,7 @@ from bridge.api.routing import API, Route
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-PLACEHOLDER = "https://{server}"  # stands in the document for the address, until a request shows it
+PLACEHOLDER = "https://{server}"  # each answer has the address that its request used in this place
 # Swagger UI needs neither inline scripts nor inline styles: it sets styles through the DOM, which the policy does
 # not restrict. Its pictures are data: URLs. `connect-src` allows reading the document and trying out this API.
 CONTENT_SECURITY_POLICY = (

@@ -1,4 +1,4 @@
-"""The catalogue of event types."""
+"""Routes of the catalogue of event types."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -20,7 +20,7 @@ ROUTES = Routes("Event types")
 
 @lru_cache(maxsize=256)
 def view_event_type(name: str, base_url: str) -> EventTypeShape:
-    """One type; KeyError for one that is not in the catalogue."""
+    """Return one event type; raise KeyError if it is not in the catalogue."""
     known = EVENT_TYPES[name]
     return {
         "id": known.type,
@@ -43,14 +43,14 @@ def _find(name: str, catalogue: Mapping[str, Any] = EVENT_TYPES) -> str:
 
 @ROUTES.add("GET", "/v1/event-types", scope="read", answers={200: EventTypePage})
 async def list_event_types(call: ApiCall) -> web.StreamResponse:
-    """List every type of event, with JSON Schema and a sample."""
+    """List all event types, each with JSON Schema and a sample."""
     base_url = call.services.settings.base_url
     return reply({"data": [view_event_type(name, base_url) for name in EVENT_TYPES], "next_cursor": None})
 
 
 @ROUTES.add("GET", "/v1/event-types/{type}", scope="read", answers={200: EventTypeShape}, errors=(404,))
 async def get_event_type(call: ApiCall) -> web.StreamResponse:
-    """Read a type of event."""
+    """Read an event type."""
     return reply(view_event_type(_find(call.path("type")), call.services.settings.base_url))
 
 
@@ -63,7 +63,7 @@ async def get_event_type(call: ApiCall) -> web.StreamResponse:
     errors=(404,),
 )
 async def list_samples(call: ApiCall) -> web.StreamResponse:
-    """Give samples of a type, a bare array, each with its id."""
+    """List samples of an event type, as a bare array."""
     payload = call.query(SampleQuery).payload
     name = _find(call.path("type"))
     return reply(samples(name, payload=payload, base_url=call.services.settings.base_url))

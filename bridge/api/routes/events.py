@@ -1,4 +1,4 @@
-"""Events and deliveries: read, wait for, send again."""
+"""Routes of events, deliveries and the inbox."""
 
 import asyncio
 import re
@@ -29,21 +29,21 @@ from bridge.services import events
 from bridge.services.deliveries import admin as deliveries
 
 ROUTES = Routes("Events and deliveries")
-LOOK_EVERY_S = 0.25
-LONGEST_WAIT_S = 8.0  # below the 10 s after which many HTTP clients give up; who asked for longer asks again
-WAITING_AT_MOST = 200  # long polls in one process
-# A cursor is a position and the direction it is read in: older (`b`) or newer (`a`).
+CHECK_INTERVAL_S = 0.25
+MAX_WAIT_S = 8.0  # below the 10 s after which many HTTP clients time out; a client that wants to wait longer asks again
+MAX_WAITING = 200  # long polls in one process
+# A cursor is a direction, events before (`b`) or after (`a`), and a position in the project's feed.
 _CURSOR = re.compile(r"([ab])(\d{1,15})", re.ASCII)
 _waiting: set[object] = set()
 
 
 @ROUTES.add("GET", "/v1/events", scope="read", query=EventQuery, answers={200: EventPage}, errors=(404,))
 async def list_events(call: ApiCall) -> web.StreamResponse:
-    """List events, newest first; behind `after` oldest first, waiting a while for one if asked to."""
+    """List events, newest first; those after `after` oldest first; `wait` waits for a first one."""
     query = call.query(EventQuery)
     if query.type is not None and query.type not in EVENT_TYPES:
         raise ValidationFailed("type", "no such event type: GET /v1/event-types lists them")
-    before, after = await _read_place(call, query)
+    before, after = await _read_position(call, query)
     page = await _read(call, query, before, after)
     if not page[0] and query.wait > 0:
         page = await _wait(call, query, before, after)
@@ -55,8 +55,8 @@ async def list_events(call: ApiCall) -> web.StreamResponse:
     return reply({"data": data, "next_cursor": None if more is None else f"b{more}"})
 
 
-async def _read_place(call: ApiCall, query: EventQuery) -> tuple[int | None, int | None]:
-    """Where to go on: (older than, newer than)."""
+async def _read_position(call: ApiCall, query: EventQuery) -> tuple[int | None, int | None]:
+    """Return the positions that the events must be before and after, at most one of which is not None."""
     if query.after is not None and query.cursor is not None:
         raise ValidationFailed("cursor", "send either after or cursor")
     text = query.after or query.cursor
@@ -67,13 +67,13 @@ async def _read_place(call: ApiCall, query: EventQuery) -> tuple[int | None, int
         return None, await call.services.store.feed.position_of(call.project, event.id) or 0
     if query.after is not None and re.fullmatch(r"\d{1,15}", query.after, re.ASCII):
         return None, int(query.after)
-    place = _CURSOR.fullmatch(text)
-    if place is None:
+    cursor = _CURSOR.fullmatch(text)
+    if cursor is None:
         raise ValidationFailed(
             "after" if query.after else "cursor", "use an event's id, or next_cursor as the list gave it"
         )
-    position = int(place[2])
-    return (None, position) if place[1] == "a" or query.after is not None else (position, None)
+    position = int(cursor[2])
+    return (None, position) if cursor[1] == "a" or query.after is not None else (position, None)
 
 
 async def _read(
@@ -94,17 +94,20 @@ async def _read(
 async def _wait(
     call: ApiCall, query: EventQuery, before: int | None, after: int | None
 ) -> tuple[list[tuple[EventRecord, int]], int | None]:
-    """Look again until something is there; events are made by other processes, so that only the store knows."""
-    if len(_waiting) >= WAITING_AT_MOST:
+    """Read again until there is an event or the time is up.
+
+    Events come from other processes, so that the store must be asked.
+    """
+    if len(_waiting) >= MAX_WAITING:
         raise RateLimited(1, "too many requests are waiting for events: ask without wait, or later")
     token = object()
     _waiting.add(token)
     try:
         loop = asyncio.get_running_loop()
-        until_s = loop.time() + min(query.wait, LONGEST_WAIT_S)
+        until_s = loop.time() + min(query.wait, MAX_WAIT_S)
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(LOOK_EVERY_S, max(0.0, until_s - loop.time()))):
+                async with asyncio.timeout(min(CHECK_INTERVAL_S, max(0.0, until_s - loop.time()))):
                     await call.api.stopping.wait()
             page = await _read(call, query, before, after)
             gone = call.request.transport is None or call.request.transport.is_closing()
@@ -122,7 +125,7 @@ async def get_event(call: ApiCall) -> web.StreamResponse:
 
 @ROUTES.add("POST", "/v1/events/{id}/resend", scope="manage", answers={200: ResentShape}, errors=(404, 409))
 async def resend_event(call: ApiCall) -> web.StreamResponse:
-    """Send an event again to every callback that it went to, also after a 2xx."""
+    """Send an event again to every callback that it was sent to, also after a 2xx."""
     again = await events.resend(call.services, call.project, call.path("id"))
     data = [await _view(call, delivery) for delivery in again]
     return reply({"id": call.path("id"), "object": "event", "data": data})
@@ -161,13 +164,13 @@ async def get_delivery(call: ApiCall) -> web.StreamResponse:
     "POST", "/v1/deliveries/{id}/retry", scope="manage", answers={200: DeliveryShape}, errors=(404, 409)
 )
 async def retry_delivery(call: ApiCall) -> web.StreamResponse:
-    """Make one extra attempt now; the schedule goes on."""
+    """Make one extra attempt now; the retry schedule is unchanged."""
     return reply(await _view(call, await deliveries.retry(call.services, call.project, call.path("id"))))
 
 
 @ROUTES.add("POST", "/v1/deliveries/recover", scope="manage", body=RecoverBody, answers={200: RecoveredShape})
 async def recover_deliveries(call: ApiCall) -> web.StreamResponse:
-    """Send every parked delivery of a time again, each exactly once."""
+    """Send the parked deliveries of a period again, each exactly once."""
     body = await call.body(RecoverBody)
     count = await deliveries.recover(
         call.services,

@@ -1,4 +1,4 @@
-"""`POST /v1/callbacks`: durable when it answers; first deliveries wait until the answer is on its way."""
+"""The route `POST /v1/callbacks`: its answer means durable, and no delivery starts before the answer is sent."""
 
 import asyncio
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ ROUTES = Routes("Callbacks")
     errors=(404, 409, 503),
 )
 async def create_callback(call: ApiCall) -> web.StreamResponse:
-    """Register a callback: this URL, for this job; an id that is registered already is updated (200)."""
+    """Register a callback for a job; one that is registered already for the same job and URL is updated (200)."""
     request = read_callback_request(
         await call.request.read(), call.request.headers.get("Content-Type", ""), call.query_pairs()
     )
@@ -60,15 +60,16 @@ async def create_callback(call: ApiCall) -> web.StreamResponse:
         response.headers["Location"] = call.link(answer.location)
     if outcome.repeated:
         response.headers["Idempotent-Replayed"] = "true"
-    # An updated one may be the repeat of a request whose answer was lost, and its first delivery still waits.
+    # Also an updated callback may have a first delivery on hold: that of a request whose answer was lost.
     await _send(call, response, [each.callback.id for each in registered])
     return response
 
 
 async def _send(call: ApiCall, response: web.Response, callbacks: Sequence[str]) -> None:
-    """Flush the answer, then let first deliveries go, also when the process is told to stop.
+    """Send the answer, then release the first deliveries, even while the process stops.
 
-    Of a client that hung up they go on waiting: it has no answer, and its repetition is to find what it registered.
+    If the client has disconnected, they stay on hold until the hold expires: the client has no answer and will repeat
+    the request, which is to find the callback before it is closed.
     """
     gone = False
     try:
@@ -86,7 +87,7 @@ async def _release(call: ApiCall, callbacks: Sequence[str]) -> None:
     try:
         await registration.release_holds(call.services, callbacks)
     except STORE_ERRORS as error:
-        # The answer is out, nothing can be told to the client; the hold ends by itself.
+        # The answer is sent, so that this cannot be reported to the client. The hold expires by itself.
         log.warning("api.release_failed", callbacks=len(callbacks), error=type(error).__name__)
 
 
@@ -100,7 +101,7 @@ def _answer(request: CallbackRequest, registered: Sequence[Registered]) -> Answe
 
 
 def _view(registered: Registered, url: str) -> CallbackShape:
-    """The client has just sent the URL, so that it may see it whole."""
+    """Return a registered callback with its whole URL, which the client has just sent."""
     callback = registered.callback
     view = view_callback(
         registered.job, callback, state=callback.state, due_ms=registered.next_poll_ms, url=url

@@ -1,4 +1,4 @@
-"""Health, readiness and metrics: open to all, without a key."""
+"""Routes of health, readiness and metrics, which need no API key."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,22 +12,22 @@ from bridge.api.responses.models import HealthShape, ReadinessShape
 from bridge.api.routing import API, Route
 from bridge.errors import Unavailable
 
-PATIENCE_S = 3.0
+STORE_TIMEOUT_S = 3.0
 TAG = "Service"
 Open = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 async def show_health(_: web.Request) -> web.StreamResponse:
-    """Say that the process answers"""
+    """Report that the process answers."""
     answer: HealthShape = {"status": "ok"}
     return reply(answer)
 
 
 async def show_readiness(request: web.Request) -> web.StreamResponse:
-    """Say that the store answers too, and how many workers live"""
+    """Report that the store answers too, and how many workers have a recent heartbeat."""
     services = request.app[API].services
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(STORE_TIMEOUT_S):
             workers = await services.store.heartbeats.count(services.clock_ms())
     except TimeoutError:
         raise Unavailable("the store does not answer: try again in a moment") from None
@@ -36,10 +36,10 @@ async def show_readiness(request: web.Request) -> web.StreamResponse:
 
 
 async def show_metrics(request: web.Request) -> web.StreamResponse:
-    """Give this process's counters, and the accounts' budgets, in Prometheus' text format"""
+    """Return this process's counters and the accounts' rate budgets in Prometheus' text format."""
     api = request.app[API]
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(STORE_TIMEOUT_S):
             budgets = await render_budgets(api.services)
     except TimeoutError:
         raise Unavailable("the store does not answer: try again in a moment") from None
@@ -47,7 +47,7 @@ async def show_metrics(request: web.Request) -> web.StreamResponse:
 
 
 def open_routes() -> list[Route]:
-    """The routes that need no key, as OpenAPI tells of them."""
+    """Return the routes that need no API key."""
     return [
         _open("/healthz", show_health, HealthShape),
         _open("/readyz", show_readiness, ReadinessShape),
@@ -61,7 +61,7 @@ def _open(path: str, handler: Open, shape: object) -> Route:
         path=path,
         handler=handler,
         name=getattr(handler, "__name__", path),
-        summary=handler.__doc__ or "",
+        summary=(handler.__doc__ or "").partition("\n")[0].rstrip("."),
         tag=TAG,
         scope=None,
         answers={200: shape},
