@@ -1,4 +1,4 @@
-"""Put one process's tools together: used by the two composition roots, API and worker."""
+"""Open and close what an API or a worker process works with, and set up a new installation."""
 
 import secrets
 import time
@@ -26,7 +26,7 @@ class NoMasterKey(RuntimeError):
 
 
 def own_origins(settings: Settings) -> frozenset[str]:
-    """Name our own API as `host:port`, so that no callback leads back into it."""
+    """Return the bridge's own addresses as `host:port`, to which no callback may be sent."""
     split = urlsplit(settings.base_url)
     port = split.port or (443 if split.scheme == "https" else 80)
     names = {f"{split.hostname}:{port}", f"{settings.host}:{settings.port}"}
@@ -39,9 +39,9 @@ def own_origins(settings: Settings) -> frozenset[str]:
 async def open_services(
     settings: Settings, *, clock_ms: Callable[[], int] | None = None
 ) -> AsyncIterator[Services]:
-    """Open the store and the clients, and close them at the end.
+    """Open the store and the HTTP clients, and close them at the end.
 
-    Raises NoMasterKey, and what `check_store` raises for a store that cannot be trusted.
+    Raise NoMasterKey without a master key, and UnfitStoreError for a store that could lose data.
     """
     if settings.master_keys is None:
         raise NoMasterKey(NoMasterKey.__doc__)
@@ -85,12 +85,12 @@ async def open_services(
 
 
 def wall_clock_ms() -> int:
-    """Give this host's time in Unix milliseconds."""
+    """Return this host's time in Unix milliseconds."""
     return time.time_ns() // 1_000_000
 
 
 async def bootstrap(services: Services) -> None:
-    """Make what a first start needs: project `default`, its key and its accounts from the settings; repeatable."""
+    """Create project `default`, and its API key and accounts from the settings, if they do not exist yet."""
     settings, store = services.settings, services.store
     project = await store.projects.ensure_default()
     if settings.api_key is not None:

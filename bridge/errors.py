@@ -1,4 +1,4 @@
-"""Errors that a request can end with: each class has its code, its HTTP status and its details.
+"""Errors that a request can end with; each class has its code and its HTTP status.
 
 Codes and the shape of the body are those that ReelMirror's clients parse already (ReelMirror API reference,
 "Introduction").
@@ -40,7 +40,7 @@ class ValidationFailed(BridgeError):
     status = 400
 
     def __init__(self, field: str, message: str, *, details: Mapping[str, Any] | None = None) -> None:
-        """Name the field ("" for the whole request) and say what to write instead."""
+        """Take the field's name ("" for the whole request) and a message that says what to send instead."""
         named = {"field": field} if field else {}
         super().__init__(f"{field}: {message}" if field else message, details={**named, **(details or {})})
         self.field = field
@@ -97,7 +97,7 @@ class RateLimited(BridgeError):
     def __init__(
         self, retry_after_s: float, message: str = "too many requests: wait and repeat this one"
     ) -> None:
-        """Round the wait up to whole seconds, at least 1."""
+        """Take the wait in seconds, which the response rounds up to a whole number of at least 1."""
         seconds = whole_seconds(retry_after_s)
         super().__init__(message, details={"retry_after": seconds}, headers={"Retry-After": str(seconds)})
         self.retry_after_s = retry_after_s
@@ -110,7 +110,7 @@ class Unavailable(BridgeError):
     status = 503
 
     def __init__(self, message: str, *, retry_after_s: float = 5.0) -> None:
-        """Name what is missing, and after how many seconds a repeat makes sense."""
+        """Take a message that names what is unavailable, and the seconds after which a client may repeat."""
         seconds = whole_seconds(retry_after_s)
         super().__init__(message, details={"retry_after": seconds}, headers={"Retry-After": str(seconds)})
         self.retry_after_s = retry_after_s

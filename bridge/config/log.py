@@ -43,7 +43,7 @@ def mask_text(text: str) -> str:
         text = _URL_LOGIN.sub(rf"\1{MASK}@", text)
     if " " in text:
         text = _LOGIN_HEADER.sub(rf"\1 {MASK}", text)
-    # Every secret that the pattern finds contains one of these, and looking for them costs next to nothing.
+    # Every secret that the pattern finds contains one of these; this check is much cheaper than the pattern.
     if "_" in text and ("rk_" in text or "rm_" in text or "rb_" in text or "ec_" in text):
         text = _SECRET_WORD.sub(rf"\1{MASK}", text)
     if "=" in text or ":" in text:
@@ -90,7 +90,7 @@ def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 def _mask_each(event: EventDict) -> EventDict:
     for name, value in event.items():
-        if value is None or name.startswith("_"):  # names that begin with an underscore belong to structlog
+        if value is None or name.startswith("_"):  # structlog's own names begin with one
             continue
         event[name] = MASK if _is_secret(name) and value else mask_value(value)
     return event
@@ -143,12 +143,12 @@ def get_logger(name: str) -> Any:
 
 
 class _Loggers(structlog.stdlib.LoggerFactory):
-    """Makes loggers that know their module's name and write rendered lines."""
+    """A factory of loggers that have their module's name and write rendered lines."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         super().__init__(
-            ignore_frame_names=[__name__]
-        )  # a logger without a name takes its caller's, not this module's
+            ignore_frame_names=[__name__]  # a logger without a name gets its caller's, not this module's
+        )
         self._write = write
 
     def __call__(self, *args: Any) -> Any:
@@ -169,7 +169,7 @@ def _write_lines(stream: TextIO, handler: logging.Handler) -> Callable[[str], No
     def write(line: str) -> None:
         handler.acquire()
         try:
-            # A log that cannot be written (its reader has gone) stops no work, as with the library's own handlers.
+            # As in the library's own handlers, a log that cannot be written (its reader is gone) stops no work.
             with suppress(OSError, ValueError):
                 stream.write(line + "\n")
                 stream.flush()
@@ -180,7 +180,7 @@ def _write_lines(stream: TextIO, handler: logging.Handler) -> Callable[[str], No
 
 
 def _shared_processors() -> list[Processor]:
-    return [_show_exception, mask_secrets, _stamp]
+    return [_show_exception, mask_secrets, _add_origin]
 
 
 def _format_exception(exc_info: Any) -> str:
@@ -195,18 +195,18 @@ def _show_exception(logger: WrappedLogger, method: str, event: EventDict) -> Eve
     return _render_exception(logger, method, event) if "exc_info" in event else event
 
 
-def _stamp(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+def _add_origin(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """Add logger, level and time; after masking, since none of them can be a secret."""
     record = event.get("_record")
     event["logger"] = logger.name if record is None else record.name
     event["level"] = method
     seconds, nanos = divmod(time.time_ns(), 1_000_000_000)
-    event["timestamp"] = f"{_say_second(seconds)}.{nanos // 1000:06}Z"
+    event["timestamp"] = f"{_format_second(seconds)}.{nanos // 1000:06}Z"
     return event
 
 
 @lru_cache(maxsize=2)
-def _say_second(seconds: int) -> str:
+def _format_second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
@@ -216,8 +216,5 @@ _encode = msgspec.json.Encoder().encode
 def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     try:
         return _encode(event).decode()
-    except (
-        TypeError,
-        ValueError,
-    ):  # half of a surrogate pair, which only json writes, or a type that msgspec does not know
+    except (TypeError, ValueError):  # a lone surrogate, which only json writes, or a type unknown to msgspec
         return json.dumps(event, ensure_ascii=False, default=str)

@@ -1,4 +1,4 @@
-"""Settings: read once from the environment and `.env`, checked, then frozen."""
+"""The settings, read once from the environment and `.env`, and checked."""
 
 import ipaddress
 from pathlib import Path
@@ -25,16 +25,16 @@ from bridge.config.value_types import (
 
 PREFIX = "REELBRIDGE_"
 DEFAULT_RETRY_SCHEDULE = (2.0, 5.0, 30.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
-# For these two, "set but empty" differs from "unset" (it means: nothing extra is allowed).
+# For these two, an empty value differs from an unset variable: it means that nothing extra is allowed.
 EMPTY_COUNTS = frozenset({"allow_http", "allow_networks"})
 
 
 class SettingsError(ValueError):
-    """Settings are unusable; the message has one line a variable, each with the fix and never a secret."""
+    """The settings cannot be used; the message has a line for each bad variable, with the fix and without secrets."""
 
 
 def _setting(default: Any, meaning: str, *, fix: str, env: str | None = None, **limits: Any) -> Any:
-    """A field with its help line and the sentence that tells how to mend a bad value."""
+    """Return a field with its line of `--help` and the advice that an error message gives for a bad value."""
     return Field(
         default=default, description=meaning, json_schema_extra={"fix": fix}, validation_alias=env, **limits
     )
@@ -48,7 +48,7 @@ KEY_FIX = "paste the key again, without quotes or spaces"
 
 
 class Settings(BaseSettings):
-    """What an operator may choose; names in the environment are `REELBRIDGE_` + the attribute's."""
+    """The settings; a variable's name is `REELBRIDGE_` + the attribute's in capitals, unless it has an alias."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -177,7 +177,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _drop_empty(cls, values: Any) -> Any:
-        """An empty variable is an unset one (compose files write them), but for two."""
+        """Treat an empty variable, which compose files write, as unset, with the exceptions of EMPTY_COUNTS."""
         if not isinstance(values, dict):
             return values
         return {name: value for name, value in values.items() if value != "" or name in EMPTY_COUNTS}
@@ -201,7 +201,7 @@ class Settings(BaseSettings):
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the bridge listens where only this machine reaches it."""
+        """Whether the bridge listens on an address that only this machine reaches."""
         if self.host == "localhost":
             return True
         try:
@@ -211,7 +211,7 @@ class Settings(BaseSettings):
 
     @property
     def base_url(self) -> str:
-        """How clients reach the bridge, without a slash at the end."""
+        """The URL under which clients reach the bridge, without a slash at the end."""
         if self.public_url is not None:
             return self.public_url
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(self.host, self.host)
@@ -221,7 +221,7 @@ class Settings(BaseSettings):
 
 
 def variable_name(attribute: str) -> str:
-    """The environment's name of an attribute of `Settings`."""
+    """Return the environment variable of an attribute of `Settings`."""
     field = Settings.model_fields.get(attribute)
     if field is not None and isinstance(field.validation_alias, str):
         return field.validation_alias

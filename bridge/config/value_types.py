@@ -1,4 +1,4 @@
-"""The kinds of values that settings have: how each is read from text and checked."""
+"""The types of the settings' values: how each is read from text and checked."""
 
 import ipaddress
 import math

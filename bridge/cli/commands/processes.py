@@ -36,7 +36,7 @@ def run_worker(settings: Settings) -> int:
 
 
 def run_simulator(host: str, port: int, speed: float) -> int:
-    """Serve both simulators upstreams until SIGTERM or SIGINT."""
+    """Serve the simulators of both providers until SIGTERM or SIGINT."""
     if not 0 < speed <= 100_000:
         raise CommandError("--speed: use a number above 0, such as 1 or 50")
     simulator = importlib.import_module("bridge.simulator.serve")

@@ -75,7 +75,7 @@ def _check(url: str, policy: UrlPolicy) -> CheckedUrl:
 
 
 def _sample(type_: str, *, event_id: str, payload: str, base_url: str) -> bytes:
-    """Return the catalogue's sample with a new id, so that a receiver that remembers ids does not drop it as a repeat."""
+    """Return the catalogue's sample with a new id, because a receiver may drop an id that it has seen."""
     body = samples(type_, payload=payload, base_url=base_url)[0]
     return to_js_json(body | {"id": event_id, "test": True})
 

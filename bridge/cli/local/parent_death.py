@@ -1,4 +1,4 @@
-"""End a child of `reelbridge up` when `up` itself has gone, even by kill -9."""
+"""Stop a child of `reelbridge up` when `up` itself ends, even by kill -9."""
 
 import ctypes
 import os

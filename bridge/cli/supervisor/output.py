@@ -10,7 +10,7 @@ COLORS = {"up": "1", "api": "36", "worker": "33", "simulator": "35", "store": "3
 
 
 class Terminal:
-    """Prints prefixed lines; a stream that has been closed does not end the service."""
+    """A stream for prefixed lines; closing it does not stop the service."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         """Write to `stream`, by default standard output; names are coloured only on a terminal."""

@@ -22,7 +22,7 @@ WriteLine = Callable[[str, str], None]
 
 
 class SupervisedProcess:
-    """Keeps one command running until `stop` is called."""
+    """A command that is kept running until `stop` is called."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class SupervisedProcess:
         reading = asyncio.ensure_future(self._read(process.stdout))
         try:
             code = await process.wait()
-            # A grandchild may keep the pipe open: print what has come, and wait for no more.
+            # A grandchild may keep the pipe open: print what has come, and do not wait for its end.
             await asyncio.wait({reading}, timeout=1)
         finally:
             reading.cancel()
