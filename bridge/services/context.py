@@ -1,4 +1,4 @@
-"""What every use case needs, handed in once by a composition root."""
+"""What all use cases work with: settings, store, HTTP clients, clock and randomness, opened once per process."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Dice = Callable[[int], bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """One process's tools: the store, the outside world, the clock (Unix ms, the store's) and dice."""
+    """What a process works with. `clock_ms` returns Unix milliseconds by the store's clock, `dice` random bytes."""
 
     store: Store
     settings: Settings
@@ -32,22 +32,22 @@ class Services:
 
     @property
     def time_scale(self) -> TimeScale:
-        """The scale of all documented times."""
+        """The factor on all documented times (REELBRIDGE_POLL_SCALE)."""
         return TimeScale(scale=self.settings.poll_scale)
 
     def unit_of_work(self, shard: str) -> UnitOfWork:
-        """Return an empty change to a shard, dated now."""
+        """Return an empty unit of work on a shard, dated now."""
         return UnitOfWork(shard, now_ms=self.clock_ms(), retention_s=self.settings.retention)
 
     def base_url(self, account: Account) -> str:
-        """Give the upstream's address for an account: the settings' for its provider."""
+        """Return the base URL of an account's provider, from the settings if they have one."""
         return {
             "reelmirror": self.settings.reelmirror_base_url,
             "reelbot": self.settings.reelbot_base_url,
         }.get(account.provider, PROVIDERS[account.provider].base_url)
 
     async def login(self, account: Account) -> Login:
-        """Open an account's credential for a request."""
+        """Return what a request with an account's credential needs."""
         credential = await self.store.accounts.credential(account.id)
         return Login(provider=account.provider, base_url=self.base_url(account), credential=credential)
 
@@ -59,7 +59,10 @@ def kind_traits(kind: str) -> KindTraits:
 
 
 def lasts_ms(services: Services, kind: str, *, once: bool, timeout_s: float | None) -> int:
-    """Give how long after its registration a callback expires, at the latest, as far as is known by then."""
+    """Return how long after its registration a callback expires at the latest, as far as that is known then.
+
+    A callback that goes on after an ending (not `once`) also gets the time in which a late ending is looked for.
+    """
     spec = KINDS[kind]
     if timeout_s is None and str(spec.clock) == "first_part":
         return round(IDLE_LASTS_S * 1000)

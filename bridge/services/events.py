@@ -1,4 +1,4 @@
-"""Events of a project: read them, and send one again because a person asked for it."""
+"""Read a project's events, and send one again on request."""
 
 from typing import Final
 
@@ -20,7 +20,7 @@ SCAN_PAGES: Final = 50
 
 
 async def get_event(services: Services, project: str, event_id: str) -> EventRecord:
-    """Give one event; NotFound when this project has none such."""
+    """Return an event; raise NotFound if this project has no such event."""
     shard = read_shard(event_id, "evt_")
     event = await services.store.load_event(event_id) if shard and shard in services.store.shards else None
     if event is None or event.project != project:
@@ -39,9 +39,9 @@ async def list_events(
     after: int | None = None,
     limit: int = 100,
 ) -> tuple[list[tuple[EventRecord, int]], int | None]:
-    """List events with their positions: newest first, or from `after` on oldest first.
+    """Return events with their positions in the project's feed, newest first, or after `after` oldest first.
 
-    Gives the position to go on from, None when there is no more; a filtered page may be short.
+    The second result is the position at which to go on, None at the end. A filtered page may be short, even empty.
     """
     found: list[tuple[EventRecord, int]] = []
     for _ in range(SCAN_PAGES):
@@ -49,7 +49,7 @@ async def list_events(
         events = {event.id: event for event in await load_events(services.store, [i for i, _ in page])}
         for identifier, position in page:
             event = events.get(identifier)
-            if event is not None and _fits(event, type_, kind, job_id):
+            if event is not None and _matches(event, type_, kind, job_id):
                 found.append((event, position))
                 if len(found) == limit:
                     return found, position
@@ -59,16 +59,16 @@ async def list_events(
     return found, page[-1][1]
 
 
-def _fits(event: EventRecord, type_: str | None, kind: str | None, job_id: str | None) -> bool:
+def _matches(event: EventRecord, type_: str | None, kind: str | None, job_id: str | None) -> bool:
     if type_ not in (None, event.type) or kind not in (None, event.type.partition(".")[0]):
         return False
     return job_id is None or read_event_job(event.body) == job_id
 
 
 async def resend(services: Services, project: str, event_id: str) -> list[Delivery]:
-    """Send an event again to every callback that it went to, also after a 2xx; marked `webhook-resend: true`.
+    """Send an event again to every callback that it was sent to, also after a 2xx, marked `webhook-resend: true`.
 
-    Conflict while an attempt is in flight: its answer, written when it ends, would take the place of the request.
+    Raise Conflict while an attempt is in flight, because the outcome of that attempt would overwrite the request.
     """
     event = await get_event(services, project, event_id)
     deliveries = await load_job_deliveries(services.store, event.job)

@@ -1,4 +1,4 @@
-"""Reads that several use cases share, in one round trip each."""
+"""Queries that several use cases share, each in one round trip."""
 
 from collections.abc import Sequence
 
@@ -14,24 +14,24 @@ NO_LOG = PollLog()
 
 
 async def load_jobs(store: Store, keys: Sequence[str]) -> dict[str, Loaded[Job]]:
-    """Load jobs by key; those that are not there are left out."""
+    """Load jobs by key; missing ones are left out."""
     return (await store.load_many(Wanted(jobs=keys))).jobs
 
 
 async def load_log(store: Store, key: str) -> PollLog:
-    """Load a job's poll log, an empty one before its first read."""
+    """Load a job's poll log, which is empty before its first poll."""
     loaded = await store.load_log(key)
     return loaded.record if loaded else NO_LOG
 
 
 async def load_events(store: Store, ids: Sequence[str]) -> list[EventRecord]:
-    """Load events in the order asked for; those that are not there are left out."""
+    """Load events in the order of `ids`; missing ones are left out."""
     found = (await store.load_many(Wanted(events=ids))).events
     return [found[identifier].record for identifier in ids if identifier in found]
 
 
 async def load_deliveries(store: Store, ids: Sequence[str]) -> list[Loaded[Delivery]]:
-    """Load deliveries in the order asked for; those that are not there are left out."""
+    """Load deliveries in the order of `ids`; missing ones are left out."""
     found = (await store.load_many(Wanted(deliveries=ids))).deliveries
     return [found[identifier] for identifier in ids if identifier in found]
 
@@ -42,7 +42,7 @@ async def load_job_deliveries(store: Store, key: str) -> list[Loaded[Delivery]]:
 
 
 def parse_cursor(text: str | None) -> Cursor | None:
-    """Read a client's cursor; ValidationFailed for what no list gave."""
+    """Parse a client's cursor; raise ValidationFailed for text that no list returned as one."""
     try:
         return read_cursor(text) if text else None
     except ValueError as error:

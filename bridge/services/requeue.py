@@ -1,4 +1,4 @@
-"""Writes on deliveries that several use cases share."""
+"""Cancel deliveries and put them back into the queue, as parts of a unit of work."""
 
 from msgspec.structs import replace
 
@@ -8,14 +8,14 @@ from bridge.store.unit_of_work import UnitOfWork
 
 
 def cancel_delivery(unit: UnitOfWork, loaded: Loaded[Delivery], reason: str) -> None:
-    """Cancel a delivery: nothing more is sent, the reason stays readable."""
+    """Cancel a delivery, so that nothing more is sent; `reason` is shown to users."""
     delivery = replace(loaded.record, state=DeliveryState.CANCELLED, reason=reason, done_ms=unit.now_ms)
     unit.put_delivery(delivery, loaded)
     unit.drop_attempt(delivery)
 
 
 def start_again(unit: UnitOfWork, loaded: Loaded[Delivery], *, lane: str, delay_ms: int = 0) -> Delivery:
-    """Send a delivery again with a whole new schedule, in the lane of where it goes now."""
+    """Restart a delivery's retry schedule after `delay_ms`, in the given lane, and return the new record."""
     delivery = replace(
         loaded.record,
         state=DeliveryState.PENDING,
@@ -33,6 +33,6 @@ def start_again(unit: UnitOfWork, loaded: Loaded[Delivery], *, lane: str, delay_
 
 
 def move_delivery(unit: UnitOfWork, loaded: Loaded[Delivery], lane: str) -> None:
-    """Take a waiting or parked delivery to another lane, due now; what has ended stays where it is."""
+    """Restart a pending or parked delivery in another lane, due now; do nothing for one that has ended."""
     if loaded.record.state in (DeliveryState.PENDING, DeliveryState.PARKED):
         start_again(unit, loaded, lane=lane)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bridge.services.context import Services
-from bridge.services.polling.planner import MAX_WEIGHED
+from bridge.services.polling.planner import MAX_CANDIDATES
 from bridge.services.polling.poller import Poller, PollTask
 from bridge.store.queue.lanes import Claim, Settled
 
@@ -21,7 +21,7 @@ class PollHandler:
     def share_claim(self, most: int, lanes: int) -> tuple[int, int]:
         """Return the same for any claim, so that a plan weighs as many jobs of an account as it can."""
         del most, lanes
-        return 2 * MAX_WEIGHED, 2 * MAX_WEIGHED
+        return 2 * MAX_CANDIDATES, 2 * MAX_CANDIDATES
 
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
         """Return each account with the number of its jobs that may be claimed: more where requests are scarce."""

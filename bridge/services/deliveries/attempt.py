@@ -1,4 +1,4 @@
-"""One attempt of a delivery: load what it takes, post it, and return what the receiver answered."""
+"""Make one attempt of a delivery: load its records, post the request, return the receiver's answer."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 class ReadyDelivery(Struct, frozen=True, kw_only=True, gc=False):
-    """A delivery with its event and its subscription; it must wait for `hold_ms` more."""
+    """A delivery with its event and subscription; its attempt must wait for another `hold_ms` milliseconds."""
 
     delivery: Loaded[Delivery]
     event: EventRecord
@@ -30,7 +30,7 @@ class ReadyDelivery(Struct, frozen=True, kw_only=True, gc=False):
 
 
 async def load_ready(store: Store, ids: Sequence[str]) -> dict[str, ReadyDelivery]:
-    """Load deliveries by id, in two round trips; those that need no attempt any more are left out."""
+    """Load deliveries by id, in two round trips; those that need no further attempt are left out."""
     deliveries = (await store.load_many(Wanted(deliveries=ids))).deliveries
     records = [each.record for each in deliveries.values()]
     page = await store.load_many(
@@ -60,24 +60,24 @@ def _prepare(loaded: Loaded[Delivery], page: RecordBatch) -> ReadyDelivery | Non
 
 
 class Attempts:
-    """Makes attempts; what was sent to the inbox counts as answered with 200."""
+    """Makes attempts; one to `inbox:` counts as answered with 200."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._request_builder = RequestBuilder(services)
 
     async def make(self, ready: ReadyDelivery, *, now_ms: int) -> ReceiverAnswer:
-        """Post a delivery, signed at `now_ms`, and return the answer; no failure is raised but the store's."""
+        """Post a delivery, signed at `now_ms`, and return the answer; raise nothing but the store's errors."""
         services = self._services
         try:
             request = await self._request_builder.build(
                 ready.event, ready.subscription, resend=ready.delivery.record.resend, now_ms=now_ms
             )
         except VaultError as error:
-            return _unopened(error)
+            return _undecryptable(error)
         if ready.subscription.origin == INBOX:
             await services.store.inbox.add(ready.event.project, request.as_inbox_entry(now_ms))
-            return _kept_in_inbox()
+            return _inbox_answer()
         return await services.sender.post(
             request.url,
             headers=request.headers,
@@ -86,7 +86,7 @@ class Attempts:
         )
 
 
-def _kept_in_inbox() -> ReceiverAnswer:
+def _inbox_answer() -> ReceiverAnswer:
     return ReceiverAnswer(
         status=200,
         failure=None,
@@ -98,8 +98,8 @@ def _kept_in_inbox() -> ReceiverAnswer:
     )
 
 
-def _unopened(error: VaultError) -> ReceiverAnswer:
-    """Return the answer of an attempt that failed on our side: a stored secret of this receiver does not open."""
+def _undecryptable(error: VaultError) -> ReceiverAnswer:
+    """Return the result of an attempt that was not sent because a stored secret cannot be decrypted."""
     log.error("delivery.unopened", error=type(error).__name__)
     return ReceiverAnswer(
         status=None,

@@ -1,6 +1,6 @@
-"""What a 410 Gone does to the subscription that answered it: a callback is cancelled, with all its waiting deliveries.
+"""Handle 410 Gone: the callback whose receiver answered it is cancelled with all its pending deliveries.
 
-`domain/deliveries/retry.py` says which answers count as gone.
+`domain/deliveries/retry.py` decides which answers count as 410.
 """
 
 from typing import Final

@@ -16,14 +16,12 @@ from bridge.services.subscriptions.sealing import open_headers, open_secret, ope
 MASK = "***"
 # A rotated secret goes on signing for 24 h, so a second's delay in using the new one does no harm.
 SECRETS_KEPT_MS = 1_000
-SECRETS_KEPT_WHILE_READING_MS = (
-    2_000  # while one delivery reads them anew, the others sign with the last ones
-)
+SECRETS_KEPT_WHILE_READING_MS = 2_000  # while one delivery loads them, the others sign with the last ones
 NEVER_READ: tuple[int, list[str]] = (-SECRETS_KEPT_WHILE_READING_MS, [])
 
 
 class DeliveryRequest(Struct, frozen=True, kw_only=True, gc=False):
-    """A POST in clear; never logged. `secret_headers` names the headers whose values nobody may read back."""
+    """A POST with its secrets in clear, which must not be logged; `secret_headers` are write-only for API clients."""
 
     url: str
     headers: dict[str, str]
@@ -31,7 +29,7 @@ class DeliveryRequest(Struct, frozen=True, kw_only=True, gc=False):
     secret_headers: frozenset[str] = frozenset()
 
     def as_inbox_entry(self, now_ms: int) -> bytes:
-        """Return what the built-in inbox keeps: the request as a receiver sees it."""
+        """Return the request as the built-in inbox stores it, in JSON."""
         entry = {
             "id": self.headers["webhook-id"],
             "received_at": iso_ms(now_ms),
@@ -41,7 +39,7 @@ class DeliveryRequest(Struct, frozen=True, kw_only=True, gc=False):
         return json.dumps(entry, separators=(",", ":")).encode()
 
     def _masked_headers(self) -> dict[str, str]:
-        """Return the headers, secret values masked: their names are enough to see that they were sent."""
+        """Return the headers with secret values masked."""
         return {name: MASK if name in self.secret_headers else value for name, value in self.headers.items()}
 
 
@@ -55,9 +53,9 @@ def sign_request(
     now_ms: int,
     resend: bool = False,
 ) -> DeliveryRequest:
-    """Return the request with its signature by each of `secrets`; `headers` are the receiver's own.
+    """Return the request, signed with each of `secrets`; `headers` are the receiver's own.
 
-    `resend` marks an event that a person asked to have sent again.
+    `resend` marks an event that is sent again on a client's request.
     """
     timestamp_s = now_ms // 1000
     ours = {
@@ -71,7 +69,7 @@ def sign_request(
 
 
 class RequestBuilder:
-    """Builds requests and keeps each project's signing secrets for a second."""
+    """Builds requests; caches each project's signing secrets for a second."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -84,7 +82,7 @@ class RequestBuilder:
     ) -> DeliveryRequest:
         """Return the request of one attempt, signed at `now_ms`.
 
-        Raises `VaultError` when what is stored of the subscription does not open.
+        Raise `VaultError` if a stored secret of the subscription cannot be decrypted.
         """
         vault = self._services.store.vault
         body = build_body(
@@ -107,7 +105,7 @@ class RequestBuilder:
         )
 
     async def _project_secrets(self, project: str, now_ms: int) -> list[str]:
-        """Return the secrets that sign for a project, the newest first."""
+        """Return a project's signing secrets, the newest first."""
         read_ms, secrets = self._secrets.get(project, NEVER_READ)
         lasts_ms = SECRETS_KEPT_WHILE_READING_MS if project in self._reading else SECRETS_KEPT_MS
         if now_ms - read_ms < lasts_ms:

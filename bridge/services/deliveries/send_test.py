@@ -1,4 +1,4 @@
-"""Send a sample event to a URL that somebody wants to try out."""
+"""Send a sample event to a URL, to test its receiver."""
 
 import secrets
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ async def send_test(
     headers: Mapping[str, str] | None = None,
     secret: str | None = None,
 ) -> tuple[str, ReceiverAnswer]:
-    """Send a sample event, signed as a delivery would be; return its id and the receiver's answer.
+    """Send a sample event, signed as a delivery is; return its id and the receiver's answer.
 
-    Without `secret` the project's signs. Nothing is stored.
+    Without `secret` it is signed with the project's. Nothing is stored.
     """
     event_id = f"evt_test_{secrets.token_hex(12)}"
     now_ms = services.clock_ms()

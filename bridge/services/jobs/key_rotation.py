@@ -1,4 +1,4 @@
-"""Master key rotation: what an old key sealed is sealed again under the newest, so that the old one can go."""
+"""Master key rotation: encrypt a job's secrets again under the newest key, so that the old one can be removed."""
 
 from bridge.domain.jobs.callbacks import change_callbacks
 from bridge.domain.jobs.records import Job
@@ -8,7 +8,10 @@ from bridge.store.records import Loaded
 
 
 async def reseal_job(services: Services, key: str, loaded: Loaded[Job]) -> bool:
-    """Seal a job's callbacks anew where an old key did; False when there was nothing to do or others wrote first."""
+    """Seal a job's callbacks under the newest key.
+
+    Return False when nothing was to be done, or when the job was written by others meanwhile.
+    """
     job = change_callbacks(loaded.record, lambda each: reseal(services.store.vault, each))
     if job == loaded.record:
         return False

@@ -1,4 +1,4 @@
-"""Jobs as the bridge last saw them, free of upstream cost."""
+"""Look up jobs as the bridge last saw them, without a request to the provider."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from bridge.services.queries import load_log
 async def get_job(
     services: Services, project: str, kind: str, job_id: str
 ) -> tuple[Job, PollLog, dict[str, Any] | None]:
-    """Give a job, its poll log and its last observed object; NotFound for one that is not watched here."""
+    """Return a job, its poll log and its last observed object; raise NotFound if this project does not watch it."""
     spec = KINDS.get(kind)
     if spec is None:
         raise ValidationFailed("kind", f"use one of {', '.join(sorted(KINDS))}")

@@ -1,4 +1,4 @@
-"""One door for each change that an upstream's answer makes: load, decide in the domain, save in one step."""
+"""Apply the result of a poll to a job: load its records, decide in the domain, save the changes in one step."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ LARGE_OBJECT = 16 * 1024  # bytes as stored
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A job that this worker holds: its records as loaded, and the lease that proves it."""
+    """A job that this worker has leased: its records as loaded, and the lease's token."""
 
     key: str
     token: bytes
@@ -43,7 +43,7 @@ class Held:
 
 
 def take_held(page: RecordBatch, key: str, token: bytes) -> Held | None:
-    """Put a leased job's records together; None for a job that has none."""
+    """Return a leased job with its records, None if it has no record."""
     job, log = page.jobs.get(key), page.logs.get(key)
     return Held(key=key, token=token, job=job, log=log.record if log else NO_LOG) if job else None
 
@@ -59,7 +59,7 @@ async def observe(
 ) -> Settled | None:
     """Apply the result of one poll to a leased job: write at once what has changed, or return what to settle.
 
-    Return None when nothing is left to settle: the change is written, or somebody else has the job by now. An answer
+    Return None when nothing is left to settle: the change is written, or another worker has the job by now. An answer
     that changed nothing is kept in `unchanged_answers`. The next poll, if there is one, comes after `least_ms` at the
     earliest.
     """
@@ -90,7 +90,7 @@ async def observe(
 
 
 def observe_unchanged(services: Services, held: Held, unchanged: Observed, at: PollContext) -> Settled:
-    """Take an answer that says again what changed nothing: the read is noted, and the job waits for the next one."""
+    """Record a poll whose answer is known to change nothing; return what to settle."""
     log = record_poll(held.log, unchanged, at)
     delay_ms = interval_ms(log, services.time_scale, fallback_s=unchanged.observation.timing.interval_s)
     log = replace(log, due_ms=at.now_ms + delay_ms)
@@ -218,7 +218,7 @@ def _event(before: Job, key: str, moved: Transition, new_events: NewEvent, at: P
 async def _replace_items(
     services: Services, unit: UnitOfWork, post: Job, items: Sequence[str], at: PollContext
 ) -> None:
-    """End the watch of items that a new run of their post did away with, in the same step."""
+    """End the watch of items which a new run of their post has replaced, in the same step."""
     part = kind_traits(post.kind).replaceable_parts
     if part is None:
         return
@@ -244,6 +244,6 @@ async def _replace_items(
 
 
 async def _publish(services: Services, job: Job, new_events: Sequence[NewEvent]) -> None:
-    """Give new events their place in the project's feed; the sweep does it for a process that died here."""
+    """Add new events to the project's feed; if the process dies before, the sweep does it later."""
     if new_events:
         await services.store.feed.publish(job.project, [each.event for each in new_events])

@@ -1,4 +1,4 @@
-"""Registering: a job, its callback and its first read are written in one step, and on disk before the answer."""
+"""Register callbacks: job, callback and first poll are written in one step, and are on disk before the answer."""
 
 import hashlib
 from collections import defaultdict
@@ -33,15 +33,16 @@ from bridge.store.tables.idempotency import DAY_MS
 from bridge.store.unit_of_work import UnitOfWork, retrying
 
 HOLD_MS = 15_000  # longer than a slow disk may delay the answer
-RELEASE_AFTER_MS = 1_000  # first deliveries go out this long after the answer
+RELEASE_AFTER_MS = 1_000  # first deliveries start this long after the answer
 JOBS_PER_PROJECT = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterCallback:
-    """One job of one request, checked. `retried` are (original item, new item) of a `failed_only` regeneration.
+    """A command to register one job of a request, with all fields checked.
 
-    `request` names the whole request, where its client does so (Idempotency-Key): for a day it means one callback.
+    `retried` are pairs (original item, new item) of a `failed_only` regeneration. `request` is a digest of a request
+    that has an Idempotency-Key, else empty: for a day, the same digest leads to the same callback.
     """
 
     kind: str
@@ -64,7 +65,7 @@ class RegisterCallback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
-    """A registration that is on disk; `updated` says that the callback was there before."""
+    """A registration that is on disk; `updated` if the callback existed before."""
 
     job: Job
     callback: Callback
@@ -75,9 +76,9 @@ class Registered:
 async def register(
     services: Services, project: str, commands: Sequence[RegisterCallback]
 ) -> list[Registered]:
-    """Register all orders or none; durable when it returns.
+    """Register all commands or none; they are durable when this returns.
 
-    Raises ValidationFailed, Conflict, RateLimited (too many jobs or callbacks), Unavailable (store full or slow).
+    Raise ValidationFailed, Conflict, RateLimited (too many jobs or callbacks) or Unavailable (store full or slow).
     """
     account = await find_account(services, project, commands[0])
     shard = services.store.shard_of(account.id)
@@ -101,7 +102,7 @@ async def register(
 
 
 async def find_account(services: Services, project: str, command: RegisterCallback) -> Account:
-    """Find the project's account at the provider of an order's kind."""
+    """Return the project's account for a command: the one that it names, else the oldest at its provider."""
     provider = KINDS[command.kind].provider
     accounts = [a for a in await services.store.accounts.list(project) if a.provider == provider]
     chosen = [a for a in accounts if command.account in (None, a.id)]
@@ -139,7 +140,7 @@ async def _stage(
         )
     )
     identifier = _choose_id(services, job, key, command, now_ms=unit.now_ms)
-    held = await _load_held(services, job, command, identifier)
+    held = await _load_on_hold(services, job, command, identifier)
     registered = _register(services, job, identifier, command, now_ms=unit.now_ms, held=held)
     _write(unit, key, registered, loaded, held)
     for dropped in list_dropped_callbacks(job, registered.job):
@@ -153,10 +154,10 @@ async def _stage(
     )
 
 
-async def _load_held(
+async def _load_on_hold(
     services: Services, job: Job, command: RegisterCallback, identifier: str
 ) -> Collection[str]:
-    """Load which callbacks that this order may repeat wait for their registration's answer; a new one repeats none."""
+    """Return those callbacks which this command may repeat whose deliveries are still on hold for an answer."""
     fingerprint = services.store.vault.fingerprint(command.url.text)
     known = (find_callback(job, identifier), find_repeated(job, fingerprint, once=command.once))
     ids = {each.id for each in (*list_notified(job, fingerprint), *known) if each is not None}
@@ -164,7 +165,7 @@ async def _load_held(
 
 
 def _choose_id(services: Services, job: Job, key: str, command: RegisterCallback, *, now_ms: int) -> str:
-    """Choose a callback's id: a random one, or the one that the same request gave it before."""
+    """Return a callback's id: the one that the same request led to before, else a random one."""
     if not command.request:
         return callback_id(key, services.dice)
     text = f"{command.request} {command.url.text}".encode()
@@ -184,9 +185,9 @@ def _register(
     now_ms: int,
     held: Collection[str],
 ) -> RegistrationResult:
-    """Take an order into a job's record, under this id or the one that it repeats."""
+    """Add a command's callback to a job, under `identifier` or under the id of the callback that it repeats."""
     known = find_callback(job, identifier)
-    if known is not None:  # the same request again, however long ago and whatever became of its callback
+    if known is not None:  # the same request was repeated; its callback may have ended since
         return RegistrationResult(job=job, callback=known, updated=True, poll_now=False)
     callback = _callback(services, identifier, command, now_ms=now_ms)
     clock = str(KINDS[command.kind].clock)
@@ -198,7 +199,7 @@ def _register(
         raise RateLimited(60, f"this job has {CALLBACKS_PER_JOB} live callbacks: delete some first") from None
     if registered.callback.id == identifier:
         return registered
-    # Sealed values open only with the id they were sealed with, and a repetition keeps the id it had.
+    # A repetition keeps the id of the first callback, and sealed values open only with the id they were sealed with.
     callback = _callback(services, registered.callback.id, command, now_ms=now_ms)
     return register_callback(
         job, callback, now_ms=now_ms, clock=clock, retried=dict(command.retried), held=held
@@ -224,7 +225,7 @@ def _write(
 
 
 async def _check_quota(services: Services, project: str, made: int) -> None:
-    """Count what all accounts of a project watch; registrations at the same moment may each pass by a few."""
+    """Raise RateLimited if a project would watch too many jobs; concurrent registrations may exceed that by a few."""
     store = services.store
     by_shard: dict[str, list[str]] = defaultdict(list)
     for account in await store.accounts.list(project):
@@ -261,5 +262,5 @@ def _callback(services: Services, identifier: str, command: RegisterCallback, *,
 
 
 async def release_holds(services: Services, callback_ids: Sequence[str]) -> None:
-    """Let the first deliveries of new callbacks go, one second after their registration was answered."""
+    """Let the first deliveries of new callbacks start one second from now; call this once the answer is sent."""
     await services.store.holds.release(callback_ids, after_ms=RELEASE_AFTER_MS)

@@ -1,4 +1,4 @@
-"""Retention: a job goes with its callbacks, events and deliveries, once nothing of it is still on its way."""
+"""Retention: remove ended jobs with their callbacks, events and deliveries, once none of these is still in use."""
 
 from typing import Final
 
@@ -9,12 +9,12 @@ from bridge.services.context import Services
 from bridge.services.queries import load_job_deliveries
 
 PAGE: Final = 200
-LATER_MS: Final = 3_600_000
-PARKED_MS: Final = 30 * 86_400_000
+RECHECK_MS: Final = 3_600_000
+PARKED_MS: Final = 30 * 86_400_000  # parked deliveries stay readable for so long
 
 
 async def end_retention(services: Services, shard: str) -> int:
-    """Remove the ended jobs of a shard whose time has come; give how many."""
+    """Remove the jobs of a shard whose retention has ended; return how many, at most PAGE at once."""
     removed = 0
     now_ms = services.clock_ms()
     for key in await services.store.indexes.over(shard, now_ms, limit=PAGE):
@@ -44,10 +44,10 @@ async def _remove(services: Services, shard: str, key: str, now_ms: int) -> bool
 
 
 def _keep_for_ms(job: Job, deliveries: list[Delivery], now_ms: int) -> int:
-    """Give how much longer a job must stay: something is on its way, or parked for less than 30 days."""
+    """Return how much longer a job must stay for a live callback, a pending delivery, or one parked recently."""
     if list_live_callbacks(job):
-        return LATER_MS
+        return RECHECK_MS
     if any(each.state is DeliveryState.PENDING for each in deliveries):
-        return LATER_MS
+        return RECHECK_MS
     parked = [each.done_ms for each in deliveries if each.state is DeliveryState.PARKED]
     return max([0, *(at_ms + PARKED_MS - now_ms for at_ms in parked)])

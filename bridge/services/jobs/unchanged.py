@@ -1,7 +1,7 @@
-"""Echoes: answers that say again, byte for byte, what changed nothing the last time; they are not thought through twice.
+"""A cache of answers that changed nothing, so that the same bytes need not be evaluated again for the same job.
 
-What an answer means depends on its bytes, on the job's record and on this process's tables, and on time only through
-deadlines. Nearly every poll of a watched job is an echo, and costs a third less for it.
+What an answer means depends on its bytes, on the job's record and on this process's settings, and on time only through
+deadlines. Nearly every poll of a watched job finds the same answer as before, and costs a third less with this cache.
 """
 
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ from bridge.domain.observation import Observation, Observed, Timing
 from bridge.http.upstream import READ_TIMEOUT_S, KnownAnswer
 from bridge.store.records import Loaded
 
-KEPT = 100_000  # of some 300 bytes each
+MAX_ANSWERS = 100_000  # of some 300 bytes each
 READ_MS = round(READ_TIMEOUT_S * 1000)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class UnchangedAnswer(KnownAnswer, frozen=True, kw_only=True, gc=False):
-    """An answer that changed nothing about a record (known by its hash); at `until_ms` time alone may bring news.
+    """An answer that changed nothing about a job's record (known by its hash), valid until `until_ms`.
 
-    Of its reading only what the timeline shows is kept.
+    At that time a deadline may change what the answer means. Of the observation only what the timeline shows is kept.
     """
 
     record: int
@@ -29,15 +29,15 @@ class UnchangedAnswer(KnownAnswer, frozen=True, kw_only=True, gc=False):
 
 
 class UnchangedAnswers:
-    """Remembers answers by job key, in this process alone: another one may have other words in its tables."""
+    """Answers by job key, of this process alone: another one may have other status words in its settings."""
 
     def __init__(self) -> None:
         self._kept: dict[str, UnchangedAnswer] = {}
         self._shared: dict[tuple[str, tuple[str, ...], Timing], Observed] = {}
 
     def keep(self, key: str, job: Loaded[Job], seen: Observed, *, digest: bytes, until_ms: int) -> None:
-        """Remember an answer that changed nothing."""
-        if len(self._kept) >= KEPT:
+        """Add an answer that changed nothing."""
+        if len(self._kept) >= MAX_ANSWERS:
             self._kept.clear()
             self._shared.clear()
         self._kept[key] = UnchangedAnswer(
@@ -45,17 +45,17 @@ class UnchangedAnswers:
         )
 
     def _share(self, seen: Observation) -> Observed:
-        """Give what thousands of jobs say alike as one object."""
-        said = (seen.status, seen.unknown, seen.timing)
-        if said not in self._shared:
+        """Return the same object for all equal observations, to save memory with thousands of jobs."""
+        content = (seen.status, seen.unknown, seen.timing)
+        if content not in self._shared:
             bare = Observation(
                 status=seen.status, ending=None, data=NOTHING, timing=seen.timing, unknown=seen.unknown
             )
-            self._shared[said] = Observed(observation=bare)
-        return self._shared[said]
+            self._shared[content] = Observed(observation=bare)
+        return self._shared[content]
 
     def find(self, key: str, job: Loaded[Job], log: PollLog, *, now_ms: int) -> KnownAnswer | None:
-        """Give the answer to a read begun now that would change nothing about these records, if one is known."""
+        """Return the answer that would change nothing about these records if a poll begun now got it, or None."""
         unchanged = self._kept.get(key)
         if unchanged is None or unchanged.record != hash(job.raw) or unchanged.digest != log.digest:
             return None

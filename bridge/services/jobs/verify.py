@@ -1,4 +1,4 @@
-"""`verify`: one read of each job before it is registered, as careful with the account as its polls are."""
+"""`verify: true`: read each job once before it is registered, within the account's rate limit and outages."""
 
 import asyncio
 from collections.abc import Sequence
@@ -32,13 +32,13 @@ from bridge.store.tables.account_health import AccountHealth
 from bridge.store.tables.accounts import Account
 from bridge.store.tables.rate_budgets import Ask
 
-AT_ONCE = 10
-LATER = "or register without verify"
+MAX_CONCURRENT = 10
+ALTERNATIVE = "or register without verify"
 
 
 @dataclass(frozen=True, slots=True)
-class _Guest:
-    """A reader in an account whose limits and outages are the same for its polls."""
+class _AccountReader:
+    """Reads jobs of one kind with an account's credential, under the rate limit and outages that its polls obey."""
 
     services: Services
     account: Account
@@ -47,13 +47,13 @@ class _Guest:
     bucket: Bucket
 
     @classmethod
-    async def invite(cls, services: Services, account: Account, kind: str) -> "_Guest":
-        """Open the account's credential once, for all of its reads."""
+    async def open(cls, services: Services, account: Account, kind: str) -> "_AccountReader":
+        """Return a reader with the account's credential opened once for all reads."""
         login = await services.login(account)
         return cls(services, account, kind, login, plan_bucket(services, account.id, login, kind))
 
-    async def enter(self) -> AccountHealth:
-        """Give the account's health; Unauthorized or NotAllowed while it is refused and was tried lately."""
+    async def check_health(self) -> AccountHealth:
+        """Return the account's health; raise Unauthorized or Forbidden while a refused key was tried just before."""
         store, now_ms = self.services.store, self.services.clock_ms()
         health = await store.health.load(self.account.id)
         refused = (
@@ -61,11 +61,11 @@ class _Guest:
         )
         every_ms = round(self.services.time_scale.ms(OUTAGE_RETRY_S))
         if refused and not await store.health.take_probe(self.account.id, now_ms, every_ms=every_ms):
-            self.judge("", refused)
+            self.check("", refused)
         return health
 
-    async def take(self, count: int) -> tuple[str, ...]:
-        """Take so many requests from the account's budget, all or none; RateLimited where its window lacks them."""
+    async def reserve(self, count: int) -> tuple[str, ...]:
+        """Take `count` requests from the account's rate budget, or raise RateLimited."""
         wanted = [Purpose.SINGLE] * count
         ask = Ask(account=self.account.id, limit=self.bucket.limit, wanted=wanted, max_open=None)
         (grant,) = await self.services.store.budgets.spend_many((ask,))
@@ -74,19 +74,19 @@ class _Guest:
         return grant.requests
 
     async def read(self, job_ids: Sequence[str]) -> list[PollAnswer]:
-        """Read some jobs at once."""
+        """Read some jobs concurrently."""
         kind, now_ms = KINDS[self.kind], self.services.clock_ms()
         reads = (self.services.upstream.read(self.login, kind, job_id, now_ms=now_ms) for job_id in job_ids)
         return list(await asyncio.gather(*reads))
 
-    async def note(
+    async def record(
         self, requests: Sequence[str], answers: Sequence[PollAnswer], health: AccountHealth, *, begun_ms: int
     ) -> None:
-        """Keep what answers say of the whole account."""
-        notes = AccountHealthRecorder(self.services, HealthCache(self.services.store.health))
+        """Record what the answers mean for the account's health and rate budget."""
+        recorder = AccountHealthRecorder(self.services, HealthCache(self.services.store.health))
         at = PollContext(begun_ms=begun_ms, now_ms=self.services.clock_ms())
         for answer in answers:
-            await notes.note(self.account.id, health, self.kind, answer.result, at)
+            await recorder.note(self.account.id, health, self.kind, answer.result, at)
         reports = [
             make_report(request, answer.rate, answer.result)
             for request, answer in zip(requests, answers, strict=True)
@@ -94,12 +94,12 @@ class _Guest:
         await report_responses(self.services, {self.bucket: reports})
 
     async def give_back(self, requests: Sequence[str]) -> None:
-        """Tell the budget of requests that did not go out; they count as spent."""
+        """Report requests that were not sent; the budget counts them as spent."""
         reports = [RateReport(request=request) for request in requests]
         await report_responses(self.services, {self.bucket: reports})
 
-    def judge(self, job_id: str, result: PollResult) -> None:
-        """Raise what keeps a job from being registered, if anything does."""
+    def check(self, job_id: str, result: PollResult) -> None:
+        """Raise the error that keeps a job from being registered, if its result is one."""
         provider = self.account.provider
         match result:
             case Observed():
@@ -118,42 +118,46 @@ class _Guest:
                 raise self._limited(max(0.0, (until_ms - self.services.clock_ms()) / 1000))
             case UpstreamBusy(wait_s=wait_s):
                 raise Unavailable(
-                    f"verify: {provider} answers 503; repeat later, {LATER}", retry_after_s=wait_s
+                    f"verify: {provider} answers 503; repeat later, {ALTERNATIVE}", retry_after_s=wait_s
                 )
             case UpstreamBroken(reason=reason):
-                raise Unavailable(f"verify: {provider} could not be read ({reason}); try again, {LATER}")
+                raise Unavailable(
+                    f"verify: {provider} could not be read ({reason}); try again, {ALTERNATIVE}"
+                )
             case UnexpectedAnswer(reason=reason):
-                raise Unavailable(f"verify: {provider} gave no usable answer ({reason}); try again, {LATER}")
+                raise Unavailable(
+                    f"verify: {provider} gave no usable answer ({reason}); try again, {ALTERNATIVE}"
+                )
 
     def _limited(self, wait_s: float) -> RateLimited:
         return RateLimited(
             wait_s,
             f"verify: {self.account.provider}'s rate limit for this account leaves no room for it now: "
-            f"repeat after Retry-After, with fewer jobs at once, {LATER}",
+            f"repeat after Retry-After, with fewer jobs at once, {ALTERNATIVE}",
         )
 
 
 async def verify(services: Services, project: str, commands: Sequence[RegisterCallback]) -> None:
-    """Read the jobs of one registration once each, none while the account must be left alone.
+    """Read each job of a registration once; read none while the account's key is refused or its rate limit is reached.
 
-    Raises NotFound, Unauthorized, Forbidden, RateLimited or Unavailable: what is wrong, and when to come again. The
-    first read tells how much room the account's window has, before the others use it up.
+    Raise NotFound, Unauthorized, Forbidden, RateLimited or Unavailable. One job is read before the others, because its
+    answer shows how many requests are left in the account's window.
     """
     account = await find_account(services, project, commands[0])
-    guest = await _Guest.invite(services, account, commands[0].kind)
+    reader = await _AccountReader.open(services, account, commands[0].kind)
     ids = [command.job_id for command in commands]
-    health = await guest.enter()
+    health = await reader.check_health()
     for part in (ids[:1], ids[1:]):
-        left, requests = part, await guest.take(len(part)) if part else ()
+        left, requests = part, await reader.reserve(len(part)) if part else ()
         try:
             while left:
-                page, sent = left[:AT_ONCE], requests[:AT_ONCE]
-                left, requests = left[AT_ONCE:], requests[AT_ONCE:]
+                page, sent = left[:MAX_CONCURRENT], requests[:MAX_CONCURRENT]
+                left, requests = left[MAX_CONCURRENT:], requests[MAX_CONCURRENT:]
                 begun_ms = services.clock_ms()
-                answers = await guest.read(page)
-                await guest.note(sent, answers, health, begun_ms=begun_ms)
+                answers = await reader.read(page)
+                await reader.record(sent, answers, health, begun_ms=begun_ms)
                 for job_id, answer in zip(page, answers, strict=True):
-                    guest.judge(job_id, answer.result)
+                    reader.check(job_id, answer.result)
         finally:
             if requests:
-                await guest.give_back(requests)
+                await reader.give_back(requests)

@@ -1,4 +1,4 @@
-"""Reads of an upstream with the credential of an account, however long they take."""
+"""Read a provider with an account's credential, and keep the jobs leased meanwhile."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,14 +11,14 @@ from bridge.services.context import Services
 from bridge.services.jobs.observe import Held
 from bridge.services.polling.leases import RenewedLeases
 
-RENEW_EVERY_S = 2.0  # less than what is left of a lease whose task has waited for its turn
+RENEW_EVERY_S = 2.0  # less than what is left of a lease when its task has waited to be started
 
 
 class AccountReader:
-    """Reads jobs and pages of lists, and keeps the leases of the jobs meanwhile."""
+    """Reads jobs and pages of lists for one worker."""
 
     def __init__(self, services: Services, credentials: Credentials, *, lease_ms: int) -> None:
-        """Take how long a lease lasts unless it is renewed."""
+        """Take the duration of a lease, for renewing it."""
         self._services = services
         self._credentials = credentials
         self._lease_ms = lease_ms
@@ -26,7 +26,7 @@ class AccountReader:
     async def read_job(
         self, account: str, version: int, job: Job, *, known: KnownAnswer | None = None
     ) -> PollAnswer:
-        """Read one job; raise KeyError for an account that is gone. `known` is an answer that may come again."""
+        """Read one job; `known` is an answer whose repetition need not be parsed. Raise KeyError without account."""
         return await self._services.upstream.read(
             await self._credentials.get(account, version),
             KINDS[job.kind],
@@ -37,7 +37,7 @@ class AccountReader:
         )
 
     async def read_page(self, account: str, version: int, kind: str, name: str, *, offset: int) -> ListAnswer:
-        """Read a page of the list `name` of a kind; raise KeyError for an account that is gone."""
+        """Read a page of the list `name` of a kind. Raise KeyError if the account does not exist any more."""
         return await self._services.upstream.read_list(
             await self._credentials.get(account, version),
             KINDS[kind],
@@ -47,7 +47,7 @@ class AccountReader:
         )
 
     def keep_leases(self, account: str, held: Sequence[Held]) -> RenewedLeases:
-        """Return a context manager that renews the leases of an account's jobs for as long as its block lasts."""
+        """Return a context manager that renews the leases of some jobs of an account while its block runs."""
         return RenewedLeases(
             self._services.store.poll,
             held[0].key[0],
@@ -59,7 +59,7 @@ class AccountReader:
 
 
 def with_tokens(held: Sequence[Held], kept: RenewedLeases) -> list[Held]:
-    """Return jobs with the tokens that their leases have after a block that kept them."""
+    """Return leased jobs with their tokens after a block of `keep_leases`."""
     return [
         each if each.token == token else replace(each, token=token)
         for each, token in zip(held, kept.tokens, strict=True)

@@ -7,11 +7,11 @@ from bridge.domain.jobs.intervals import TimeScale
 from bridge.domain.polling.rate_limit import Grant
 
 BACKLOG_MS = 500  # an account is behind while what is due takes longer than this at the pace of its budget
-REMEMBERED_S = 30.0  # and for so long afterwards: a claim may come when only a few of many jobs are due
+REMEMBERED_S = 30.0  # and for so long afterwards, because one claim may see only a few of many jobs
 
 
 class Backlog:
-    """Remembers which accounts are behind: only their jobs have to be weighed against each other."""
+    """The accounts that are behind; only their jobs have to be compared with each other."""
 
     def __init__(self, *, clock_ms: Callable[[], int], scale: TimeScale) -> None:
         self._clock_ms = clock_ms
@@ -20,7 +20,7 @@ class Backlog:
         self._until_ms: dict[str, int] = {}
 
     def __contains__(self, account: str) -> bool:
-        """Return whether an account is behind, or was so lately."""
+        """Return whether an account is behind, or was so a moment ago."""
         return account in self._ms_per_request
 
     def among(self, accounts: AbstractSet[str]) -> AbstractSet[str]:
@@ -28,11 +28,11 @@ class Backlog:
         return accounts & self._ms_per_request.keys()
 
     def ms_per_request(self, account: str) -> float:
-        """Return how long a request takes at the pace of an account's budget, 0 for one that is not behind."""
+        """Return the time between two requests that an account's budget allows, 0 for one that is not behind."""
         return self._ms_per_request.get(account, 0.0)
 
     def note(self, account: str, grant: Grant, *, needed: int) -> None:
-        """Note what a budget granted of the `needed` requests."""
+        """Record what a budget granted when `needed` requests were wanted."""
         now_ms = self._clock_ms()
         if grant.wait_ms and grant.ms_per_request * needed >= BACKLOG_MS:
             self._ms_per_request[account] = grant.ms_per_request

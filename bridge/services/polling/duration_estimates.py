@@ -1,4 +1,4 @@
-"""How long an account's jobs take: what this process saw, merged now and then into what all workers know."""
+"""How long an account's jobs take: observations of this process, merged from time to time into those of all workers."""
 
 import time
 from collections import defaultdict, deque
@@ -12,13 +12,16 @@ from bridge.domain.polling.durations import NO_DURATIONS, Durations, DurationTab
 from bridge.providers.registry import KINDS
 from bridge.store.tables.account_stats import AccountStats, AccountStatsTable
 
-STALE_AFTER_S = 5.0  # the age at which an account's durations should be loaded anew
-MAX_NOTES = 200  # the latest of an account since the last merge
+STALE_AFTER_S = 5.0  # the age at which an account's durations should be loaded again
+MAX_NOTES = 200  # observations of an account that are kept until the next merge, the latest ones
 MAX_ACCOUNTS = 5_000
 
 
 class ObservedDuration(Struct, frozen=True, kw_only=True, gc=False):
-    """One poll of a job: last seen running at the age `alive_s` (None: never), at `age_s` it still ran or had ended."""
+    """One poll of a job.
+
+    The job was last seen running at the age `alive_s` (None: never); at the age `age_s` it still ran or had ended.
+    """
 
     category: str
     alive_s: float | None
@@ -34,7 +37,7 @@ class _Known:
 
 
 def category_of(job: Job, log: PollLog) -> str:
-    """Return a name for the jobs that take as long as this one: its kind, with the media type once that is known."""
+    """Return the name of the jobs that should take as long as this one: its kind, with its media type if known."""
     spec = KINDS[job.kind]
     shown = job.parts or (job.seen and not spec.parts_field)
     media = spec.sort_for(log.interval_s) if shown else job.media
@@ -44,12 +47,12 @@ def category_of(job: Job, log: PollLog) -> str:
 
 
 class DurationEstimates:
-    """Durations by account and category: the documented ranges, corrected by what was observed."""
+    """Durations by account and category: the documented ranges, corrected by observations."""
 
     def __init__(
         self, account_stats: AccountStatsTable, *, scale: float, clock_s: Callable[[], float] = time.monotonic
     ) -> None:
-        """Take `scale`, the factor on all documented times: durations are kept without it."""
+        """Take `scale`, the factor on all documented times; durations are stored without it."""
         self._account_stats = account_stats
         self._unit_ms = 1000 * scale
         self._clock_s = clock_s
@@ -58,7 +61,7 @@ class DurationEstimates:
         self._documented: dict[str, Durations] = {}
 
     def note(self, job: Job, log: PollLog, *, at_ms: int, ended: bool) -> None:
-        """Note a poll of a job whose records are as they were before it."""
+        """Record a poll at `at_ms`; `job` and `log` are the job's records from before it."""
         if job.account not in self._notes and len(self._notes) >= MAX_ACCOUNTS:
             self._notes.clear()
         notes = self._notes[job.account]
@@ -74,12 +77,12 @@ class DurationEstimates:
             )
 
     def is_stale(self, account: str) -> bool:
-        """Return whether an account's durations should be loaded anew."""
+        """Return whether an account's durations should be loaded again."""
         known = self._known.get(account)
         return known is None or self._clock_s() - known.merged_s >= STALE_AFTER_S
 
     async def merge(self, account: str, stats: AccountStats) -> None:
-        """Take over what all workers know, and add what this process saw."""
+        """Replace an account's durations by the stored ones with this process's new observations, and store these."""
         tables = dict(stats.durations)
         notes = self._notes.pop(account, deque())
         for note in notes:
@@ -97,7 +100,7 @@ class DurationEstimates:
             await self._account_stats.save_durations(account, tables)
 
     def durations(self, account: str, categories: Collection[str]) -> dict[str, Durations]:
-        """Return the durations of some categories: as documented where nothing is known of the account."""
+        """Return the durations of some categories; the documented ones where nothing is known of the account."""
         known = self._known.get(account)
         if known is None:
             return {category: self._prior(category) for category in categories}

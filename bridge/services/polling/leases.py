@@ -1,4 +1,4 @@
-"""Leases of slow work: short, so that a dead worker's items come back soon, and renewed while their worker runs."""
+"""Renew leases during slow work: they are short, so that a dead worker's items return to the queue soon."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ log = structlog.get_logger()
 
 
 class RenewedLeases:
-    """A context manager that renews the leases of some items of one lane; `tokens` are those in force after it.
+    """A context manager that renews the leases of some items of one lane; afterwards `tokens` are the valid ones.
 
-    A quick block costs no more than a timer. A lease that was lost keeps its old token, which settles nothing.
+    A quick block costs only a timer. A lease that was lost keeps its old token, with which nothing can be settled.
     """
 
     def __init__(
@@ -29,26 +29,26 @@ class RenewedLeases:
         lease_ms: int,
         every_s: float,
     ) -> None:
-        """Take (member, token) of items whose leases last longer than `every_s`."""
+        """Take pairs (member, token); the leases must last longer than `every_s`, the interval of renewals."""
         self._lanes = lanes
         self._place = (shard, lane)
         self._members = [member for member, _ in held]
         self._lease_ms = lease_ms
         self._every_s = every_s
-        self._over: asyncio.Event | None = None  # made with the first renewal, which most blocks never need
+        self._over: asyncio.Event | None = None  # created by the first renewal, which most blocks never need
         self._renewing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.tokens = [token for _, token in held]
 
     async def __aenter__(self) -> Self:
-        """Set the timer after which a block counts as slow."""
+        """Start the timer of the first renewal."""
         self._timer = asyncio.get_running_loop().call_later(self._every_s, self._begin)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop renewing; a renewal under way ends first, because it changes the tokens."""
+        """Stop renewing; wait for a renewal in progress, because it changes the tokens."""
         assert self._timer is not None, "entered"
         self._timer.cancel()
         if self._over is not None:

@@ -1,7 +1,7 @@
 """Which jobs a list call may show, and which lists are worth a call.
 
-A list that did not serve (a persona that was mistyped, one that is documented nowhere and is not there) is left alone
-for a while; its jobs are read by themselves meanwhile.
+A list that did not serve (because the persona was mistyped, or because the list is undocumented and does not exist) is
+not asked for a while; its jobs are read one by one meanwhile.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,13 +15,13 @@ from bridge.services.polling.list_membership import ListMembership
 from bridge.services.polling.poll_requests import DueJob
 
 RETRY_S = 60.0  # before a list that did not serve once is tried again
-UNDOCUMENTED_RETRY_S = 86_400.0  # the same of one that may not be there at all
-IGNORED_MS = 30_000  # for so long a list that does not serve is not even looked up in the store
+UNDOCUMENTED_RETRY_S = 86_400.0  # the same for a list that may not exist
+IGNORED_MS = 30_000  # for so long, what the store knows of a list that does not serve is not loaded again
 MAX_IGNORED = 10_000
 
 
 class ListEligibility:
-    """Knows which lists of an account may be asked."""
+    """Decides which lists of an account may be asked."""
 
     def __init__(
         self, list_membership: ListMembership, *, clock_ms: Callable[[], int], scale: TimeScale
@@ -32,7 +32,7 @@ class ListEligibility:
         self._ignored_until_ms: dict[tuple[str, str], int] = {}
 
     def name_lists(self, due: Sequence[DueJob]) -> dict[str, str]:
-        """Return the name of the list that may show each job, by job key; jobs that no list shows are left out."""
+        """Return the list that may show each job, by job key; jobs that no list shows are left out."""
         names: dict[str, str] = {}
         for job in due:
             record = job.held.job.record
@@ -45,7 +45,7 @@ class ListEligibility:
         return names
 
     def count_members(self, account: str, name: str) -> int:
-        """Count the watched jobs that a list is known to show, due or not."""
+        """Return how many watched jobs a list is known to show, due or not."""
         return self._list_membership.count(account, name)
 
     def may_ask(self, job: DueJob, name: str, stats: ListStats | None, *, now_ms: int) -> bool:
@@ -64,7 +64,7 @@ class ListEligibility:
 
 
 def is_untried(job: Job, stats: ListStats | None) -> bool:
-    """Return whether the list that would show a job may not be there: it is undocumented and has not served yet."""
+    """Return whether the list that would show a job may not exist: it is undocumented and has not served yet."""
     return not _list_spec(job).documented and (stats is None or stats.useless_ms > 0)
 
 

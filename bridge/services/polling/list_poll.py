@@ -23,25 +23,25 @@ from bridge.services.polling.poll_requests import GrantedRequest
 from bridge.store.queue.lanes import Settled
 from bridge.store.tables.account_health import AccountHealth
 
-ROW_WAIT_S = 5.0  # an ending that a row shows in part waits so long for the job's own read
-MIN_READ_S = 0.5  # a read that was granted in the last moment may take so long
+ROW_WAIT_S = 5.0  # an ending that a row shows incompletely waits so long for a read of the job itself
+MIN_READ_S = 0.5  # a read that was granted at the last moment may still take so long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListPollTask:
-    """A granted page of a list, and its account's health as loaded."""
+    """A granted request for a page of a list, and its account's health as loaded."""
 
     granted: GrantedRequest
     health: AccountHealth
 
     @property
     def account(self) -> str:
-        """The account whose list it is."""
+        """Id of the account whose list it is."""
         return self.granted.bucket.account
 
     @property
     def jobs(self) -> tuple[Held, ...]:
-        """The jobs that it is asked for."""
+        """The jobs for which the page is read."""
         return tuple(job.held for job in self.granted.jobs)
 
     @property
@@ -56,12 +56,12 @@ class ListPollTask:
 
     @property
     def kind(self) -> str:
-        """The kind of its rows."""
+        """The kind of the jobs in its rows."""
         return self.jobs[0].job.record.kind
 
 
 class ListPolls:
-    """Polls many jobs with one request."""
+    """Polls many jobs of an account with one request."""
 
     def __init__(
         self,
@@ -107,9 +107,10 @@ class ListPolls:
     async def _take_refusal(
         self, task: ListPollTask, asked: Sequence[Held], result: PollResult, at: PollContext
     ) -> Sequence[Settled]:
-        """Apply a rate limit or a refused key to each job that was asked for; other trouble may be the list's own.
+        """Handle an answer without rows.
 
-        Then the jobs are read by themselves, and if the upstream is in trouble, their own answers say so.
+        A rate limit or a refused key applies to each job of the request. Any other failure may concern only the list:
+        the jobs are then read by themselves, and if the provider itself is broken, their own answers show it.
         """
         if isinstance(result, Throttled | KeyRefused):
             at = await self._health_recorder.note(task.account, task.health, task.kind, result, at)
@@ -134,14 +135,14 @@ class ListPolls:
         absent = [each for each in asked if each.key not in shown]
         for each in absent:
             self._list_membership.note_missing(task.account, task.list, each.job.record.id)
-        if observed.incomplete and absent:  # the others' own reads take a while
+        if observed.incomplete and absent:  # these must not wait for the reads below
             await self._services.store.poll.settle(task.shard, _due_now(task.account, absent))
             absent = []
         await asyncio.gather(*(self._complete(task, each) for each in observed.incomplete))
         return _due_now(task.account, absent)
 
     async def _save_places(self, task: ListPollTask, page: Rows, at: PollContext) -> None:
-        """Remember where the list showed its watched jobs."""
+        """Save where the list showed its watched jobs."""
         looked_for = [each.job.record.id for each in task.jobs]
         stats = note_page(
             task.granted.list_stats,
@@ -155,7 +156,7 @@ class ListPolls:
         await self._services.store.account_stats.save_list(task.account, task.list, stats)
 
     async def _complete(self, task: ListPollTask, row: IncompleteRow) -> None:
-        """Read a job whose row shows an end but not all of it; after a while its event says what the row shows."""
+        """Read a job whose row shows an ending incompletely; after ROW_WAIT_S its event is made from the row."""
         until_s = time.monotonic() + self._services.time_scale.ms(ROW_WAIT_S) / 1000
         lanes, account, seen, at = self._services.store.poll, task.account, row.seen, row.at
         async with self._reader.keep_leases(account, (row.held,)) as kept:
@@ -165,7 +166,7 @@ class ListPolls:
             seen = whole
             at = replace(at, now_ms=self._services.clock_ms(), digest=digest_of(whole.data), source="")
         elif seen.ending is None:
-            # Its row shows that it ended, but not how: nothing but its own read will do.
+            # The row shows that the job ended, but not how, so that it must be read by itself.
             self._list_membership.note_missing(account, task.list, held.job.record.id, misses=MAX_MISSES)
             await lanes.settle(held.key[0], _due_now(account, (held,)))
             return
@@ -174,7 +175,7 @@ class ListPolls:
             await lanes.settle(held.key[0], settled)
 
     async def _read_until(self, task: ListPollTask, row: IncompleteRow, until_s: float) -> Observation | None:
-        """Ask the budget for one read until it is granted or it is too late; return what the read showed."""
+        """Read a row's job as soon as the budget grants it; return None if that fails or is too late."""
         bucket, job = task.granted.bucket, row.held.job.record
         wanted = BudgetRequest(bucket=bucket, wanted=(Purpose.SINGLE,))
         while True:

@@ -1,4 +1,4 @@
-"""What a row of a list says of its job: less, perhaps, than a read of the job itself would."""
+"""What a row of a list shows of its job, which may be less than a read of the job itself shows."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ Row = Mapping[str, Any]
 
 
 def rows_by_key(shard: str, account: str, kind: str, page: Rows) -> dict[str, Row]:
-    """Return a page's rows by job key, without those that are listed twice: which of the two is true is unknown."""
+    """Return a page's rows by job key, without jobs that are listed twice, since either row may be the outdated one."""
     counted = Counter(identifier for identifier, _ in page.rows)
     return {
         job_key(shard, account, kind, identifier): row
@@ -31,14 +31,14 @@ def rows_by_key(shard: str, account: str, kind: str, page: Rows) -> dict[str, Ro
 
 
 def read_row_of(held: Held, row: Row, *, words: ExtraWords, now_ms: int) -> RowSeen | None:
-    """Return what a row shows of a job, None where it tells no state."""
+    """Return what a row shows of a job, None if it shows no state."""
     job = held.job.record
     lens = Lens(now_ms=now_ms, words=words, superseded=frozenset(job.superseded))
     return read_row(KINDS[job.kind], job.id, row, lens)
 
 
 def needs_own_read(held: Held, row: RowSeen) -> bool:
-    """Return whether a row shows an end that has no event yet, without all that belongs to it."""
+    """Return whether a row shows an ending that has no event yet, but not all that the event needs."""
     seen = row.observation
     shows_end = seen.ending is not None or (
         row.hides_parts and seen.status in KINDS[held.job.record.kind].ends
@@ -53,7 +53,7 @@ def is_partial(held: Held, row: RowSeen) -> bool:
 
 
 def with_known_timing(held: Held, seen: Observation) -> Observation:
-    """Keep the poll interval in force: a row that shows little may not show the media that it depends on."""
+    """Return an observation with the job's known poll interval: the row may lack the media on which that depends."""
     log = held.log
     if not log.interval_s:
         return seen
@@ -61,7 +61,7 @@ def with_known_timing(held: Held, seen: Observation) -> Observation:
 
 
 def digest_of(shown: Mapping[str, object]) -> bytes:
-    """Hash an object as one answer shows it, halves of characters included."""
+    """Return a hash of an object as one answer shows it; lone surrogates, which UTF-8 cannot encode, are allowed."""
     try:
         text = msgspec.json.encode(shown)
     except UnicodeEncodeError:

@@ -1,8 +1,8 @@
-"""Answers that show jobs which nobody asked for: rows of a list that were not due, and the items of a post.
+"""Use answers for watched jobs that they were not requested for: other rows of a list, and the items of a post.
 
-What an answer shows of a watched job counts as a poll of it, so that it needs no read of its own. `observe_rows` takes
-the rows of any page of a list, `observe_parts` the items of a post, whoever asked for them and why; `asked` names the
-jobs, if any, that the caller holds already. Jobs are found, leased and settled here.
+What an answer shows of a watched job counts as a poll of it and saves a request. `observe_rows` applies the rows of any
+page of a list, `observe_parts` the items of a post, whatever they were requested for; `asked` are the jobs that the
+caller has leased already. All other jobs are found, leased and settled here.
 """
 
 import time
@@ -31,13 +31,13 @@ from bridge.services.polling.list_rows import (
 from bridge.services.polling.waiting_jobs import WaitingJob, lease_waiting_jobs, return_to_queue
 from bridge.store.queue.lanes import Settled
 
-PART_WATCHED_S = 60.0  # how long after one of its items was due an account is taken to have watched items
+PART_WATCHED_S = 60.0  # an account counts as having watched items for so long after one was due
 MAX_MISSED = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncompleteRow:
-    """A job whose row shows an end without all that belongs to it. It is still leased and needs a read of its own."""
+    """A job whose row shows an ending incompletely. It is still leased and needs a read of its own."""
 
     held: Held
     seen: Observation
@@ -46,14 +46,14 @@ class IncompleteRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsObserved:
-    """What became of a page's rows: the watched jobs that they showed, and those of them that are not done with."""
+    """The watched jobs that a page's rows showed, and those of them that are still to be read."""
 
     shown: Sequence[Held]
     incomplete: Sequence[IncompleteRow]
 
 
 class Piggyback:
-    """Applies what an answer shows to watched jobs that it was not asked for."""
+    """Applies what answers show to watched jobs that they were not requested for."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Piggyback:
         lease_ms: int,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take how long the lease of a job lasts that an answer is applied to."""
+        """Take the duration of the leases under which answers are applied to jobs."""
         self._services = services
         self._duration_estimates = duration_estimates
         self._lease_ms = lease_ms
@@ -74,7 +74,7 @@ class Piggyback:
     async def observe_rows(
         self, account: str, kind: str, page: Rows, at: PollContext, *, asked: Sequence[Held] = ()
     ) -> RowsObserved:
-        """Apply each row of a page to its job: to those that were asked for, and to all others that wait."""
+        """Apply each row of a page to its job: to those that the page was requested for, and to others that wait."""
         shard = self._services.store.shard_of(account)
         rows = rows_by_key(shard, account, kind, page)
         mine = {each.key for each in asked}
@@ -97,7 +97,7 @@ class Piggyback:
         return RowsObserved(shown=[job.held for job in jobs], incomplete=incomplete)
 
     async def _observe_row(self, job: WaitingJob, row: RowSeen, at: PollContext) -> Sequence[Settled]:
-        """Observe what a row shows; where it shows too little to change anything, it shows that the job goes on."""
+        """Apply a row to its job; an incomplete row can at least show that nothing has changed."""
         held = job.held
         if not is_partial(held, row):
             settled = await self.observe(held, row.observation, at)
@@ -108,7 +108,7 @@ class Piggyback:
         if self._shows_no_change(held, row.observation, at):
             unchanged = replace(at, digest=held.log.digest)
             return (observe_unchanged(self._services, held, Observed(observation=seen), unchanged),)
-        if job.left_ms:  # its own turn comes, and shows all of it
+        if job.left_ms:  # it will be read by itself later, which shows all of it
             return (return_to_queue(job),)
         return await self.observe(held, seen, at)
 
@@ -120,7 +120,7 @@ class Piggyback:
         return same and quiet_until_ms(job, held.log, traits=traits, scale=scale) > at.now_ms
 
     def note_watched(self, account: str, kind: str) -> None:
-        """Note that an account watches a job of a kind; one that a post could show makes posts worth a look."""
+        """Record that an account watches a job of a kind, which matters if answers about posts can show that kind."""
         if KINDS[kind].parent_field is not None:
             self._part_watched_s[account] = self._clock_s()
 
@@ -134,7 +134,7 @@ class Piggyback:
         return True
 
     async def observe_parts(self, held: Held, post: Observation, at: PollContext) -> None:
-        """Apply what a post that was just read shows of its items to those that are watched."""
+        """Apply what a post that was just read shows of its items to those items that are watched."""
         job = held.job.record
         shown = {
             job_key(held.key[0], job.account, kind, part.id): (kind, part)
@@ -143,7 +143,7 @@ class Piggyback:
             if KINDS[kind].registrable
         }
         jobs = await self._lease(job.account, list(shown), at)
-        # Its post is read again before its own turn comes.
+        # An item waits longer than its post, so that the post is read first and shows it again.
         min_wait_ms = 0 if post.ending else self._services.time_scale.ms(2 * post.timing.interval_s)
         self._note_missed(shown.keys() - {each.held.key for each in jobs}, min_wait_ms)
         settled: list[Settled] = []
@@ -161,17 +161,17 @@ class Piggyback:
             await self._services.store.poll.settle(held.key[0], settled)
 
     def _note_missed(self, keys: Collection[str], min_wait_ms: int) -> None:
-        """Remember the items that a post showed but that could not be leased, most often because they were in flight."""
+        """Remember items that a post showed but that could not be leased, mostly because they are being read."""
         if len(self._missed) + len(keys) > MAX_MISSED:
             self._missed.clear()
         until_s = self._clock_s() + min_wait_ms / 1000
         self._missed.update((key, (min_wait_ms, until_s)) for key in keys)
 
     def min_wait_ms(self, key: str) -> int:
-        """Return how long a job that was read by itself waits at least, 0: as its answer says.
+        """Return how long a job that was read by itself must wait at least; 0 for its usual interval.
 
-        A post and its item that fall due together are read together, and would be from then on. The item waits for
-        as long as one that its post has shown, so that the post's next read finds it waiting.
+        A post and its item that are due at the same time would both be read each time. So the item waits as long as
+        one that its post has shown, and the post's next read finds it waiting.
         """
         min_wait_ms, until_s = self._missed.pop(key, (0, 0.0))
         return min_wait_ms if self._clock_s() < until_s else 0

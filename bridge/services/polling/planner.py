@@ -1,4 +1,4 @@
-"""Planning polls: which of the jobs that are due get a request now, and when the others are weighed again."""
+"""Plan polls: which of the due jobs get a request now, and when the others are considered again."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -21,20 +21,20 @@ from bridge.services.polling.poll_requests import DueJob, GrantedRequest
 from bridge.store.tables.account_stats import AccountStats
 from bridge.store.vault import VaultError
 
-MAX_WEIGHED = 500  # jobs of an account in one plan
-UNUSABLE_RETRY_MS = 60_000  # before an account whose credential cannot be opened is looked at again
+MAX_CANDIDATES = 500  # jobs of an account in one plan
+UNUSABLE_RETRY_MS = 60_000  # before the jobs of an account whose credential cannot be opened are tried again
 
 NO_STATS = AccountStats()
 NO_PRIORITY = Priority(0.0, 0.0)
-# Of an account that has requests enough for all of its due jobs.
-UNWEIGHED = PlanningContext(now_ms=0, ms_per_request=0.0, durations={})
+# For an account that has enough requests for all of its due jobs, so that their priorities do not matter.
+NO_CONTEXT = PlanningContext(now_ms=0, ms_per_request=0.0, durations={})
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """The requests that go out, and the jobs that wait, each for so many ms."""
+    """The requests to send now, and the jobs that wait, each with its delay in milliseconds."""
 
     granted: Sequence[GrantedRequest]
     waiting: Sequence[tuple[DueJob, int]]
@@ -42,7 +42,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _AccountPlan:
-    """The plan for one limit of an account; without candidates nothing was weighed."""
+    """The plan for one limit of an account; without candidates all jobs got a request without being compared."""
 
     bucket: Bucket
     jobs: Mapping[str, DueJob]
@@ -52,7 +52,7 @@ class _AccountPlan:
 
 
 class Planner:
-    """Spends the budgets of accounts on the jobs of a claim."""
+    """Plans the jobs of a claim within the budgets of their accounts."""
 
     def __init__(
         self,
@@ -69,12 +69,12 @@ class Planner:
         self._backlog = Backlog(clock_ms=clock_ms, scale=scale)
 
     def max_claimed(self, account: str) -> int:
-        """Return how many jobs of an account to claim: many while they have to be weighed against each other."""
+        """Return how many jobs of an account to claim: more while the account is behind, to compare many jobs."""
         max_in_flight = self._rate_budget.max_in_flight(account)
-        return MAX_WEIGHED + max_in_flight if account in self._backlog else max_in_flight
+        return MAX_CANDIDATES + max_in_flight if account in self._backlog else max_in_flight
 
     async def plan(self, shard: str, due: Sequence[DueJob]) -> Planned:
-        """Ask each account's budget for requests, the most wanted first; what has nothing left sleeps."""
+        """Ask each account's budget for requests, for the jobs with the highest priority first."""
         by_bucket, unusable = await self._group(due)
         names = self._lists.name_lists(due)
         stats = await self._load_stats(due, names)
@@ -100,7 +100,7 @@ class Planner:
         return Planned(granted=granted, waiting=waiting)
 
     async def _group(self, due: Sequence[DueJob]) -> tuple[Mapping[Bucket, list[DueJob]], list[DueJob]]:
-        """Group jobs by the limit that their reads count under; the others' accounts cannot be used."""
+        """Group jobs by the limit under which their reads count; also return jobs whose account cannot be used."""
         by_bucket: dict[Bucket, list[DueJob]] = defaultdict(list)
         unusable: list[DueJob] = []
         for job in due:
@@ -115,7 +115,7 @@ class Planner:
     async def _load_stats(
         self, due: Sequence[DueJob], names: Mapping[str, str]
     ) -> Mapping[str, AccountStats]:
-        """Load what planning needs to know: lists that show two jobs or more, and durations that are out of date."""
+        """Load what planning needs: lists that show two or more of the jobs, and durations that are out of date."""
         wanted: dict[str, set[str]] = defaultdict(set)
         for job in due:
             name = names.get(job.held.key)
@@ -138,13 +138,13 @@ class Planner:
         stats: AccountStats,
         watched: int | None,
     ) -> _AccountPlan:
-        """Plan the jobs under one limit; `watched` counts all jobs of an account that is behind."""
+        """Plan the jobs under one limit; `watched` is the number of all jobs of an account that is behind."""
         by_key = {job.held.key: job for job in jobs}
         listed = {names[key] for key in by_key.keys() & names.keys()}
         members = {name: self._lists.count_members(bucket.account, name) for name in listed}
         if bucket.account not in self._backlog and max(members.values(), default=0) < 2:
             return _AccountPlan(
-                bucket=bucket, jobs=by_key, candidates=(), context=UNWEIGHED, plan=_plan_all(by_key)
+                bucket=bucket, jobs=by_key, candidates=(), context=NO_CONTEXT, plan=_plan_all(by_key)
             )
         now_ms = self._services.clock_ms()
         candidates = [
@@ -184,7 +184,7 @@ class Planner:
 def _untried(
     candidates: Sequence[Candidate], jobs: Mapping[str, DueJob], stats: AccountStats
 ) -> frozenset[str]:
-    """Return the names of lists that may not be there."""
+    """Return the names of lists that may not exist."""
     return frozenset(
         each.list
         for each in candidates
@@ -193,13 +193,13 @@ def _untried(
 
 
 def _plan_all(keys: Collection[str]) -> Plan:
-    """Plan one request a job where there are enough for all: none is weighed against another."""
+    """Plan one request for each job, for an account with enough requests for all."""
     requests = tuple(Request(purpose=Purpose.SINGLE, priority=0.0, covers=(key,)) for key in keys)
     return Plan(requests=requests, priorities=dict.fromkeys(keys, NO_PRIORITY))
 
 
 def _ask_for(each: _AccountPlan, max_in_flight: int) -> BudgetRequest:
-    """Ask for no more requests than may be in flight, and tell people how long a job waits for its turn."""
+    """Return the plan's request to the budget: at most as many requests as may be in flight, and the expected wait."""
     wanted = [request.purpose for request in each.plan.requests[:max_in_flight]]
     share = each.context.watched / max(1, len(each.candidates))
     turn_ms = round(len(each.plan.requests) * share * each.context.ms_per_request)
@@ -220,7 +220,7 @@ def _granted(each: _AccountPlan, grant: Grant) -> list[GrantedRequest]:
 
 
 def _waiting(each: _AccountPlan, grant: Grant) -> list[tuple[DueJob, int]]:
-    """Return the jobs without a request: they wait until the budget has more, or until they matter more."""
+    """Return the jobs without a request; they wait until the budget has more or their priority has risen."""
     left = each.plan.requests[len(grant.requests) :]
     if not left:
         return []

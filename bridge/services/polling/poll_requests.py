@@ -1,4 +1,4 @@
-"""Jobs that are due, and the requests that a budget has granted for them."""
+"""Due jobs, and the requests that a budget has granted for them."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from bridge.services.jobs.observe import Held
 class DueJob:
     """A leased job that is due.
 
-    `version` is that of its account's credential. `queued_ms` is its place in the queue, in Unix milliseconds.
+    `version` is that of its account's credential, `queued_ms` its place in the queue in Unix milliseconds.
     """
 
     held: Held
@@ -23,9 +23,9 @@ class DueJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantedRequest:
-    """A request that may go out.
+    """A request that may be sent now.
 
-    `id` is its number in the budget, `jobs` are those that it is for, `list_stats` is what is known of its list.
+    `id` is its id in the budget, `jobs` are the due jobs that it reads, `list_stats` is what is known of its list.
     """
 
     bucket: Bucket

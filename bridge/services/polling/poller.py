@@ -1,4 +1,4 @@
-"""What one worker does with jobs that it has claimed: chooses requests for them, and sends each of those."""
+"""Poll the jobs that a worker has claimed: plan requests for them, send each, apply its answer."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -26,10 +26,10 @@ PollTask = SinglePollTask | ListPollTask
 
 
 class Poller:
-    """Plans and polls for one worker. A claimed job is read by itself, shown by a page, or put back."""
+    """Plans and polls for one worker. A claimed job is read by itself, or with a page of a list, or put back."""
 
     def __init__(self, services: Services, *, lease_ms: int) -> None:
-        """Take how long the lease of a claimed job lasts unless it is renewed."""
+        """Take the duration of the leases of claimed jobs."""
         self._services = services
         credentials = Credentials(services)
         self._rate_budget = RateBudget(services, credentials)
@@ -62,7 +62,7 @@ class Poller:
         return self._planner.max_claimed(account)
 
     async def plan(self, shard: str, claim: Claim) -> tuple[list[PollTask], list[Settled]]:
-        """Load a claim's jobs and plan requests for them; return the requests, and what waits or leaves the queue."""
+        """Load a claim's jobs and plan requests for them; return the requests, and the jobs to settle without one."""
         keys = [item.member for item in claim.items]
         page, health = await asyncio.gather(
             self._services.store.load_many(Wanted(jobs=keys, logs=keys)),
@@ -100,7 +100,7 @@ class Poller:
         return await self._list_polls.poll(task)
 
     def give_back(self, task: PollTask) -> Sequence[Settled]:
-        """Return the jobs of a request that was not sent to the queue, due now."""
+        """Return what puts the jobs of a request that was not sent back into the queue, due now."""
         if task.granted is not None:
             self._rate_budget.give_back(task.granted.bucket, task.granted.id)
         return [Settled(task.account, each.key, each.token, 0) for each in task.jobs]
@@ -115,7 +115,7 @@ def _make_task(granted: GrantedRequest, health: Mapping[str, AccountHealth]) -> 
 
 
 def _join_refused(tasks: Sequence[SinglePollTask]) -> list[SinglePollTask]:
-    """Put the jobs that one refusal stops behind one of them, so that a claim costs one probe of the key."""
+    """Group the jobs that the same refusal stops behind one of them, so that a claim probes the key only once."""
     leaders: dict[tuple[str, str], SinglePollTask] = {}
     for task in tasks:
         place = (task.account, auth_refusal_for(task.health, task.held.job.record.kind))

@@ -1,4 +1,4 @@
-"""Single polls: one request for one job, whose answer also speaks of its account, and of a post's items."""
+"""Poll one job with one request, whose answer may also show an account's health, and a post's items."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,16 +24,16 @@ from bridge.store.tables.account_health import AccountHealth
 
 log = structlog.get_logger()
 
-PROBE_SHARE = (
-    0.9  # of the time between two probes of a refused key: the answer of a younger one counts for every job
-)
+# The part of OUTAGE_RETRY_S that must pass between two probes: not all of it, so that each round of retries gets one.
+PROBE_SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinglePollTask:
-    """A leased job, its account's health as loaded, and the jobs of the account that wait for its answer.
+    """A leased job, its account's health as loaded, and other jobs of the account that depend on its answer.
 
-    Followers exist while the account's key is refused: one read, which no budget grants, then decides for all of them.
+    There are followers only while the account's key is refused: one read, a probe outside of the budget, then decides
+    for all of them.
     """
 
     held: Held
@@ -49,7 +49,7 @@ class SinglePollTask:
 
     @property
     def jobs(self) -> tuple[Held, ...]:
-        """All jobs that its answer decides about."""
+        """The job and its followers."""
         return (self.held, *self.followers)
 
 
@@ -73,7 +73,7 @@ class SinglePolls:
         self._duration_estimates = duration_estimates
         self._piggyback = piggyback
         self._unchanged_answers = UnchangedAnswers()
-        self._log = log.bind()  # bound once: a lazy logger is made anew each time it is used
+        self._log = log.bind()  # bound once, because structlog's lazy proxy builds a logger at each use
 
     async def poll(self, task: SinglePollTask) -> Sequence[Settled]:
         """Read one job, or apply the last probe of a refused key to it; return what is left to settle."""
@@ -84,7 +84,7 @@ class SinglePolls:
         if auth_refused and not await self._may_probe(task, begun_ms):
             answer = PollAnswer(result=KeyRefused() if task.health.outage_ms else KindForbidden())
         else:
-            if not shows_others:  # an answer that shows other jobs must be understood each time
+            if not shows_others:  # an answer that shows other jobs must be parsed each time
                 unchanged = self._unchanged_answers.find(
                     task.held.key, task.held.job, task.held.log, now_ms=begun_ms
                 )
@@ -117,7 +117,7 @@ class SinglePolls:
         unchanged: KnownAnswer | None,
         shows_others: bool,
     ) -> Sequence[Settled]:
-        """Apply what a read showed to its job, and to the items of a post."""
+        """Apply an observation to its job, and to the watched items of a post."""
         seen = result.observation
         self._duration_estimates.note(
             held.job.record, held.log, at_ms=at.now_ms, ended=seen.ending is not None
@@ -138,7 +138,7 @@ class SinglePolls:
         return (settled,) if settled else ()
 
     async def _record_response(self, task: SinglePollTask, answer: PollAnswer) -> None:
-        """Tell the budget; a probe of a refused key, which no budget granted, tells it only of a 429."""
+        """Report an answer to the budget; of a probe, which no budget granted, only a 429."""
         job, callbacks = task.held.job.record, 0
         if task.granted is not None:
             bucket, request = task.granted.bucket, task.granted.id
@@ -158,7 +158,7 @@ class SinglePolls:
         )
 
     async def _may_probe(self, task: SinglePollTask, now_ms: int) -> bool:
-        """Return whether a refused key may be tried again: once an interval for the whole account."""
+        """Return whether a refused key may be tried now, which is allowed once per interval for the whole account."""
         every_ms = round(self._services.time_scale.ms(OUTAGE_RETRY_S) * PROBE_SHARE)
         return await self._services.store.health.take_probe(task.account, now_ms, every_ms=every_ms)
 
@@ -178,7 +178,7 @@ class SinglePolls:
     async def _settle_follower(
         self, task: SinglePollTask, follower: Held, result: PollResult, at: PollContext
     ) -> None:
-        """Apply a refusal to a job that waited for the probe; after any other answer it is read now."""
+        """Apply a refusal to a follower; after any other answer make it due now."""
         if isinstance(result, KeyRefused | KindForbidden):
             settled = await observe(self._services, follower, result, replace(at, took_ms=0, digest=b""))
         else:

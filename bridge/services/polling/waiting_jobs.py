@@ -1,4 +1,4 @@
-"""Jobs that wait for their turn, leased by name while an answer that is at hand is applied to them."""
+"""Lease jobs that wait in the queue, to apply an answer that shows them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from bridge.store.records import Wanted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingJob:
-    """A leased job, and how many ms there were to its turn."""
+    """A leased job, and how many milliseconds were left until it was due."""
 
     held: Held
     left_ms: int
@@ -22,7 +22,7 @@ async def lease_waiting_jobs(
 ) -> list[WaitingJob]:
     """Lease those of some jobs that wait in their account's queue, and were not read since `begun_ms`.
 
-    Left out are jobs that nobody watches and those that are being read: whoever reads them sees as much.
+    Jobs that are not watched are left out, and so are jobs that are being read, since that read shows as much.
     """
     if not keys:
         return []
@@ -47,6 +47,6 @@ async def lease_waiting_jobs(
 
 
 def return_to_queue(job: WaitingJob) -> Settled:
-    """Put a job back to where it was in its queue."""
+    """Return what puts a job back to its place in the queue."""
     held = job.held
     return Settled(held.job.record.account, held.key, held.token, job.left_ms)

@@ -1,4 +1,4 @@
-"""Lists of callbacks, newest first."""
+"""List a project's callbacks, newest first."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,8 +15,10 @@ from bridge.store.tables.account_health import AccountHealth
 from bridge.store.tables.indexes import Cursor
 
 PAGE: Final = 100
-MANY: Final = 1000  # so many callbacks of one URL are sorted in memory; beyond, the project's list is walked
-SCAN_PAGES: Final = 50  # a filtered list looks at so many pages before it gives a cursor to go on
+MAX_SORTED: Final = (
+    1000  # up to so many callbacks of one URL are sorted in memory; beyond, all the project's are scanned
+)
+SCAN_PAGES: Final = 50  # pages that one request with a filter scans before it returns a cursor
 
 
 async def list_callbacks(
@@ -30,11 +32,11 @@ async def list_callbacks(
     cursor: str | None = None,
     limit: int = PAGE,
 ) -> tuple[list[FoundCallback], str | None]:
-    """List callbacks, newest first; a filtered page may be short and still have a cursor."""
+    """Return a page of callbacks, newest first, and the next cursor; a short filtered page may still have one."""
     ids = await _matching_ids(services, project, kind=kind, job_id=job_id, url=url)
     if ids is not None:
-        found = [each for each in await _find_all(services, project, ids) if _fits(each, kind, state)]
-        return _cut(found, cursor, limit)
+        found = [each for each in await _find_all(services, project, ids) if _matches(each, kind, state)]
+        return _paginate(found, cursor, limit)
     wanted = None if url is None else services.store.vault.fingerprint(url)
     found = []
     place = parse_cursor(cursor)
@@ -42,7 +44,7 @@ async def list_callbacks(
         page = await services.store.indexes.callbacks(project, cursor=place, limit=limit)
         place = page[-1] if len(page) == limit else None
         for each in await _find_all(services, project, [at.id for at in page]):
-            if _fits(each, kind, state) and wanted in (None, each.callback.fingerprint):
+            if _matches(each, kind, state) and wanted in (None, each.callback.fingerprint):
                 found.append(each)
         if len(found) > limit:
             last = found[limit - 1].callback
@@ -52,17 +54,17 @@ async def list_callbacks(
     return found, place.text() if place else None
 
 
-def _cut(
+def _paginate(
     found: list[FoundCallback], cursor: str | None, limit: int
 ) -> tuple[list[FoundCallback], str | None]:
-    """Page through a short list by the id of the last one shown."""
+    """Return one page of a list in memory, and the cursor of the next page, which is the id of the last callback."""
     found.sort(key=lambda each: (-each.callback.created_ms, each.callback.id))
     start = next((i + 1 for i, each in enumerate(found) if each.callback.id == cursor), 0)
     page = found[start : start + limit]
     return page, page[-1].callback.id if start + limit < len(found) else None
 
 
-def _fits(found: FoundCallback, kind: str | None, state: str | None) -> bool:
+def _matches(found: FoundCallback, kind: str | None, state: str | None) -> bool:
     return kind in (None, found.job.kind) and state in (None, str(view_state(found)))
 
 
@@ -91,11 +93,11 @@ async def _find_all(services: Services, project: str, ids: Sequence[str]) -> lis
 async def _matching_ids(
     services: Services, project: str, *, kind: str | None, job_id: str | None, url: str | None
 ) -> list[str] | None:
-    """Look up the few callbacks of a job or a URL; None where neither is named, or too many have this URL."""
+    """Return the ids of a job's or a URL's callbacks; None if neither is named, or too many have this URL."""
     if url is None:
         return None if job_id is None else await list_job_callbacks(services.store, project, kind, job_id)
     fingerprint = services.store.vault.fingerprint(url)
     if job_id is not None:
         return await list_job_callbacks(services.store, project, kind, job_id, fingerprint=fingerprint)
-    ids = await services.store.indexes.callbacks_by_url(project, fingerprint, limit=MANY + 1)
-    return ids if len(ids) <= MANY else None
+    ids = await services.store.indexes.callbacks_by_url(project, fingerprint, limit=MAX_SORTED + 1)
+    return ids if len(ids) <= MAX_SORTED else None

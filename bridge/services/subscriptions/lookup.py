@@ -1,4 +1,4 @@
-"""Find subscriptions by what names them: a delivery, or the upstream's id of a job.
+"""Find subscriptions by a delivery, or by a job's id at its provider.
 
 A callback (`cb_`) lives in its job's record, so it is found among the jobs that were loaded. A kind with a table of its
 own is found there by the same function, chosen by the id's prefix.

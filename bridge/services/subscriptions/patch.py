@@ -1,4 +1,4 @@
-"""What a client may change of a callback, and what may never become of it."""
+"""Apply a client's changes to a callback."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from bridge.services.subscriptions.sealing import seal_headers, seal_text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackPatch:
-    """Fields to change; UNSET leaves one alone, None removes it where it may be removed."""
+    """Fields to change: UNSET leaves a field as it is, None removes it where it may be removed."""
 
     url: CheckedUrl | UnsetType = UNSET
     headers: Mapping[str, str] | UnsetType | None = UNSET
@@ -29,7 +29,7 @@ class CallbackPatch:
 
 
 def check_identity(job: Job, changed: Callback) -> None:
-    """(kind, job, URL) names one live callback: none may move onto another's URL."""
+    """Raise Conflict if another live callback of the job has the same URL, since a job and a URL identify a callback."""
     if not is_live(changed):
         return
     for other in list_live_callbacks(job):
@@ -40,7 +40,7 @@ def check_identity(job: Job, changed: Callback) -> None:
 
 
 def apply_patch(services: Services, kind: str, callback: Callback, change: CallbackPatch) -> Callback:
-    """Give the callback as the patch leaves it; secrets are sealed."""
+    """Return the changed callback, with its secrets sealed."""
     vault = services.store.vault
     if not isinstance(change.url, UnsetType):
         callback = replace(
