@@ -95,8 +95,8 @@ class Bench:
         claim = await lanes.claim(shard, [(lane, 0)], most=100, page=100, lease_ms=60_000)
         tasks, settled = await self.polling.load(shard, claim)
         await lanes.settle(shard, settled)
-        for task in tasks:
-            await lanes.settle(shard, list(await self.polling.work(task)))
+        # As in a worker, all of them are in flight until each has ended.
+        await lanes.settle(shard, [each for task in tasks for each in await self.polling.work(task)])
         return self.upstream.asked[before:]
 
     async def job(self, key: str) -> Job:
