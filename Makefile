@@ -1,4 +1,4 @@
-# What a person does with a checkout. Everything lives in .venv, installed from hash-pinned locks.
+# What to do with a checkout. Everything is installed into .venv, from hash-pinned lock files.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +8,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 # Tests that share processes are one group, on one worker.
 PYTEST_ARGS ?= -n 2 --dist loadgroup
 
-# The state that a finished set-up had; the same again means that nothing is to be done.
+# A checksum of what was installed: while it stays the same, nothing has to be installed again.
 RUNTIME_STATE := $(shell cat $(LOCKS)/requirements.lock $(LOCKS)/requirements-build.lock pyproject.toml | cksum | tr -c '[:alnum:]' -)
 DEV_STATE := $(shell cat $(LOCKS)/requirements-dev.lock $(LOCKS)/requirements-build.lock pyproject.toml | cksum | tr -c '[:alnum:]' -)
 RUNTIME_STAMP := $(VENV)/.runtime-$(RUNTIME_STATE)
@@ -18,16 +18,16 @@ DEV_STAMP := $(VENV)/.dev-$(DEV_STATE)
 .PHONY: help setup run test browser soak lint format bench freshness lock clean
 
 help:
-	@echo 'make run     set up and start reelbridge (Ctrl-C ends it)'
-	@echo 'make setup   set up only; leaves $(BIN)/reelbridge'
-	@echo 'make test    set up and pass all checks and tests'
-	@echo 'make soak    kill it again and again: ROUNDS=10 SEED=1'
-	@echo 'make lint    the checks alone'
-	@echo 'make format  lay the code out'
-	@echo 'make bench   measure what a worker does a second (five minutes, on an idle machine)'
-	@echo 'make freshness  how soon an ending is seen under a rate limit (virtual time, half an hour)'
-	@echo 'make lock    pin the dependencies anew'
-	@echo 'make clean   remove $(VENV)'
+	@echo 'make run        set up and start reelbridge (Ctrl-C stops it)'
+	@echo 'make setup      install into $(VENV) only; the command is $(BIN)/reelbridge'
+	@echo 'make test       run all checks and all tests'
+	@echo 'make lint       run the checks only: ruff, formatting, mypy'
+	@echo 'make format     format the code and fix what ruff can fix'
+	@echo 'make soak       run the crash tests for longer: make soak ROUNDS=10 SEED=1'
+	@echo 'make bench      measure polls, deliveries and registrations a second (5 minutes, on an idle machine)'
+	@echo 'make freshness  simulate how soon the end of a job is noticed under a rate limit (half an hour)'
+	@echo 'make lock       resolve the dependencies again and write $(LOCKS)'
+	@echo 'make clean      remove $(VENV)'
 
 setup: $(RUNTIME_STAMP)
 

@@ -11,7 +11,8 @@ from bridge.config.settings import SettingsError, load_settings
 
 SCOPES = ("register", "read", "manage", "proxy", "admin")
 HELP_ON_SIGNING = (
-    "The signing secret is taken from REELBRIDGE_SIGNING_SECRET; unset, from the bridge that runs here."
+    "The signing secret is taken from REELBRIDGE_SIGNING_SECRET. If that is unset, the secret\n"
+    "of project default is read from the reelbridge that runs on this machine."
 )
 Command = Callable[[argparse.Namespace], int]
 
@@ -40,23 +41,32 @@ def _indent(text: str) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="reelbridge", description="Webhooks for ReelMirror and ReelBot.", allow_abbrev=False
+        prog="reelbridge",
+        description="Webhooks for ReelMirror and ReelBot.",
+        epilog="`reelbridge COMMAND --help` shows the options of a command and the settings that it reads.",
+        allow_abbrev=False,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add(commands, "up", "run the whole service: store, API and worker, supervised", _up, with_settings=True)
     _add(commands, "api", "run one API process", _api, with_settings=True)
     _add(commands, "worker", "run one worker process", _worker, with_settings=True)
-    _add_simulate(_add(commands, "simulate", "run the built-in emulator of both upstreams", _simulate))
+    _add_simulate(
+        _add(commands, "simulate", "run the built-in simulator of ReelMirror and ReelBot", _simulate)
+    )
     _add(
         commands,
         "doctor",
-        "check settings, store, upstreams and the running bridge",
+        "check the settings, the store, the upstream keys and the running service",
         _doctor,
         with_settings=True,
     )
-    _add_verify(_add(commands, "verify", "explain why a received signature is good or not", _verify))
+    _add_verify(
+        _add(commands, "verify", "check the signature of a received callback and explain the result", _verify)
+    )
     _add_trigger(_add(commands, "trigger", "post a signed sample event to a URL", _trigger))
-    _add_keys(_add(commands, "keys", "manage the API keys of a running bridge", _list_keys))
+    _add_keys(
+        _add(commands, "keys", "list, create and revoke the API keys of the running service", _list_keys)
+    )
     return parser
 
 
@@ -84,7 +94,10 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8090, help="port, 0 for any free one (default 8090)")
     parser.add_argument(
-        "--speed", type=float, default=1.0, help="how many times faster than documented jobs run"
+        "--speed",
+        type=float,
+        default=1.0,
+        help="how many times as fast as documented the jobs run (default 1)",
     )
 
 
@@ -95,17 +108,20 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="'NAME: VALUE'",
-        help="a received webhook-… header; give all three",
+        help="a header as it was received: webhook-id, webhook-timestamp and webhook-signature are needed",
     )
     parser.add_argument(
-        "--body", default="-", metavar="FILE", help="the raw body as received (default: standard input)"
+        "--body",
+        default="-",
+        metavar="FILE",
+        help="file with the raw body as it was received (default: standard input)",
     )
     parser.add_argument(
         "--tolerance",
         type=int,
         default=300,
         metavar="S",
-        help="seconds that the timestamp may be off (default 300)",
+        help="seconds by which the timestamp may differ from this machine's clock (default 300)",
     )
     parser.epilog = HELP_ON_SIGNING
 
@@ -117,7 +133,7 @@ def _add_trigger(parser: argparse.ArgumentParser) -> None:
         "--payload",
         choices=("full", "thin", "flat", "cloudevents"),
         default="full",
-        help="shape of the body (default full)",
+        help="form of the body (default full)",
     )
     parser.epilog = HELP_ON_SIGNING
 
@@ -125,21 +141,30 @@ def _add_trigger(parser: argparse.ArgumentParser) -> None:
 def _add_keys(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_list_keys)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
-    actions.add_parser("list", help="show all keys (the default)").set_defaults(command=_list_keys)
-    create = actions.add_parser("create", help="make a key")
-    create.add_argument("--name", required=True, help="what it is for")
+    _add_action(actions, "list", "show all keys (what `keys` alone does)", _list_keys)
+    create = _add_action(actions, "create", "create a key and print it once", _create_key)
+    create.add_argument("--name", required=True, help="what the key is for")
     create.add_argument(
         "--scope",
         dest="scopes",
         action="append",
         choices=SCOPES,
         metavar="SCOPE",
-        help="what it may do: register, read, manage or admin; repeatable (default: register and read)",
+        help="what the key may do: register, read, manage or admin; give it several times for several "
+        "(default: register and read)",
     )
-    create.set_defaults(command=_create_key)
-    revoke = actions.add_parser("revoke", help="end a key at once")
-    revoke.add_argument("id", help="the key's id, as `list` shows it")
-    revoke.set_defaults(command=_revoke_key)
+    revoke = _add_action(actions, "revoke", "revoke a key; it stops working at once", _revoke_key)
+    revoke.add_argument("id", metavar="ID", help="the key's id, as `keys list` shows it")
+
+
+def _add_action(
+    actions: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, summary: str, command: Command
+) -> argparse.ArgumentParser:
+    added = actions.add_parser(
+        name, help=summary, description=summary[0].upper() + summary[1:] + ".", allow_abbrev=False
+    )
+    added.set_defaults(command=command)
+    return added
 
 
 def _up(_chosen: argparse.Namespace) -> int:

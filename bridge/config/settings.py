@@ -60,10 +60,10 @@ class Settings(BaseSettings):
         populate_by_name=True,
     )
 
-    host: Host = _setting("127.0.0.1", "address that API and dashboard listen on", fix="use an IP address")
+    host: Host = _setting("127.0.0.1", "address that the API listens on", fix="use an IP address")
     port: int = _setting(
         8080,
-        "port that API and dashboard listen on (0: any free one)",
+        "port that the API listens on (0: any free one)",
         fix="use a number from 0 to 65535",
         ge=0,
         le=65535,
@@ -165,7 +165,7 @@ class Settings(BaseSettings):
         (), "more status words that mean: voice conversion failed", fix="use words with commas between"
     )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
-        "info", "least level that is logged", fix="use debug, info, warning or error"
+        "info", "lowest level that is logged", fix="use debug, info, warning or error"
     )
     log_format: Literal["json", "console", "auto"] = _setting(
         "auto",

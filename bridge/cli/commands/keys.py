@@ -15,7 +15,8 @@ async def list_keys(api: ApiClient, console: Console) -> None:
     """Print a table of the keys, without their secrets: the bridge keeps only hashes of those."""
     answer = await api.call("GET", "/v1/keys?limit=100")
     table = Table(box=None, pad_edge=False)
-    for title in ("id", "name", "scopes", "project", "created"):
+    table.add_column("id", no_wrap=True)  # to be copied for `keys revoke`
+    for title in ("name", "scopes", "project", "created"):
         table.add_column(title, overflow="fold")
     for key in _rows(answer):
         scopes = key.get("scopes")

@@ -10,10 +10,9 @@ from bridge.cli.local.key_files import Keys
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BannerFacts:
-    """What the banner shows; `page` is the path of the dashboard or of the docs."""
+    """What the banner shows."""
 
     url: str
-    page: str
     keys: Keys
     signing_secret: str | None
     demo: bool
@@ -28,9 +27,9 @@ def write_banner(facts: BannerFacts, *, dice: Callable[[int], str] = secrets.tok
         f"reelbridge is up at {facts.url}" + ("  —  DEMO" if facts.demo else ""),
         *_about_demo(facts),
         "",
-        f"  Dashboard and docs  {facts.url}{facts.page}",
+        f"  API documentation   {facts.url}/docs",
         f"  API key             {_about_key(facts.keys)}",
-        f"  Signing secret      {facts.signing_secret or 'not to be had, see above'}",
+        f"  Signing secret      {facts.signing_secret or 'could not be read, see above'}",
         "",
         "Register a callback for a job:",
         "",

@@ -197,14 +197,4 @@ async def _collect_facts(
         secret = str(answer["secret"]) if isinstance(answer, dict) and "secret" in answer else None
     except CommandError as error:
         terminal.write_line("up", f"the signing secret cannot be read: {error}")
-    page = await _find_page(api)
-    return BannerFacts(url=settings.base_url, page=page, keys=keys, signing_secret=secret, demo=demo)
-
-
-async def _find_page(api: ApiClient) -> str:
-    """Return the path of the dashboard, or of the docs if there is none."""
-    with suppress(CommandError):
-        status, _ = await api.request("GET", "/")
-        if status < 400:
-            return "/"
-    return "/docs"
+    return BannerFacts(url=settings.base_url, keys=keys, signing_secret=secret, demo=demo)

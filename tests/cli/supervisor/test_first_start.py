@@ -151,9 +151,7 @@ def make_facts(**changed: Any) -> BannerFacts:
     keys = Keys(
         api_key="brk_0123", master_keys="m", api_key_file=Path("my data/api-key"), api_key_is_new=True
     )
-    first = BannerFacts(
-        url="http://127.0.0.1:8080", page="/docs", keys=keys, signing_secret="whsec_x", demo=True
-    )
+    first = BannerFacts(url="http://127.0.0.1:8080", keys=keys, signing_secret="whsec_x", demo=True)
     return replace(first, **changed)
 
 
