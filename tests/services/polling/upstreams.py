@@ -88,15 +88,18 @@ class Bench:
         assert key is not None
         return key
 
-    async def turn(self) -> list[str]:
-        """Claim what is due, plan, read and settle; give the paths that were asked for."""
+    async def turn(self, *, first: str = "") -> list[str]:
+        """Claim what is due, plan, read and settle; give the paths that were asked for.
+
+        Reads are one after the other in the order of the plan, which time decides; `first` is a job to begin with.
+        """
         lanes, before = self.api.services.store.poll, len(self.upstream.asked)
         shard, lane, _ = (await lanes.peek())[0]
         claim = await lanes.claim(shard, [(lane, 0)], most=100, page=100, lease_ms=60_000)
         tasks, settled = await self.polling.load(shard, claim)
         await lanes.settle(shard, settled)
-        # As in a worker, all of them are in flight until each has ended.
-        await lanes.settle(shard, [each for task in tasks for each in await self.polling.work(task)])
+        for task in sorted(tasks, key=lambda task: first not in [held.key for held in task.jobs]):
+            await lanes.settle(shard, list(await self.polling.work(task)))
         return self.upstream.asked[before:]
 
     async def job(self, key: str) -> Job:
