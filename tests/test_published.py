@@ -10,12 +10,12 @@ import pytest
 from bridge.api.app import KEYED_ROUTES
 from bridge.api.openapi import build_document
 from bridge.config.settings import Settings
-from bridge.domain.events.catalogue import EVENT_TYPES, event_type
+from bridge.domain.events.catalogue import event_type
 from bridge.domain.events.samples import test_body as write_test_body
 from bridge.domain.observation import Observed
 from bridge.providers import ExtraWords
 from bridge.providers.read import read_answer
-from bridge.providers.registry import KINDS, PROVIDERS
+from bridge.providers.registry import CATALOGUE, KINDS, PROVIDERS
 from bridge.providers.spec import BRIDGE_ENDINGS, KindSpec
 from tests.domain.jobs.test_replaced import replace_now
 from tests.domain.jobs.watched_job import BROKEN, DAY_MS, MISSING, REFUSED, Candidate, simple
@@ -108,13 +108,17 @@ def concluded_types(spec: KindSpec) -> set[str]:
     late.read(BROKEN, after_s=35 * 86_400)
     refused.read(REFUSED, auth_refused="outage")
     types = types_of(missing) | types_of(late) | types_of(refused)
-    if event_type(spec.name, "replaced") in EVENT_TYPES:
+    if event_type(spec.name, "replaced") in CATALOGUE.types:
         types |= set(replace_now(replaced))
     return types
 
 
 def find_emitted() -> set[str]:
-    types = {json.loads(write_test_body(event_id="evt_test_1", at_ms=0, payload="full", base_url=""))["type"]}
+    types = {
+        json.loads(write_test_body(CATALOGUE, event_id="evt_test_1", at_ms=0, payload="full", base_url=""))[
+            "type"
+        ]
+    }
     for spec in KINDS.values():
         if spec.registrable:
             types |= observed_types(spec) | concluded_types(spec)
@@ -123,7 +127,7 @@ def find_emitted() -> set[str]:
 
 def test_every_event_type_occurs() -> None:
     """Recorded answers, absence, time and refused keys lead to each type of the catalogue."""
-    never = set(EVENT_TYPES) - find_emitted()
+    never = set(CATALOGUE.types) - find_emitted()
     assert never == {event_type("publishing_delivery", word) for word in OF_EVERY_KIND}
 
 

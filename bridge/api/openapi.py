@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 from bridge.api.idempotency import HEADER, MAX_KEY_CHARS
 from bridge.api.responses.models import ErrorAnswer
 from bridge.api.routing import ANY_SCOPE, Route
-from bridge.domain.events.catalogue import EVENT_TYPES
 from bridge.domain.events.schema import event_schema
+from bridge.providers.registry import CATALOGUE
 
 REF = "#/components/schemas/{model}"
 BODY_ERRORS = (400, 413)
@@ -47,7 +47,7 @@ def build_document(routes: Sequence[Route], *, server: str) -> dict[str, Any]:
         "security": [{"bearer": []}, {"header": []}, {"basic": []}],
         "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in routes)],
         "paths": paths,
-        "webhooks": {name: _webhook(name) for name in EVENT_TYPES},
+        "webhooks": {name: _webhook(name) for name in CATALOGUE.types},
         "components": {
             "schemas": shapes.definitions,
             "responses": {name: _error(status, text) for status, (name, text) in ERRORS.items()},
@@ -217,7 +217,7 @@ def _error(status: int, text: str) -> dict[str, Any]:
 
 
 def _webhook(name: str) -> dict[str, Any]:
-    known = EVENT_TYPES[name]
+    known = CATALOGUE.types[name]
     headers = [
         {"name": header, "in": "header", "required": True, "schema": {"type": "string"}}
         for header in ("webhook-id", "webhook-timestamp", "webhook-signature")
@@ -229,7 +229,7 @@ def _webhook(name: str) -> dict[str, Any]:
             "parameters": headers,
             "requestBody": {
                 "required": True,
-                "content": {"application/json": {"schema": event_schema(name)}},
+                "content": {"application/json": {"schema": event_schema(CATALOGUE, name)}},
             },
             "responses": {"2XX": {"description": "taken; nothing more is sent"}},
             "security": [],

@@ -20,9 +20,10 @@ from bridge.domain.observation import Observed, PollResult, RateHeaders, Upstrea
 from bridge.domain.polling.list_pages import PAGE
 from bridge.http.http_client import HttpClient, HttpResponse
 from bridge.providers.lists import Rows, read_list
+from bridge.providers.provider_spec import Standing
 from bridge.providers.read import read_answer, read_credential, read_network_failure, read_rate
 from bridge.providers.registry import PROVIDERS
-from bridge.providers.spec import ExtraWords, KindSpec, Standing
+from bridge.providers.spec import ExtraWords, KindSpec
 
 READ_TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 10.0

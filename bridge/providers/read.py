@@ -17,8 +17,9 @@ from bridge.domain.observation import (
 )
 from bridge.providers.body import read_document
 from bridge.providers.error_responses import has_error_shape, read_refusal, say_error
+from bridge.providers.provider_spec import ProviderSpec, Standing
 from bridge.providers.rate import read_rate
-from bridge.providers.spec import NO_EXTRA_WORDS, ExtraWords, KindSpec, Lens, ProviderSpec, Standing
+from bridge.providers.spec import NO_EXTRA_WORDS, ExtraWords, KindSpec, Lens
 from bridge.providers.status_words import read_id
 from bridge.providers.text import name_type, show
 

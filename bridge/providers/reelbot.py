@@ -1,23 +1,49 @@
 """ReelBot, as data. Sources: its help pages Check Status, Download Video, Rate Limits, Error Handling, Authentication."""
 
 import re
-from types import MappingProxyType
+from typing import Any
 
+from bridge.domain.events.catalogue import KindSample
+from bridge.domain.events.fields import STATUS, Field, time_fields
 from bridge.domain.observation import Outcome, Timing
+from bridge.providers.provider_spec import CredentialForm, ProviderSpec, index_kinds
 from bridge.providers.rules import observe_status
-from bridge.providers.spec import CredentialForm, ErrorShape, KindSpec, ProviderSpec, endings
+from bridge.providers.spec import ErrorShape, KindSpec, RequestNames
+
+_SAMPLE_ID = "k7m2p9x4q1zd"
+_SAMPLE_REASON = "the b-roll could not be downloaded"
+
+
+def _build_sample(state: str) -> dict[str, Any]:
+    by_state = {
+        "completed": {"outputKey": f"users/u1/output/{_SAMPLE_ID}.mp4"},
+        "failed": {"error": _SAMPLE_REASON},
+    }
+    return {
+        "id": _SAMPLE_ID,
+        "status": state,
+        "message": f"Video {state}",
+        "createdAt": "2026-11-21T10:32:00.000Z",
+        "updatedAt": "2026-11-21T10:34:05.000Z",
+        **by_state.get(state, {}),
+    }
+
 
 REELBOT_VIDEO = KindSpec(
     name="reelbot_video",
     provider="reelbot",
+    noun="ReelBot video",
     path="/v1/video/status/{id}",
     limit="status",  # "Rate Limits": each endpoint has its own
     # Check Status, "Polling Strategy": every 5 s, 120 tries.
     timing=Timing(interval_s=5, timeout_s=600),
     # Queued for up to 30 s, then 1 to 5 minutes.
     expected_s=(60, 330),
-    ending_words=endings(completed=Outcome.SUCCEEDED, failed=Outcome.FAILED),
-    progress_words=("processing",),
+    endings={
+        "completed": (Outcome.SUCCEEDED, "The video is rendered and can be downloaded."),
+        "failed": (Outcome.FAILED, "The rendering failed; `error.message` is the provider's reason."),
+    },
+    progress={"processing": "The video is being rendered."},
     ends={"completed": "completed", "failed": "failed"},
     runs={"queued": None, "processing": "processing"},
     # The body is flat and names no id; should it ever, these are the names that `generate` uses.
@@ -26,6 +52,18 @@ REELBOT_VIDEO = KindSpec(
     # OUTPUT_NOT_FOUND speaks of a finished video's file, not of the project.
     errors=ErrorShape(code=("code",), message=("message",), not_missing=frozenset({"OUTPUT_NOT_FOUND"})),
     observe=observe_status,
+    data_fields=(
+        Field(name="id", note="The `projectId`, which ReelBot's own answer leaves out."),
+        STATUS,
+        Field(name="message", note="For people."),
+        *time_fields("createdAt", "updatedAt"),
+        Field(name="outputKey", note="The file's key in ReelBot's storage, once completed."),
+        Field(name="error", note="ReelBot's reason, once it failed."),
+    ),
+    sample=KindSample(
+        id=_SAMPLE_ID, build=_build_sample, running="processing", messages={"failed": _SAMPLE_REASON}
+    ),
+    names=RequestNames(fields=("projectId", "project_id")),
     download_path="/v1/video/download/{id}",
 )
 
@@ -33,13 +71,14 @@ REELBOT = ProviderSpec(
     name="reelbot",
     title="ReelBot",
     base_url="https://reelbot.space/api",
-    kinds=MappingProxyType({REELBOT_VIDEO.name: REELBOT_VIDEO}),
+    kinds=index_kinds(REELBOT_VIDEO),
     # Rate Limits: 60 status reads a minute; one key an account, so the key is the budget.
     credentials=(
         CredentialForm(
             name="API key",
             pattern=re.compile(r"\Arb_live_[A-Za-z0-9._~-]{1,200}\Z", re.ASCII),
             requests_per_minute=60,
+            prefixes=("rb_live_", "rb_test_"),
         ),
     ),
     auth_header="X-API-Key",

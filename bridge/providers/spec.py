@@ -1,4 +1,4 @@
-"""Describe a provider as data: its kinds, paths, words, pace, credentials and error shape."""
+"""Describe a kind of job as data: where it is read, its words, pace and events, and the names that requests use."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -7,6 +7,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from bridge.domain.events.catalogue import EVERY_ENDING, KindEvents, KindSample
+from bridge.domain.events.fields import Field
 from bridge.domain.jobs.outcome import KindTraits, PartTraits
 from bridge.domain.observation import Observation, Outcome, Timing
 
@@ -14,10 +16,9 @@ from bridge.domain.observation import Observation, Outcome, Timing
 # anything that changes the path it is put into.
 JOB_ID = re.compile(r"\A(?!\.\Z)(?!.*\.\.)[A-Za-z0-9._~:-]{1,200}\Z", re.ASCII)
 
-# Every kind can end in these ways, whatever its upstream calls its own ends (contract, section 4). A job that was
-# never seen may exist elsewhere, so `not_found` claims no more than `timed_out` does.
+# Every kind can end in these ways, whatever its upstream calls its own ends.
 BRIDGE_ENDINGS: Mapping[str, Outcome] = MappingProxyType(
-    {"deleted": Outcome.DELETED, "not_found": Outcome.UNKNOWN, "timed_out": Outcome.UNKNOWN}
+    {word: outcome for word, (outcome, _) in EVERY_ENDING.items()}
 )
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -82,32 +83,67 @@ class ListSpec:
         return self.path.replace("{persona}", persona) if JOB_ID.fullmatch(persona) else ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetriedParts:
+    """The list in which the answer to a retry pairs each failed part with its successor, as a request may pass it on."""
+
+    field: str
+    original: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestNames:
+    """How a registration names a job of a kind, in the words of the provider's own answers.
+
+    Each of `fields` may hold the id; the last is the one that the API documents. With `needs_kind` they mean this
+    kind only beside `kind`, because another kind claims them. `takes_bare_ids` marks the one kind that the bridge's
+    own `job_id` and `job_ids` mean in a request without `kind`. An object with an `id` and the list `shape` is of
+    this kind, and `relatives` are fields with which it names other jobs, not itself.
+    """
+
+    fields: tuple[str, ...] = ()
+    needs_kind: bool = False
+    takes_bare_ids: bool = False
+    shape: str = ""
+    relatives: frozenset[str] = frozenset()
+    retried: RetriedParts | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class KindSpec:
-    """One kind of job: where it is read, which words it speaks, and how fast.
+    """One kind of job: where it is read, which words it speaks, how fast, and what its events say.
 
-    `ends` maps an upstream word to the event's ending word, `runs` to its progress word (None: merely queued); a word
-    in neither is reported as unknown and never ends a job. Times are seconds before any scale. `part` is the kind
-    whose words the objects in `parts_field` speak; `part_kinds` are the kinds of event that a part can tell of.
+    `noun` is the kind in a sentence. `endings`, `progress` and `reviews` map the last words of its event types to
+    what each means. `ends` maps an upstream word to an ending's word, `runs` to a progress word (None: merely
+    queued); an upstream word in neither is reported as unknown and never ends a job. Times are seconds before any
+    scale. `data_fields` are the documented fields of the object, `sample` an invented one. `names` are what requests
+    call it; a kind that `reruns` may begin a new run after it has ended.
+
+    `part` is the kind of the objects in `parts_field`; `part_kinds` are the kinds of event that a part can lead to.
     `parts_are_reported` says that the end of each part is an event of its own, `parts_are_replaced` that a new run may
     put new parts in the place of old ones. A part names the whole in `parent_field`; `persona_field` holds the persona
-    that the job belongs to.
-    `path` is relative to the provider's URL, and empty for a kind that is only seen as a part. `limit` names the rate
-    limit that its reads count under, at a provider that has several.
+    that the job belongs to. `path` is relative to the provider's URL, and empty for a kind that is only seen as a
+    part. `limit` names the rate limit that its reads count under, at a provider that has several.
     """
 
     name: str
     provider: str
+    noun: str
     path: str
     timing: Timing
     expected_s: tuple[float, float]
-    ending_words: Mapping[str, Outcome]
-    progress_words: tuple[str, ...]
+    endings: Mapping[str, tuple[Outcome, str]]
+    progress: Mapping[str, str]
     ends: Mapping[str, str]
     runs: Mapping[str, str | None]
     errors: ErrorShape
     observe: Callable[["KindSpec", Mapping[str, Any], Lens], Observation]
+    data_fields: tuple[Field, ...]
+    sample: KindSample
+    names: RequestNames = RequestNames()
     registrable: bool = True
+    reruns: bool = False
     clock: Clock = Clock.REGISTRATION
     id_pattern: re.Pattern[str] = JOB_ID
     id_fields: tuple[str, ...] = ("id",)
@@ -118,7 +154,7 @@ class KindSpec:
     takes_extra_words: bool = False
     error_fields: tuple[str, ...] = ("error_message",)
     review_field: str | None = None
-    review_words: tuple[str, ...] = ()
+    reviews: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     quiet_review_words: frozenset[str] = frozenset()
     dormant_words: frozenset[str] = frozenset()
     related_fields: tuple[str, ...] = ()
@@ -135,6 +171,16 @@ class KindSpec:
     download_path: str | None = None
     list: ListSpec | None = None
     limit: str = "api"
+    ending_words: Mapping[str, Outcome] = field(init=False)
+    progress_words: tuple[str, ...] = field(init=False)
+    review_words: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Derive the plain words, which every read looks up."""
+        own = {word: outcome for word, (outcome, _) in self.endings.items()}
+        object.__setattr__(self, "ending_words", MappingProxyType({**own, **BRIDGE_ENDINGS}))
+        object.__setattr__(self, "progress_words", tuple(self.progress))
+        object.__setattr__(self, "review_words", tuple(self.reviews))
 
     @property
     def traits(self) -> KindTraits:
@@ -150,6 +196,27 @@ class KindSpec:
             reported_parts=part if self.parts_are_reported else None,
             replaceable_parts=part if self.parts_are_replaced else None,
             persona_field=self.persona_field,
+        )
+
+    @property
+    def events(self) -> KindEvents:
+        """What the catalogue of event types needs to know of this kind."""
+        states = (self.status_field, self.review_field, *self.error_fields)
+        return KindEvents(
+            kind=self.name,
+            noun=self.noun,
+            endings=self.endings,
+            progress={**self.progress, **self.reviews},
+            fields=self.data_fields,
+            sample=self.sample,
+            related=self.related_fields,
+            status_field=self.status_field,
+            state_fields=tuple(name for name in states if name),
+            parts_field=self.parts_field or "",
+            part=self.part.name if self.part else "",
+            reports_parts=self.parts_are_reported,
+            parent_field=self.parent_field or "",
+            has_download=self.download_path is not None,
         )
 
     def path_for(self, job_id: str) -> str:
@@ -173,67 +240,3 @@ class KindSpec:
         if sort in self.expected_by_media:
             return (self.expected_by_media[sort],)
         return tuple(self.expected_by_media.values()) or (self.expected_s,)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CredentialForm:
-    """One form of credential a provider hands out, with the documented limit of reads for it."""
-
-    name: str
-    pattern: re.Pattern[str]
-    requests_per_minute: int
-
-
-class Standing(StrEnum):
-    """What a check of a credential showed."""
-
-    ACCEPTED = "accepted"
-    REFUSED = "refused"
-    UNCLEAR = "unclear"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ProviderSpec:
-    """One upstream API.
-
-    `base_url` is the default; kinds' paths follow it. A credential is checked by reading `check_kind` under
-    `check_id`, an id that names nothing: the cheapest read that every key may try (see `read.read_credential`).
-    """
-
-    name: str
-    title: str
-    base_url: str
-    kinds: Mapping[str, KindSpec]
-    credentials: tuple[CredentialForm, ...]
-    auth_header: str
-    auth_prefix: str
-    check_kind: KindSpec
-    check_id: str
-
-    @property
-    def check_path(self) -> str:
-        """Path of the read that verifies a credential."""
-        return self.check_kind.path_for(self.check_id)
-
-    @property
-    def credential_pattern(self) -> re.Pattern[str]:
-        """Matches the whole of any credential that this provider hands out."""
-        return re.compile("|".join(form.pattern.pattern for form in self.credentials), re.ASCII)
-
-    def requests_per_minute(self, credential: str) -> int:
-        """Documented reads per minute for this credential; the lowest of the provider when its form is unknown."""
-        for form in self.credentials:
-            if form.pattern.fullmatch(credential):
-                return form.requests_per_minute
-        return min(form.requests_per_minute for form in self.credentials)
-
-    def auth_headers(self, credential: str) -> dict[str, str]:
-        """Headers that authenticate a request; ValueError, without the credential, for one no header can carry."""
-        if not credential.isascii() or not credential.isprintable() or not credential.strip():
-            raise ValueError(f"a {self.title} credential is printable ASCII")
-        return {self.auth_header: f"{self.auth_prefix}{credential}"}
-
-
-def endings(**own: Outcome) -> Mapping[str, Outcome]:
-    """A kind's ending words: its own, and those that every kind has."""
-    return MappingProxyType({**own, **BRIDGE_ENDINGS})

@@ -19,6 +19,7 @@ from bridge.domain.deliveries.records import Attempt, DeliveryState, new_deliver
 from bridge.domain.events.records import EventRecord
 from bridge.domain.events.samples import samples
 from bridge.domain.ids import event_id, read_callback_job
+from bridge.providers.registry import CATALOGUE
 from bridge.services.context import Services
 from bridge.store.unit_of_work import UnitOfWork
 
@@ -115,7 +116,7 @@ async def tell(
     job = loaded.record
     now_ms = services.clock_ms()
     event = event_id(project=job.project, key=key, born_ms=job.born_ms, run=job.run, fact=type_)
-    body = {**samples(type_)[0], "id": event, "job_id": job.id}
+    body = {**samples(CATALOGUE, type_)[0], "id": event, "job_id": job.id}
     delivery = new_delivery(
         event=event,
         job=key,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from bridge import errors
 from bridge.domain.deliveries.records import DeliveryState
-from bridge.domain.events.catalogue import EVENT_TYPES, NOUNS
 from bridge.domain.jobs.records import JobState
 from bridge.domain.subscriptions.callback import CallbackState
+from bridge.providers.registry import CATALOGUE
 from tests.docs.pages import ROOT, between, read, table_rows, without_code_blocks
 
 ARROW = re.compile(r"^\s*(\w+)(?:\[[^\]]*\])? --> (\w+)", re.MULTILINE)
@@ -30,11 +30,11 @@ def words(cell: str) -> list[str]:
 def test_the_events_are_the_catalogues() -> None:
     """Each kind's endings and its other events, and those that every kind has."""
     rows = {words(first)[0] if words(first) else "every kind": rest for first, *rest in event_rows()}
-    assert set(rows) == {*NOUNS, "every kind"}
+    assert set(rows) == {*CATALOGUE.kinds, "every kind"}
     every = [words(cell) for cell in rows.pop("every kind")]
     for kind, cells in rows.items():
         for column, ending in enumerate((True, False)):
-            of_code = [e.word for e in EVENT_TYPES.values() if e.kind == kind and e.ending is ending]
+            of_code = [e.word for e in CATALOGUE.types.values() if e.kind == kind and e.ending is ending]
             assert sorted([*words(cells[column]), *every[column]]) == sorted(of_code), kind
 
 

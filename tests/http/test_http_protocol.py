@@ -10,8 +10,9 @@ from bridge.domain.observation import UpstreamBroken
 from bridge.http.http_client import LARGE_BYTES
 from bridge.http.http_protocol import MAX_INFORMATIONAL
 from bridge.http.upstream import Login, UpstreamClient
+from bridge.providers.provider_spec import Standing
 from bridge.providers.registry import KINDS
-from bridge.providers.spec import ExtraWords, Standing
+from bridge.providers.spec import ExtraWords
 from tests.http.receivers import OK, exchanging, post, receive, sending
 
 HEAD = b"HTTP/1.1 200 OK\r\n"

@@ -150,7 +150,7 @@ def test_provider_has_an_answer_for_each_documented_status(provider: str) -> Non
 def test_gaps_are_found() -> None:
     """A new ending, or a kind whose provider has recorded nothing, does not slip through."""
     kind = KINDS["sync_job"]
-    stranger = replace(kind, ending_words={**kind.ending_words, "paused": Outcome.UNKNOWN})
+    stranger = replace(kind, endings={**kind.endings, "paused": (Outcome.UNKNOWN, "It waits.")})
     assert find_gaps(stranger, RECORDINGS) == ["paused"]
     assert {"completed", "running", "JobNotFound", "Throttled", "queued"} <= set(find_gaps(kind, []))
 

@@ -6,6 +6,7 @@ from bridge.domain.deliveries.signing import check_secret
 from bridge.domain.events.filters import check_patterns
 from bridge.domain.urls.policy import CheckedUrl, RefusedUrl, UrlPolicy, check_url
 from bridge.errors import ValidationFailed
+from bridge.providers.registry import CATALOGUE
 from bridge.services.jobs.registration import RegisterCallback
 
 
@@ -20,7 +21,7 @@ def judge_url(text: str, policy: UrlPolicy, *, field: str = "callback_url") -> C
 def judge_events(patterns: tuple[str, ...], *, kind: str, once: bool) -> tuple[str, ...]:
     """Return an event filter in its stored form; raise ValidationFailed if a pattern matches no event type."""
     try:
-        return check_patterns(patterns, kind=kind, once=once)
+        return check_patterns(CATALOGUE, patterns, kind=kind, once=once)
     except ValueError as error:
         raise ValidationFailed("events", str(error).removeprefix("events: ")) from None
 

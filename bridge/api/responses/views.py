@@ -14,12 +14,12 @@ from bridge.api.responses.models import (
     SecretShape,
 )
 from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState
-from bridge.domain.events.catalogue import EVENT_TYPES
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.polling.rate_limit import BudgetView, Purpose
 from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.domain.subscriptions.subscription import Subscription
 from bridge.domain.times import iso_ms
+from bridge.providers.registry import CATALOGUE
 from bridge.store.tables.account_health import AccountHealth
 from bridge.store.tables.accounts import Account
 from bridge.store.tables.apikeys import ApiKey
@@ -29,7 +29,7 @@ from bridge.store.tables.projects import Project, Secrets
 @lru_cache(maxsize=64)
 def ending_types(kind: str) -> tuple[str, ...]:
     """Return the event types of a kind that end a job; a callback without a filter gets these."""
-    return tuple(each.type for each in EVENT_TYPES.values() if each.kind == kind and each.ending)
+    return tuple(each.type for each in CATALOGUE.types.values() if each.kind == kind and each.ending)
 
 
 def iso_or_none(at_ms: int | None) -> str | None:

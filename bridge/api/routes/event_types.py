@@ -10,10 +10,10 @@ from bridge.api.requests.fields import SampleQuery
 from bridge.api.responses.event_models import EventShape, EventTypePage, EventTypeShape
 from bridge.api.responses.json_response import reply
 from bridge.api.routing import ApiCall, Routes
-from bridge.domain.events.catalogue import EVENT_TYPES
 from bridge.domain.events.samples import samples
 from bridge.domain.events.schema import event_schema
 from bridge.errors import NotFound
+from bridge.providers.registry import CATALOGUE
 
 ROUTES = Routes("Event types")
 
@@ -21,7 +21,7 @@ ROUTES = Routes("Event types")
 @lru_cache(maxsize=256)
 def view_event_type(name: str, base_url: str) -> EventTypeShape:
     """Return one event type; raise KeyError if it is not in the catalogue."""
-    known = EVENT_TYPES[name]
+    known = CATALOGUE.types[name]
     return {
         "id": known.type,
         "object": "event_type",
@@ -30,12 +30,12 @@ def view_event_type(name: str, base_url: str) -> EventTypeShape:
         "ending": known.ending,
         "outcome": str(known.outcome) if known.outcome else None,
         "description": known.summary,
-        "schema": event_schema(name),
-        "sample": samples(name, base_url=base_url)[0],
+        "schema": event_schema(CATALOGUE, name),
+        "sample": samples(CATALOGUE, name, base_url=base_url)[0],
     }
 
 
-def _find(name: str, catalogue: Mapping[str, Any] = EVENT_TYPES) -> str:
+def _find(name: str, catalogue: Mapping[str, Any] = CATALOGUE.types) -> str:
     if name not in catalogue:
         raise NotFound(f"there is no event type {name[:80]}: GET /v1/event-types lists them")
     return name
@@ -45,7 +45,7 @@ def _find(name: str, catalogue: Mapping[str, Any] = EVENT_TYPES) -> str:
 async def list_event_types(call: ApiCall) -> web.StreamResponse:
     """List all event types, each with JSON Schema and a sample."""
     base_url = call.services.settings.base_url
-    return reply({"data": [view_event_type(name, base_url) for name in EVENT_TYPES], "next_cursor": None})
+    return reply({"data": [view_event_type(name, base_url) for name in CATALOGUE.types], "next_cursor": None})
 
 
 @ROUTES.add("GET", "/v1/event-types/{type}", scope="read", answers={200: EventTypeShape}, errors=(404,))
@@ -66,4 +66,4 @@ async def list_samples(call: ApiCall) -> web.StreamResponse:
     """List samples of an event type, as a bare array."""
     payload = call.query(SampleQuery).payload
     name = _find(call.path("type"))
-    return reply(samples(name, payload=payload, base_url=call.services.settings.base_url))
+    return reply(samples(CATALOGUE, name, payload=payload, base_url=call.services.settings.base_url))

@@ -22,9 +22,9 @@ from bridge.api.responses.json_response import reply
 from bridge.api.responses.views import view_delivery
 from bridge.api.routing import ApiCall, Routes
 from bridge.domain.deliveries.records import Delivery
-from bridge.domain.events.catalogue import EVENT_TYPES
 from bridge.domain.events.records import EventRecord
 from bridge.errors import RateLimited, ValidationFailed
+from bridge.providers.registry import CATALOGUE
 from bridge.services import events
 from bridge.services.deliveries import admin as deliveries
 
@@ -41,7 +41,7 @@ _waiting: set[object] = set()
 async def list_events(call: ApiCall) -> web.StreamResponse:
     """List events, newest first; those after `after` oldest first; `wait` waits for a first one."""
     query = call.query(EventQuery)
-    if query.type is not None and query.type not in EVENT_TYPES:
+    if query.type is not None and query.type not in CATALOGUE.types:
         raise ValidationFailed("type", "no such event type: GET /v1/event-types lists them")
     before, after = await _read_position(call, query)
     page = await _read(call, query, before, after)

@@ -16,7 +16,8 @@ from bridge.cli.local.parent_death import SUPERVISOR_VARIABLE
 from bridge.cli.local.preflight import lock_directory
 from bridge.config.settings import PREFIX, Settings, variable_name
 from bridge.http.upstream import Login, UpstreamClient
-from bridge.providers.spec import ExtraWords, Standing
+from bridge.providers.provider_spec import Standing
+from bridge.providers.spec import ExtraWords
 from bridge.store.errors import STORE_ERRORS
 from bridge.store.server.connect import UnfitStoreError, check_store, connect
 from bridge.store.server.engines import NoEngineError, find_engine

@@ -11,19 +11,19 @@ from bridge.cli.local.errors import CommandError
 from bridge.config.settings import Settings
 from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, judge
 from bridge.domain.deliveries.signing import check_secret, sign
-from bridge.domain.events.catalogue import EVENT_TYPES
 from bridge.domain.events.samples import samples
 from bridge.domain.js_json import to_js_json
 from bridge.domain.urls.host import RefusedUrl
 from bridge.domain.urls.policy import CheckedUrl, UrlPolicy, check_url, plan_policy
 from bridge.http.receivers import Sender
+from bridge.providers.registry import CATALOGUE
 
 
 def check_type(type_: str) -> None:
     """Raise `CommandError` for a type that is not in the catalogue; the message names the nearest ones."""
-    if type_ in EVENT_TYPES:
+    if type_ in CATALOGUE.types:
         return
-    near = get_close_matches(type_, EVENT_TYPES, n=3) or sorted(EVENT_TYPES)[:3]
+    near = get_close_matches(type_, CATALOGUE.types, n=3) or sorted(CATALOGUE.types)[:3]
     raise CommandError(
         f"{type_} is no event type; there are {', '.join(near)} and others: see GET /v1/event-types"
     )
@@ -76,7 +76,7 @@ def _check(url: str, policy: UrlPolicy) -> CheckedUrl:
 
 def _sample(type_: str, *, event_id: str, payload: str, base_url: str) -> bytes:
     """Return the catalogue's sample with a new id, because a receiver may drop an id that it has seen."""
-    body = samples(type_, payload=payload, base_url=base_url)[0]
+    body = samples(CATALOGUE, type_, payload=payload, base_url=base_url)[0]
     return to_js_json(body | {"id": event_id, "test": True})
 
 

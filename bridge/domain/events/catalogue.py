@@ -1,9 +1,14 @@
-"""The catalogue of event types (contract, section 4): what each one says, and which of them end a job."""
+"""The catalogue of event types: what each one says, and which of them end a job.
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+It is built from what the providers state about their kinds of jobs, and from the bridge's own events.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
+from bridge.domain.events.fields import Field
 from bridge.domain.observation import Outcome
 
 
@@ -11,7 +16,7 @@ from bridge.domain.observation import Outcome
 class EventType:
     """One type, `kind.word`. `outcome` is None on progress and notices.
 
-    `service` marks the events that tell of the bridge's own objects, not of one upstream job.
+    `service` marks the bridge's own events, which are about no watched job.
     """
 
     type: str
@@ -23,116 +28,151 @@ class EventType:
     service: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindSample:
+    """An invented job of a kind, for the samples of its events.
+
+    `build` returns its object as the provider shows it in a state: the word of an event, or `running`, the provider's
+    own word for a job that has not ended. `messages` are the reasons of endings, by their word.
+    """
+
+    id: str
+    build: Callable[[str], dict[str, Any]]
+    running: str
+    related: Mapping[str, str] = field(default_factory=dict)
+    messages: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class KindEvents:
+    """What there is to say about the events of one kind of job.
+
+    `noun` is the kind in a sentence. `endings` and `progress` map the last word of an event type to what it means;
+    those that every kind has are added to them. `fields` are the documented fields of the object, `related` the ids
+    that it may name. `state_fields` are kept of an object that is too large for an event. `parts_field` lists the
+    job's parts, `part` is their kind; with `reports_parts` the end of each is an event of its own, in whose `related`
+    the part's `parent_field` names the job. `has_download` says that a job that succeeded has a file to fetch.
+    """
+
+    kind: str
+    noun: str
+    endings: Mapping[str, tuple[Outcome, str]]
+    progress: Mapping[str, str]
+    fields: tuple[Field, ...]
+    sample: KindSample
+    related: tuple[str, ...] = ()
+    status_field: str = "status"
+    state_fields: tuple[str, ...] = ()
+    parts_field: str = ""
+    part: str = ""
+    reports_parts: bool = False
+    parent_field: str = ""
+    has_download: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ObjectEvent:
+    """An event that is about no watched job, with the object of its sample.
+
+    `outcome` is the sample's. `parts_field` lists other jobs in `data`, `part` is their kind.
+    """
+
+    type: str
+    summary: str
+    fields: tuple[Field, ...]
+    data: Mapping[str, Any]
+    related: Mapping[str, str] = field(default_factory=dict)
+    outcome: Outcome | None = None
+    parts_field: str = ""
+    part: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The kind of object, the first word of its type."""
+        return self.type.partition(".")[0]
+
+
+EVERY_ENDING: Mapping[str, tuple[Outcome, str]] = MappingProxyType(
+    {
+        "deleted": (Outcome.DELETED, "The {noun} was there and is gone, confirmed by a second read."),
+        # A job that was never seen may exist elsewhere, so this claims no more than `timed_out` does.
+        "not_found": (Outcome.UNKNOWN, "The {noun} was never seen: the provider still knows no such id."),
+        "timed_out": (
+            Outcome.UNKNOWN,
+            "The {noun} showed no ending in time; it has not failed, it may yet end.",
+        ),
+    }
+)
+_UNAUTHORIZED = "The provider refuses the account's key: the {noun} is watched again once the key works."
+
+
+class Catalogue:
+    """Every type of event, by its name, with what is needed to write it, describe it and show a sample of it."""
+
+    def __init__(self, kinds: Iterable[KindEvents], objects: Iterable[ObjectEvent]) -> None:
+        """Build the catalogue in the order of the kinds, then of the other objects."""
+        self.kinds: Mapping[str, KindEvents] = MappingProxyType({each.kind: each for each in kinds})
+        self.objects: Mapping[str, ObjectEvent] = MappingProxyType({each.type: each for each in objects})
+        listed = (*self._list_job_events(), *self._list_object_events())
+        self.types: Mapping[str, EventType] = MappingProxyType({each.type: each for each in listed})
+        self.fields: Mapping[str, tuple[Field, ...]] = MappingProxyType(
+            {each.kind: each.fields for each in self.kinds.values()}
+            | {each.kind: each.fields for each in self.objects.values()}
+        )
+        every = self.kinds.values()
+        self.related = tuple(dict.fromkeys(name for each in every for name in each.related))
+        self.state_fields = frozenset(name for each in every for name in each.state_fields) | {"id", "status"}
+        self.part_lists = tuple(each.parts_field for each in every if each.parts_field)
+        # kind of a part whose end is an event of its own -> the kind of job that it is a part of
+        self.wholes: Mapping[str, KindEvents] = MappingProxyType(
+            {each.part: each for each in every if each.reports_parts}
+        )
+
+    def kinds_beside(self, kind: str) -> tuple[str, ...]:
+        """Return the kinds whose events a callback for a job of this kind may ask for: its own, and its parts'."""
+        own = self.kinds[kind]
+        return (kind, own.part) if own.reports_parts else (kind,)
+
+    def has_download(self, type_: str) -> bool:
+        """Return whether the job that an event is about has a file to download."""
+        known = self.types.get(type_)
+        if known is None or known.service:
+            return False
+        return known.outcome is Outcome.SUCCEEDED and self.kinds[known.kind].has_download
+
+    def _list_job_events(self) -> Iterator[EventType]:
+        for events in self.kinds.values():
+            for word, (outcome, summary) in {**events.endings, **EVERY_ENDING}.items():
+                yield _job_event(events, word, summary, ending=True, outcome=outcome)
+            for word, summary in {**events.progress, "unauthorized": _UNAUTHORIZED}.items():
+                yield _job_event(events, word, summary, ending=False, outcome=None)
+
+    def _list_object_events(self) -> Iterator[EventType]:
+        for name, each in self.objects.items():
+            yield EventType(
+                type=name,
+                kind=each.kind,
+                word=name.partition(".")[2],
+                ending=False,
+                outcome=None,
+                summary=each.summary,
+                service=True,
+            )
+
+
 def event_type(kind: str, word: str) -> str:
-    """Give the type of a kind's event: `sync_job.completed`."""
+    """Return the type of a kind's event: `sync_job.completed`."""
     return f"{kind}.{word}"
 
 
-# kind -> its name in a sentence
-NOUNS: Mapping[str, str] = MappingProxyType(
-    {
-        "sync_job": "sync job",
-        "generated_post": "generated post",
-        "generated_media_item": "generated media item",
-        "voice_conversion": "voice conversion",
-        "publishing_delivery": "publishing delivery",
-        "outgoing_post": "outgoing post",
-        "reelbot_video": "ReelBot video",
-    }
-)
-
-_ENDINGS: Mapping[str, Mapping[str, tuple[Outcome, str]]] = {
-    "sync_job": {
-        "completed": (Outcome.SUCCEEDED, "The sync is done: new source posts can be read."),
-        "failed": (Outcome.FAILED, "The sync failed; `error.message` is the provider's reason."),
-        "skipped": (Outcome.SKIPPED, "The sync was skipped: the source was synced less than 15 minutes ago."),
-    },
-    "generated_post": {
-        "completed": (Outcome.SUCCEEDED, "The post and every one of its media items are done."),
-        "partial": (Outcome.PARTIAL, "The post has ended, and some but not all of it failed."),
-        "failed": (Outcome.FAILED, "The post has ended and nothing of it was made."),
-    },
-    "generated_media_item": {
-        "completed": (Outcome.SUCCEEDED, "The media item is done: `data.url` is its file."),
-        "failed": (Outcome.FAILED, "The media item failed; `error.message` is the provider's reason."),
-        "replaced": (Outcome.DELETED, "The media item was regenerated: another item took its place."),
-    },
-    "voice_conversion": {
-        "completed": (Outcome.SUCCEEDED, "The media item's voice has been converted."),
-        "failed": (Outcome.FAILED, "The voice conversion failed; the media item itself is untouched."),
-    },
-    "publishing_delivery": {
-        "published": (Outcome.SUCCEEDED, "The post is published on one account."),
-        "failed": (Outcome.FAILED, "The post could not be published on one account."),
-    },
-    "outgoing_post": {
-        "published": (Outcome.SUCCEEDED, "The post is published on every account."),
-        "partial": (Outcome.PARTIAL, "The post is published on some accounts and failed on others."),
-        "failed": (Outcome.FAILED, "The post could not be published on any account."),
-    },
-    "reelbot_video": {
-        "completed": (Outcome.SUCCEEDED, "The video is rendered and can be downloaded."),
-        "failed": (Outcome.FAILED, "The rendering failed; `error.message` is the provider's reason."),
-    },
-}
-
-_PROGRESS: Mapping[str, Mapping[str, str]] = {
-    "sync_job": {"running": "The sync has begun."},
-    "generated_post": {
-        "generating": "The post's media items are being made.",
-        "approved": "The post was approved in review.",
-        "rejected": "The post was rejected in review.",
-        "published": "The post was published on at least one account.",
-    },
-    "generated_media_item": {"generating": "The media item is being made."},
-    "voice_conversion": {"processing": "The voice is being converted."},
-    "outgoing_post": {"publishing": "The post is being published on its accounts."},
-    "reelbot_video": {"processing": "The video is being rendered."},
-}
-
-_EVERY_ENDING: Mapping[str, tuple[Outcome, str]] = {
-    "deleted": (Outcome.DELETED, "The {noun} was there and is gone, confirmed by a second read."),
-    "not_found": (Outcome.UNKNOWN, "The {noun} was never seen: the provider still knows no such id."),
-    "timed_out": (Outcome.UNKNOWN, "The {noun} showed no ending in time; it has not failed, it may yet end."),
-}
-_UNAUTHORIZED = "The provider refuses the account's key: the {noun} is watched again once the key works."
-
-# type -> (ends a callback, summary)
-_SERVICE: Mapping[str, tuple[bool, str]] = {
-    "webhook.test": (False, "A sample, sent because somebody asked for it; it tells of no real job."),
-}
-
-
-def _of_kind(kind: str) -> Iterator[EventType]:
-    noun = NOUNS[kind]
-    for word, (outcome, summary) in {**_ENDINGS[kind], **_EVERY_ENDING}.items():
-        yield EventType(
-            type=event_type(kind, word),
-            kind=kind,
-            word=word,
-            ending=True,
-            outcome=outcome,
-            summary=summary.format(noun=noun),
-        )
-    for word, summary in {**_PROGRESS.get(kind, {}), "unauthorized": _UNAUTHORIZED}.items():
-        yield EventType(
-            type=event_type(kind, word),
-            kind=kind,
-            word=word,
-            ending=False,
-            outcome=None,
-            summary=summary.format(noun=noun),
-        )
-
-
-def _of_service() -> Iterator[EventType]:
-    for name, (ending, summary) in _SERVICE.items():
-        kind, _, word = name.partition(".")
-        yield EventType(
-            type=name, kind=kind, word=word, ending=ending, outcome=None, summary=summary, service=True
-        )
-
-
-EVENT_TYPES: Mapping[str, EventType] = MappingProxyType(
-    {each.type: each for each in (*(each for kind in NOUNS for each in _of_kind(kind)), *_of_service())}
-)
+def _job_event(
+    events: KindEvents, word: str, summary: str, *, ending: bool, outcome: Outcome | None
+) -> EventType:
+    return EventType(
+        type=event_type(events.kind, word),
+        kind=events.kind,
+        word=word,
+        ending=ending,
+        outcome=outcome,
+        summary=summary.format(noun=events.noun),
+    )

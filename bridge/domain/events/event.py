@@ -1,10 +1,10 @@
 """Events as values: a fact about a job, the JSON that is stored of it, and what its error and summary say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.domain.events.catalogue import event_type
+from bridge.domain.events.catalogue import Catalogue, event_type
 from bridge.domain.events.payloads import PAYLOADS, build_body, read_event_job
 from bridge.domain.js_json import to_js_json
 from bridge.domain.observation import Outcome, Part
@@ -22,9 +22,8 @@ __all__ = [
 
 SCHEMA = 1
 DATA_BYTES = 256 * 1024  # larger `data` is cut to its status fields
-MOST_LISTED = 500  # items named in an error or left of a cut list
-LONGEST_TEXT = 500  # characters of a text left in cut data
-_PART_LISTS = ("media_items", "deliveries")
+MAX_LISTED = 500  # items named in an error or left of a cut list
+MAX_TEXT_CHARS = 500  # characters of a text left in cut data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +47,7 @@ class Fact:
 
 
 def build_event(
+    catalogue: Catalogue,
     fact: Fact,
     *,
     event_id: str,
@@ -62,7 +62,7 @@ def build_event(
 
     `source` is "list" where `data` is a list's row, which may show less than the job's own read.
     """
-    data, truncated = _fit(fact.data)
+    data, truncated = _fit(catalogue, fact.data)
     bridge: dict[str, Any] = {
         "schema": SCHEMA,
         "observed_at": iso_ms(observed_ms),
@@ -122,7 +122,7 @@ def build_error(
             retryable=True,
         )
     counted = f"{len(failed)} of {len(parts)} {'item' if len(parts) == 1 else 'items'} failed"
-    return _error("items_failed", ending_message or counted, retryable=True, items=failed[:MOST_LISTED])
+    return _error("items_failed", ending_message or counted, retryable=True, items=failed[:MAX_LISTED])
 
 
 def build_summary(parts: Sequence[Part]) -> dict[str, Any] | None:
@@ -141,25 +141,25 @@ def _error(code: str, message: str, *, retryable: bool = False, items: Sequence[
     return {"code": code, "message": message, "retryable": retryable, "items": list(items)}
 
 
-def _fit(data: Mapping[str, Any]) -> tuple[bytes, bool]:
+def _fit(catalogue: Catalogue, data: Mapping[str, Any]) -> tuple[bytes, bool]:
     whole = to_js_json(dict(data))
     if len(whole) <= DATA_BYTES:
         return whole, False
-    cut = _cut(data)
-    for name in _PART_LISTS:
-        if isinstance(listed := data.get(name), list):
-            cut[name] = [_cut(part) for part in listed[:MOST_LISTED] if isinstance(part, Mapping)]
-    written = to_js_json(cut)
-    return (written, True) if len(written) <= DATA_BYTES else (to_js_json(_cut(data)), True)
+    bare = _cut(data, catalogue.state_fields)
+    parts = {
+        name: [
+            _cut(part, catalogue.state_fields) for part in listed[:MAX_LISTED] if isinstance(part, Mapping)
+        ]
+        for name in catalogue.part_lists
+        if isinstance(listed := data.get(name), list)
+    }
+    written = to_js_json({**bare, **parts})
+    return (written, True) if len(written) <= DATA_BYTES else (to_js_json(bare), True)
 
 
-def _cut(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep what tells the state: the id, the words and the reasons, each short."""
-    return {name: _shorten(value) for name, value in data.items() if _tells_state(name) and _is_scalar(value)}
-
-
-def _tells_state(name: str) -> bool:
-    return name in ("id", "status", "review_status", "voice_conversion_status", "error", "error_message")
+def _cut(data: Mapping[str, Any], kept: Collection[str]) -> dict[str, Any]:
+    """Keep only what shows the state: the id, the words and the reasons, each short."""
+    return {name: _shorten(value) for name, value in data.items() if name in kept and _is_scalar(value)}
 
 
 def _is_scalar(value: object) -> bool:
@@ -167,4 +167,4 @@ def _is_scalar(value: object) -> bool:
 
 
 def _shorten(value: Any) -> Any:
-    return value[:LONGEST_TEXT] if isinstance(value, str) else value
+    return value[:MAX_TEXT_CHARS] if isinstance(value, str) else value

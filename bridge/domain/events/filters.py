@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
-from bridge.domain.events.catalogue import EVENT_TYPES, event_type
+from bridge.domain.events.catalogue import Catalogue, event_type
 
 MOST_PATTERNS = 50
 _PATTERN = re.compile(r"[a-z_*]+(?:\.[a-z_*]+)?", re.ASCII)
 
-# A callback for one kind may also name the events of what is told beside it.
-_BESIDE = {"outgoing_post": ("publishing_delivery",)}
 
-
-def check_patterns(patterns: Sequence[str], *, kind: str, once: bool) -> tuple[str, ...]:
+def check_patterns(
+    catalogue: Catalogue, patterns: Sequence[str], *, kind: str, once: bool
+) -> tuple[str, ...]:
     """Check a filter for a callback on `kind` and spell it out; `completed` becomes `sync_job.completed`.
 
     Types and globs of other kinds may stand beside those that fit, so that one list serves every registration.
@@ -23,14 +22,15 @@ def check_patterns(patterns: Sequence[str], *, kind: str, once: bool) -> tuple[s
     """
     if len(patterns) > MOST_PATTERNS:
         raise ValueError(f"events takes at most {MOST_PATTERNS} entries")
-    checked = tuple(dict.fromkeys(_spell(pattern, kind) for pattern in patterns))
+    checked = tuple(dict.fromkeys(_spell(catalogue, pattern, kind) for pattern in patterns))
     if not checked:
         return ()
-    found = _select(checked)
-    if not any(EVENT_TYPES[each].kind in (kind, *_BESIDE.get(kind, ())) for each in found):
-        raise ValueError(f"nothing in events can happen to a {kind}: {_name_valid(kind)}")
-    if once and not any(EVENT_TYPES[each].kind == kind and EVENT_TYPES[each].ending for each in found):
-        endings = ", ".join(each.word for each in EVENT_TYPES.values() if each.kind == kind and each.ending)
+    types = catalogue.types
+    found = _select(catalogue, checked)
+    if not any(types[each].kind in catalogue.kinds_beside(kind) for each in found):
+        raise ValueError(f"nothing in events can happen to a {kind}: {_name_valid(catalogue, kind)}")
+    if once and not any(types[each].kind == kind and types[each].ending for each in found):
+        endings = ", ".join(each.word for each in types.values() if each.kind == kind and each.ending)
         raise ValueError(
             "events names no ending event, and with once: true (the default) nothing else is ever sent: "
             f"add one of {endings}, or set once to false"
@@ -53,21 +53,23 @@ def _matches(patterns: tuple[str, ...], event_type: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _select(patterns: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(each for each in EVENT_TYPES if any(fnmatchcase(each, pattern) for pattern in patterns))
+def _select(catalogue: Catalogue, patterns: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(
+        each for each in catalogue.types if any(fnmatchcase(each, pattern) for pattern in patterns)
+    )
 
 
-def _spell(pattern: str, kind: str) -> str:
+def _spell(catalogue: Catalogue, pattern: str, kind: str) -> str:
     folded = pattern.strip().casefold()
     valid = len(folded) <= 100 and _PATTERN.fullmatch(folded)
-    if valid and "." not in folded and not ("*" in folded and _select((folded,))):
+    if valid and "." not in folded and not ("*" in folded and _select(catalogue, (folded,))):
         folded = event_type(kind, folded)
-    if not valid or not _select((folded,)):
-        raise ValueError(f"events: {pattern[:100]!r} names no event: {_name_valid(kind)}")
+    if not valid or not _select(catalogue, (folded,)):
+        raise ValueError(f"events: {pattern[:100]!r} names no event: {_name_valid(catalogue, kind)}")
     return folded
 
 
-def _name_valid(kind: str) -> str:
-    kinds = (kind, *_BESIDE.get(kind, ()))
-    types = ", ".join(each.type for each in EVENT_TYPES.values() if each.kind in kinds)
+def _name_valid(catalogue: Catalogue, kind: str) -> str:
+    kinds = catalogue.kinds_beside(kind)
+    types = ", ".join(each.type for each in catalogue.types.values() if each.kind in kinds)
     return f"valid are {types}, globs such as {kind}.* or *, and bare states such as failed"

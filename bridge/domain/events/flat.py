@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from bridge.domain.events.fields import DATA_FIELDS, RELATED, Field, Shape
+from bridge.domain.events.catalogue import Catalogue
+from bridge.domain.events.fields import Field, Shape
 from bridge.domain.js_json import to_js_json
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -30,7 +31,7 @@ class _Name:
     parts: tuple["_Name", ...]
 
 
-def flatten(event: Mapping[str, Any], *, links: Mapping[str, str]) -> dict[str, Any]:
+def flatten(catalogue: Catalogue, event: Mapping[str, Any], *, links: Mapping[str, str]) -> dict[str, Any]:
     """Lay a full event out in one level: `error_code`, `data_url`, `data_first_item_url`, `metadata_order`."""
     error = event["error"] or {}
     summary = event["summary"] or {}
@@ -50,15 +51,15 @@ def flatten(event: Mapping[str, Any], *, links: Mapping[str, str]) -> dict[str, 
         "summary_total": summary.get("total", 0),
         "summary_completed": summary.get("completed", 0),
         "summary_failed": summary.get("failed", 0),
-        **{flat_name: related.get(name, "") for name, flat_name in _RELATED},
+        **{f"related_{name}": related.get(name, "") for name in catalogue.related},
         "run": event["run"],
         "sequence": event["sequence"],
         "metadata": _as_text(event["metadata"]),
     }
-    _put_all(flat, "related", related, known=RELATED)
+    _put_all(flat, "related", related, known=catalogue.related)
     if isinstance(event["metadata"], dict):
         _put_all(flat, "metadata", event["metadata"], known=())
-    names, known = _NAMES[event["object"]]
+    names, known = _names_of(catalogue, event["object"])
     for field in names:
         _put_known(flat, field, event["data"])
     _put_all(flat, "data", event["data"], known=known)
@@ -130,8 +131,7 @@ def _name(prefix: str, field: Field) -> _Name:
     return _Name(name=field.name, flat=flat, count=f"{flat}_count", shape=field.shape, parts=parts)
 
 
-_RELATED = tuple((name, f"related_{name}") for name in RELATED)
-_NAMES: Mapping[str, tuple[tuple[_Name, ...], frozenset[str]]] = {
-    kind: (tuple(_name("data", field) for field in fields), frozenset(field.name for field in fields))
-    for kind, fields in DATA_FIELDS.items()
-}
+@lru_cache(maxsize=256)
+def _names_of(catalogue: Catalogue, kind: str) -> tuple[tuple[_Name, ...], frozenset[str]]:
+    fields = catalogue.fields[kind]
+    return tuple(_name("data", field) for field in fields), frozenset(field.name for field in fields)

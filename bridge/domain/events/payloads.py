@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from bridge.domain.events.catalogue import NOUNS
+from bridge.domain.events.catalogue import Catalogue
 from bridge.domain.events.flat import flatten
 from bridge.domain.js_json import to_js_json
 
@@ -32,6 +32,7 @@ _job_decoder = msgspec.json.Decoder(_Job)
 
 
 def build_body(
+    catalogue: Catalogue,
     event: bytes,
     *,
     payload: str,
@@ -56,13 +57,15 @@ def build_body(
         case "full":
             return _join(fields, (*_FULL, "metadata", "data", "bridge", "test"))
         case "thin":
-            fields["links"] = to_js_json(_links(fields, callback_id, base_url))
+            fields["links"] = to_js_json(_links(catalogue, fields, callback_id, base_url))
             return _join(fields, (*_THIN, "metadata", "links", "bridge", "test"))
         case "cloudevents":
             return _wrap(fields, base_url)
         case "flat":
             whole = _read(_join(fields, tuple(fields)))
-            return to_js_json(flatten(whole, links=_links(fields, callback_id, base_url)))
+            return to_js_json(
+                flatten(catalogue, whole, links=_links(catalogue, fields, callback_id, base_url))
+            )
         case _:
             raise ValueError(f"payload is one of {', '.join(PAYLOADS)}")
 
@@ -133,18 +136,20 @@ def _text(fields: Mapping[str, bytes], name: str) -> str:
     return str(_read(fields[name]))
 
 
-def _links(fields: Mapping[str, bytes], callback_id: str, base_url: str) -> dict[str, str]:
-    """Where the rest can be fetched; the same four names always, empty where there is nothing to fetch."""
+def _links(
+    catalogue: Catalogue, fields: Mapping[str, bytes], callback_id: str, base_url: str
+) -> dict[str, str]:
+    """Return where the rest can be fetched: the same four names always, empty where there is nothing to fetch."""
     event, kind, job = (_text(fields, name) for name in ("id", "object", "job_id"))
-    # A delivery is no job of its own: it is read inside its outgoing post.
-    if kind == "publishing_delivery":
-        kind, job = "outgoing_post", _read(fields["related"]).get("outgoing_post_id", job)
+    # A part whose end is an event is no job of its own: it is read inside the job that it is a part of.
+    if (whole := catalogue.wholes.get(kind)) is not None:
+        job = _read(fields["related"]).get(catalogue.kinds[kind].parent_field, job)
+        kind = whole.kind
     where = f"{base_url}/v1/jobs/{kind}/{quote(job, safe='', errors='surrogatepass')}"
-    done = fields["type"] == b'"reelbot_video.completed"'
     stored = "test" not in fields
     return {
         "event": f"{base_url}/v1/events/{event}" if stored else "",
-        "job": where if kind in NOUNS else "",
+        "job": where if kind in catalogue.kinds else "",
         "callback": f"{base_url}/v1/callbacks/{callback_id}" if stored else "",
-        "download": f"{where}/download" if done else "",
+        "download": f"{where}/download" if catalogue.has_download(_text(fields, "type")) else "",
     }

@@ -3,62 +3,69 @@ learn an event's shape from one. Pure: the same type always has the same samples
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bridge.domain.events.catalogue import EVENT_TYPES, EventType
+from bridge.domain.events.catalogue import Catalogue, EventType, KindEvents, ObjectEvent
 from bridge.domain.events.event import Fact, build_error, build_event, build_summary
 from bridge.domain.events.payloads import build_body
-from bridge.domain.events.sample_data import (
-    AT_MS,
-    METADATA,
-    sample_data,
-    sample_id,
-    sample_parts,
-    sample_related,
-    sample_status,
-)
 from bridge.domain.ids import event_id
-from bridge.domain.observation import Outcome
+from bridge.domain.observation import Ending, Outcome, Part
+
+AT_MS = 1_795_257_250_123  # 2026-11-21T10:34:10.123Z
+METADATA = {"order": "42"}
 
 _LAG_MS = 10_000
 _CALLBACK = "cb_aq2wk7n4xr6tz3bmeh5dcyuvl"
-_MESSAGES: Mapping[str, str] = {
-    "sync_job.failed": "the source account is private",
-    "generated_media_item.failed": "the source video could not be read",
-    "voice_conversion.failed": "the voice sample is too short",
-    "publishing_delivery.failed": "the platform's token has expired",
-    "outgoing_post.partial": "1 of 2 deliveries failed: the platform's token has expired",
-    "outgoing_post.failed": "2 of 2 deliveries failed: the platform's token has expired",
-    "reelbot_video.failed": "the b-roll could not be downloaded",
-}
+_NO_OBJECT = frozenset({"deleted", "not_found", "replaced", "unauthorized"})
 
 
 def samples(
-    type_: str, *, payload: str = "full", base_url: str = "http://127.0.0.1:8080"
+    catalogue: Catalogue, type_: str, *, payload: str = "full", base_url: str = "http://127.0.0.1:8080"
 ) -> list[dict[str, Any]]:
-    """Give the samples of one event type, each with its `id`; KeyError for a type that is not in the catalogue."""
+    """Return the samples of one event type, each with its `id`; KeyError for a type that is not in the catalogue."""
+    fact = _fact(catalogue, catalogue.types[type_])
     body = _body(
-        EVENT_TYPES[type_], event=_sample_event_id(type_), at_ms=AT_MS, payload=payload, base_url=base_url
+        catalogue, fact, event=_sample_event_id(type_), at_ms=AT_MS, payload=payload, base_url=base_url
     )
     sample: dict[str, Any] = json.loads(body)
     return [sample]
 
 
-def test_body(*, event_id: str, at_ms: int, payload: str, base_url: str) -> bytes:
-    """Write the body of a test delivery: `webhook.test` with `"test": true`, every field filled, for an `evt_test_…` id."""
-    known = EVENT_TYPES["webhook.test"]
-    return _body(known, event=event_id, at_ms=at_ms, payload=payload, base_url=base_url, test=True)
+def test_body(catalogue: Catalogue, *, event_id: str, at_ms: int, payload: str, base_url: str) -> bytes:
+    """Return the body of a test delivery: `webhook.test` with `"test": true`, every field filled, for an `evt_test_…` id."""
+    fact = _fact(catalogue, catalogue.types["webhook.test"])
+    return _body(catalogue, fact, event=event_id, at_ms=at_ms, payload=payload, base_url=base_url, test=True)
 
 
 def _body(
-    known: EventType, *, event: str, at_ms: int, payload: str, base_url: str, test: bool = False
+    catalogue: Catalogue,
+    fact: Fact,
+    *,
+    event: str,
+    at_ms: int,
+    payload: str,
+    base_url: str,
+    test: bool = False,
 ) -> bytes:
     stored = build_event(
-        _fact(known), event_id=event, at_ms=at_ms, sequence=2, observed_ms=at_ms, polls=7, lag_max_ms=_LAG_MS
+        catalogue,
+        fact,
+        event_id=event,
+        at_ms=at_ms,
+        sequence=2,
+        observed_ms=at_ms,
+        polls=7,
+        lag_max_ms=_LAG_MS,
     )
     return build_body(
-        stored, payload=payload, callback_id=_CALLBACK, metadata=METADATA, test=test, base_url=base_url
+        catalogue,
+        stored,
+        payload=payload,
+        callback_id=_CALLBACK,
+        metadata=METADATA,
+        test=test,
+        base_url=base_url,
     )
 
 
@@ -66,26 +73,71 @@ def _sample_event_id(type_: str) -> str:
     return event_id(project="sample", key="a" * 17, born_ms=AT_MS, run=1, fact=type_)
 
 
-def _fact(known: EventType) -> Fact:
-    outcome = _outcome(known)
-    parts = sample_parts(known)
-    # Service events have words of their own; what their outcome says decides.
-    word = "partial" if outcome is Outcome.PARTIAL else known.word
+def _fact(catalogue: Catalogue, known: EventType) -> Fact:
+    if known.service:
+        return _object_fact(catalogue, catalogue.objects[known.type], known)
+    return _job_fact(catalogue, catalogue.kinds[known.kind], known)
+
+
+def _job_fact(catalogue: Catalogue, events: KindEvents, known: EventType) -> Fact:
+    sample = events.sample
+    # A job that timed out is one that still runs.
+    state = sample.running if known.word == "timed_out" else known.word
+    data: dict[str, Any] = {"id": sample.id} if known.word in _NO_OBJECT else sample.build(state)
+    parts = _parts(catalogue, events.part, data.get(events.parts_field, ()))
     return Fact(
         word=known.word,
         kind=known.kind,
-        job_id=sample_id(known.kind),
-        status=sample_status(known),
-        outcome=outcome,
-        error=build_error(word, _MESSAGES.get(known.type), parts=parts),
+        job_id=sample.id,
+        status=_status(events, known.word, data),
+        outcome=known.outcome,
+        error=build_error(known.word, sample.messages.get(known.word), parts=parts),
         summary=build_summary(parts),
-        related=sample_related(known),
-        data=sample_data(known),
+        related=sample.related,
+        data=data,
         run=1,
         late=False,
     )
 
 
-def _outcome(known: EventType) -> Outcome | None:
-    # A partial `webhook.test` fills every field: a tool that sees nothing else learns them all.
-    return Outcome.PARTIAL if known.type == "webhook.test" else known.outcome
+def _object_fact(catalogue: Catalogue, event: ObjectEvent, known: EventType) -> Fact:
+    parts = _parts(catalogue, event.part, event.data.get(event.parts_field, ()))
+    # The type has a word of its own, so the sample's outcome decides.
+    word = "partial" if event.outcome is Outcome.PARTIAL else known.word
+    return Fact(
+        word=known.word,
+        kind=known.kind,
+        job_id=event.data["id"],
+        status=str(event.data.get("status") or ""),
+        outcome=event.outcome,
+        error=build_error(word, None, parts=parts),
+        summary=build_summary(parts),
+        related=event.related,
+        data=event.data,
+        run=1,
+        late=False,
+    )
+
+
+def _status(events: KindEvents, word: str, data: Mapping[str, Any]) -> str:
+    """Return the provider's last word, empty where it never showed the job."""
+    if word in ("deleted", "unauthorized"):
+        return events.sample.running
+    if word == "replaced":
+        return "failed"
+    return str(data.get(events.status_field) or "")
+
+
+def _parts(catalogue: Catalogue, kind: str, listed: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
+    """Return the parts of a sample as they were read, for its summary and error."""
+    endings = catalogue.kinds[kind].endings if kind else {}
+    return tuple(
+        Part(id=each["id"], status=each["status"], ending=_end(endings, each), data=each) for each in listed
+    )
+
+
+def _end(endings: Mapping[str, tuple[Outcome, str]], part: Mapping[str, Any]) -> Ending | None:
+    word = part["status"]
+    if word not in endings:
+        return None
+    return Ending(word=word, outcome=endings[word][0], message=part.get("error_message"))

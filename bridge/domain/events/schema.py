@@ -4,11 +4,11 @@ The frame around `data` is promised exactly. `data` is the provider's object: it
 any of them may be absent or null, and others may come.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bridge.domain.events.catalogue import EVENT_TYPES, EventType
-from bridge.domain.events.fields import DATA_FIELDS, RELATED, Field
+from bridge.domain.events.catalogue import Catalogue, EventType
+from bridge.domain.events.fields import Field
 from bridge.domain.observation import Outcome
 
 ERROR_CODES = ("upstream_failed", "items_failed", "not_found", "deleted", "watch_timeout", "unauthorized")
@@ -19,10 +19,10 @@ _COUNT = {"type": "integer", "minimum": 0}
 _TEXT = {"type": "string"}
 
 
-def event_schema(type_: str) -> dict[str, Any]:
-    """Give the schema of one event type's body; KeyError for a type that is not in the catalogue."""
-    known = EVENT_TYPES[type_]
-    frame = _frame(known)
+def event_schema(catalogue: Catalogue, type_: str) -> dict[str, Any]:
+    """Return the schema of one event type's body; KeyError for a type that is not in the catalogue."""
+    known = catalogue.types[type_]
+    frame = _frame(catalogue, known)
     optional = ("test",)
     return {
         "$schema": _DIALECT,
@@ -34,7 +34,7 @@ def event_schema(type_: str) -> dict[str, Any]:
     }
 
 
-def _frame(known: EventType) -> dict[str, Any]:
+def _frame(catalogue: Catalogue, known: EventType) -> dict[str, Any]:
     return {
         "id": _say("The same for every delivery and attempt of this event.", type="string", pattern="^evt_"),
         "type": {"const": known.type},
@@ -45,13 +45,13 @@ def _frame(known: EventType) -> dict[str, Any]:
         "outcome": _outcome(known),
         "error": _error(known),
         "summary": _summary(),
-        "related": _related(),
+        "related": _related(catalogue.related),
         "run": _say("Which of the job's lives this belongs to.", type="integer", minimum=1),
         "sequence": _say(
             "Counts the job's events; deliveries may come in another order.", type="integer", minimum=1
         ),
         "metadata": _say("Your own, as registered.", type=["object", "string", "null"]),
-        "data": _data(known),
+        "data": _data(catalogue.fields[known.kind]),
         "bridge": _bridge(),
         "test": _say("True in a sample that was asked for; else absent.", type="boolean"),
     }
@@ -92,11 +92,11 @@ def _summary() -> dict[str, Any]:
     return _say("Counts of items or deliveries, null for a job without.", oneOf=[counts, {"type": "null"}])
 
 
-def _related() -> dict[str, Any]:
+def _related(names: Sequence[str]) -> dict[str, Any]:
     return _say(
         "The ids of what the object belongs to, as far as they are known.",
         type="object",
-        properties=dict.fromkeys(RELATED, _TEXT),
+        properties=dict.fromkeys(names, _TEXT),
         additionalProperties=_TEXT,
     )
 
@@ -128,8 +128,8 @@ def _bridge() -> dict[str, Any]:
     )
 
 
-def _data(known: EventType) -> dict[str, Any]:
-    properties = {field.name: _field(field) for field in DATA_FIELDS[known.kind]}
+def _data(fields: Sequence[Field]) -> dict[str, Any]:
+    properties = {field.name: _field(field) for field in fields}
     properties["id"] = {**properties["id"], "type": "string"}
     return _say(
         "The object as the provider gave it, unwrapped, its id guaranteed.",

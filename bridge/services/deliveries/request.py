@@ -10,6 +10,7 @@ from bridge.domain.events.event import build_body
 from bridge.domain.events.records import EventRecord
 from bridge.domain.subscriptions.subscription import Subscription
 from bridge.domain.times import iso_ms
+from bridge.providers.registry import CATALOGUE
 from bridge.services.context import Services
 from bridge.services.subscriptions.sealing import open_headers, open_secret, open_url
 
@@ -86,6 +87,7 @@ class RequestBuilder:
         """
         vault = self._services.store.vault
         body = build_body(
+            CATALOGUE,
             event.body,
             payload=subscription.payload,
             callback_id=subscription.id,

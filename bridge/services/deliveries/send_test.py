@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from bridge.domain.deliveries.retry import ReceiverAnswer
 from bridge.domain.events.samples import test_body
 from bridge.domain.urls.policy import CheckedUrl
+from bridge.providers.registry import CATALOGUE
 from bridge.services.context import Services
 from bridge.services.deliveries.request import sign_request
 
@@ -27,7 +28,13 @@ async def send_test(
     now_ms = services.clock_ms()
     request = sign_request(
         url.text,
-        test_body(event_id=event_id, at_ms=now_ms, payload=payload, base_url=services.settings.base_url),
+        test_body(
+            CATALOGUE,
+            event_id=event_id,
+            at_ms=now_ms,
+            payload=payload,
+            base_url=services.settings.base_url,
+        ),
         event_id=event_id,
         secrets=[secret or (await services.store.projects.default_secret(project)).current],
         headers=headers or {},

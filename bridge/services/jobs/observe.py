@@ -18,6 +18,7 @@ from bridge.domain.jobs.poll_history import previous_poll_ms, record_poll
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.jobs.transition import advance, quiet_until_ms, replace_item
 from bridge.domain.observation import Observed, PollResult
+from bridge.providers.registry import CATALOGUE
 from bridge.services.context import Services, kind_traits
 from bridge.services.jobs.unchanged import UnchangedAnswers
 from bridge.services.queries import NO_LOG, load_log
@@ -196,6 +197,7 @@ async def _add_deliveries(services: Services, unit: UnitOfWork, key: str, moved:
 def _event(before: Job, key: str, moved: Transition, new_events: NewEvent, at: PollContext) -> EventRecord:
     previous = previous_poll_ms(moved.log) or before.born_ms
     body = build_event(
+        CATALOGUE,
         new_events.drafts.fact,
         event_id=new_events.event,
         at_ms=at.now_ms,

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from bridge.domain.deliveries.records import Attempt, DeliveryState
-from bridge.domain.events.catalogue import EVENT_TYPES
+from bridge.providers.registry import CATALOGUE
 from tests.api.serving import Client, settle, tell
 
 
@@ -159,8 +159,8 @@ async def test_the_inbox_shows_what_came(api: Client) -> None:
 async def test_the_catalogue_has_every_type_with_samples(api: Client) -> None:
     """The list, each type, and a bare array of samples that have ids."""
     _, listed = await api.call("GET", "/v1/event-types")
-    assert [each["id"] for each in listed["data"]] == list(EVENT_TYPES)
-    for name in EVENT_TYPES:
+    assert [each["id"] for each in listed["data"]] == list(CATALOGUE.types)
+    for name in CATALOGUE.types:
         _, one = await api.call("GET", f"/v1/event-types/{name}")
         assert one["schema"]["properties"]["type"] == {"const": name}
         for payload in ("full", "thin", "flat", "cloudevents"):

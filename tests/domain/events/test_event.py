@@ -17,6 +17,7 @@ from bridge.domain.events.event import (
 from bridge.domain.events.schema import ERROR_CODES
 from bridge.domain.js_json import to_js_json
 from bridge.domain.observation import Ending, Outcome, Part
+from bridge.providers.registry import CATALOGUE
 
 FACT = Fact(
     word="completed",
@@ -36,6 +37,7 @@ FACT = Fact(
 def build(fact: Fact, *, lag_max_ms: int | None = 10_000) -> bytes:
     """Store a fact with everything else fixed."""
     return build_event(
+        CATALOGUE,
         fact,
         event_id="evt_x",
         at_ms=1_795_257_250_123,

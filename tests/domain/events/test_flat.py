@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from bridge.domain.events.catalogue import EVENT_TYPES
 from bridge.domain.events.event import Fact, build_body, build_event
 from bridge.domain.events.samples import samples
+from bridge.providers.registry import CATALOGUE
 
-KINDS = sorted({each.kind for each in EVENT_TYPES.values()})
+KINDS = sorted({each.kind for each in CATALOGUE.types.values()})
 
 
 def flat(
@@ -29,9 +29,11 @@ def flat(
         run=1,
         late=False,
     )
-    event = build_event(fact, event_id="evt_x", at_ms=0, sequence=1, observed_ms=0, polls=1, lag_max_ms=None)
+    event = build_event(
+        CATALOGUE, fact, event_id="evt_x", at_ms=0, sequence=1, observed_ms=0, polls=1, lag_max_ms=None
+    )
     body: dict[str, Any] = json.loads(
-        build_body(event, payload="flat", callback_id="cb_1", metadata=metadata, base_url="")
+        build_body(CATALOGUE, event, payload="flat", callback_id="cb_1", metadata=metadata, base_url="")
     )
     return body
 
@@ -44,7 +46,9 @@ def _shape(body: dict[str, Any]) -> dict[str, type]:
 def test_a_kind_has_one_shape_whatever_it_tells(kind: str) -> None:
     """Every event of a kind has the same fields with the same types, also one that knows nothing of its job."""
     shapes = [
-        _shape(samples(each.type, payload="flat")[0]) for each in EVENT_TYPES.values() if each.kind == kind
+        _shape(samples(CATALOGUE, each.type, payload="flat")[0])
+        for each in CATALOGUE.types.values()
+        if each.kind == kind
     ]
     nothing = _shape(flat({"id": "a1"}, kind=kind))
     for shape in shapes:

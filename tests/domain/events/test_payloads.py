@@ -11,6 +11,7 @@ from bridge.domain.events.event import Fact, build_event
 from bridge.domain.events.payloads import PAYLOADS, build_body
 from bridge.domain.js_json import to_js_json
 from bridge.domain.observation import Outcome
+from bridge.providers.registry import CATALOGUE
 
 BASE = "https://bridge.example"
 
@@ -33,6 +34,7 @@ def store(
         "late": False,
     }
     return build_event(
+        CATALOGUE,
         Fact(**{**fact, **fields}),
         event_id="evt_x",
         at_ms=1_795_257_250_123,
@@ -45,7 +47,9 @@ def store(
 
 def send(event: bytes, *, payload: str = "full", metadata: Any = None, **marks: bool) -> dict[str, Any]:
     """The body as a receiver reads it."""
-    body = build_body(event, payload=payload, callback_id="cb_1", metadata=metadata, base_url=BASE, **marks)
+    body = build_body(
+        CATALOGUE, event, payload=payload, callback_id="cb_1", metadata=metadata, base_url=BASE, **marks
+    )
     read: dict[str, Any] = json.loads(body)
     return read
 
@@ -98,7 +102,12 @@ def test_full_is_the_contracts_example() -> None:
 def test_writing_a_body_again_gives_the_same_bytes(data: dict[str, Any], payload: str) -> None:
     """A receiver that parses and stringifies, as n8n does, checks the signature over the same bytes."""
     body = build_body(
-        store(data), payload=payload, callback_id="cb_1", metadata={"n": 1.0, "s": "\ud800"}, base_url=BASE
+        CATALOGUE,
+        store(data),
+        payload=payload,
+        callback_id="cb_1",
+        metadata={"n": 1.0, "s": "\ud800"},
+        base_url=BASE,
     )
     assert to_js_json(json.loads(body)) == body
 
@@ -120,9 +129,11 @@ def test_any_object_passes_through_every_form(data: dict[str, Any], metadata: An
     """Nothing that JSON can hold breaks a body, and `data` arrives as JavaScript would have passed it on."""
     event = store({**data, "id": "a1"})
     for payload in PAYLOADS:
-        body = build_body(event, payload=payload, callback_id="cb_1", metadata=metadata, base_url=BASE)
+        body = build_body(
+            CATALOGUE, event, payload=payload, callback_id="cb_1", metadata=metadata, base_url=BASE
+        )
         assert to_js_json(json.loads(body)) == body
-    body = build_body(event, payload="full", callback_id="cb_1", metadata=metadata, base_url=BASE)
+    body = build_body(CATALOGUE, event, payload="full", callback_id="cb_1", metadata=metadata, base_url=BASE)
     assert to_js_json({**data, "id": "a1"}) in body
 
 

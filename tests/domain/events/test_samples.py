@@ -7,19 +7,19 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
 
 from bridge.domain.events import samples as event_samples
-from bridge.domain.events.catalogue import EVENT_TYPES
-from bridge.domain.events.fields import DATA_FIELDS, Field
+from bridge.domain.events.fields import Field
 from bridge.domain.events.payloads import PAYLOADS
 from bridge.domain.events.schema import event_schema
 from bridge.domain.js_json import to_js_json
+from bridge.providers.registry import CATALOGUE
 
-TYPES = list(EVENT_TYPES)
+TYPES = list(CATALOGUE.types)
 BARE = ("deleted", "not_found", "replaced", "unauthorized")
 
 
 def judge(type_: str) -> Draft202012Validator:
     """A validator that also looks at formats."""
-    schema = event_schema(type_)
+    schema = event_schema(CATALOGUE, type_)
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
@@ -27,7 +27,7 @@ def judge(type_: str) -> Draft202012Validator:
 @pytest.mark.parametrize("type_", TYPES)
 def test_a_sample_satisfies_its_schema(type_: str) -> None:
     """What the catalogue shows is what it promises."""
-    found = event_samples.samples(type_)
+    found = event_samples.samples(CATALOGUE, type_)
     assert found
     for sample in found:
         assert [each.message for each in judge(type_).iter_errors(sample)] == []
@@ -37,8 +37,8 @@ def test_a_sample_satisfies_its_schema(type_: str) -> None:
 @pytest.mark.parametrize("type_", TYPES)
 def test_a_schema_describes_every_field_of_its_sample(type_: str) -> None:
     """No sample shows what no schema explains."""
-    schema = event_schema(type_)
-    for sample in event_samples.samples(type_):
+    schema = event_schema(CATALOGUE, type_)
+    for sample in event_samples.samples(CATALOGUE, type_):
         assert set(sample) <= set(schema["properties"])
         assert set(sample["bridge"]) <= set(schema["properties"]["bridge"]["properties"])
         assert set(sample["data"]) <= set(schema["properties"]["data"]["properties"])
@@ -63,7 +63,7 @@ def test_a_schema_describes_every_field_of_its_sample(type_: str) -> None:
 )
 def test_a_schema_refuses_a_wrong_event(change: dict[str, Any]) -> None:
     """Each promise can be broken, and is then found."""
-    [sample] = event_samples.samples("generated_post.partial")
+    [sample] = event_samples.samples(CATALOGUE, "generated_post.partial")
     validator = judge("generated_post.partial")
     assert validator.is_valid(sample)
     assert not validator.is_valid({**sample, **change})
@@ -72,30 +72,32 @@ def test_a_schema_refuses_a_wrong_event(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["id", "job_id", "outcome", "error", "metadata", "data", "bridge"])
 def test_a_schema_wants_every_field(name: str) -> None:
     """Only `test` may be absent."""
-    [sample] = event_samples.samples("sync_job.failed")
+    [sample] = event_samples.samples(CATALOGUE, "sync_job.failed")
     del sample[name]
     assert not judge("sync_job.failed").is_valid(sample)
 
 
-@pytest.mark.parametrize("type_", [each for each in TYPES if EVENT_TYPES[each].word not in BARE])
+@pytest.mark.parametrize("type_", [each for each in TYPES if CATALOGUE.types[each].word not in BARE])
 def test_a_sample_has_the_objects_documented_fields(type_: str) -> None:
     """A tool that learns from a sample learns every field, but those that ReelBot leaves out in that state."""
-    [sample] = event_samples.samples(type_)
-    names = {field.name for field in DATA_FIELDS[EVENT_TYPES[type_].kind]}
+    [sample] = event_samples.samples(CATALOGUE, type_)
+    names = {field.name for field in CATALOGUE.fields[CATALOGUE.types[type_].kind]}
     assert names - set(sample["data"]) <= {"outputKey", "error"}
 
 
 @pytest.mark.parametrize("type_", TYPES)
 def test_a_type_has_the_same_samples_every_time_under_its_own_id(type_: str) -> None:
     """Zapier tells samples apart by id."""
-    assert event_samples.samples(type_) == event_samples.samples(type_)
-    ids = [sample["id"] for each in TYPES for sample in event_samples.samples(each)]
+    assert event_samples.samples(CATALOGUE, type_) == event_samples.samples(CATALOGUE, type_)
+    ids = [sample["id"] for each in TYPES for sample in event_samples.samples(CATALOGUE, each)]
     assert len(set(ids)) == len(ids)
 
 
 def test_a_test_body_fills_every_field() -> None:
     """Make learns a webhook's shape from one request: nothing in it is null or empty."""
-    sample = event_samples.test_body(event_id="evt_test_1", at_ms=1_000, payload="full", base_url="")
+    sample = event_samples.test_body(
+        CATALOGUE, event_id="evt_test_1", at_ms=1_000, payload="full", base_url=""
+    )
     body = json.loads(sample)
     assert (body["id"], body["type"], body["test"]) == ("evt_test_1", "webhook.test", True)
     assert body["timestamp"] == body["bridge"]["observed_at"] == "1970-01-01T00:00:01.000Z"
@@ -107,7 +109,9 @@ def test_a_test_body_fills_every_field() -> None:
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_a_test_body_comes_in_every_form(payload: str) -> None:
     """Under the id that it is sent with, as JavaScript writes it."""
-    body = event_samples.test_body(event_id="evt_test_1", at_ms=1_000, payload=payload, base_url="http://b")
+    body = event_samples.test_body(
+        CATALOGUE, event_id="evt_test_1", at_ms=1_000, payload=payload, base_url="http://b"
+    )
     assert to_js_json(json.loads(body)) == body
     assert json.loads(body)["id"] == "evt_test_1"
 
@@ -116,11 +120,11 @@ def test_a_type_that_does_not_exist_has_no_sample_and_no_schema() -> None:
     """The catalogue's edge is an error, not an empty answer."""
     for ask in (event_samples.samples, event_schema):
         with pytest.raises(KeyError):
-            ask("sync_job.done")
+            ask(CATALOGUE, "sync_job.done")
 
 
 def _item_fields() -> tuple[Field, ...]:
-    return next(field.parts for field in DATA_FIELDS["generated_post"] if field.name == "media_items")
+    return next(field.parts for field in CATALOGUE.fields["generated_post"] if field.name == "media_items")
 
 
 def _list_empty(value: Any, path: str = "$") -> list[str]:

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from bridge.domain.events.catalogue import EVENT_TYPES
 from bridge.domain.jobs.poll_history import read_poll_history
 from bridge.domain.jobs.records import JobState
 from bridge.domain.subscriptions.callback import CallbackState
+from bridge.providers.registry import CATALOGUE
 from tests.domain.jobs.watched_job import (
     JOB_ID,
     MISSING,
@@ -154,7 +154,7 @@ def test_progress_is_told_once_to_those_who_asked(kind: str) -> None:
     every = watch.register("https://b.example/", events=(f"{kind}.*",), once=False)
     first = watch.read(running)
     assert len(first) == 1
-    assert not EVENT_TYPES[first[0]].ending
+    assert not CATALOGUE.types[first[0]].ending
     for _ in range(5):
         assert watch.read(running) == []
     assert (watch.heard(once), len(watch.heard(every))) == ([], 1)

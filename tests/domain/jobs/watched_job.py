@@ -9,7 +9,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bridge.domain.events.catalogue import EVENT_TYPES
 from bridge.domain.ids import callback_id, job_key
 from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.intervals import TimeScale
@@ -30,7 +29,7 @@ from bridge.domain.observation import (
 )
 from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.providers.read import read_answer
-from bridge.providers.registry import KINDS
+from bridge.providers.registry import CATALOGUE, KINDS
 
 START_MS = 1_800_000_000_000
 DAY_MS = 86_400_000
@@ -210,7 +209,7 @@ class Candidate:
 
     def _check(self, before: Job, moved: Transition) -> None:
         for new_events in moved.new_events:
-            assert new_events.drafts.type in EVENT_TYPES, (
+            assert new_events.drafts.type in CATALOGUE.types, (
                 "no filter lets an unknown type through: none is made"
             )
             assert new_events.event not in self.events, f"{new_events.drafts.name}: one fact, two events"

@@ -1,24 +1,30 @@
-"""ReelMirror, as data. Sources: its guides Webhooks, Generation, Review queue, Publishing, Bots and its API reference.
+"""ReelMirror's kinds of jobs. Sources: its guides Webhooks, Generation, Review queue, Publishing and Bots, its API reference.
 
 The status words of voice conversion and of an outgoing post are documented nowhere; their tables are what such words
 are likely to be, and anything else means "still running".
 """
 
-import re
 from types import MappingProxyType
 
 from bridge.domain.observation import Outcome, Timing
-from bridge.providers.rules import observe_generated_post, observe_outgoing_post, observe_status
-from bridge.providers.spec import (
-    Clock,
-    CredentialForm,
-    ErrorShape,
-    KindSpec,
-    ListSpec,
-    ProviderSpec,
-    endings,
+from bridge.providers.reelmirror.fields import (
+    GENERATED_POST_FIELDS,
+    MEDIA_ITEM_FIELDS,
+    OUTGOING_POST_FIELDS,
+    PUBLISHING_DELIVERY_FIELDS,
+    SYNC_JOB_FIELDS,
 )
-from bridge.providers.voice_words import VOICE_ENDS, VOICE_RUNS
+from bridge.providers.reelmirror.samples import (
+    GENERATED_POST_SAMPLE,
+    MEDIA_ITEM_SAMPLE,
+    OUTGOING_POST_SAMPLE,
+    PUBLISHING_DELIVERY_SAMPLE,
+    SYNC_JOB_SAMPLE,
+    VOICE_CONVERSION_SAMPLE,
+)
+from bridge.providers.reelmirror.voice_words import VOICE_ENDS, VOICE_RUNS
+from bridge.providers.rules import observe_generated_post, observe_outgoing_post, observe_status
+from bridge.providers.spec import Clock, ErrorShape, KindSpec, ListSpec, RequestNames, RetriedParts
 
 ERRORS = ErrorShape(code=("error", "code"), message=("error", "message"))
 
@@ -31,16 +37,24 @@ EXPECTED_BY_MEDIA = MappingProxyType({"image": (20.0, 90.0), "video": (60.0, 300
 SYNC_JOB = KindSpec(
     name="sync_job",
     provider="reelmirror",
+    noun="sync job",
     path="/v1/sync-jobs/{id}",
     list=ListSpec(path="/v1/sync-jobs", documented=False),
     timing=Timing(interval_s=15, timeout_s=600),
     expected_s=(30, 300),
-    ending_words=endings(completed=Outcome.SUCCEEDED, failed=Outcome.FAILED, skipped=Outcome.SKIPPED),
-    progress_words=("running",),
+    endings={
+        "completed": (Outcome.SUCCEEDED, "The sync is done: new source posts can be read."),
+        "failed": (Outcome.FAILED, "The sync failed; `error.message` is the provider's reason."),
+        "skipped": (Outcome.SKIPPED, "The sync was skipped: the source was synced less than 15 minutes ago."),
+    },
+    progress={"running": "The sync has begun."},
     ends={"completed": "completed", "failed": "failed", "skipped": "skipped"},
     runs={"pending": None, "running": "running"},
     related_fields=("persona_id", "source_id"),
     persona_field="persona_id",
+    data_fields=SYNC_JOB_FIELDS,
+    sample=SYNC_JOB_SAMPLE,
+    names=RequestNames(takes_bare_ids=True),
     errors=ERRORS,
     observe=observe_status,
 )
@@ -48,20 +62,29 @@ SYNC_JOB = KindSpec(
 GENERATED_MEDIA_ITEM = KindSpec(
     name="generated_media_item",
     provider="reelmirror",
+    noun="generated media item",
     path="/v1/generated-media-items/{id}",
     timing=VIDEO,
     timing_by_media=TIMING_BY_MEDIA,
     expected_s=(20, 300),
     expected_by_media=EXPECTED_BY_MEDIA,
-    # A replaced item is soft-deleted in favour of its successor (Generation guide, "Regenerate an entire post").
-    ending_words=endings(completed=Outcome.SUCCEEDED, failed=Outcome.FAILED, replaced=Outcome.DELETED),
-    progress_words=("generating",),
+    endings={
+        "completed": (Outcome.SUCCEEDED, "The media item is done: `data.url` is its file."),
+        "failed": (Outcome.FAILED, "The media item failed; `error.message` is the provider's reason."),
+        # A replaced item is soft-deleted in favour of its successor (Generation guide, "Regenerate an entire post").
+        "replaced": (Outcome.DELETED, "The media item was regenerated: another item took its place."),
+    },
+    progress={"generating": "The media item is being made."},
     ends={"completed": "completed", "failed": "failed"},
     runs={"pending": None, "generating": "generating"},
     media_field="media_type",
     related_fields=("generated_post_id", "persona_id"),
     persona_field="persona_id",
     parent_field="generated_post_id",
+    data_fields=MEDIA_ITEM_FIELDS,
+    sample=MEDIA_ITEM_SAMPLE,
+    names=RequestNames(fields=("generated_media_item_id",)),
+    reruns=True,
     errors=ERRORS,
     observe=observe_status,
 )
@@ -69,6 +92,7 @@ GENERATED_MEDIA_ITEM = KindSpec(
 GENERATED_POST = KindSpec(
     name="generated_post",
     provider="reelmirror",
+    noun="generated post",
     path="/v1/generated-posts/{id}",
     # Review queue guide, with the paging of the Introduction.
     list=ListSpec(path="/v1/personas/{persona}/generated-posts", documented=True),
@@ -77,12 +101,20 @@ GENERATED_POST = KindSpec(
     expected_s=(20, 300),
     expected_by_media=EXPECTED_BY_MEDIA,
     clock=Clock.PARTS,
-    ending_words=endings(completed=Outcome.SUCCEEDED, partial=Outcome.PARTIAL, failed=Outcome.FAILED),
-    progress_words=("generating",),
+    endings={
+        "completed": (Outcome.SUCCEEDED, "The post and every one of its media items are done."),
+        "partial": (Outcome.PARTIAL, "The post has ended, and some but not all of it failed."),
+        "failed": (Outcome.FAILED, "The post has ended and nothing of it was made."),
+    },
+    progress={"generating": "The post's media items are being made."},
     ends={"completed": "completed", "failed": "failed"},
     runs={"pending": None, "generating": "generating"},
     review_field="review_status",
-    review_words=("approved", "rejected", "published"),
+    reviews={
+        "approved": "The post was approved in review.",
+        "rejected": "The post was rejected in review.",
+        "published": "The post was published on at least one account.",
+    },
     quiet_review_words=frozenset({"pending_review"}),
     related_fields=("persona_id", "source_post_id"),
     persona_field="persona_id",
@@ -90,6 +122,15 @@ GENERATED_POST = KindSpec(
     part=GENERATED_MEDIA_ITEM,
     parts_are_replaced=True,
     part_kinds=("generated_media_item", "voice_conversion"),
+    data_fields=GENERATED_POST_FIELDS,
+    sample=GENERATED_POST_SAMPLE,
+    names=RequestNames(
+        fields=("generated_post_id",),
+        shape="media_items",
+        relatives=frozenset({"outgoing_post_id"}),
+        retried=RetriedParts(field="retried_items", original="original_item_id", new="new_item_id"),
+    ),
+    reruns=True,
     errors=ERRORS,
     observe=observe_generated_post,
 )
@@ -97,11 +138,15 @@ GENERATED_POST = KindSpec(
 VOICE_CONVERSION = KindSpec(
     name="voice_conversion",
     provider="reelmirror",
+    noun="voice conversion",
     path="/v1/generated-media-items/{id}",
     timing=Timing(interval_s=10, timeout_s=300),
     expected_s=(30, 120),
-    ending_words=endings(completed=Outcome.SUCCEEDED, failed=Outcome.FAILED),
-    progress_words=("processing",),
+    endings={
+        "completed": (Outcome.SUCCEEDED, "The media item's voice has been converted."),
+        "failed": (Outcome.FAILED, "The voice conversion failed; the media item itself is untouched."),
+    },
+    progress={"processing": "The voice is being converted."},
     ends=VOICE_ENDS,
     runs=VOICE_RUNS,
     status_field="voice_conversion_status",
@@ -112,6 +157,9 @@ VOICE_CONVERSION = KindSpec(
     related_fields=("generated_post_id", "persona_id"),
     persona_field="persona_id",
     parent_field="generated_post_id",
+    data_fields=MEDIA_ITEM_FIELDS,
+    sample=VOICE_CONVERSION_SAMPLE,
+    names=RequestNames(fields=("generated_media_item_id",), needs_kind=True),
     errors=ERRORS,
     observe=observe_status,
 )
@@ -119,12 +167,16 @@ VOICE_CONVERSION = KindSpec(
 PUBLISHING_DELIVERY = KindSpec(
     name="publishing_delivery",
     provider="reelmirror",
+    noun="publishing delivery",
     path="",
     registrable=False,
     timing=Timing(interval_s=10, timeout_s=180),
     expected_s=(10, 60),
-    ending_words=endings(published=Outcome.SUCCEEDED, failed=Outcome.FAILED),
-    progress_words=(),
+    endings={
+        "published": (Outcome.SUCCEEDED, "The post is published on one account."),
+        "failed": (Outcome.FAILED, "The post could not be published on one account."),
+    },
+    progress={},
     ends={"published": "published", "failed": "failed"},
     runs={
         "pending": None,
@@ -138,6 +190,8 @@ PUBLISHING_DELIVERY = KindSpec(
     related_fields=("outgoing_post_id", "persona_id", "connected_account_id"),
     persona_field="persona_id",
     parent_field="outgoing_post_id",
+    data_fields=PUBLISHING_DELIVERY_FIELDS,
+    sample=PUBLISHING_DELIVERY_SAMPLE,
     errors=ERRORS,
     observe=observe_status,
 )
@@ -145,13 +199,18 @@ PUBLISHING_DELIVERY = KindSpec(
 OUTGOING_POST = KindSpec(
     name="outgoing_post",
     provider="reelmirror",
+    noun="outgoing post",
     path="/v1/publishing/posts/{id}",
     list=ListSpec(path="/v1/publishing/posts", documented=False),
     timing=Timing(interval_s=10, timeout_s=180),
     expected_s=(10, 60),
     clock=Clock.FIRST_PART,
-    ending_words=endings(published=Outcome.SUCCEEDED, partial=Outcome.PARTIAL, failed=Outcome.FAILED),
-    progress_words=("publishing",),
+    endings={
+        "published": (Outcome.SUCCEEDED, "The post is published on every account."),
+        "partial": (Outcome.PARTIAL, "The post is published on some accounts and failed on others."),
+        "failed": (Outcome.FAILED, "The post could not be published on any account."),
+    },
+    progress={"publishing": "The post is being published on its accounts."},
     # Its own word never ends it (Webhooks guide: check the deliveries). A progress word means that it has begun.
     ends={},
     runs={
@@ -177,39 +236,11 @@ OUTGOING_POST = KindSpec(
     part=PUBLISHING_DELIVERY,
     parts_are_reported=True,
     part_kinds=("publishing_delivery",),
+    data_fields=OUTGOING_POST_FIELDS,
+    sample=OUTGOING_POST_SAMPLE,
+    names=RequestNames(
+        fields=("outgoing_post_id",), shape="deliveries", relatives=frozenset({"generated_post_id"})
+    ),
     errors=ERRORS,
     observe=observe_outgoing_post,
-)
-
-_KINDS = (
-    SYNC_JOB,
-    GENERATED_POST,
-    GENERATED_MEDIA_ITEM,
-    VOICE_CONVERSION,
-    OUTGOING_POST,
-    PUBLISHING_DELIVERY,
-)
-
-REELMIRROR = ProviderSpec(
-    name="reelmirror",
-    title="ReelMirror",
-    base_url="https://reelmirror.com/api",
-    kinds=MappingProxyType({kind.name: kind for kind in _KINDS}),
-    # Introduction, "Rate limits": 60 a minute for a key, 120 for a Supabase token.
-    credentials=(
-        CredentialForm(
-            name="API key",
-            pattern=re.compile(r"\Arm_[A-Za-z0-9._~-]{1,200}\Z", re.ASCII),
-            requests_per_minute=60,
-        ),
-        CredentialForm(
-            name="Supabase token",
-            pattern=re.compile(r"\A(?=.{20,4096}\Z)eyJ[\w-]*\.[\w-]+\.[\w-]+\Z", re.ASCII),
-            requests_per_minute=120,
-        ),
-    ),
-    auth_header="Authorization",
-    auth_prefix="Bearer ",
-    check_kind=SYNC_JOB,
-    check_id="00000000-0000-0000-0000-000000000000",
 )

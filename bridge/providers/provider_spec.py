@@ -1,0 +1,98 @@
+"""Describe a provider as data: its address, credentials and kinds of jobs."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from bridge.providers.spec import KindSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialForm:
+    """One form of credential a provider hands out, with the documented limit of reads for it.
+
+    `prefixes` are beginnings by which logs and texts recognise such a credential and mask it.
+    """
+
+    name: str
+    pattern: re.Pattern[str]
+    requests_per_minute: int
+    prefixes: tuple[str, ...] = ()
+
+
+class Standing(StrEnum):
+    """What a check of a credential showed."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowcaseJob:
+    """The kind, which has parts, the ending and the related ids that a test event shows."""
+
+    kind: KindSpec
+    word: str
+    related: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ProviderSpec:
+    """One upstream API.
+
+    `base_url` is the default; kinds' paths follow it. A credential is checked by reading `check_kind` under
+    `check_id`, an id that names nothing: the cheapest read that every key may try (see `read.read_credential`).
+    `showcase` is left out by a provider whose jobs have no parts.
+    """
+
+    name: str
+    title: str
+    base_url: str
+    kinds: Mapping[str, KindSpec]
+    credentials: tuple[CredentialForm, ...]
+    auth_header: str
+    auth_prefix: str
+    check_kind: KindSpec
+    check_id: str
+    showcase: ShowcaseJob | None = None
+
+    @property
+    def key_variable(self) -> str:
+        """The environment variable that holds the credential of project default."""
+        return f"{self.name.upper()}_API_KEY"
+
+    @property
+    def url_variable(self) -> str:
+        """The environment variable that may replace `base_url`."""
+        return f"{self.name.upper()}_BASE_URL"
+
+    @property
+    def check_path(self) -> str:
+        """Path of the read that verifies a credential."""
+        return self.check_kind.path_for(self.check_id)
+
+    @property
+    def credential_pattern(self) -> re.Pattern[str]:
+        """Matches the whole of any credential that this provider hands out."""
+        return re.compile("|".join(form.pattern.pattern for form in self.credentials), re.ASCII)
+
+    def requests_per_minute(self, credential: str) -> int:
+        """Documented reads per minute for this credential; the lowest of the provider when its form is unknown."""
+        for form in self.credentials:
+            if form.pattern.fullmatch(credential):
+                return form.requests_per_minute
+        return min(form.requests_per_minute for form in self.credentials)
+
+    def auth_headers(self, credential: str) -> dict[str, str]:
+        """Headers that authenticate a request; ValueError, without the credential, for one no header can carry."""
+        if not credential.isascii() or not credential.isprintable() or not credential.strip():
+            raise ValueError(f"a {self.title} credential is printable ASCII")
+        return {self.auth_header: f"{self.auth_prefix}{credential}"}
+
+
+def index_kinds(*kinds: KindSpec) -> Mapping[str, KindSpec]:
+    """Return the kinds by their names."""
+    return MappingProxyType({kind.name: kind for kind in kinds})

@@ -1,0 +1,1 @@
+"""ReelMirror: images and videos generated for personas, and their publication."""
