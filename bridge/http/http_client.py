@@ -11,17 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from math import ceil, inf
-from typing import cast
+from typing import NamedTuple, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
-from aiohttp.http import HttpProcessingError, RawResponseMessage
+from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from bridge.http.http_protocol import MAX_INFORMATIONAL, SWITCHING, HttpProtocol, is_final
+from bridge.http.http_protocol import HttpProtocol
+from bridge.http.keep_alive import KeepAlive
+from bridge.http.response_head import MAX_INFORMATIONAL, SWITCHING, HeadError, is_final
 
 ORIGIN_CACHE_SIZE = 1024
 LARGE_BYTES = 16 * 1024
@@ -34,28 +36,27 @@ class NotHttpError(aiohttp.ClientError):
     """What came back is not HTTP, its head is too large, or too many heads came."""
 
 
+class _Head(NamedTuple):
+    status: int
+    headers: CIMultiDictProxy[str]
+    content: aiohttp.StreamReader
+    flaw: str
+
+
 class HttpResponse:
     """A response whose head has arrived; `content` is its body. The caller ends it with `release` or `close`.
 
-    `is_broken`: what came with the head is not a body, or more than one; `content` is then empty.
+    `flaw`: what is wrong with it behind its status, in words, or ""; then `content` is empty and the connection is not
+    kept.
     """
 
-    __slots__ = ("_connection", "_is_last", "content", "headers", "is_broken", "status")
+    __slots__ = ("_connection", "_idle_s", "_keep_alive", "content", "flaw", "headers", "status")
 
-    def __init__(
-        self,
-        connection: Connection,
-        message: RawResponseMessage,
-        content: aiohttp.StreamReader | None,
-        *,
-        is_last: bool,
-    ) -> None:
+    def __init__(self, connection: Connection, head: _Head, keep_alive: KeepAlive, *, is_last: bool) -> None:
         self._connection = connection
-        self._is_last = is_last
-        self.status: int = message.code
-        self.headers: CIMultiDictProxy[str] = message.headers
-        self.content = aiohttp.EMPTY_PAYLOAD if content is None else content
-        self.is_broken = content is None
+        self._keep_alive = keep_alive
+        self.status, self.headers, self.content, self.flaw = head
+        self._idle_s = 0.0 if is_last or self.flaw else keep_alive.limit_s(self.headers)
 
     @property
     def is_complete(self) -> bool:
@@ -63,15 +64,15 @@ class HttpResponse:
         return self.content.is_eof()
 
     def release(self) -> None:
-        """Keep the connection, unless this was its last response or part of the request is still unsent."""
+        """Keep the connection for a while, if another request may follow and this one was sent whole."""
         connection = self._connection
         protocol, transport = connection.protocol, connection.transport
-        if self._is_last or (transport is not None and transport.get_write_buffer_size()):
-            self.close()
-        else:
-            if isinstance(protocol, HttpProtocol):
-                protocol.set_idle()
+        unsent = transport is not None and transport.get_write_buffer_size()
+        if self._idle_s and not unsent and isinstance(protocol, HttpProtocol):
+            protocol.set_idle(self._keep_alive, at_most_s=self._idle_s)
             connection.release()
+        else:
+            self.close()
 
     def close(self) -> None:
         """Close the connection."""
@@ -88,11 +89,12 @@ class _OriginRequest(aiohttp.ClientRequest):
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """What all requests to one origin share: the request that the connector sees, and their headers."""
+    """What all requests to one origin share: the request that the connector sees, their headers, the idle limit."""
 
     request: _OriginRequest
     head: str
     names: frozenset[str]
+    keep_alive: KeepAlive
 
 
 class HttpClient:
@@ -134,11 +136,11 @@ class HttpClient:
         known = self._origin(origin)
         request = _format_request("GET", known, target, headers, b"")
         try:
-            return await self._send(known.request, request, until)
+            return await self._send(known, request, until)
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-            return await self._send(known.request, request, until)
+            return await self._send(known, request, until)
 
     async def post(
         self, origin: str, target: str, headers: Mapping[str, str], body: bytes, *, until: float
@@ -146,15 +148,18 @@ class HttpClient:
         """Send a POST, which is never repeated; otherwise like `get`."""
         known = self._origin(origin)
         own = {**headers, "content-length": str(len(body))}
-        return await self._send(known.request, _format_request("POST", known, target, own, body), until)
+        return await self._send(known, _format_request("POST", known, target, own, body), until)
 
-    async def _send(self, origin_request: _OriginRequest, request: bytes, until: float) -> HttpResponse:
-        connection, protocol = await self._connect(origin_request, until)
+    async def _send(self, origin: _Origin, request: bytes, until: float) -> HttpResponse:
+        connection, protocol = await self._connect(origin.request, until)
         try:
-            return await self._read_response(connection, protocol, request, until)
+            head = await self._exchange(protocol, request, until)
         except BaseException:
             _discard(connection)
             raise
+        # A peer that refuses a large request may have left part of it unread, in the buffers of TLS and the kernel.
+        refused = len(request) > LARGE_BYTES and not 200 <= head.status < 300
+        return HttpResponse(connection, head, origin.keep_alive, is_last=refused or head.status == SWITCHING)
 
     async def _connect(self, origin_request: _OriginRequest, until: float) -> tuple[Connection, HttpProtocol]:
         """Open a connection, or take a kept one on which nothing has arrived since."""
@@ -171,9 +176,7 @@ class HttpClient:
                 return connection, protocol
             connection.close()
 
-    async def _read_response(
-        self, connection: Connection, protocol: HttpProtocol, request: bytes, until: float
-    ) -> HttpResponse:
+    async def _exchange(self, protocol: HttpProtocol, request: bytes, until: float) -> _Head:
         if not protocol.is_connected():
             raise aiohttp.ServerDisconnectedError
         if (
@@ -189,20 +192,17 @@ class HttpClient:
         # Cheaper than a timeout around the wait, which would cancel and catch: many are set and nearly none expires.
         late = self._loop.call_at(until, protocol.set_exception, TimeoutError())
         try:
-            message, content = await _read_head(protocol, self._max_headers)
+            return await _read_head(protocol)
         finally:
             late.cancel()
-        # A peer that refuses a large request may have left part of it unread, in the buffers of TLS and the kernel.
-        refused = len(request) > LARGE_BYTES and not 200 <= message.code < 300
-        is_last = refused or content is None or message.code == SWITCHING
-        return HttpResponse(connection, message, content, is_last=is_last)
 
     def _prepare(self, origin: str) -> _Origin:
         origin_request = _OriginRequest(
             "GET", URL(origin, encoded=True), headers=self._headers, loop=self._loop
         )
         names = frozenset(name.lower() for name in origin_request.headers)
-        return _Origin(origin_request, _format_headers(origin_request.headers), names)
+        keep_alive = KeepAlive(tls=origin.startswith("https:"))
+        return _Origin(origin_request, _format_headers(origin_request.headers), names, keep_alive)
 
 
 def _format_request(
@@ -223,25 +223,36 @@ def _connect_within(steps: int) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=steps / TIMEOUT_STEPS_PER_SECOND, ceil_threshold=inf)
 
 
-async def _read_head(
-    protocol: HttpProtocol, max_headers: int
-) -> tuple[RawResponseMessage, aiohttp.StreamReader | None]:
-    """Return the final response's head and body, skipping informational responses; the body is None if it is broken."""
-    content: aiohttp.StreamReader | None
-    for _ in range(MAX_INFORMATIONAL + 1):
-        try:
+async def _read_head(protocol: HttpProtocol) -> _Head:
+    """Return the final response's head and body, skipping informational responses.
+
+    A peer whose final status has arrived has read the request, whatever becomes of the rest of its response.
+    """
+    try:
+        for _ in range(MAX_INFORMATIONAL + 1):
             message, content = await protocol.read()
-        except HttpProcessingError as error:
-            # A receiver that adds stray bytes to its 200 has accepted the request all the same.
-            begun = protocol.reparse_head(max_headers)
-            if begun is None:
-                raise NotHttpError from error
-            message, content = begun, None
-        if message.code < 100:
-            raise NotHttpError
-        if is_final(message.code):
-            return message, content
+            if is_final(message.code):
+                return _Head(message.code, message.headers, content, "")
+    except Exception as error:
+        begun = protocol.read_begun_head()
+        if begun is not None:
+            return _Head(*begun, aiohttp.EMPTY_PAYLOAD, _explain_flaw(error))
+        if isinstance(error, HttpProcessingError):
+            raise NotHttpError from error
+        raise
     raise NotHttpError
+
+
+def _explain_flaw(error: Exception) -> str:
+    match error:
+        case HeadError():
+            return "its headers are larger than 64 KB"
+        case HttpProcessingError():
+            return "its body is malformed or goes on behind its end"
+        case TimeoutError():
+            return "its headers did not end in time"
+        case _:
+            return "its headers broke off"
 
 
 def _discard(connection: Connection) -> None:

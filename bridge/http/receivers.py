@@ -20,10 +20,9 @@ from bridge.domain.urls.policy import MAX_URL_CHARACTERS, CheckedUrl, RefusedUrl
 from bridge.http.body import MAX_BODY_BYTES, read_capped
 from bridge.http.failures import explain_failure
 from bridge.http.http_client import HttpClient, HttpResponse
+from bridge.http.keep_alive import MAX_IDLE_S
 from bridge.http.ssrf_guard import AddressLookup, GuardedResolver, SystemAddressLookup, guard_sockets
 
-# Below the 5 s after which Node (n8n, Node-RED) closes idle connections, so that a POST rarely meets a closing one.
-KEEP_ALIVE_S = 4.0
 MAX_HEADERS = 100
 ORIGIN_CACHE_SIZE = 1024
 MIN_SECRET_CHARACTERS = 6
@@ -73,7 +72,7 @@ class Sender:
             socket_factory=guard_sockets(self._policy),
             ssl=self._ssl or ssl.create_default_context(),
             limit=self._limit,
-            keepalive_timeout=KEEP_ALIVE_S,
+            keepalive_timeout=MAX_IDLE_S,
         )
         self._client = HttpClient(
             connector,
@@ -181,8 +180,8 @@ async def _read_body(response: HttpResponse, until: float) -> tuple[bytes, str]:
     """Read a response's body and end the response; a body that breaks off leaves the status valid."""
     content, note = b"", "its body was not read"
     try:
-        if response.is_broken:
-            note = "its body is malformed or goes on behind its end"
+        if response.flaw:
+            note = response.flaw
         elif response.is_complete:
             content, note = await read_capped(response)
         else:

@@ -19,6 +19,7 @@ from yarl import URL
 from bridge.domain.observation import Observed, PollResult, RateHeaders, UpstreamBroken
 from bridge.domain.polling.list_pages import PAGE
 from bridge.http.http_client import HttpClient, HttpResponse
+from bridge.http.keep_alive import MAX_IDLE_S
 from bridge.providers.lists import Rows, read_list
 from bridge.providers.provider_spec import Standing
 from bridge.providers.read import read_answer, read_credential, read_network_failure, read_rate
@@ -91,7 +92,7 @@ class UpstreamClient:
     async def start(self) -> None:
         """Open the connection pool."""
         self._client = HttpClient(
-            aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60),
+            aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60, keepalive_timeout=MAX_IDLE_S),
             headers={"user-agent": self._user_agent, "accept": "application/json"},
             connect_s=min(CONNECT_TIMEOUT_S, self._timeout_s),
             decompress=True,

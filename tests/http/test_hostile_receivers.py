@@ -72,12 +72,20 @@ async def _silent(reader: Reader, _writer: Writer) -> None:
     await reader.read()
 
 
-async def _drip_headers(_reader: Reader, writer: Writer) -> None:
-    writer.write(HEAD)
-    while True:
-        writer.write(b"X-A: b\r\n"[:1])
+async def _drip(reader: Reader, writer: Writer, begun: bytes, byte: bytes) -> None:
+    writer.write(begun)
+    while not reader.at_eof():
+        writer.write(byte)
         await writer.drain()
         await asyncio.sleep(0.02)
+
+
+async def _drip_hints(reader: Reader, writer: Writer) -> None:
+    await _drip(reader, writer, b"HTTP/1.1 103 Early Hints\r\nX-A: ", b"b")
+
+
+async def _drip_headers(reader: Reader, writer: Writer) -> None:
+    await _drip(reader, writer, HEAD + b"X-A: ", b"b")
 
 
 async def _drip_body(_reader: Reader, writer: Writer) -> None:
@@ -88,7 +96,7 @@ async def _drip_body(_reader: Reader, writer: Writer) -> None:
         await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("act", [_silent, _drip_headers])
+@pytest.mark.parametrize("act", [_silent, _drip_hints])
 async def test_an_answer_that_never_comes_is_a_timeout(
     act: Callable[[Reader, Writer], Awaitable[None]],
 ) -> None:
@@ -100,9 +108,12 @@ async def test_an_answer_that_never_comes_is_a_timeout(
     assert len(receiver.requests) == 1
 
 
-async def test_a_body_that_drips_is_cut_at_the_deadline_and_its_status_counts() -> None:
-    """A 2xx is final even when its body never ends."""
-    async with receive(_drip_body) as receiver, sending() as sender:
+@pytest.mark.parametrize("act", [_drip_headers, _drip_body])
+async def test_a_response_that_drips_is_cut_at_the_deadline_and_its_status_counts(
+    act: Callable[[Reader, Writer], Awaitable[None]],
+) -> None:
+    """A 2xx is final even when its headers or its body never end."""
+    async with receive(act) as receiver, sending() as sender:
         answer = await post(sender, receiver.url(), timeout_s=0.5)
     assert (answer.status, judge(answer), len(receiver.requests)) == (200, Verdict.SUCCEEDED, 1)
     assert "did not end in time" in answer.reason
@@ -175,25 +186,11 @@ async def test_connections_are_kept() -> None:
 @pytest.mark.parametrize(
     "answer_bytes",
     [
-        HEAD + b"X-Long: " + b"x" * 1_000_000 + b"\r\n\r\n",
-        HEAD + b"".join(b"X-%d: y\r\n" % n for n in range(1000)) + b"\r\n",
-        b"HTTP/1.1 200 " + b"x" * 1_000_000 + b"\r\n\r\n",
         b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
         b"HTTP/1.1 abc\r\n\r\n",
-        HEAD + b"Content-Length: -5\r\n\r\n",
-        HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n",
     ],
-    ids=[
-        "long header",
-        "many headers",
-        "long reason",
-        "no http",
-        "no status",
-        "bad length",
-        "both framings",
-        "below 100",
-    ],
+    ids=["no http", "no status", "below 100"],
 )
 async def test_an_answer_that_is_not_http_is_a_failed_attempt(answer_bytes: bytes) -> None:
     """An answer that is not HTTP fails the attempt, and its bytes appear nowhere."""

@@ -8,7 +8,7 @@ import pytest
 from bridge.domain.deliveries.retry import Verdict, judge
 from bridge.domain.observation import UpstreamBroken
 from bridge.http.http_client import LARGE_BYTES
-from bridge.http.http_protocol import MAX_INFORMATIONAL
+from bridge.http.response_head import MAX_INFORMATIONAL
 from bridge.http.upstream import Login, UpstreamClient
 from bridge.providers.provider_spec import Standing
 from bridge.providers.registry import KINDS
@@ -74,7 +74,7 @@ async def _inform_for_ever(_reader: Reader, writer: Writer) -> None:
 
 async def test_informational_answers_are_limited() -> None:
     """Sixteen informational responses are skipped; a receiver that sends only those cannot keep a worker busy."""
-    few, many = EARLY * MAX_INFORMATIONAL + OK, EARLY * (MAX_INFORMATIONAL + 1) + OK
+    few, many = EARLY * MAX_INFORMATIONAL + OK, EARLY * (MAX_INFORMATIONAL + 2)
     async with receive(few, many, _inform_for_ever) as receiver, sending() as sender:
         answers = [await post(sender, receiver.url(), timeout_s=30) for _ in range(3)]
     assert [(answer.status, answer.failure) for answer in answers] == [
