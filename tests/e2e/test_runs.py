@@ -92,7 +92,7 @@ async def test_retried_items_mean_the_run_that_they_start(
 async def test_each_delivery_of_an_outgoing_post_is_told(
     bridge: Bridge, simulator: Simulator, receiver: Receiver
 ) -> None:
-    """`publishing_delivery.*` with `once: false`: one event an account, then the post's own ending."""
+    """`once: false`: one event an account, then the post's own ending; progress too for who asks for it."""
     n = next(numbers)
     pending = [
         {"id": f"dlv{n}{x}", "platform": "instagram", "username": x, "status": "pending"} for x in "ab"
@@ -104,6 +104,7 @@ async def test_each_delivery_of_an_outgoing_post_is_told(
         once=False,
         events=["publishing_delivery.*", "outgoing_post.*"],
     )
+    await bridge.register(outgoing_post_id=post, callback_url=f"{receiver.url}/plain", once=False)
     await receiver.wait("/x")  # outgoing_post.publishing
     first = [{**pending[0], "status": "published"}, pending[1]]
     await simulator.control("PATCH", f"/jobs/outgoing_post/{post}", {"deliveries": first})
@@ -114,5 +115,7 @@ async def test_each_delivery_of_an_outgoing_post_is_told(
     events = [each.event for each in await receiver.wait("/x", count=4)]
     assert [e["type"] for e in events[:2]] == ["outgoing_post.publishing", "publishing_delivery.published"]
     assert {"publishing_delivery.failed", "outgoing_post.partial"} == {e["type"] for e in events[2:]}
+    plain = [each.event for each in await receiver.wait("/plain", count=3)]
+    assert {each["id"] for each in plain} == {each["id"] for each in events[1:]}
     delivered = events[1]
     assert (f"dlv{n}a", post) == (delivered["job_id"], delivered["related"]["outgoing_post_id"])

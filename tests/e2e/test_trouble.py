@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from tests.e2e.processes import RM_KEY, SCALE, Bridge, Receiver, Simulator, until
 
@@ -145,7 +146,9 @@ async def test_a_job_without_an_end_times_out_and_ends_late(
 ) -> None:
     """`.timed_out` after the watch timeout says nothing of failure; the real ending is a late event."""
     job = await running_sync(simulator)
-    await bridge.register(job_id=job, callback_url=f"{receiver.url}/once", timeout_seconds=1)
+    for path in ("once", "over"):
+        await bridge.register(job_id=job, callback_url=f"{receiver.url}/{path}", timeout_seconds=1)
+    await bridge.register(job_id=job, callback_url=f"{receiver.url}/none", timeout_seconds=1, late=False)
     await bridge.register(job_id=job, callback_url=f"{receiver.url}/all", once=False, timeout_seconds=1)
     (timed_out,) = await receiver.wait("/once")
     assert (
@@ -154,7 +157,18 @@ async def test_a_job_without_an_end_times_out_and_ends_late(
         timed_out.event["error"]["code"],
     ) == ("sync_job.timed_out", "unknown", "watch_timeout")
     await receiver.wait("/all")
+    await receiver.wait("/over")
+    receiver.behaviours["/over"] = answering_410
     await simulator.control("PATCH", f"/jobs/sync_job/{job}", DONE)
-    late = (await receiver.wait("/all", count=2))[1]
-    assert (late.event["type"], late.event["bridge"]["late"]) == ("sync_job.completed", True)
-    assert len(receiver.at("/once")) == 1
+    for path in ("/all", "/once", "/over"):
+        late = (await receiver.wait(path, count=2))[1]
+        assert (late.event["type"], late.event["bridge"]["late"]) == ("sync_job.completed", True)
+        assert timed_out.event["bridge"]["late"] is False
+    (page,) = (await ask(bridge, f"/v1/callbacks?job_id={job}&callback_url={receiver.url}/over"))["data"]
+    assert page["state"] == "ended", "a 410 to the late ending is final, and cancels nothing"
+    assert [len(receiver.at(path)) for path in ("/none", "/over")] == [1, 2]
+
+
+async def answering_410(_request: web.Request, _body: bytes) -> web.Response:
+    """Answer as a workflow whose wait is over."""
+    return web.Response(status=410)

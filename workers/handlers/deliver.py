@@ -108,7 +108,7 @@ class DeliverHandler:
         began_ms = self._services.clock_ms()
         answer = await self._attempts.make(task.ready, now_ms=began_ms)
         delivery = task.delivery.record
-        verdict = judge(answer)
+        verdict = judge(answer, may_be_over=task.ready.may_be_over)
         self._log.info(
             "delivery.attempted",
             delivery=delivery.id,

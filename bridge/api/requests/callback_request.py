@@ -36,6 +36,7 @@ class Options(BaseModel):
     callback_url: str
     events: WordList = ()
     once: Flag = True
+    late: Flag = True
     metadata: Metadata | None = None
     headers: Headers | None = None
     secret: str | None = None

@@ -53,6 +53,7 @@ def plan_commands(request: CallbackRequest, policy: UrlPolicy) -> list[RegisterC
             url=url,
             events=events,
             once=request.once,
+            late=request.late,
             metadata=request.metadata,
             headers=request.headers,
             secret=request.secret,

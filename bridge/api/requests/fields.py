@@ -84,6 +84,10 @@ class CallbackBody(_Fields):
         default=None, description="types, globs, bare states; default: ending events"
     )
     once: bool = True
+    late: bool = Field(
+        default=True,
+        description="with once: the real ending still follows a timed_out, bridge.late true in it",
+    )
     metadata: dict[str, Any] | str | None = Field(default=None, description="echoed, at most 4 KB")
     headers: dict[str, str] | None = Field(default=None, description="for the receiver; write-only")
     secret: str | None = Field(default=None, description="whsec_…; default: the project's", pattern="^whsec_")

@@ -39,7 +39,7 @@ OWN_FIELD: Mapping[str, tuple[str, ...]] = {
 JOB_WORDS = frozenset({*FIELDS, *SHAPES, "id", "kind", "retried_items"})
 DELIVERY_HINT = (
     "a publishing_delivery is not registered by itself: register its outgoing post (outgoing_post_id) with "
-    'once: false and events: ["publishing_delivery.*"]'
+    'once: false, and with events: ["publishing_delivery.*"] where only its deliveries count'
 )
 
 

@@ -44,6 +44,7 @@ class CallbackShape(TypedDict):
     callback_url: str
     events: list[str]
     once: bool
+    late: bool
     metadata: dict[str, Any] | str | None
     payload: str
     expect: str

@@ -20,6 +20,9 @@ CLOSED = {
     CallbackState.TIMED_OUT: "The callback closed: no ending was seen in time, and it was told so.",
     CallbackState.CANCELLED: "The callback was cancelled; nothing more is sent.",
 }
+MAY_END_LATE = (
+    " The job is read on for 24 hours, and its real ending, if it comes, follows as one more event."
+)
 
 
 def view_timeline(
@@ -85,7 +88,9 @@ def _place(delivery: Delivery) -> str:
 
 def _closed(callback: Callback) -> Iterable[TimelineEntry]:
     if callback.closed_ms and callback.state in CLOSED:
-        yield _entry(callback.closed_ms, "closed", CLOSED[callback.state], callback.id)
+        late = callback.state is CallbackState.TIMED_OUT and callback.late
+        text = CLOSED[callback.state] + (MAY_END_LATE if late else "")
+        yield _entry(callback.closed_ms, "closed", text, callback.id)
 
 
 def _next(
@@ -100,7 +105,8 @@ def _next(
             "Paused: the provider refuses the account's key; watching goes on by itself once it is accepted."
         )
         coming.append(_entry(since, "next", text))
-    if due_ms is not None and state in (CallbackState.WATCHING, CallbackState.PAUSED):
+    reads_on = state is CallbackState.TIMED_OUT and found.callback.late
+    if due_ms is not None and (reads_on or state in (CallbackState.WATCHING, CallbackState.PAUSED)):
         coming.append(_entry(abs(due_ms), "next", _describe_next_poll(history, due_ms)))
     if state is CallbackState.WATCHING and found.callback.expires_ms:
         coming.append(_entry(found.callback.expires_ms, "next", "The callback expires."))

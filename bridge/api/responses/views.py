@@ -15,21 +15,32 @@ from bridge.api.responses.models import (
 )
 from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState
 from bridge.domain.jobs.records import Job, PollLog
+from bridge.domain.observation import Outcome
 from bridge.domain.polling.rate_limit import BudgetView, Purpose
 from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.domain.subscriptions.subscription import Subscription
 from bridge.domain.times import iso_ms
-from bridge.providers.registry import CATALOGUE
+from bridge.providers.registry import CATALOGUE, KINDS
 from bridge.store.tables.account_health import AccountHealth
 from bridge.store.tables.accounts import Account
 from bridge.store.tables.apikeys import ApiKey
 from bridge.store.tables.projects import Project, Secrets
 
+PART_ENDS = (Outcome.SUCCEEDED, Outcome.FAILED)  # a part is not watched for itself, so it has no other end
+
 
 @lru_cache(maxsize=64)
-def ending_types(kind: str) -> tuple[str, ...]:
-    """Return the event types of a kind that end a job; a callback without a filter gets these."""
-    return tuple(each.type for each in CATALOGUE.types.values() if each.kind == kind and each.ending)
+def ending_types(kind: str, *, once: bool) -> tuple[str, ...]:
+    """Return the event types that a callback without a filter gets.
+
+    With `once: false` these include the ends of parts that are events of their own, such as deliveries.
+    """
+    endings = [each for each in CATALOGUE.types.values() if each.ending]
+    types = [each.type for each in endings if each.kind == kind]
+    reported = KINDS[kind].traits.reported_parts
+    if reported is not None and not once:
+        types += [each.type for each in endings if each.kind == reported.kind and each.outcome in PART_ENDS]
+    return tuple(types)
 
 
 def iso_or_none(at_ms: int | None) -> str | None:
@@ -51,8 +62,9 @@ def view_callback(
         "state": cast("Any", str(state)),
         "status": job.status or None,
         "callback_url": url if url is not None else view_url(callback),
-        "events": list(callback.events or ending_types(job.kind)),
+        "events": list(callback.events or ending_types(job.kind, once=callback.once)),
         "once": callback.once,
+        "late": callback.late,
         "metadata": callback.metadata,
         "payload": callback.payload,
         "expect": callback.expect,

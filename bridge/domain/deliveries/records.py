@@ -53,10 +53,11 @@ class Delivery(Struct, frozen=True, array_like=True, kw_only=True):
     resume_ms: int = (
         0  # when the schedule goes on after an extra attempt, 0: the next attempt is no extra one
     )
+    late: bool = False  # an ending that follows the subscription's own `.timed_out`
 
 
 def new_delivery(
-    *, event: str, job: str, subscription: str, project: str, lane: str, now_ms: int
+    *, event: str, job: str, subscription: str, project: str, lane: str, now_ms: int, late: bool = False
 ) -> Delivery:
     """Return the delivery of an event to a subscription; the same two always make the same id."""
     return Delivery(
@@ -68,4 +69,5 @@ def new_delivery(
         lane=lane,
         state=DeliveryState.PENDING,
         created_ms=now_ms,
+        late=late,
     )

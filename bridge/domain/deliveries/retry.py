@@ -45,13 +45,18 @@ class Verdict(enum.Enum):
     RETRY = "retry"
 
 
-def judge(answer: ReceiverAnswer) -> Verdict:
-    """Give the verdict. A status decides alone: a 2xx whose body broke off is final, a second POST would do harm."""
+def judge(answer: ReceiverAnswer, *, may_be_over: bool = False) -> Verdict:
+    """Give the verdict. A status decides alone: a 2xx whose body broke off is final, a second POST would do harm.
+
+    `may_be_over`: the receiver takes one call and may have had it, so a 409 or 410 only says that it had.
+    """
     status = answer.status
     if status is None:
         return Verdict.RETRY
     if 200 <= status < 300:
         return Verdict.SUCCEEDED_WITH_WARNING if _is_page(answer.content_type) else Verdict.SUCCEEDED
+    if may_be_over and status in (409, 410):
+        return Verdict.FINISHED
     if status == 410:
         return Verdict.GONE
     if status == 409 and "finished already" in answer.excerpt.lower():

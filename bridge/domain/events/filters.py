@@ -41,8 +41,8 @@ def check_patterns(
 def matches(patterns: tuple[str, ...], event_type: str, *, ending: bool) -> bool:
     """Return whether a checked filter lets an event through.
 
-    `ending` says that the event ends the subscribed job itself. An empty filter lets only those through: the ends of
-    parts, such as an outgoing post's deliveries, must be asked for.
+    `ending` says that the event ends the subscribed job or a part of it, such as an outgoing post's delivery. An empty
+    filter lets only those through.
     """
     return _matches(patterns, event_type) if patterns else ending
 

@@ -39,18 +39,22 @@ def build_body(
     callback_id: str,
     metadata: Any,
     resend: bool = False,
+    late: bool = False,
     test: bool = False,
     base_url: str,
 ) -> bytes:
     """Write what is sent to one callback. `base_url` is where links lead, without a slash at its end.
 
-    Writing the result again in JavaScript gives the same bytes. Raises ValueError for an unknown `payload`.
+    `late` says that this callback had heard `.timed_out`, as others of the job perhaps had not. Writing the result
+    again in JavaScript gives the same bytes. Raises ValueError for an unknown `payload`.
     """
-    if payload == "full" and not test and (spliced := _splice(event, callback_id, metadata, resend=resend)):
-        return spliced
+    if payload == "full" and not test:
+        spliced = _splice(event, callback_id, metadata, resend=resend, late=late)
+        if spliced is not None:
+            return spliced
     fields = _split(event)
     fields["metadata"] = to_js_json(metadata)
-    fields["bridge"] = _add_subscription(fields["bridge"], callback_id, resend=resend)
+    fields["bridge"] = _add_subscription(fields["bridge"], callback_id, resend=resend, late=late)
     if test:
         fields["test"] = b"true"
     match payload:
@@ -78,7 +82,7 @@ def read_event_job(event: bytes) -> str:
         return str(json.loads(event)["job_id"])
 
 
-def _splice(event: bytes, callback_id: str, metadata: Any, *, resend: bool) -> bytes | None:
+def _splice(event: bytes, callback_id: str, metadata: Any, *, resend: bool, late: bool) -> bytes | None:
     """Put a subscription's fields between those of a stored event, None where they are not in the usual order.
 
     The first field of that name is the event's own `data`, since nothing before it holds an object with one, and the
@@ -88,7 +92,7 @@ def _splice(event: bytes, callback_id: str, metadata: Any, *, resend: bool) -> b
     data, bridge_mark, bridge = rest.rpartition(b',"bridge":{')
     if not (data_mark and bridge_mark):
         return None
-    fields = _add_subscription(b"{" + bridge, callback_id, resend=resend)
+    fields = _add_subscription(b"{" + bridge, callback_id, resend=resend, late=late)
     return b'%b,"metadata":%b,"data":%b,"bridge":%b' % (head, to_js_json(metadata), data, fields)
 
 
@@ -106,9 +110,11 @@ def _read(text: bytes) -> Any:
         return json.loads(text)
 
 
-def _add_subscription(bridge: bytes, callback_id: str, *, resend: bool) -> bytes:
+def _add_subscription(bridge: bytes, callback_id: str, *, resend: bool, late: bool) -> bytes:
     mark = b',"resend":true' if resend else b""
     schema, comma, rest = bridge.partition(b",")
+    if late:
+        rest = rest.replace(b'"late":false', b'"late":true', 1)
     return b'%b,"callback_id":%b%b%b%b' % (schema, to_js_json(callback_id), mark, comma, rest)
 
 

@@ -5,9 +5,12 @@ A documented timeout is per item and counts from the job's clock, which restarts
 begun has no clock and is watched for 30 days.
 """
 
-from bridge.domain.jobs.intervals import IDLE_LASTS_S, TimeScale
+from bridge.domain.jobs.intervals import IDLE_LASTS_S, TAIL_INTERVAL_S, TAIL_LASTS_S, TimeScale
 from bridge.domain.jobs.records import Job
 from bridge.domain.subscriptions.callback import Callback, CallbackState
+
+TAIL_LASTS_MS = round(TAIL_LASTS_S * 1000)
+LAST_READ_MS = round(TAIL_INTERVAL_S * 1000)  # the tail's last read begins at most so long after its end
 
 
 def deadline_ms(job: Job, callback: Callback, *, timeout_s: float, scale: TimeScale) -> int:
@@ -24,6 +27,23 @@ def deadline_ms(job: Job, callback: Callback, *, timeout_s: float, scale: TimeSc
 def is_live(callback: Callback) -> bool:
     """Say whether a callback still waits for events."""
     return callback.state is CallbackState.WATCHING
+
+
+def awaits_late_ending(callback: Callback, *, now_ms: int) -> bool:
+    """Return whether the job must still be read for a callback that `.timed_out` has closed.
+
+    That event said that the answer is unknown, so the ending follows where it comes within 24 hours.
+    """
+    return _may_end_late(callback) and now_ms < callback.closed_ms + TAIL_LASTS_MS
+
+
+def takes_late_ending(callback: Callback, *, now_ms: int) -> bool:
+    """Return whether an ending that was read now still goes to a callback that `.timed_out` has closed."""
+    return _may_end_late(callback) and now_ms < callback.closed_ms + TAIL_LASTS_MS + LAST_READ_MS
+
+
+def _may_end_late(callback: Callback) -> bool:
+    return callback.state is CallbackState.TIMED_OUT and callback.once and callback.late
 
 
 def awaited_run(job: Job, callback: Callback) -> int:

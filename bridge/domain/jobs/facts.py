@@ -68,7 +68,9 @@ def _of_part(job: Job, part: Part, traits: PartTraits, *, late: bool) -> EventDr
         run=job.run,
         late=late,
     )
-    return EventDraft(name=name_delivery(part.id, word), type=event_type(traits.kind, word), fact=fact)
+    return EventDraft(
+        name=name_delivery(part.id, word), type=event_type(traits.kind, word), fact=fact, of_part=True
+    )
 
 
 def draft_gone(job: Job, word: str, *, related: Mapping[str, str], late: bool) -> EventDraft:

@@ -1,7 +1,8 @@
 """Who hears what: from news to letters, and which callbacks close.
 
 A callback with `once` closes with its first ending event, whatever it is; its own filter may keep the letter from
-being sent, never the callback from closing. Others get everything that matches. Nobody hears a fact twice.
+being sent, never the callback from closing. Only `.timed_out` is not its last word: the real ending follows, unless
+it was registered with `late: false`. Others get everything that matches. Nobody hears a fact twice.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from bridge.domain.events.catalogue import event_type
 from bridge.domain.events.filters import matches
 from bridge.domain.ids import event_id
-from bridge.domain.jobs.deadlines import is_live
+from bridge.domain.jobs.deadlines import is_live, takes_late_ending
 from bridge.domain.jobs.emitted import add_emitted, identify, list_emitted
 from bridge.domain.jobs.outcome import EventDraft, NewEvent, Notification
 from bridge.domain.jobs.records import Job, JobState
@@ -83,20 +84,32 @@ def _missed(job: Job, callback: Callback) -> bool:
 def _address(job: Job, event: str, drafts: EventDraft, notifications: list[Notification], now_ms: int) -> Job:
     callbacks: list[Callback] = []
     for callback in job.callbacks:
-        if not is_live(callback) or not _concerns(callback, drafts):
+        if not _takes(callback, drafts, now_ms) or not _concerns(callback, drafts):
             callbacks.append(callback)
             continue
-        if matches(callback.events, drafts.type, ending=drafts.closes) and (
-            drafts.closes or not callback.once
-        ):
+        if matches(callback.events, drafts.type, ending=drafts.ends) and (drafts.closes or not callback.once):
             notifications.append(
-                Notification(event=event, type=drafts.type, callback=callback.id, closes=drafts.closes)
+                Notification(
+                    event=event,
+                    type=drafts.type,
+                    callback=callback.id,
+                    closes=drafts.closes,
+                    late=drafts.ends and _heard_timeout(callback, drafts.fact.run),
+                )
             )
         emitted = (
             _mark_notified(callback, drafts.fact.run, drafts.fact.word, now_ms) if drafts.closes else callback
         )
         callbacks.append(emitted)
     return replace(job, callbacks=tuple(callbacks))
+
+
+def _takes(callback: Callback, drafts: EventDraft, now_ms: int) -> bool:
+    return is_live(callback) or (drafts.closes and takes_late_ending(callback, now_ms=now_ms))
+
+
+def _heard_timeout(callback: Callback, run: int) -> bool:
+    return callback.state is CallbackState.TIMED_OUT or callback.timed_out_run >= run
 
 
 def _concerns(callback: Callback, drafts: EventDraft) -> bool:

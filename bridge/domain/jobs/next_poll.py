@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from bridge.domain.jobs.deadlines import has_deadline_ahead, is_live
+from bridge.domain.jobs.deadlines import awaits_late_ending, has_deadline_ahead, is_live
 from bridge.domain.jobs.intervals import (
     CONFIRM_S,
     GRACE_S,
@@ -46,10 +46,10 @@ def expire(job: Job, *, now_ms: int) -> Job:
 
 
 def is_done(job: Job, *, now_ms: int) -> bool:
-    """Say whether nobody waits for this job any more: no live callback, and no tail for one that timed out."""
-    if any(is_live(callback) for callback in job.callbacks):
+    """Return whether nobody waits for this job any more: no live callback, and no tail for one that timed out."""
+    if any(is_live(each) or awaits_late_ending(each, now_ms=now_ms) for each in job.callbacks):
         return False
-    timed_out = any(callback.state is CallbackState.TIMED_OUT for callback in job.callbacks)
+    timed_out = any(each.state is CallbackState.TIMED_OUT for each in job.callbacks)
     return not timed_out or now_ms >= job.tail_ms
 
 

@@ -57,6 +57,7 @@ class PollContext:
 class EventDraft:
     """One fact with its name (unique in its run) and type; `closes` ends the callbacks that take one call.
 
+    `of_part` says that it is the end of a part, such as an outgoing post's delivery, which has a kind of its own.
     `only` names the callbacks it is for, who hear it even where it has its event already (their own time-outs, an
     outage they were not told of); None means all that are there when it is told for the first time.
     """
@@ -65,7 +66,13 @@ class EventDraft:
     type: str
     fact: Fact
     closes: bool = False
+    of_part: bool = False
     only: frozenset[str] | None = None
+
+    @property
+    def ends(self) -> bool:
+        """Whether it is an ending, of the job or of a part: what a callback without a filter hears."""
+        return self.closes or self.of_part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +92,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
-    """One event on its way to one callback."""
+    """One event on its way to one callback; `late`: that callback had heard `.timed_out` of the same run."""
 
     event: str
     type: str
     callback: str
     closes: bool
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

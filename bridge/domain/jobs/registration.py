@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from bridge.domain.jobs.deadlines import has_deadline_ahead, is_live
+from bridge.domain.jobs.deadlines import awaits_late_ending, has_deadline_ahead, is_live
 from bridge.domain.jobs.records import Job, JobState
 from bridge.domain.jobs.runs import GONE, has_ended, start_clock, start_run
 from bridge.domain.subscriptions.callback import Callback, CallbackState
@@ -138,18 +138,25 @@ def _mean_retry(
 
 
 def _add(job: Job, callback: Callback, *, now_ms: int) -> Job:
-    """Add a callback, as the only live one of its URL."""
+    """Add a callback, as the only one of its URL that still gets anything."""
     known = tuple(
-        replace(each, state=CallbackState.ENDED, closed_ms=now_ms)
-        if is_live(each) and each.fingerprint == callback.fingerprint
-        else each
+        _displace(each, now_ms=now_ms) if each.fingerprint == callback.fingerprint else each
         for each in job.callbacks
     )
     live = [each for each in known if is_live(each)]
-    if len(live) >= CALLBACKS_PER_JOB:
+    owed = [each for each in known if awaits_late_ending(each, now_ms=now_ms)]
+    if len(live) >= CALLBACKS_PER_JOB or len(owed) > CLOSED_KEPT - CALLBACKS_PER_JOB:
         raise TooManyCallbacks
-    closed = [each for each in known if not is_live(each)][-CLOSED_KEPT:]
-    return replace(job, callbacks=(*closed, *live, callback))
+    over = [each for each in known if not (is_live(each) or awaits_late_ending(each, now_ms=now_ms))]
+    kept = over[max(0, len(over) + len(owed) - CLOSED_KEPT) :]
+    return replace(job, callbacks=(*kept, *owed, *live, callback))
+
+
+def _displace(callback: Callback, *, now_ms: int) -> Callback:
+    """End a callback whose URL another one takes over; of one that was told `.timed_out`, no ending follows."""
+    if is_live(callback):
+        return replace(callback, state=CallbackState.ENDED, closed_ms=now_ms)
+    return replace(callback, late=False) if callback.state is CallbackState.TIMED_OUT else callback
 
 
 def read_retry(retried: Mapping[str, str]) -> RetriedItems:

@@ -2,9 +2,17 @@
 
 from msgspec.structs import replace
 
-from bridge.domain.jobs.deadlines import awaited_run, deadline_ms, has_deadline_ahead, is_live, is_overdue
+from bridge.domain.jobs.deadlines import (
+    TAIL_LASTS_MS,
+    awaited_run,
+    awaits_late_ending,
+    deadline_ms,
+    has_deadline_ahead,
+    is_live,
+    is_overdue,
+)
 from bridge.domain.jobs.facts import draft_timed_out
-from bridge.domain.jobs.intervals import TAIL_LASTS_S, TimeScale
+from bridge.domain.jobs.intervals import TimeScale
 from bridge.domain.jobs.not_found import awaits_confirmation
 from bridge.domain.jobs.outcome import EventDraft, KindTraits, PollContext
 from bridge.domain.jobs.records import Job, JobState, PollLog
@@ -80,8 +88,9 @@ def start_slow_tail(job: Job, *, at: PollContext, emitted: bool) -> Job:
     if any(has_deadline_ahead(job, callback) for callback in job.callbacks):
         return job
     open_run = job.state in (JobState.WATCHING, JobState.MISSING) and not has_ended(job)
-    if emitted or (open_run and not job.tail_ms and any(is_live(callback) for callback in job.callbacks)):
-        job = replace(job, tail_ms=at.now_ms + round(TAIL_LASTS_S * 1000))
+    waits = any(is_live(each) or awaits_late_ending(each, now_ms=at.now_ms) for each in job.callbacks)
+    if emitted or (open_run and not job.tail_ms and waits):
+        job = replace(job, tail_ms=at.now_ms + TAIL_LASTS_MS)
     if not open_run or job.tail_ms <= at.now_ms:
         return job
     return replace(job, state=JobState.TAIL, ending="timed_out")

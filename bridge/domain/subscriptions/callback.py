@@ -43,6 +43,12 @@ class Callback(Struct, frozen=True, array_like=True, kw_only=True):
     timed_out_run: int = 0  # the last run whose `.timed_out` was sent to it
     notified_run: int = 0  # the last run whose ending was sent to it, or kept from it by its filter
     auth_refused: str = ""  # the refusal of the account's key that it was last notified of
+    late: bool = True  # with `once`: the ending that comes after its `.timed_out` follows
+
+    @property
+    def takes_one_call(self) -> bool:
+        """Whether its URL is used up by one ending."""
+        return self.once
 
     @property
     def is_stopped(self) -> bool:

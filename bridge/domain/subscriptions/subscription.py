@@ -50,5 +50,9 @@ class Subscription(Protocol):
         """The client's own value, sent back with each event."""
 
     @property
+    def takes_one_call(self) -> bool:
+        """Whether its URL is used up by one ending, as that of a workflow that waits to be resumed."""
+
+    @property
     def is_stopped(self) -> bool:
         """Whether waiting deliveries are dropped; one that a person asked for is still sent."""

@@ -28,6 +28,11 @@ class ReadyDelivery(Struct, frozen=True, kw_only=True, gc=False):
     subscription: Subscription
     hold_ms: int = 0
 
+    @property
+    def may_be_over(self) -> bool:
+        """Whether the receiver, which takes one call, may have been told `.timed_out` by it and be gone."""
+        return self.delivery.record.late and self.subscription.takes_one_call
+
 
 async def load_ready(store: Store, ids: Sequence[str]) -> dict[str, ReadyDelivery]:
     """Load deliveries by id, in two round trips; those that need no further attempt are left out."""
@@ -71,7 +76,11 @@ class Attempts:
         services = self._services
         try:
             request = await self._request_builder.build(
-                ready.event, ready.subscription, resend=ready.delivery.record.resend, now_ms=now_ms
+                ready.event,
+                ready.subscription,
+                resend=ready.delivery.record.resend,
+                late=ready.delivery.record.late,
+                now_ms=now_ms,
             )
         except VaultError as error:
             return _undecryptable(error)

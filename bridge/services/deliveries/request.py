@@ -79,9 +79,15 @@ class RequestBuilder:
         self._reading: set[str] = set()
 
     async def build(
-        self, event: EventRecord, subscription: Subscription, *, resend: bool, now_ms: int
+        self,
+        event: EventRecord,
+        subscription: Subscription,
+        *,
+        resend: bool,
+        late: bool = False,
+        now_ms: int,
     ) -> DeliveryRequest:
-        """Return the request of one attempt, signed at `now_ms`.
+        """Return the request of one attempt, signed at `now_ms`; `late`: the subscription had heard `.timed_out`.
 
         Raise `VaultError` if a stored secret of the subscription cannot be decrypted.
         """
@@ -93,6 +99,7 @@ class RequestBuilder:
             callback_id=subscription.id,
             metadata=subscription.metadata,
             resend=resend,
+            late=late,
             base_url=self._base_url,
         )
         own_secret = open_secret(vault, subscription)

@@ -180,16 +180,17 @@ async def write_advance(
 async def _add_deliveries(services: Services, unit: UnitOfWork, key: str, moved: Transition) -> None:
     """Add a delivery for each notification, due now, in the lane of its subscription's origin."""
     callbacks, project = callbacks_by_id(moved.job), moved.job.project
-    wanted = [(each.event, callbacks[each.callback]) for each in moved.notifications]
+    wanted = [(each, callbacks[each.callback]) for each in moved.notifications]
     proven = await services.store.destinations.proven(unit.shard, {to.origin for _, to in wanted})
-    for event, to in wanted:
+    for each, to in wanted:
         delivery = new_delivery(
-            event=event,
+            event=each.event,
             job=key,
             subscription=to.id,
             project=project,
             lane=lane_of(project, to.origin, proven=to.origin in proven),
             now_ms=unit.now_ms,
+            late=each.late,
         )
         unit.add_delivery(delivery, 0)
 

@@ -50,6 +50,7 @@ class RegisterCallback:
     url: CheckedUrl
     events: tuple[str, ...] = ()
     once: bool = True
+    late: bool = True
     metadata: Any = None
     headers: Mapping[str, str] | None = None
     secret: str | None = None
@@ -250,6 +251,7 @@ def _callback(services: Services, identifier: str, command: RegisterCallback, *,
         masked=command.url.masked,
         fingerprint=vault.fingerprint(command.url.text),
         once=command.once,
+        late=command.late,
         events=command.events,
         metadata=command.metadata,
         secret=None if command.secret is None else seal_text(vault, identifier, command.secret),

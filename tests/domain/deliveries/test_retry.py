@@ -55,6 +55,14 @@ def test_each_answer_has_its_verdict(answer: ReceiverAnswer, verdict: Verdict) -
     assert judge(answer) is verdict
 
 
+@pytest.mark.parametrize("status", [409, 410])
+def test_a_late_ending_that_comes_too_late_is_over(status: int) -> None:
+    """A workflow that went on after `.timed_out` answers 409 or 410: no retry, and nothing is cancelled."""
+    assert judge(_answer(status), may_be_over=True) is Verdict.FINISHED
+    assert judge(_answer(404), may_be_over=True) is Verdict.RETRY
+    assert judge(_answer(200), may_be_over=True) is Verdict.SUCCEEDED
+
+
 def _delays(verdict: Verdict, schedule: tuple[float, ...] = SCHEDULE) -> list[float]:
     """Give all delays when every attempt ends alike."""
     delays: list[float] = []

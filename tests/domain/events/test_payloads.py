@@ -89,6 +89,21 @@ def test_full_is_the_contracts_example() -> None:
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("text", ["plain", "lone \ud800", '"late":false'])
+def test_an_ending_is_late_for_one_subscription(text: str, payload: str) -> None:
+    """The stored event is everybody's: who heard `.timed_out` before is told so, and nothing else changes."""
+    event = store({"id": "a1", "text": text})
+    in_time, late = (send(event, payload=payload, late=each) for each in (False, True))
+    if payload == "flat":
+        assert late == in_time | {"bridge_late": True}
+    else:
+        changed = late["data"]["bridge"] if payload == "cloudevents" else late["bridge"]
+        assert changed.pop("late") is True
+        (in_time["data"]["bridge"] if payload == "cloudevents" else in_time["bridge"]).pop("late")
+        assert late == in_time
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize(
     "data",
     [

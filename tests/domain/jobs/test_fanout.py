@@ -111,14 +111,21 @@ def test_each_delivery_is_told_once_over_all_runs() -> None:
     assert watch.record.run == 3
 
 
-def test_deliveries_must_be_asked_for() -> None:
-    """A callback without a filter hears how its outgoing post ended, and nothing of the single deliveries."""
+def test_without_a_filter_the_ends_of_deliveries_are_heard_by_who_takes_more_than_one_call() -> None:
+    """`once: false`: how each delivery ended, then the post; one call is for the post alone, filters choose."""
     watch = Candidate("outgoing_post")
-    every = watch.register(once=False)
+    every = watch.register("https://a.example/", once=False)
+    once = watch.register("https://b.example/")
+    posts = watch.register("https://c.example/", once=False, events=("outgoing_post.*",))
     watch.read(outgoing("publishing", ("d1", "published"), ("d2", "pending")))
-    watch.read(outgoing("published", ("d1", "published"), ("d2", "published")))
-    assert watch.heard(every) == ["published"]
-    assert {each.type for each in watch.notifications} == {"outgoing_post.published"}
+    watch.read(outgoing("published", ("d1", "published"), ("d2", "failed")))
+    types = {
+        name: [e.type for e in watch.notifications if e.callback == name] for name in (every, once, posts)
+    }
+    delivered = ["publishing_delivery.published", "publishing_delivery.failed"]
+    assert types[every] == [*delivered, "outgoing_post.partial"]
+    assert types[once] == ["outgoing_post.partial"]
+    assert types[posts] == ["outgoing_post.publishing", "outgoing_post.partial"]
 
 
 def test_reviews_are_told_once_and_words_of_endings_are_no_reviews() -> None:

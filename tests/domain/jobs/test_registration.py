@@ -195,6 +195,19 @@ def test_callbacks_that_closed_at_once_are_kept_for_their_deliveries() -> None:
     assert closed[-1].url == f"https://again-{2 * CLOSED_KEPT - 2}.example/".encode()
 
 
+def test_callbacks_that_wait_for_a_late_ending_are_never_dropped() -> None:
+    """More than may be kept is refused: each of them is still owed the real ending."""
+    watch = Candidate()
+    owed: list[str] = []
+    for n in (0, 1):
+        owed += [watch.register(f"https://{n}-{m}.example/", timeout_s=1.0) for m in range(CALLBACKS_PER_JOB)]
+        watch.read(simple("running"), after_s=2)
+    with pytest.raises(TooManyCallbacks):
+        watch.register("https://more.example/")
+    watch.read(simple("completed"))
+    assert {tuple(watch.heard(each)) for each in owed} == {("timed_out", "completed")}
+
+
 @pytest.mark.parametrize(
     ("retried", "superseded", "awaited"),
     [

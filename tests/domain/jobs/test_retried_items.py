@@ -168,7 +168,7 @@ def test_a_retry_of_a_deleted_post() -> None:
 def test_a_retry_of_a_post_that_was_timed_out() -> None:
     """The job leaves its tail; the first run's stale end is not told, the retry's is, and is not late."""
     watch = watch_post()
-    watch.register("https://a.example/")
+    first = watch.register("https://a.example/")
     while watch.record.state is not JobState.TAIL:
         watch.read(post("generating", item(A, "completed"), item(B, "generating")))
     retry = watch.register("https://b.example/", retried={B: B2})
@@ -176,6 +176,8 @@ def test_a_retry_of_a_post_that_was_timed_out() -> None:
     watch.read(post("completed", item(A, "completed"), item(B2, "completed")))
     assert watch.heard(retry) == ["completed"]
     assert not watch.fact(retry).drafts.fact.late
+    assert watch.heard(first) == ["timed_out", "completed"], "the first run has no end of its own any more"
+    assert [each.late for each in watch.notifications if each.callback == first] == [False, True]
 
 
 def test_old_failed_items_still_listed_do_not_make_a_retry_partial() -> None:

@@ -1,9 +1,14 @@
 """How long a job is watched: clocks, deadlines, and the slow tail behind them."""
 
+import pytest
+
 from bridge.domain.jobs.records import JobState
 from bridge.domain.observation import Throttled
+from bridge.domain.subscriptions.callback import CallbackState
 from tests.domain.jobs.watched_job import (
+    BROKEN,
     DAY_MS,
+    MISSING,
     REFUSED,
     START_MS,
     Candidate,
@@ -20,6 +25,7 @@ def test_a_job_ends_late_in_its_slow_tail() -> None:
     """`.timed_out`, then reads every ten minutes for a day; an ending is a late event, then nobody reads."""
     watch = Candidate()
     once = watch.register("https://a.example/")
+    dropped = watch.register("https://c.example/", late=False)
     every = watch.register("https://b.example/", once=False, events=("*",))
     while not watch.heard(once):
         watch.read(simple("pending"))
@@ -29,9 +35,101 @@ def test_a_job_ends_late_in_its_slow_tail() -> None:
         assert watch.delay_ms == 600_000
         watch.read(simple("pending"))
     watch.read(simple("failed"))
-    assert watch.heard(once) == ["timed_out"]
-    assert watch.heard(every) == ["timed_out", "failed"]
+    assert watch.heard(once) == watch.heard(every) == ["timed_out", "failed"]
+    assert watch.heard(dropped) == ["timed_out"]
+    assert watch.fact(once) == watch.fact(every)
     assert watch.fact(every).drafts.fact.late
+    assert watch.callback(once).state is CallbackState.ENDED
+    assert watch.callback(dropped).state is CallbackState.TIMED_OUT
+
+
+def late_ones(watch: Candidate, identifier: str) -> list[bool]:
+    """Give for each event that a callback heard whether it is late for this one."""
+    return [each.late for each in watch.notifications if each.callback == identifier]
+
+
+def test_an_ending_is_late_for_those_who_heard_a_time_out() -> None:
+    """Of two callbacks on one job one has a longer deadline: the same event is late for the other alone."""
+    watch = Candidate()
+    short = watch.register("https://a.example/", timeout_s=20.0)
+    every = watch.register("https://b.example/", timeout_s=20.0, once=False)
+    long = watch.register("https://c.example/")
+    while not watch.heard(short):
+        watch.read(simple("running"))
+    watch.read(simple("completed"))
+    assert watch.heard(short) == watch.heard(every) == ["timed_out", "completed"]
+    assert watch.fact(short) == watch.fact(long)
+    assert (late_ones(watch, short), late_ones(watch, every)) == ([False, True], [False, True])
+    assert late_ones(watch, long) == [False]
+    assert not watch.fact(long).drafts.fact.late
+
+
+def test_a_late_ending_follows_whoever_else_comes_and_goes() -> None:
+    """Another callback brings the job back to its pace and is cancelled: the one that timed out is still waited for."""
+    watch = Candidate()
+    once = watch.register("https://a.example/")
+    while not watch.heard(once):
+        watch.read(simple("running"))
+    other = watch.register("https://b.example/")
+    watch.read(simple("running"))
+    watch.cancel(other)
+    watch.read(simple("running"))
+    assert (watch.record.state, watch.delay_ms) == (JobState.TAIL, 600_000)
+    watch.read(simple("completed"))
+    assert watch.heard(once) == ["timed_out", "completed"]
+    assert watch.delay_ms is None
+
+
+def test_a_late_ending_comes_within_a_day() -> None:
+    """The last read of the tail still counts; what another callback's long watch finds later does not."""
+    ends = {True: Candidate(), False: Candidate()}
+    for in_time, watch in ends.items():
+        once = watch.register("https://a.example/", timeout_s=20.0)
+        while not watch.heard(once):
+            watch.read(simple("running"))
+        if not in_time:
+            watch.register("https://b.example/", timeout_s=9 * 86_400.0)
+        watch.read(simple("running"), after_s=86_400 - 1)
+        watch.read(simple("completed"), after_s=600 if in_time else 3_600)
+        assert watch.heard(once) == ["timed_out", "completed"][: 1 + in_time]
+
+
+def test_a_url_that_is_registered_again_gets_its_late_ending_once() -> None:
+    """The new registration takes the place of the one that timed out."""
+    watch = Candidate()
+    first = watch.register("https://a.example/")
+    while not watch.heard(first):
+        watch.read(simple("running"))
+    again = watch.register("https://a.example/")
+    watch.read(simple("completed"))
+    assert (watch.heard(first), watch.heard(again)) == (["timed_out"], ["completed"])
+    assert watch.delay_ms is None
+
+
+@pytest.mark.parametrize("word", ["deleted", "not_found"])
+def test_a_job_that_is_gone_is_a_late_ending_too(word: str) -> None:
+    """Seen and gone, or never seen: both say more than that no end was seen in time."""
+    watch = Candidate()
+    once = watch.register(timeout_s=1.0)
+    watch.read(simple("running") if word == "deleted" else BROKEN, after_s=2)
+    assert watch.heard(once) == ["timed_out"]
+    watch.read(MISSING)
+    watch.read(MISSING)
+    assert watch.heard(once) == ["timed_out", word]
+
+
+def test_a_run_that_did_not_come_in_time_ends_late() -> None:
+    """`expect: new_run` on a completed post: the old ending does not follow its time-out, the next run's does."""
+    watch = Candidate("generated_post")
+    once = watch.register(expect="new_run", timeout_s=1.0)
+    watch.read(post("completed", item(A, "completed")), after_s=2)
+    for status in ("completed", "completed"):
+        watch.read(post(status, item(A, "completed")))
+    assert watch.heard(once) == ["timed_out"]
+    watch.read(post("generating", item(B, "generating")))
+    watch.read(post("failed", item(B, "failed")))
+    assert watch.heard(once) == ["timed_out", "failed"]
+    assert watch.fact(once).drafts.fact.run == 2
 
 
 def test_the_tail_lasts_a_day_for_a_callback_that_timed_out() -> None:
