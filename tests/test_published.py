@@ -63,7 +63,7 @@ def watch(spec: KindSpec) -> Candidate:
 
 
 def types_of(watched: Candidate) -> set[str]:
-    return {each.drafts.type for each in watched.events.values()}
+    return {each.draft.type for each in watched.events.values()}
 
 
 def observed_types(spec: KindSpec) -> set[str]:

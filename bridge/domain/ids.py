@@ -1,6 +1,6 @@
-"""Ids that carry their rule: deterministic where a repeat must be harmless, and always telling their shard.
+"""Make and read ids; they are deterministic where a repetition must be harmless, and each contains its shard.
 
-The first character behind the prefix is the shard, so that any id alone says where its record lies. A job's key is a
+The first character behind the prefix is the shard, so that a record can be found by its id alone. A job's key is a
 hash of (account, kind, upstream id); a callback's id starts with its job's key; an event's id is a hash of
 (project, job key, incarnation, run, fact); a delivery's id is a hash of (event, subscription).
 """
@@ -19,28 +19,28 @@ def _hash(*parts: str, letters: int) -> str:
 
 
 def shard_of(account: str, shards: int) -> str:
-    """Give the shard letter of an account: hash(account) mod the number fixed at first start (1 to 32)."""
+    """Return the shard letter of an account; `shards` (1 to 32) must never change for an installation."""
     number = int.from_bytes(hashlib.sha256(account.encode()).digest()[:4], "big") % shards
     return SHARD_LETTERS[number]
 
 
 def job_key(shard: str, account: str, kind: str, job_id: str) -> str:
-    """Give the key of one upstream resource in one account; the same resource always has the same key."""
+    """Return the key of a job, which is always the same for the same provider object in the same account."""
     return shard + _hash(account, kind, job_id, letters=JOB_KEY_LENGTH - 1)
 
 
 def callback_id(key: str, dice: Callable[[int], bytes]) -> str:
-    """Give a new callback's id; it starts with its job's key and ends in 40 random bits."""
+    """Return an id for a new callback: its job's key and 40 random bits."""
     return f"cb_{key}{base64.b32encode(dice(5)).decode().lower()}"
 
 
 def event_id(*, project: str, key: str, born_ms: int, run: int, fact: str) -> str:
-    """Give the id of a fact; whoever finds the same fact again, after any crash, gives the same id."""
+    """Return the id of a fact's event, which is the same when the fact is found again, after a crash for instance."""
     return f"evt_{key[0]}{_hash(project, key, str(born_ms), str(run), fact, letters=25)}"
 
 
 def delivery_id(event: str, subscription: str) -> str:
-    """Give the id of one event on its way to one subscription."""
+    """Return the id of the delivery of an event to a subscription."""
     return f"dlv_{event[4]}{_hash(event, subscription, letters=25)}"
 
 
@@ -51,12 +51,12 @@ def _tail(identifier: str, prefix: str, length: int) -> str | None:
 
 
 def read_callback_job(identifier: str) -> str | None:
-    """Give the job key inside a callback's id, None for what is no callback id."""
+    """Return the job key inside a callback's id, None for a malformed id."""
     rest = _tail(identifier, "cb_", JOB_KEY_LENGTH + 8)
     return rest[:JOB_KEY_LENGTH] if rest else None
 
 
 def read_shard(identifier: str, prefix: str) -> str | None:
-    """Give the shard letter of an `evt_` or `dlv_` id, None for what is none."""
+    """Return the shard letter of an `evt_` or `dlv_` id, None for a malformed id."""
     rest = _tail(identifier, prefix, 26)
     return rest[0] if rest else None

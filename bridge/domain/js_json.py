@@ -1,4 +1,4 @@
-"""Write JSON as JavaScript does, so that a receiver who parses and writes it again gets the signed bytes back.
+"""Write JSON as JavaScript does, so that a receiver that parses the body and writes it again gets the signed bytes.
 
 After ECMAScript 2023: JSON.stringify (25.5.2), Number::toString (6.1.6.1.20), OrdinaryOwnPropertyKeys (10.1.11.1).
 """
@@ -17,10 +17,10 @@ _MAX_INDEX = 2**32 - 2
 
 
 def to_js_json(value: object) -> bytes:
-    """Give UTF-8 such that `JSON.stringify(JSON.parse(text)) === text`.
+    """Return UTF-8 text for which `JSON.stringify(JSON.parse(text)) === text`.
 
-    Takes what `json.loads` gives (dicts with str names, lists, tuples, str, numbers, bool, None); anything else raises
-    `TypeError`. Numbers that no double holds become what JavaScript makes of them: rounded, or null for infinite ones.
+    Take what `json.loads` returns (dicts with str names, lists, tuples, str, numbers, bool, None); raise `TypeError`
+    for anything else. Numbers that no double can hold are written as JavaScript would: rounded, or null if infinite.
     """
     if _is_plain(value):
         try:
@@ -35,9 +35,9 @@ def to_js_json(value: object) -> bytes:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether msgspec writes this exactly as JavaScript does; True in doubt is never given."""
+    """Return whether msgspec is known to write this exactly as JavaScript does."""
     rest: list[Any] = [value]
-    for item in rest:  # grows while it is walked: breadth first, without recursion
+    for item in rest:  # the list grows during the loop: a breadth-first walk without recursion
         kind = type(item)
         if kind is str or kind is bool or item is None:
             continue
@@ -57,7 +57,7 @@ def _is_plain(value: object) -> bool:
 
 
 def _are_plain_names(item: dict[Any, Any]) -> bool:
-    """Whether no name can be a number: the least one begins behind the digits (`:` follows `9`)."""
+    """Return whether no name begins with a digit: the least one sorts behind them (`:` follows `9` in ASCII)."""
     try:
         return bool(min(item) >= ":")
     except TypeError:
@@ -76,27 +76,27 @@ def _write(value: object) -> Iterator[str]:
     elif isinstance(value, (int, float)):
         yield _write_number(value)
     elif isinstance(value, dict):
-        mark = "{"
+        separator = "{"
         for name in _order(value):
-            yield mark
+            yield separator
             yield encode_basestring(name)
             yield ":"
             yield from _write(value[name])
-            mark = ","
+            separator = ","
         yield "}" if value else "{}"
     elif isinstance(value, (list, tuple)):
-        mark = "["
+        separator = "["
         for item in value:
-            yield mark
+            yield separator
             yield from _write(item)
-            mark = ","
+            separator = ","
         yield "]" if value else "[]"
     else:
         raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def _order(value: dict[str, object]) -> list[str]:
-    """Put names that are array indexes first, ascending, as every JavaScript object holds them."""
+    """Return the names in the order of a JavaScript object: first array indexes, ascending, then the others."""
     names = list(value)
     if any(not isinstance(name, str) for name in names):
         raise TypeError("names in JSON must be str")
@@ -128,7 +128,7 @@ def _write_number(value: float) -> str:
 
 
 def _write_double(value: float) -> str:
-    """Lay out the shortest digits that read back as the same double (Python and JavaScript find the same ones)."""
+    """Write the shortest digits that read back as the same double; Python's are the same as JavaScript's."""
     mantissa, _, exponent = float.__repr__(abs(value)).partition("e")
     whole, _, fraction = mantissa.partition(".")
     point = len(whole) + int(exponent or 0)
@@ -148,6 +148,6 @@ def _write_double(value: float) -> str:
 
 
 def _encode_surrogates(text: str) -> bytes:
-    """Join halves that belong together and escape lone ones, as JSON.stringify has done since ES2019."""
+    """Join surrogate pairs and escape lone surrogates, as JSON.stringify does since ES2019."""
     joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
     return _LONE.sub(lambda half: f"\\u{ord(half[0]):04x}", joined).encode()

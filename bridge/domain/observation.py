@@ -1,4 +1,4 @@
-"""What one answer of an upstream means, free of any provider's shape: the words between `providers` and `progress`."""
+"""What one answer of a provider means, in terms that are the same for all providers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Outcome(StrEnum):
-    """How a job ended; the `outcome` of an ending event (contract, section 4)."""
+    """How a job ended: the `outcome` of an ending event."""
 
     SUCCEEDED = "succeeded"
     PARTIAL = "partial"
@@ -19,7 +19,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Documented pace of a kind, in seconds before any scale: poll every `interval_s`, give up after `timeout_s`."""
+    """Documented times of a kind in seconds, unscaled: poll every `interval_s`, give up after `timeout_s`."""
 
     interval_s: float
     timeout_s: float
@@ -27,7 +27,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """An end as the upstream tells it: the event's last word (`completed`), its outcome, and the upstream's reason."""
+    """A job's end: the last word of its event's type (`completed`), the outcome, and the provider's error message."""
 
     word: str
     outcome: Outcome
@@ -46,13 +46,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """One upstream object, understood.
+    """A provider's object as far as the bridge understands it.
 
-    `data` is the object as the upstream gave it, unwrapped, with `id` guaranteed. `progress` is the word of the
-    progress event this state stands for, None while merely queued. `review` is a post's review word.
-    `unknown` lists words that stand in no table: the job is then still running, and its timeline says so.
-    `idle` is an outgoing post that has not begun (draft, scheduled, no deliveries): its clock does not run;
-    `scheduled_for_ms` says when it will. `timing` follows the state (an image is polled faster than a video).
+    `data` is the object as the provider returned it, unwrapped, always with an `id`. `progress` is the last word of the
+    progress event for this state, None while queued. `review` is a post's review status. `unknown` lists status words
+    that the bridge does not know: the job then counts as running, and its timeline shows them. `idle` marks an outgoing
+    post that has not begun (draft, scheduled, no deliveries), so that its watch timeout does not run;
+    `scheduled_for_ms` is when it will begin. `timing` depends on the state (an image is polled faster than a video).
     """
 
     status: str
@@ -70,14 +70,14 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """The upstream showed the object."""
+    """The provider returned the object."""
 
     observation: Observation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobNotFound:
-    """404 in the provider's own shape: unknown id, deleted, or another account's."""
+    """404 in the provider's own format: the id is unknown, deleted, or another account's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,14 +92,14 @@ class KindForbidden:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throttled:
-    """429: nothing may be asked before `until_ms` (Unix milliseconds)."""
+    """429: no request is allowed before `until_ms` (Unix milliseconds)."""
 
     until_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamBusy:
-    """503: wait `wait_s` seconds (before any scale) before the next read of this job."""
+    """503: wait `wait_s` seconds (unscaled) before the next read of this job."""
 
     wait_s: float
 
@@ -113,7 +113,7 @@ class UpstreamBroken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnexpectedAnswer:
-    """402, 400, 409 and other answers that are no state of the job: shown in the timeline, the job goes on."""
+    """400, 402, 409 and other answers that show no state of the job: only its timeline mentions them."""
 
     reason: str
 
@@ -132,7 +132,7 @@ PollResult = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateHeaders:
-    """What an answer's headers say of the account's rate limit; None where a header is missing."""
+    """The account's rate limit as an answer's headers show it; None where a header is missing."""
 
     limit: int | None = None
     remaining: int | None = None

@@ -1,8 +1,8 @@
-"""Watch timeouts: when a callback may be told `.timed_out`.
+"""Watch timeouts: when a callback may be sent `.timed_out`.
 
-A documented timeout is per item and counts from the job's clock, which restarts when an item ends; a client's own
-`timeout_seconds` counts from its registration, and in a later run from that run's start. An outgoing post that has not
-begun has no clock and is watched for 30 days.
+A documented timeout is per item and counts from the job's clock, which restarts when an item ends. A client's own
+`timeout_seconds` counts from the registration, and in a later run from that run's start. The clock of an outgoing post
+that has not begun does not run; it is watched for 30 days.
 """
 
 from bridge.domain.jobs.intervals import IDLE_LASTS_S, TAIL_INTERVAL_S, TAIL_LASTS_S, TimeScale
@@ -14,10 +14,10 @@ LAST_READ_MS = round(TAIL_INTERVAL_S * 1000)  # the tail's last read begins at m
 
 
 def deadline_ms(job: Job, callback: Callback, *, timeout_s: float, scale: TimeScale) -> int:
-    """Give the moment from which a read that shows no ending means `.timed_out` for this callback."""
+    """Return the time from which on a read that shows no ending means `.timed_out` for this callback."""
     if callback.timeout_s is not None:
-        heard = callback.notified_run or callback.timed_out_run
-        start_ms = max(callback.created_ms, job.run_ms) if heard else callback.created_ms
+        later_run = callback.notified_run or callback.timed_out_run
+        start_ms = max(callback.created_ms, job.run_ms) if later_run else callback.created_ms
         return start_ms + round(callback.timeout_s * 1000)
     if job.clock_ms == 0:
         return callback.created_ms + round(IDLE_LASTS_S * 1000)
@@ -25,7 +25,7 @@ def deadline_ms(job: Job, callback: Callback, *, timeout_s: float, scale: TimeSc
 
 
 def is_live(callback: Callback) -> bool:
-    """Say whether a callback still waits for events."""
+    """Return whether a callback still waits for events."""
     return callback.state is CallbackState.WATCHING
 
 
@@ -47,17 +47,17 @@ def _may_end_late(callback: Callback) -> bool:
 
 
 def awaited_run(job: Job, callback: Callback) -> int:
-    """Give the run whose ending a callback waits for, or had told."""
+    """Return the run whose ending a callback waits for or was notified of."""
     return max(job.run, callback.from_run)
 
 
 def has_deadline_ahead(job: Job, callback: Callback) -> bool:
-    """Say whether a live callback still has to be told how its run ended, or that no end was seen."""
+    """Return whether a live callback has still to be notified of its run's ending or time-out."""
     run = awaited_run(job, callback)
     return is_live(callback) and callback.notified_run < run and callback.timed_out_run < run
 
 
 def is_overdue(job: Job, callback: Callback, *, begun_ms: int, timeout_s: float, scale: TimeScale) -> bool:
-    """Say whether a read begun at `begun_ms` that shows no ending makes this callback's `.timed_out` true."""
+    """Return whether a read begun at `begun_ms` that shows no ending means `.timed_out` for this callback."""
     waits = has_deadline_ahead(job, callback)
     return waits and begun_ms >= deadline_ms(job, callback, timeout_s=timeout_s, scale=scale)

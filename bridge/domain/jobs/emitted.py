@@ -1,7 +1,7 @@
-"""Which facts of a job have events already, so that none gets a second one.
+"""The ledger of a job's facts that have events already, so that none gets a second one.
 
-A fact is known by its run and its name. Most are of one run: `completed`, `generating`. A review's word and a
-delivery's end outlast the run in which they came true: they are told again only after they were seen undone.
+An entry is `run:name`. Most facts belong to one run: `completed`, `generating`. A review's result and a delivery's end
+stay true in later runs: they get another event only after they were seen reverted.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,48 +13,51 @@ from bridge.domain.observation import Observation
 
 REVIEW = "review:"
 DELIVERY = "delivery:"
-NOTICES = ("unauthorized:", "timed_out:")  # each is found only once, so the newest is enough
-MAX_EMITTED = 2_000  # an outgoing post shows at most 1,000 deliveries; newer facts push out the oldest
+NOTICES = (
+    "unauthorized:",
+    "timed_out:",
+)  # an older one cannot be found again, so that only the newest is kept
+MAX_EMITTED = 2_000  # an outgoing post shows at most 1,000 deliveries; the oldest entries are dropped
 
 
 def name_delivery(part: str, word: str) -> str:
-    """Name the fact that a delivery ended."""
+    """Return the name of the fact that a delivery ended."""
     return f"{DELIVERY}{part}:{word}"
 
 
 def identify(run: int, name: str) -> str:
-    """Say what a fact is known by: its name alone where it outlasts its run."""
+    """Return a fact's identity: its name alone if it stays true in later runs, else with its run."""
     return name if _is_standing(name) else f"{run}:{name}"
 
 
 def list_emitted(emitted: Iterable[str]) -> set[str]:
-    """Give what the facts that have events are known by."""
-    return {identify(_run(mark), _name(mark)) for mark in emitted}
+    """Return the identities of the facts that have events."""
+    return {identify(_run(entry), _name(entry)) for entry in emitted}
 
 
 def add_emitted(emitted: Sequence[str], *, run: int, name: str) -> tuple[str, ...]:
-    """Remember that a fact has its event."""
+    """Return the ledger with another fact."""
     notice = next((prefix for prefix in NOTICES if name.startswith(prefix)), None)
-    kept = [mark for mark in emitted if notice is None or not _name(mark).startswith(notice)]
+    kept = [entry for entry in emitted if notice is None or not _name(entry).startswith(notice)]
     return (*kept[-(MAX_EMITTED - 1) :], f"{run}:{name}")
 
 
 def keep_for_run(emitted: Iterable[str], run: int) -> tuple[str, ...]:
-    """Forget what belongs to runs before `run` alone: it cannot be found again."""
-    return tuple(mark for mark in emitted if _run(mark) >= run or _is_standing(_name(mark)))
+    """Return the ledger without facts that belong only to runs before `run`, which cannot be found again."""
+    return tuple(entry for entry in emitted if _run(entry) >= run or _is_standing(_name(entry)))
 
 
 def forget_reverted(job: Job, observation: Observation) -> Job:
-    """Forget the standing facts of earlier runs that no longer hold: coming true again, they are news."""
-    older = [mark for mark in job.emitted if _run(mark) < job.run]
+    """Return the job without facts of earlier runs that are no longer true, so that they get an event next time."""
+    older = [entry for entry in job.emitted if _run(entry) < job.run]
     if not older:
         return job
     words = {part.id: part.ending.word if part.ending else "" for part in observation.parts}
-    undone = {mark for mark in older if _is_undone(_name(mark), observation.review, words)}
-    return replace(job, emitted=tuple(mark for mark in job.emitted if mark not in undone))
+    reverted = {entry for entry in older if _is_reverted(_name(entry), observation.review, words)}
+    return replace(job, emitted=tuple(entry for entry in job.emitted if entry not in reverted))
 
 
-def _is_undone(name: str, review: str | None, words: dict[str, str]) -> bool:
+def _is_reverted(name: str, review: str | None, words: dict[str, str]) -> bool:
     if name.startswith(REVIEW):
         return review is not None and name != f"{REVIEW}{review}"
     part, _, word = name.removeprefix(DELIVERY).rpartition(":")
@@ -65,9 +68,9 @@ def _is_standing(name: str) -> bool:
     return name.startswith((REVIEW, DELIVERY))
 
 
-def _run(mark: str) -> int:
-    return int(mark.partition(":")[0])
+def _run(entry: str) -> int:
+    return int(entry.partition(":")[0])
 
 
-def _name(mark: str) -> str:
-    return mark.partition(":")[2]
+def _name(entry: str) -> str:
+    return entry.partition(":")[2]

@@ -1,4 +1,4 @@
-"""What can be told of a job: its state as seen, its end, its absence, and what keeps it from being read."""
+"""Draft the events of a job: its state as observed, its end, its absence, a refused key, a time-out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -13,21 +13,23 @@ from bridge.domain.observation import Observation, Outcome, Part
 def draft_observed(
     job: Job, observation: Observation, *, ended: bool, late: bool, traits: KindTraits
 ) -> tuple[EventDraft, ...]:
-    """List the events of an object that was shown, its ending last."""
+    """Return the drafts of an observed object's events, that of its ending last."""
     drafts: list[EventDraft] = []
     if observation.progress and not ended:
-        drafts.append(_of(job, observation, observation.progress, late=late))
-    # A review word that the kind does not list is only shown in the timeline: it may be spelt like an ending.
+        drafts.append(_draft(job, observation, observation.progress, late=late))
+    # A review status that is not among the kind's words has no event: it may be spelt like an ending.
     if (review := observation.review or "") in traits.review_words:
-        drafts.append(_of(job, observation, review, name=f"{REVIEW}{review}"))
+        drafts.append(_draft(job, observation, review, name=f"{REVIEW}{review}"))
     if (reported := traits.reported_parts) is not None:
-        drafts.extend(_of_part(job, part, reported, late=late) for part in observation.parts if part.ending)
+        drafts.extend(
+            _draft_part(job, part, reported, late=late) for part in observation.parts if part.ending
+        )
     if ended:
-        drafts.append(_of(job, observation, job.ending, late=late, closes=True))
+        drafts.append(_draft(job, observation, job.ending, late=late, closes=True))
     return tuple(drafts)
 
 
-def _of(
+def _draft(
     job: Job, observation: Observation, word: str, *, name: str = "", late: bool = False, closes: bool = False
 ) -> EventDraft:
     ending = observation.ending if closes else None
@@ -50,8 +52,8 @@ def _of(
     return EventDraft(name=name or word, type=event_type(job.kind, word), fact=fact, closes=closes)
 
 
-def _of_part(job: Job, part: Part, traits: PartTraits, *, late: bool) -> EventDraft:
-    """Draft the event of a part that has ended: it has a kind of its own, and its `data` is that part."""
+def _draft_part(job: Job, part: Part, traits: PartTraits, *, late: bool) -> EventDraft:
+    """Return the draft of the event of a part that has ended; its kind and its `data` are the part's."""
     assert part.ending is not None, "only parts that have ended have an event"
     word = part.ending.word
     failed = part.ending.outcome is Outcome.FAILED
@@ -74,16 +76,18 @@ def _of_part(job: Job, part: Part, traits: PartTraits, *, late: bool) -> EventDr
 
 
 def draft_gone(job: Job, word: str, *, related: Mapping[str, str], late: bool) -> EventDraft:
-    """Tell that a job is `deleted`, was `not_found`, or was `replaced` by a regenerated item."""
+    """Return the draft of a job's `deleted`, `not_found` or `replaced` (by a regenerated item)."""
     outcome = {"deleted": Outcome.DELETED, "not_found": Outcome.UNKNOWN, "replaced": Outcome.DELETED}[word]
     error = None if word == "replaced" else build_error(word, None)
-    fact = _unseen(job, word, outcome=outcome, error=error, related=related, late=late)
+    fact = _fact_without_object(job, word, outcome=outcome, error=error, related=related, late=late)
     return EventDraft(name=word, type=event_type(job.kind, word), fact=fact, closes=True)
 
 
 def draft_unauthorized(job: Job, auth_refused: str, *, only: Iterable[str]) -> EventDraft:
-    """Tell that the account's key is refused: a notice, once an outage and callback."""
-    fact = _unseen(job, "unauthorized", error=build_error("unauthorized", None, unauthorized=True))
+    """Return the draft of the notice that the account's key is refused, once for each refusal and callback."""
+    fact = _fact_without_object(
+        job, "unauthorized", error=build_error("unauthorized", None, unauthorized=True)
+    )
     kind = event_type(job.kind, "unauthorized")
     return EventDraft(name=f"unauthorized:{auth_refused}", type=kind, fact=fact, only=frozenset(only))
 
@@ -91,11 +95,12 @@ def draft_unauthorized(job: Job, auth_refused: str, *, only: Iterable[str]) -> E
 def draft_timed_out(
     job: Job, seen: Observation | None, *, run: int, refused: bool, only: Sequence[str]
 ) -> EventDraft:
-    """Tell some callbacks, the first of which is in the name, that no ending was seen until their deadline.
+    """Return the draft of `.timed_out` for the callbacks `only`: no ending was seen until their deadline.
 
-    Others, with a later deadline, get an event of their own, with the object as it is by then.
+    The first one's id is part of the fact's name. Callbacks with a later deadline get an event of their own, with the
+    object as it is then.
     """
-    fact = _unseen(
+    fact = _fact_without_object(
         job,
         "timed_out",
         outcome=Outcome.UNKNOWN,
@@ -108,7 +113,7 @@ def draft_timed_out(
     return EventDraft(name=f"timed_out:{only[0]}", type=kind, fact=fact, closes=True, only=frozenset(only))
 
 
-def _unseen(
+def _fact_without_object(
     job: Job,
     word: str,
     *,

@@ -1,8 +1,8 @@
-"""Who hears what: from news to letters, and which callbacks close.
+"""Decide which callbacks are notified of which events, and which callbacks close.
 
-A callback with `once` closes with its first ending event, whatever it is; its own filter may keep the letter from
-being sent, never the callback from closing. Only `.timed_out` is not its last word: the real ending follows, unless
-it was registered with `late: false`. Others get everything that matches. Nobody hears a fact twice.
+A callback with `once` closes with its first ending event, even if its filter keeps that event from being sent. Only after
+`.timed_out` the real ending follows, unless the callback was registered with `late: false`. Others get all events that
+match their filter. No callback is notified twice of a fact.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from bridge.domain.subscriptions.callback import Callback, CallbackState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fanout:
-    """The job after its news were told: the events to write, and the letters that carry them."""
+    """The job after a fan-out, the events to write, and the notifications to deliver."""
 
     job: Job
     new_events: tuple[NewEvent, ...] = ()
@@ -31,33 +31,33 @@ class Fanout:
 
 
 def fan_out(job: Job, key: str, drafts: Sequence[EventDraft], *, now_ms: int) -> Fanout:
-    """Give each news its event id, new ones their place in the sequence, and write the letters."""
+    """Turn drafts into events and notifications; a fact that has its event already gets no second one."""
     if not drafts:
         return Fanout(job=job)
     new_events: list[NewEvent] = []
     notifications: list[Notification] = []
     known = list_emitted(job.emitted)
-    for item in drafts:
-        run = item.fact.run
-        first = identify(run, item.name) not in known
-        if not (first or item.closes or item.only is not None):
-            continue  # nearly every read says again what all have heard
-        event = event_id(project=job.project, key=key, born_ms=job.born_ms, run=run, fact=item.name)
+    for draft in drafts:
+        run = draft.fact.run
+        first = identify(run, draft.name) not in known
+        if not (first or draft.closes or draft.only is not None):
+            continue  # as at nearly every poll: all callbacks were notified before
+        event = event_id(project=job.project, key=key, born_ms=job.born_ms, run=run, fact=draft.name)
         if first:
-            known.add(identify(run, item.name))
+            known.add(identify(run, draft.name))
             job = replace(
-                job, emitted=add_emitted(job.emitted, run=run, name=item.name), sequence=job.sequence + 1
+                job, emitted=add_emitted(job.emitted, run=run, name=draft.name), sequence=job.sequence + 1
             )
-            new_events.append(NewEvent(event=event, sequence=job.sequence, drafts=item))
-        if item.closes and job.state is JobState.ENDED and item.fact.word == job.ending:
-            job = replace(job, ending_event=event)  # for callbacks that come later
-        if first or item.only is not None:
-            job = _address(job, event, item, notifications, now_ms)
+            new_events.append(NewEvent(event=event, sequence=job.sequence, draft=draft))
+        if draft.closes and job.state is JobState.ENDED and draft.fact.word == job.ending:
+            job = replace(job, ending_event=event)  # for callbacks that are registered later
+        if first or draft.only is not None:
+            job = _notify(job, event, draft, notifications, now_ms)
     return Fanout(job=job, new_events=tuple(new_events), notifications=tuple(notifications))
 
 
 def notify_late_callbacks(job: Job, *, now_ms: int) -> Fanout:
-    """Tell the callbacks that came after the ending, once a read has shown that the ending still stands."""
+    """Notify callbacks that were registered after the ending; call this once a poll has confirmed the ending."""
     if job.state is not JobState.ENDED or not job.ending_event:
         return Fanout(job=job)
     kind = event_type(job.kind, job.ending)
@@ -81,54 +81,54 @@ def _missed(job: Job, callback: Callback) -> bool:
     return job.ending in GONE or (is_decided(callback) and callback.from_run <= job.run)
 
 
-def _address(job: Job, event: str, drafts: EventDraft, notifications: list[Notification], now_ms: int) -> Job:
+def _notify(job: Job, event: str, draft: EventDraft, notifications: list[Notification], now_ms: int) -> Job:
+    """Append the notifications of an event, and return the job with its callbacks marked as notified."""
     callbacks: list[Callback] = []
     for callback in job.callbacks:
-        if not _takes(callback, drafts, now_ms) or not _concerns(callback, drafts):
+        if not _takes(callback, draft, now_ms) or not _concerns(callback, draft):
             callbacks.append(callback)
             continue
-        if matches(callback.events, drafts.type, ending=drafts.ends) and (drafts.closes or not callback.once):
+        if matches(callback.events, draft.type, ending=draft.ends) and (draft.closes or not callback.once):
             notifications.append(
                 Notification(
                     event=event,
-                    type=drafts.type,
+                    type=draft.type,
                     callback=callback.id,
-                    closes=drafts.closes,
-                    late=drafts.ends and _heard_timeout(callback, drafts.fact.run),
+                    closes=draft.closes,
+                    late=draft.ends and _was_timed_out(callback, draft.fact.run),
                 )
             )
-        emitted = (
-            _mark_notified(callback, drafts.fact.run, drafts.fact.word, now_ms) if drafts.closes else callback
+        callbacks.append(
+            _mark_notified(callback, draft.fact.run, draft.fact.word, now_ms) if draft.closes else callback
         )
-        callbacks.append(emitted)
     return replace(job, callbacks=tuple(callbacks))
 
 
-def _takes(callback: Callback, drafts: EventDraft, now_ms: int) -> bool:
-    return is_live(callback) or (drafts.closes and takes_late_ending(callback, now_ms=now_ms))
+def _takes(callback: Callback, draft: EventDraft, now_ms: int) -> bool:
+    return is_live(callback) or (draft.closes and takes_late_ending(callback, now_ms=now_ms))
 
 
-def _heard_timeout(callback: Callback, run: int) -> bool:
+def _was_timed_out(callback: Callback, run: int) -> bool:
     return callback.state is CallbackState.TIMED_OUT or callback.timed_out_run >= run
 
 
-def _concerns(callback: Callback, drafts: EventDraft) -> bool:
-    if drafts.only is not None:
-        return callback.id in drafts.only
-    if not drafts.closes or drafts.fact.word in GONE:  # of what is gone no other run will come
+def _concerns(callback: Callback, draft: EventDraft) -> bool:
+    if draft.only is not None:
+        return callback.id in draft.only
+    if not draft.closes or draft.fact.word in GONE:  # what does not exist any more has no later run
         return True
-    return is_decided(callback) and drafts.fact.run >= callback.from_run
+    return is_decided(callback) and draft.fact.run >= callback.from_run
 
 
 def _mark_notified(callback: Callback, run: int, word: str, now_ms: int) -> Callback:
     timed_out = word == "timed_out"
     settled = max(run, callback.from_run)
-    emitted = replace(
+    notified = replace(
         callback,
         timed_out_run=max(run, callback.timed_out_run) if timed_out else callback.timed_out_run,
         notified_run=callback.notified_run if timed_out else max(settled, callback.notified_run),
     )
     if not callback.once:
-        return emitted
+        return notified
     state = CallbackState.TIMED_OUT if timed_out else CallbackState.ENDED
-    return replace(emitted, state=state, closed_ms=now_ms)
+    return replace(notified, state=state, closed_ms=now_ms)

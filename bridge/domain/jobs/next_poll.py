@@ -1,4 +1,4 @@
-"""When to read a job again, or not any more."""
+"""Decide when to poll a job again, or that it is not polled any more."""
 
 from msgspec.structs import replace
 
@@ -31,7 +31,7 @@ from bridge.domain.subscriptions.callback import Callback, CallbackState
 
 
 def expire(job: Job, *, now_ms: int) -> Job:
-    """Close the callbacks that take everything once their `expires_at` has come; they have had their events."""
+    """Close callbacks without `once` whose `expires_at` has come; they have had their events."""
     if not any(_has_expired(callback, now_ms) for callback in job.callbacks):
         return job
     return replace(
@@ -46,7 +46,7 @@ def expire(job: Job, *, now_ms: int) -> Job:
 
 
 def is_done(job: Job, *, now_ms: int) -> bool:
-    """Return whether nobody waits for this job any more: no live callback, and no tail for one that timed out."""
+    """Return whether a job need not be polled any more: no callback waits for an event, and no slow tail is left."""
     if any(is_live(each) or awaits_late_ending(each, now_ms=now_ms) for each in job.callbacks):
         return False
     timed_out = any(each.state is CallbackState.TIMED_OUT for each in job.callbacks)
@@ -56,7 +56,7 @@ def is_done(job: Job, *, now_ms: int) -> bool:
 def plan_next_poll(
     job: Job, log: PollLog, result: PollResult, *, at: PollContext, traits: KindTraits, scale: TimeScale
 ) -> int | None:
-    """Give the delay to the next read in milliseconds, None when there is none."""
+    """Return the delay to the next poll in milliseconds, None if there is none."""
     if is_done(job, now_ms=at.now_ms):
         return None
     normal = interval_ms(log, scale, fallback_s=traits.timing.interval_s)
@@ -82,7 +82,7 @@ def plan_next_poll(
 
 
 def is_slow(job: Job) -> bool:
-    """Say whether only late news can come: timed out or ended, and every callback was told so."""
+    """Return whether a job has timed out or ended, and all callbacks were notified: only late events can follow."""
     waits = any(has_deadline_ahead(job, callback) for callback in job.callbacks)
     return job.state in (JobState.TAIL, JobState.ENDED) and not waits
 
@@ -92,13 +92,13 @@ def _has_expired(callback: Callback, now_ms: int) -> bool:
 
 
 def _within_grace(job: Job, normal: int, *, at: PollContext, scale: TimeScale) -> int:
-    """An id never seen is read on its interval, and at the end of its grace."""
+    """Return the delay for an id that was never seen: its interval, but not beyond the end of its grace."""
     left = job.missing_ms + scale.ms(GRACE_S) - at.now_ms
     return min(normal, left) if left > 0 else min(normal, scale.ms(CONFIRM_S))
 
 
 def _while_idle(observation: Observation, normal: int, *, at: PollContext, scale: TimeScale) -> int:
-    """A draft is read once a minute, a scheduled post also at its time."""
+    """Return the delay for a draft, a minute, or for a scheduled post, which is also read at its time."""
     idle = scale.ms(IDLE_INTERVAL_S)
     if observation.scheduled_for_ms is None or observation.scheduled_for_ms <= at.now_ms:
         return idle

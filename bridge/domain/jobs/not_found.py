@@ -1,4 +1,4 @@
-"""404: a new id gets a grace, a known job a confirming read, and a crowd vanishing at once is an outage first."""
+"""404 answers: a new id gets a grace, a known job a confirming read, and many at once count as an outage at first."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from bridge.domain.jobs.runs import GONE
 
 
 def apply_not_found(job: Job, *, at: PollContext, scale: TimeScale) -> Step:
-    """Take one 404: the job is missing, and when that is certain, ended as `.not_found` or `.deleted`."""
+    """Apply one 404: the job is missing, or has ended as `.not_found` or `.deleted` if that is certain."""
     if job.state is JobState.ENDED and job.ending in GONE:
         return Step(job=replace(job, auth_refused=""), confirms=True)
     job = replace(
@@ -24,8 +24,8 @@ def apply_not_found(job: Job, *, at: PollContext, scale: TimeScale) -> Step:
 
 
 def is_certain(job: Job, *, at: PollContext, scale: TimeScale) -> bool:
-    """Say whether enough 404s came: the grace for an id never seen, a second read for one that was."""
-    if job.missing_reads < 2:  # one answer can be a slip
+    """Return whether there were enough 404s: for the whole grace for an id never seen, else at least two."""
+    if job.missing_reads < 2:  # a single 404 can be an error of the provider
         return False
     if not job.seen:
         return grace_over(job, at.begun_ms, scale)
@@ -33,12 +33,12 @@ def is_certain(job: Job, *, at: PollContext, scale: TimeScale) -> bool:
 
 
 def awaits_confirmation(job: Job) -> bool:
-    """Say whether one 404 was read of a job that had been seen: a second one soon will tell a slip from the end."""
+    """Return whether a job that had been seen got its first 404, which a second read is to confirm soon."""
     return job.seen and job.missing_reads == 1 and job.state in (JobState.MISSING, JobState.TAIL)
 
 
 def end_job_as(job: Job, word: str, *, related: Mapping[str, str]) -> Step:
-    """End a job that is no longer there: `deleted`, `not_found`, or `replaced` by a regenerated item."""
+    """End a job that does not exist any more: `deleted`, `not_found`, or `replaced` by a regenerated item."""
     late = bool(job.tail_ms)
     job = replace(job, state=JobState.ENDED, ending=word, ending_event="", awaited=(), tail_ms=0)
     return Step(job=job, drafts=(draft_gone(job, word, related=related, late=late),), confirms=True)

@@ -1,4 +1,4 @@
-"""What the object itself says, once it is shown: a state, an end, another life."""
+"""Apply an observed object to its job: a state, an end, or a new run."""
 
 from msgspec.structs import replace
 
@@ -9,7 +9,6 @@ from bridge.domain.jobs.records import Job, JobState
 from bridge.domain.jobs.runs import (
     Parts,
     decide_runs,
-    find_again,
     find_replaced,
     find_superseded,
     has_ended,
@@ -17,40 +16,41 @@ from bridge.domain.jobs.runs import (
     is_new_run,
     is_redone,
     list_parts,
+    resume_run,
     start_run,
 )
 from bridge.domain.observation import Observation
 
-MOST_SUPERSEDED = 1_000  # as many as one object shows parts
+MAX_SUPERSEDED = 1_000  # as many parts as one object shows
 
 
 def apply_observed(job: Job, observation: Observation, *, at: PollContext, traits: KindTraits) -> Step:
-    """Take an object that the upstream showed."""
+    """Return the effect of an observation on its job."""
     job = _note_presence(job, at=at, traits=traits)
     parts = list_parts(observation)
     if is_blank(job, observation) or not set(job.superseded).isdisjoint(part for part, _ in parts):
-        # It says nothing, or was read before it was known which of its items count: the next read decides.
+        # Nothing can be concluded, or it was read before it was known which of its items count: the next read decides.
         return Step(job=job, data=observation.data)
     if is_new_run(job, observation, parts):
-        return _see_run(job, observation, parts, at=at, traits=traits)
+        return _apply_new_run(job, observation, parts, at=at, traits=traits)
     if has_ended(job):
-        return _see_again(job, observation, parts, at=at, traits=traits)
-    return _see_on(job, observation, parts, before=job, at=at, traits=traits)
+        return _apply_after_end(job, observation, parts, at=at, traits=traits)
+    return _apply_to_run(job, observation, parts, before=job, at=at, traits=traits)
 
 
 def _note_presence(job: Job, *, at: PollContext, traits: KindTraits) -> Job:
-    """Forget the 404s and refusals before it; the state is again what it was without them."""
+    """Return the job as if it had had no 404s and refusals before."""
     if job.ending == "not_found":
-        job = find_again(job, now_ms=at.now_ms, clock=traits.clock)
+        job = resume_run(job, now_ms=at.now_ms, clock=traits.clock)
     elif job.state is JobState.MISSING:
         job = replace(job, state=JobState.ENDED if has_ended(job) else JobState.WATCHING)
     return replace(job, seen=True, missing_ms=0, missing_reads=0, auth_refused="")
 
 
-def _see_again(
+def _apply_after_end(
     job: Job, observation: Observation, parts: Parts, *, at: PollContext, traits: KindTraits
 ) -> Step:
-    """An ended job stands as it ended; what outlasts its end, such as a review, may go on."""
+    """Apply an observation to a job that has ended: only facts such as a review's result can still follow."""
     job = decide_runs(forget_reverted(job, observation), ended=True, begun_ms=at.begun_ms)
     if job.ending == "replaced":
         return Step(job=job, confirms=True, data=observation.data)
@@ -59,21 +59,21 @@ def _see_again(
     return Step(job=job, drafts=drafts, confirms=True, data=observation.data)
 
 
-def _see_run(
+def _apply_new_run(
     job: Job, observation: Observation, parts: Parts, *, at: PollContext, traits: KindTraits
 ) -> Step:
-    """Run n + 1 has begun, and may have ended between two reads."""
+    """Apply an observation that shows a new run, which may have ended already."""
     superseded = find_superseded(job.parts, parts)
     begun = start_run(job, now_ms=at.now_ms, clock=traits.clock)
     if superseded:
-        begun = replace(begun, superseded=(*begun.superseded, *superseded)[-MOST_SUPERSEDED:])
-    return _see_on(begun, observation, parts, before=job, at=at, traits=traits)
+        begun = replace(begun, superseded=(*begun.superseded, *superseded)[-MAX_SUPERSEDED:])
+    return _apply_to_run(begun, observation, parts, before=job, at=at, traits=traits)
 
 
-def _see_on(
+def _apply_to_run(
     job: Job, observation: Observation, parts: Parts, *, before: Job, at: PollContext, traits: KindTraits
 ) -> Step:
-    """A run goes on, or ends now. `before` is the job as the former reading left it."""
+    """Apply an observation to a run, which goes on or ends now. `before` is the job before this poll."""
     started = job.run != before.run
     redone = is_redone(before.parts, parts)
     awaited = _still_awaited(job, before, parts)
@@ -81,7 +81,7 @@ def _see_on(
     undecided = bool(awaited) or listed != parts  # the next read, without the superseded items, decides
     ending = None if undecided else observation.ending
     job = decide_runs(job, ended=ending is not None and not (started or redone), begun_ms=at.begun_ms)
-    came = bool(job.awaited) and not awaited
+    retry_complete = bool(job.awaited) and not awaited
     seen = replace(
         forget_reverted(job, observation),
         status=observation.status,
@@ -99,26 +99,30 @@ def _see_on(
             seen, observation, ended=ending is not None, late=bool(job.tail_ms), traits=traits
         ),
         confirms=ending is not None,
-        replaced=_list_replaced(seen, before, parts, begun=started and observation.ending is None, came=came)
+        replaced=_list_replaced(
+            seen, before, parts, begun=started and observation.ending is None, retry_complete=retry_complete
+        )
         if traits.replaceable_parts
         else (),
         data=observation.data,
     )
 
 
-def _list_replaced(job: Job, before: Job, parts: Parts, *, begun: bool, came: bool) -> tuple[str, ...]:
-    """List the items that were redone: no longer listed, or listed beside their successors."""
+def _list_replaced(
+    job: Job, before: Job, parts: Parts, *, begun: bool, retry_complete: bool
+) -> tuple[str, ...]:
+    """Return the items that were replaced: they are no longer listed, or are listed beside their successors."""
     gone = find_replaced(before.parts, parts, begun=begun)
-    known = job.superseded if came else job.superseded[len(before.superseded) :]
+    known = job.superseded if retry_complete else job.superseded[len(before.superseded) :]
     return tuple(dict.fromkeys((*gone, *known)))
 
 
 def _still_awaited(job: Job, before: Job, parts: Parts) -> tuple[str, ...]:
-    """Give the items that must still come, none once all were seen, or once quite others took the place of items."""
+    """Return the items that must still be seen; none once all were, or once different items have replaced them."""
     listed = {part for part, _ in parts}
     announced = (*before.parts, *((part, "") for part in job.awaited if part in listed))
-    passed_by = is_redone(announced, parts)
-    return () if passed_by or listed.issuperset(job.awaited) else job.awaited
+    overtaken = is_redone(announced, parts)
+    return () if overtaken or listed.issuperset(job.awaited) else job.awaited
 
 
 def _persona(job: Job, observation: Observation, traits: KindTraits) -> str:
@@ -135,7 +139,7 @@ def _clock(
     at: PollContext,
     traits: KindTraits,
 ) -> int:
-    """Give the start of the watch clock: documented times are per item, a publication's begins with a delivery."""
+    """Return the start of the watch timeout, which restarts when an item ends; an outgoing post's needs a delivery."""
     if traits.clock == "first_part":
         if observation.idle:
             return 0

@@ -1,4 +1,4 @@
-"""What a reading leads to: news about a job, and letters that carry it to callbacks."""
+"""What the result of a poll leads to: drafts of events, events, and notifications of callbacks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ class PartTraits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindTraits:
-    """What the state machine needs to know of a kind.
+    """What the state machine needs to know about a kind.
 
-    `timing` is its pace before anything was seen; `clock` is what the watch timeout counts from. Each of
-    `review_words` is an event when a review shows it. `reported_parts` is set where the end of each part is an event
-    of its own, `replaceable_parts` where a new run puts new parts in the place of old ones that may be watched
-    themselves. `persona_field` is the field of `related` that holds the job's persona.
+    `timing` applies before the first observation; `clock` is what the watch timeout counts from. A review's result has
+    an event if it is one of `review_words`. `reported_parts` is set if the end of each part is an event of its own,
+    `replaceable_parts` if a new run replaces parts that may be watched themselves. `persona_field` is the field of
+    `related` that holds the job's persona.
     """
 
     kind: str
@@ -38,10 +38,10 @@ class KindTraits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollContext:
-    """When a read was made: `begun_ms` and `now_ms` by the store's clock, `took_ms` at the upstream.
+    """The circumstances of a poll: `begun_ms` and `now_ms` by the store's clock, `took_ms` waiting for the provider.
 
-    `digest` is a hash of the answer's bytes. `outage` names the account's confirmed refusal, empty without one.
-    `vanishing` says that many jobs of the account are gone at once. `source` is "list" where a list's row showed it.
+    `digest` is a hash of the answer's bytes. `auth_refused` identifies a confirmed refusal of the account's key, empty
+    without one. `vanishing`: many jobs of the account are not found at once. `source` is "list" for a row of a list.
     """
 
     begun_ms: int
@@ -55,11 +55,11 @@ class PollContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventDraft:
-    """One fact with its name (unique in its run) and type; `closes` ends the callbacks that take one call.
+    """A fact with its name (unique in its run) and type; `closes` closes callbacks with `once`.
 
-    `of_part` says that it is the end of a part, such as an outgoing post's delivery, which has a kind of its own.
-    `only` names the callbacks it is for, who hear it even where it has its event already (their own time-outs, an
-    outage they were not told of); None means all that are there when it is told for the first time.
+    `of_part`: the fact is the end of a part with a kind of its own, such as an outgoing post's delivery.
+    `only` are the ids of the callbacks that it is for, which are notified even if the fact has its event already (their
+    own time-outs, a refusal that they were not notified of). None means all callbacks that exist at the first time.
     """
 
     name: str
@@ -77,10 +77,10 @@ class EventDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What one reading alone does: the job moved on, and its news.
+    """The effect of a poll's result on the job itself, before any callback is notified.
 
-    `confirms` says that the reading showed the very ending in which the job now stands: only then may an ending that
-    was told before be told to a callback that came after it.
+    `confirms`: the poll showed the ending that the job has now. Only then may a callback that was registered after that
+    ending be notified of it.
     """
 
     job: Job
@@ -92,7 +92,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
-    """One event on its way to one callback; `late`: that callback had heard `.timed_out` of the same run."""
+    """An event for one callback, before it is a delivery; `late`: the callback got `.timed_out` of the same run."""
 
     event: str
     type: str
@@ -103,18 +103,18 @@ class Notification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEvent:
-    """News that has no event yet, with the id and the place in the job's sequence it gets."""
+    """A draft of an event that is to be written, with its id and its number in the job's sequence."""
 
     event: str
     sequence: int
-    drafts: EventDraft
+    draft: EventDraft
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """A job moved on: its new records, what to tell whom, and when to read again (None: not any more).
+    """All effects of a poll: new records, events, notifications, and the delay to the next poll (None: there is none).
 
-    `data` is the object to keep, None when none was shown. `replaced` are items a new run did away with.
+    `data` is the observed object, None if none was shown. `replaced` are the items that a new run replaced.
     """
 
     job: Job

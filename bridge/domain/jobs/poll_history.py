@@ -1,4 +1,4 @@
-"""The timeline's memory: the last 20 polls of a job, in a few words each."""
+"""The last 20 polls of a job in short form, for the timeline."""
 
 import struct
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from bridge.domain.observation import (
 
 KEPT = 20
 _TICK = struct.Struct("<IH")
-_LONGEST_GAP, _LONGEST_READ = 2**32 - 1, 2**16 - 1
+_MAX_GAP_MS, _MAX_READ_MS = 2**32 - 1, 2**16 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastPoll:
-    """One poll in the timeline: when, what came (the status seen, or `404`, `429`, `outage` …), how long it took."""
+    """One poll in the timeline; `word` is the status seen, or `404`, `429`, `outage` and so on."""
 
     at_ms: int
     word: str
@@ -35,13 +35,13 @@ class PastPoll:
 
 
 def record_poll(log: PollLog, result: PollResult, at: PollContext) -> PollLog:
-    """Write one reading into the log: counts, streak of broken answers, pace in force, and its mark.
+    """Return the log with another poll: its counts, intervals and history.
 
-    A 429 says nothing of the upstream's health: it neither makes a streak nor ends one.
+    A 429 says nothing about the provider's health, so that it neither lengthens nor ends a streak of broken answers.
     """
     word, note = _describe(result)
-    gap_ms = min(max(at.now_ms - log.last_ms, 0), _LONGEST_GAP) if log.polls else 0
-    ticks = log.ticks + _TICK.pack(gap_ms, min(at.took_ms, _LONGEST_READ))
+    gap_ms = min(max(at.now_ms - log.last_ms, 0), _MAX_GAP_MS) if log.polls else 0
+    ticks = log.ticks + _TICK.pack(gap_ms, min(at.took_ms, _MAX_READ_MS))
     broken = isinstance(result, UpstreamBroken | UpstreamBusy)
     streak = log.streak + 1 if broken else log.streak if isinstance(result, Throttled) else 0
     if isinstance(result, Observed):
@@ -62,7 +62,7 @@ def record_poll(log: PollLog, result: PollResult, at: PollContext) -> PollLog:
 def _add_span(
     spans: tuple[tuple[int, str, str], ...], word: str, note: str
 ) -> tuple[tuple[int, str, str], ...]:
-    """Lengthen the last span or begin one, and forget what is older than the last 20 polls."""
+    """Return the spans with another poll, without what is older than the last 20."""
     if spans and spans[-1][1:] == (word, note):
         spans = (*spans[:-1], (spans[-1][0] + 1, word, note))
     else:
@@ -77,21 +77,21 @@ def _add_span(
 
 
 def previous_poll_ms(log: PollLog) -> int | None:
-    """Give when the poll before the last one was, None when there was none."""
+    """Return the time of the last poll but one, None if there was none."""
     return log.last_ms - _TICK.unpack(log.ticks[-_TICK.size :])[0] if log.polls > 1 else None
 
 
 def read_poll_history(log: PollLog) -> tuple[PastPoll, ...]:
-    """Give the last polls of a job, at most 20, oldest first."""
+    """Return the last polls of a job, at most 20, oldest first."""
     words = [(word, note) for count, word, note in log.spans for _ in range(count)]
-    marks: list[PastPoll] = []
+    polls: list[PastPoll] = []
     at_ms = log.last_ms
     for (gap_ms, took_ms), (word, note) in zip(
         reversed(list(_TICK.iter_unpack(log.ticks))), reversed(words), strict=True
     ):
-        marks.append(PastPoll(at_ms=at_ms, word=word, note=note, took_ms=took_ms))
+        polls.append(PastPoll(at_ms=at_ms, word=word, note=note, took_ms=took_ms))
         at_ms -= gap_ms
-    return tuple(reversed(marks))
+    return tuple(reversed(polls))
 
 
 def _describe(result: PollResult) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Take a registration into a job's record: a new job, a new callback, or new fields of a live one. Pure."""
+"""Add a registration to a job's record: as a new callback, or as new fields of a live one."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from bridge.domain.jobs.runs import GONE, has_ended, start_clock, start_run
 from bridge.domain.subscriptions.callback import Callback, CallbackState
 
 CALLBACKS_PER_JOB = 100
-# A closed callback's deliveries may still be on their way, and need its URL: all that can close at once are kept.
+# A closed callback is kept because its pending deliveries need its URL; all live ones can close at once.
 CLOSED_KEPT = 2 * CALLBACKS_PER_JOB
 NOTIFIED = (CallbackState.ENDED, CallbackState.TIMED_OUT)
 
 
 class TooManyCallbacks(ValueError):
-    """A job has as many live callbacks as it may have."""
+    """A job has the maximum number of live callbacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationResult:
-    """The job with the callback in it; `hasten` says that it must be read now."""
+    """The job with the callback in it; `poll_now`: the job must be polled now."""
 
     job: Job
     callback: Callback
@@ -32,7 +32,7 @@ class RegistrationResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetriedItems:
-    """What `retried_items` say: which items no longer count, and which must be seen before the run can end."""
+    """The meaning of `retried_items`: items that no longer count, and items to be seen before the run can end."""
 
     superseded: tuple[str, ...] = ()
     awaited: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ def new_job(
     persona: str,
     media: str = "",
 ) -> Job:
-    """Begin to watch a job that has no record."""
+    """Return the record of a job that is not watched yet."""
     return Job(
         project=project,
         account=account,
@@ -66,10 +66,10 @@ def new_job(
 
 
 def find_repeated(job: Job, fingerprint: bytes, *, once: bool) -> Callback | None:
-    """Find the live callback that a registration of the same URL repeats, and whose id it keeps.
+    """Return the live callback of the same URL that a registration repeats and whose id it keeps, None without one.
 
-    What is sealed for the repetition must be sealed with that id. None too for one that has heard its end, goes on
-    hearing everything and is now to take one call: the next one is for a callback of its own.
+    The repetition's secrets must be sealed with that id. A callback without `once` that was notified of an ending is
+    not repeated by a registration with `once`: that one waits for the next ending, as a callback of its own.
     """
     for callback in job.callbacks:
         if is_live(callback) and callback.fingerprint == fingerprint:
@@ -78,15 +78,15 @@ def find_repeated(job: Job, fingerprint: bytes, *, once: bool) -> Callback | Non
 
 
 def list_notified(job: Job, fingerprint: bytes) -> tuple[Callback, ...]:
-    """List the callbacks for one URL that were told their end, or are about to be."""
+    """Return the closed callbacks of a URL whose ending was sent or is about to be."""
     return tuple(each for each in job.callbacks if each.state in NOTIFIED and each.fingerprint == fingerprint)
 
 
 def find_unanswered(job: Job, callback: Callback, held: Collection[str]) -> Callback | None:
-    """Find the callback that ended before its registration was answered: the same registration again means it.
+    """Return the callback that ended before its registration was answered, if this registration repeats it.
 
-    `held` are the callbacks to which nothing is sent as long as that answer is awaited. None for a registration that
-    asks for something else than the ending which waits.
+    `held` are the ids of callbacks whose deliveries are on hold until that answer is sent. None if this registration
+    asks for something else than the ending whose delivery is on hold.
     """
     wanted = (True, callback.expect, callback.events)
     for each in list_notified(job, callback.fingerprint) if callback.once else ():
@@ -105,9 +105,9 @@ def register_callback(
     retried: Mapping[str, str],
     held: Collection[str] = (),
 ) -> RegistrationResult:
-    """Add a callback, or give its fields to the one that it repeats: the live one for the same URL, or an unanswered one.
+    """Add a callback, or update the one that it repeats: the live one of the same URL, or an unanswered one.
 
-    `retried` maps items to their successors: the callback then means the run that those start. `held`: see
+    `retried` maps items to their successors: the callback is then for the run that these start. For `held` see
     `find_unanswered`.
     """
     known = find_repeated(job, callback.fingerprint, once=callback.once)
@@ -115,7 +115,7 @@ def register_callback(
     settled = job.state is not JobState.WATCHING
     retried_items = read_retry(retried)
     begun = _begin_retry(job, retried_items, now_ms=now_ms, clock=clock)
-    callback = _mean_retry(begun, callback, retried_items, retried)
+    callback = _bind_to_retry(begun, callback, retried_items, retried)
     if known is None and (unanswered := find_unanswered(begun, callback, held)) is not None:
         return _repeat(begun, unanswered, callback, poll_now=False)
     if known is None or retried_items.awaited:
@@ -128,17 +128,17 @@ def register_callback(
     )
 
 
-def _mean_retry(
+def _bind_to_retry(
     job: Job, callback: Callback, retried_items: RetriedItems, retried: Mapping[str, str]
 ) -> Callback:
-    """Let a callback mean the run that a retry started; of the same ids again no more is known than that it is another."""
+    """Return the callback bound to the run that a retry started, or to any new run if the items kept their ids."""
     if retried_items.awaited:
         return replace(callback, from_run=job.run)
     return replace(callback, expect="new_run") if retried else callback
 
 
 def _add(job: Job, callback: Callback, *, now_ms: int) -> Job:
-    """Add a callback, as the only one of its URL that still gets anything."""
+    """Add a callback, which becomes the only one of its URL that still gets events."""
     known = tuple(
         _displace(each, now_ms=now_ms) if each.fingerprint == callback.fingerprint else each
         for each in job.callbacks
@@ -160,7 +160,7 @@ def _displace(callback: Callback, *, now_ms: int) -> Callback:
 
 
 def read_retry(retried: Mapping[str, str]) -> RetriedItems:
-    """Understand (item, successor) pairs; an item that is its own successor goes on counting."""
+    """Evaluate a mapping of items to successors; an item that is its own successor still counts."""
     awaited = tuple(dict.fromkeys(new for new in retried.values() if new not in retried))
     if not awaited:
         return RetriedItems()
@@ -168,7 +168,7 @@ def read_retry(retried: Mapping[str, str]) -> RetriedItems:
 
 
 def _reopen(job: Job, *, now_ms: int, clock: str) -> Job:
-    """Watch again what was given up: a timed-out job, or an id that was not found and gets another grace."""
+    """Return a timed out job as watched again, and an id that was not found with another grace."""
     job = replace(job, tail_ms=0) if job.tail_ms else job
     if job.state is JobState.TAIL:
         return replace(job, state=JobState.WATCHING, ending="")
@@ -186,7 +186,7 @@ def _reopen(job: Job, *, now_ms: int, clock: str) -> Job:
 
 
 def _begin_retry(job: Job, retried_items: RetriedItems, *, now_ms: int, clock: str) -> Job:
-    """Begin the run that a retry starts, unless its items were seen or announced before."""
+    """Return the job in the run that a retry starts, unless the retry's items were seen or announced before."""
     known = {part for part, _ in job.parts} | set(job.awaited) | set(job.superseded)
     if known.issuperset(retried_items.awaited):
         return job
@@ -203,8 +203,8 @@ def _begin_retry(job: Job, retried_items: RetriedItems, *, now_ms: int, clock: s
 
 
 def _repeat(job: Job, known: Callback, new: Callback, *, poll_now: bool) -> RegistrationResult:
-    """Keep a callback's identity, state and what it was told; take everything else from the repetition."""
-    meant = max(known.from_run, new.from_run) if new.from_run or new.expect == known.expect else 0
+    """Update a callback with a repetition's fields, except for its identity, its state and what it was notified of."""
+    from_run = max(known.from_run, new.from_run) if new.from_run or new.expect == known.expect else 0
     merged = replace(
         new,
         id=known.id,
@@ -213,7 +213,7 @@ def _repeat(job: Job, known: Callback, new: Callback, *, poll_now: bool) -> Regi
         state=known.state,
         closed_ms=known.closed_ms,
         expires_ms=max(known.expires_ms, new.expires_ms),
-        from_run=meant,
+        from_run=from_run,
         timed_out_run=known.timed_out_run,
         notified_run=known.notified_run,
         auth_refused=known.auth_refused,

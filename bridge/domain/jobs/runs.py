@@ -1,4 +1,4 @@
-"""A job's lives: a regenerated post keeps its id, and its old `completed` must not count again.
+"""A job's runs: a regenerated post keeps its id, and the `completed` of its old run must not count again.
 
 ReelMirror "Generation": a full regeneration keeps the post's id and makes new items; `failed_only` gives each retried
 item a new id; a single item may keep its id.
@@ -13,26 +13,26 @@ from bridge.domain.observation import Observation
 from bridge.domain.subscriptions.callback import Callback
 
 GONE = frozenset({"deleted", "not_found", "replaced"})
-NO_REAL_ENDING = frozenset({"", "timed_out", "not_found"})  # nothing of the job itself was seen to end
+NO_REAL_ENDING = frozenset({"", "timed_out", "not_found"})  # the job itself was not seen to end
 
 Parts = tuple[tuple[str, str], ...]
 
 
 def has_ended(job: Job) -> bool:
-    """Say whether this run has a real ending, which may be in doubt after a 404."""
+    """Return whether this run has a real ending, even if a 404 has cast doubt on it since."""
     return job.ending not in NO_REAL_ENDING
 
 
 def list_parts(observation: Observation) -> Parts:
-    """Give (id, ending word or "") of each item or delivery."""
+    """Return pairs (id, ending word or "") of all items or deliveries."""
     return tuple((part.id, part.ending.word if part.ending else "") for part in observation.parts)
 
 
 def is_new_run(job: Job, observation: Observation, parts: Parts) -> bool:
-    """Say whether an object whose run had ended shows another life.
+    """Return whether the object of a job whose run has ended shows a new run.
 
-    It does when it runs again, ends in another way, or has new items; and when a deleted one is back. An item that
-    was taken off its list is no life, nor is a replaced item that can still be read as it was.
+    It does if it is running again, has ended differently or has new items, or was deleted and exists again. It does not
+    if an item was only removed from the list, nor does a replaced item that can still be read as it was.
     """
     if not has_ended(job):
         return False
@@ -44,25 +44,25 @@ def is_new_run(job: Job, observation: Observation, parts: Parts) -> bool:
 
 
 def is_blank(job: Job, observation: Observation) -> bool:
-    """Say whether an ended job shows its ending's word without the items it had: no statement either way."""
+    """Return whether an ended job shows its old status without any items, from which nothing can be concluded."""
     blank = bool(job.parts) and not observation.parts
     return has_ended(job) and blank and observation.ending is None and observation.status == job.status
 
 
 def has_new(before: Parts, now: Parts) -> bool:
-    """Say whether there are parts that were not there before."""
+    """Return whether there are parts that were not there before."""
     known = {part for part, _ in before}
     return any(part not in known for part, _ in now)
 
 
 def is_redone(before: Parts, now: Parts) -> bool:
-    """Say whether new items took the place of some that are no longer listed."""
+    """Return whether there are new items, and some of the old ones are no longer listed."""
     listed = {part for part, _ in now}
     return has_new(before, now) and any(part not in listed for part, _ in before)
 
 
 def start_run(job: Job, *, now_ms: int, clock: str) -> Job:
-    """Begin run n + 1: nothing of it has been told, its clock starts now."""
+    """Return the job in its next run, whose clock starts now."""
     run = job.run + 1
     job = replace(
         job,
@@ -70,7 +70,7 @@ def start_run(job: Job, *, now_ms: int, clock: str) -> Job:
         run=run,
         run_ms=now_ms,
         clock_ms=start_clock(now_ms, clock),
-        callbacks=tuple(_before_run(callback, run) for callback in job.callbacks),
+        callbacks=tuple(_await_run(callback, run) for callback in job.callbacks),
         emitted=keep_for_run(job.emitted, run),
         ending="",
         ending_event="",
@@ -81,35 +81,35 @@ def start_run(job: Job, *, now_ms: int, clock: str) -> Job:
     return replace(job, tail_ms=0) if waits else job
 
 
-def find_again(job: Job, *, now_ms: int, clock: str) -> Job:
-    """Go on with a run that was given up as `not_found`: it was there all the time, or is now, and has yet to end."""
+def resume_run(job: Job, *, now_ms: int, clock: str) -> Job:
+    """Return a job that had ended as `not_found` as watched again in the same run."""
     return replace(
         job,
         state=JobState.WATCHING,
         clock_ms=start_clock(now_ms, clock),
-        callbacks=tuple(_before_run(callback, job.run) for callback in job.callbacks),
+        callbacks=tuple(_await_run(callback, job.run) for callback in job.callbacks),
         ending="",
         ending_event="",
     )
 
 
 def start_clock(now_ms: int, clock: str) -> int:
-    """Give a job's clock at its start; a publication's begins with its first delivery."""
+    """Return a run's initial clock: now, or 0 for an outgoing post, whose clock starts with its first delivery."""
     return 0 if clock == "first_part" else now_ms
 
 
-def _before_run(callback: Callback, run: int) -> Callback:
-    """Let a callback that was told more than it could know (deleted while it waited for a run) wait for this run."""
+def _await_run(callback: Callback, run: int) -> Callback:
+    """Return a callback that waits for `run`, even if it was notified too early (`deleted` before the run began)."""
     return replace(callback, notified_run=run - 1) if callback.notified_run >= run else callback
 
 
 def is_decided(callback: Callback) -> bool:
-    """Say whether it is known which run a callback means: `expect: new_run` waits for a first read."""
+    """Return whether it is known which run a callback is for; with `expect: new_run` the first read decides."""
     return callback.expect != "new_run" or callback.from_run > 0
 
 
 def decide_runs(job: Job, *, ended: bool, begun_ms: int) -> Job:
-    """Decide, at the first read after its registration, which run a callback with `expect: new_run` means."""
+    """Set the run of callbacks with `expect: new_run` that were registered before this read began."""
     run = job.run + 1 if ended else job.run
 
     def decide(callback: Callback) -> Callback:
@@ -123,10 +123,10 @@ def decide_runs(job: Job, *, ended: bool, begun_ms: int) -> Job:
 
 
 def find_superseded(before: Parts, now: Parts) -> tuple[str, ...]:
-    """Find items that a retry of all failed ones left listed beside their successors.
+    """Return failed items that are still listed beside the successors with which a retry replaced them.
 
-    They had failed, have failed still, and at least as many new items came: fewer new ones are a retry of some, and
-    which is not told. Whether the upstream goes on listing them is not documented.
+    These are items that had failed before, if there are at least as many new items. With fewer new ones, only some were
+    retried, and it is unknown which. Whether the provider goes on listing retried items is not documented.
     """
     known = dict(before)
     failed = tuple(part for part, word in now if word == "failed" and known.get(part) == "failed")
@@ -135,9 +135,9 @@ def find_superseded(before: Parts, now: Parts) -> tuple[str, ...]:
 
 
 def find_replaced(before: Parts, now: Parts, *, begun: bool) -> tuple[str, ...]:
-    """Find the items that others took the place of; `begun` says that the new ones of a new run may still come.
+    """Return the items that were replaced by others; `begun`: the items of a new run may not be listed yet.
 
-    An item that merely goes missing from its list was deleted.
+    An item that is only missing from the list was deleted.
     """
     listed = {part for part, _ in now}
     gone = tuple(part for part, _ in before if part not in listed)

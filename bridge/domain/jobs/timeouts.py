@@ -1,4 +1,4 @@
-"""`.timed_out`: told to a callback after a read, begun past its deadline, that showed no ending."""
+"""`.timed_out`: sent to a callback after a read that began past its deadline and showed no ending."""
 
 from msgspec.structs import replace
 
@@ -31,8 +31,8 @@ from bridge.domain.subscriptions.callback import Callback
 def list_due_timeouts(
     job: Job, log: PollLog, result: PollResult, *, at: PollContext, traits: KindTraits, scale: TimeScale
 ) -> tuple[EventDraft, ...]:
-    """List the time-outs that a reading makes true, for callbacks that it did not tell of an ending."""
-    if not _is_read(job, result, at):
+    """Return the drafts of the `.timed_out` events that a poll leads to, by the runs of the callbacks concerned."""
+    if not _is_conclusive(job, result, at):
         return ()
     timeout_s = log.timeout_s or traits.timing.timeout_s
 
@@ -58,7 +58,7 @@ def list_due_timeouts(
 def has_overdue_callback(
     job: Job, log: PollLog, *, now_ms: int, traits: KindTraits, scale: TimeScale
 ) -> bool:
-    """Return whether a poll made now that shows no ending makes a `.timed_out` true."""
+    """Return whether a poll made now that shows no ending leads to a `.timed_out`."""
     timeout_s = log.timeout_s or traits.timing.timeout_s
     return any(
         is_overdue(job, callback, begun_ms=now_ms, timeout_s=timeout_s, scale=scale)
@@ -66,8 +66,8 @@ def has_overdue_callback(
     )
 
 
-def _is_read(job: Job, result: PollResult, at: PollContext) -> bool:
-    """Say whether a reading may end a watch: a 429 is no read, a surprise is one only when it is confirmed."""
+def _is_conclusive(job: Job, result: PollResult, at: PollContext) -> bool:
+    """Return whether a poll may lead to a time-out: not a 429, nor a 401, 403 or 404 that is not confirmed yet."""
     match result:
         case Throttled():
             return False
@@ -79,17 +79,16 @@ def _is_read(job: Job, result: PollResult, at: PollContext) -> bool:
             return True
 
 
-def start_slow_tail(job: Job, *, at: PollContext, emitted: bool) -> Job:
-    """Start the slow tail once no callback has a deadline ahead of it.
+def start_slow_tail(job: Job, *, at: PollContext, timed_out: bool) -> Job:
+    """Return the job with its slow tail started, if no callback has a deadline ahead of it.
 
-    `told` says that this reading made the last one pass. A job that stands ended has its tail too, when it was the
-    next run that did not come.
+    `timed_out`: this poll led to a `.timed_out`. An ended job gets a tail, too, if the next run did not come in time.
     """
     if any(has_deadline_ahead(job, callback) for callback in job.callbacks):
         return job
     open_run = job.state in (JobState.WATCHING, JobState.MISSING) and not has_ended(job)
     waits = any(is_live(each) or awaits_late_ending(each, now_ms=at.now_ms) for each in job.callbacks)
-    if emitted or (open_run and not job.tail_ms and waits):
+    if timed_out or (open_run and not job.tail_ms and waits):
         job = replace(job, tail_ms=at.now_ms + TAIL_LASTS_MS)
     if not open_run or job.tail_ms <= at.now_ms:
         return job

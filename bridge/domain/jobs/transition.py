@@ -1,15 +1,14 @@
-"""What a reading means for a job: the state machine, pure.
+"""The state machine of a job: what the result of a poll means for it.
 
-`advance` takes a job as it was loaded and one reading, and gives the job as it is now, the events to tell, to whom,
-and when to read again. It sends nothing and stores nothing.
+`advance` takes a job's records as they were loaded and the result of one poll. It returns the new records, the events
+to write, the callbacks to notify, and when to poll again. It does no I/O.
 """
 
 from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from bridge.domain.jobs import not_found as absence
-from bridge.domain.jobs import timeouts as overdue
+from bridge.domain.jobs import not_found, timeouts
 from bridge.domain.jobs.deadlines import deadline_ms, has_deadline_ahead, is_live
 from bridge.domain.jobs.facts import draft_unauthorized
 from bridge.domain.jobs.fanout import Fanout, fan_out, notify_late_callbacks
@@ -33,22 +32,22 @@ def advance(
     traits: KindTraits,
     scale: TimeScale,
 ) -> Transition:
-    """Move a job on by one reading. `key` is the job's key; times in `at` are the store's."""
+    """Return a job's transition by the result of one poll; `key` is the job's key."""
     before = job.state
     log = record_poll(log, result, at)
-    step = _read(job, result, at=at, traits=traits, scale=scale)
-    emitted = fan_out(step.job, key, step.drafts, now_ms=at.now_ms)
-    late = notify_late_callbacks(emitted.job, now_ms=at.now_ms) if step.confirms else Fanout(job=emitted.job)
-    due = overdue.list_due_timeouts(late.job, log, result, at=at, traits=traits, scale=scale)
+    step = _apply(job, result, at=at, traits=traits, scale=scale)
+    fanout = fan_out(step.job, key, step.drafts, now_ms=at.now_ms)
+    late = notify_late_callbacks(fanout.job, now_ms=at.now_ms) if step.confirms else Fanout(job=fanout.job)
+    due = timeouts.list_due_timeouts(late.job, log, result, at=at, traits=traits, scale=scale)
     timed_out = fan_out(late.job, key, due, now_ms=at.now_ms)
-    job = overdue.start_slow_tail(expire(timed_out.job, now_ms=at.now_ms), at=at, emitted=bool(due))
+    job = timeouts.start_slow_tail(expire(timed_out.job, now_ms=at.now_ms), at=at, timed_out=bool(due))
     assert job.state is before or job.state in TRANSITIONS[before], f"no way from {before} to {job.state}"
     delay = plan_next_poll(job, log, result, at=at, traits=traits, scale=scale)
     return Transition(
         job=job,
         log=replace(log, due_ms=0 if delay is None else at.now_ms + delay),
-        new_events=(*emitted.new_events, *timed_out.new_events),
-        notifications=(*emitted.notifications, *late.notifications, *timed_out.notifications),
+        new_events=(*fanout.new_events, *timed_out.new_events),
+        notifications=(*fanout.notifications, *late.notifications, *timed_out.notifications),
         delay_ms=delay,
         data=step.data,
         replaced=step.replaced,
@@ -56,9 +55,9 @@ def advance(
 
 
 def quiet_until_ms(job: Job, log: PollLog, *, traits: KindTraits, scale: TimeScale) -> int:
-    """Give until when a reading that just changed nothing, shown again, would change nothing again.
+    """Return the time until which an observation that has just changed nothing would change nothing again.
 
-    That is the first deadline or expiry, as long as nothing but time and another answer can move the job; else 0.
+    That is the first deadline or expiry of a callback; 0 if more than time and a different answer can change the job.
     """
     live = [each for each in job.callbacks if is_live(each)]
     waiting = job.state is JobState.WATCHING and job.clock_ms > 0 and not job.awaited
@@ -72,40 +71,43 @@ def quiet_until_ms(job: Job, log: PollLog, *, traits: KindTraits, scale: TimeSca
 def replace_item(
     job: Job, log: PollLog, *, key: str, at: PollContext, related: Mapping[str, str], scale: TimeScale
 ) -> Transition | None:
-    """End a watched item that a new run of its post replaced; None when nobody watches it or it had ended as gone."""
+    """Return the transition of a watched item that a new run of its post replaced.
+
+    None if nobody watches the item, or if it had been deleted, replaced or not found before.
+    """
     if job.ending in GONE or not job.callbacks:
         return None
-    step = absence.end_job_as(job, "replaced", related=related)
-    emitted = fan_out(step.job, key, step.drafts, now_ms=at.now_ms)
-    delay = None if is_done(emitted.job, now_ms=at.now_ms) else scale.ms(TAIL_INTERVAL_S)
+    step = not_found.end_job_as(job, "replaced", related=related)
+    fanout = fan_out(step.job, key, step.drafts, now_ms=at.now_ms)
+    delay = None if is_done(fanout.job, now_ms=at.now_ms) else scale.ms(TAIL_INTERVAL_S)
     return Transition(
-        job=emitted.job,
+        job=fanout.job,
         log=log,
-        new_events=emitted.new_events,
-        notifications=emitted.notifications,
+        new_events=fanout.new_events,
+        notifications=fanout.notifications,
         delay_ms=delay,
     )
 
 
-def _read(job: Job, result: PollResult, *, at: PollContext, traits: KindTraits, scale: TimeScale) -> Step:
+def _apply(job: Job, result: PollResult, *, at: PollContext, traits: KindTraits, scale: TimeScale) -> Step:
     match result:
         case Observed(observation=observation):
             return apply_observed(job, observation, at=at, traits=traits)
         case JobNotFound():
-            return absence.apply_not_found(job, at=at, scale=scale)
+            return not_found.apply_not_found(job, at=at, scale=scale)
         case KeyRefused() | KindForbidden() if at.auth_refused:
-            return _refuse(job, at.auth_refused)
+            return _apply_refusal(job, at.auth_refused)
         case _:
             return Step(job=job)
 
 
-def _refuse(job: Job, auth_refused: str) -> Step:
-    """Tell of a confirmed refusal, once an outage and callback."""
+def _apply_refusal(job: Job, auth_refused: str) -> Step:
+    """Apply a confirmed refusal of the account's key, of which each callback is notified once."""
     new = [each.id for each in job.callbacks if is_live(each) and each.auth_refused != auth_refused]
     if job.auth_refused == auth_refused and not new:
         return Step(job=job)
-    drafts = draft_unauthorized(job, auth_refused, only=new)
+    draft = draft_unauthorized(job, auth_refused, only=new)
     callbacks = tuple(
         replace(each, auth_refused=auth_refused) if each.id in new else each for each in job.callbacks
     )
-    return Step(job=replace(job, auth_refused=auth_refused, callbacks=callbacks), drafts=(drafts,))
+    return Step(job=replace(job, auth_refused=auth_refused, callbacks=callbacks), drafts=(draft,))

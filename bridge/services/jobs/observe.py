@@ -199,7 +199,7 @@ def _event(before: Job, key: str, moved: Transition, new_events: NewEvent, at: P
     previous = previous_poll_ms(moved.log) or before.born_ms
     body = build_event(
         CATALOGUE,
-        new_events.drafts.fact,
+        new_events.draft.fact,
         event_id=new_events.event,
         at_ms=at.now_ms,
         sequence=new_events.sequence,
@@ -210,7 +210,7 @@ def _event(before: Job, key: str, moved: Transition, new_events: NewEvent, at: P
     )
     return EventRecord(
         id=new_events.event,
-        type=new_events.drafts.type,
+        type=new_events.draft.type,
         project=before.project,
         job=key,
         at_ms=at.now_ms,

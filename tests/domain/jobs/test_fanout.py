@@ -96,7 +96,7 @@ def test_each_delivery_is_told_once_over_all_runs() -> None:
     watch.read(outgoing("publishing", ("d1", "published"), ("d2", "publishing")))
     watch.read(outgoing("publishing", ("d1", "published"), ("d2", "published")))
     emitted = [
-        (watch.events[each.event].drafts.fact.job_id, each.type)
+        (watch.events[each.event].draft.fact.job_id, each.type)
         for each in watch.notifications
         if each.type.startswith("publishing_delivery.")
     ]

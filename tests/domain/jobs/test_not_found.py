@@ -129,7 +129,7 @@ def test_a_job_that_was_seen_is_deleted_by_a_second_404() -> None:
     assert (watch.record.state, watch.delay_ms) == (JobState.TAIL, 2_000)
     watch.read(MISSING)
     assert watch.heard(every) == ["timed_out", "deleted"]
-    assert watch.fact(every).drafts.fact.late
+    assert watch.fact(every).draft.fact.late
     later = watch.register("https://c.example/")
     watch.read(MISSING)
     assert watch.heard(later) == ["deleted"]
@@ -175,4 +175,4 @@ def test_a_deleted_job_that_is_back_lives_again() -> None:
     watch.read(MISSING)
     watch.read(simple("completed"))
     assert watch.heard(every) == ["deleted", "completed"]
-    assert watch.fact(every).drafts.fact.run == 2
+    assert watch.fact(every).draft.fact.run == 2

@@ -69,7 +69,7 @@ def test_a_replaced_item_is_told_once_and_stays_replaced(word: str) -> None:
     heard = [] if word == "generating" else [word]
     assert watch.heard(every) == [*heard, "replaced"]
     assert watch.heard(later) == ["replaced"]
-    fact = watch.fact(later).drafts.fact
+    fact = watch.fact(later).draft.fact
     assert (fact.outcome, fact.error, fact.run) == ("deleted", None, 1)
 
 

@@ -40,7 +40,7 @@ def test_retried_items_mean_the_run_that_they_start(word: str, *, still_listed: 
     assert watch.read(post("generating", item(A, "completed"), *old, item(B2, "pending"))) == []
     watch.read(post("completed", item(A, "completed"), *old, item(B2, "completed")))
     assert watch.heard(retry) == ["completed"]
-    assert watch.fact(retry).drafts.fact.run == 2
+    assert watch.fact(retry).draft.fact.run == 2
     assert watch.replaced == [B]
 
 
@@ -51,7 +51,7 @@ def test_a_retry_of_a_post_that_was_never_watched() -> None:
     watch.read(PARTIAL)
     watch.read(post("completed", item(A, "completed"), item(B, "failed"), item(B2, "failed")))
     assert watch.heard(retry) == ["partial"]
-    error = watch.fact(retry).drafts.fact.error or {}
+    error = watch.fact(retry).draft.fact.error or {}
     assert error["items"] == [B2]
 
 
@@ -95,7 +95,7 @@ def test_a_retry_of_a_retry() -> None:
     assert watch.heard(third) == []
     watch.read(post("completed", item(A, "completed"), item(B3, "completed")))
     assert watch.heard(third) == ["completed"]
-    assert watch.fact(third).drafts.fact.run == 3
+    assert watch.fact(third).draft.fact.run == 3
 
 
 def test_a_full_regeneration_after_a_retry_is_not_held_up_by_its_items() -> None:
@@ -108,7 +108,7 @@ def test_a_full_regeneration_after_a_retry_is_not_held_up_by_its_items() -> None
         watch.read(post("generating", item(C, "generating")))
         watch.read(post("completed", item(C, "completed")))
         assert watch.notifications[-1].type == "generated_post.completed"
-        assert watch.fact(watch.notifications[-1].callback).drafts.fact.data["media_items"][0]["id"] == C
+        assert watch.fact(watch.notifications[-1].callback).draft.fact.data["media_items"][0]["id"] == C
 
 
 def test_two_retries_at_once_wait_for_both() -> None:
@@ -133,7 +133,7 @@ def test_a_retry_that_keeps_its_ids_expects_a_new_run() -> None:
     watch.read(post("generating", item(A, "completed"), item(B, "generating")))
     watch.read(PARTIAL)
     assert watch.heard(retry) == ["partial"]
-    assert watch.fact(retry).drafts.fact.run == 2
+    assert watch.fact(retry).draft.fact.run == 2
 
 
 def test_a_retry_in_the_grace_of_a_404() -> None:
@@ -175,7 +175,7 @@ def test_a_retry_of_a_post_that_was_timed_out() -> None:
     watch.read(PARTIAL)
     watch.read(post("completed", item(A, "completed"), item(B2, "completed")))
     assert watch.heard(retry) == ["completed"]
-    assert not watch.fact(retry).drafts.fact.late
+    assert not watch.fact(retry).draft.fact.late
     assert watch.heard(first) == ["timed_out", "completed"], "the first run has no end of its own any more"
     assert [each.late for each in watch.notifications if each.callback == first] == [False, True]
 

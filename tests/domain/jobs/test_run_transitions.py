@@ -41,7 +41,7 @@ def test_a_regeneration_between_two_reads_is_another_run(
     watch.read(first)
     watch.read(second)
     assert watch.heard(every)[1:] == [word]
-    assert watch.fact(every).drafts.fact.run == 2
+    assert watch.fact(every).draft.fact.run == 2
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_new_run_expected_ignores_the_ending_seen_first() -> None:
     watch.read(AGAIN)
     watch.read(DONE)
     assert watch.heard(new) == ["completed"]
-    assert watch.fact(new).drafts.fact.run == 2
+    assert watch.fact(new).draft.fact.run == 2
 
 
 def test_a_new_run_expected_ends_with_changed_items() -> None:
@@ -126,13 +126,13 @@ def test_a_new_run_that_does_not_come_is_timed_out() -> None:
     while not watch.heard(new):
         watch.read(DONE)
     assert watch.heard(new) == watch.heard(every) == ["timed_out"]
-    assert watch.fact(new).drafts.fact.run == 2
+    assert watch.fact(new).draft.fact.run == 2
     assert (watch.record.state, watch.delay_ms) == (JobState.ENDED, 600_000)
     watch.read(AGAIN)
     assert watch.record.state is JobState.TAIL
     watch.read(DONE)
     assert watch.heard(every) == ["timed_out", "completed"]
-    fact = watch.fact(every).drafts.fact
+    fact = watch.fact(every).draft.fact
     assert (fact.late, fact.run) == (True, 2)
 
 
@@ -144,7 +144,7 @@ def test_a_run_seen_in_the_tail_ends_late_for_the_feed() -> None:
         watch.read(DONE)
     watch.read(AGAIN)
     watch.read(DONE)
-    last = list(watch.events.values())[-1].drafts
+    last = list(watch.events.values())[-1].draft
     assert (last.name, last.fact.late, watch.delay_ms) == ("completed", True, None)
 
 

@@ -38,7 +38,7 @@ def test_a_job_ends_late_in_its_slow_tail() -> None:
     assert watch.heard(once) == watch.heard(every) == ["timed_out", "failed"]
     assert watch.heard(dropped) == ["timed_out"]
     assert watch.fact(once) == watch.fact(every)
-    assert watch.fact(every).drafts.fact.late
+    assert watch.fact(every).draft.fact.late
     assert watch.callback(once).state is CallbackState.ENDED
     assert watch.callback(dropped).state is CallbackState.TIMED_OUT
 
@@ -61,7 +61,7 @@ def test_an_ending_is_late_for_those_who_heard_a_time_out() -> None:
     assert watch.fact(short) == watch.fact(long)
     assert (late_ones(watch, short), late_ones(watch, every)) == ([False, True], [False, True])
     assert late_ones(watch, long) == [False]
-    assert not watch.fact(long).drafts.fact.late
+    assert not watch.fact(long).draft.fact.late
 
 
 def test_a_late_ending_follows_whoever_else_comes_and_goes() -> None:
@@ -129,7 +129,7 @@ def test_a_run_that_did_not_come_in_time_ends_late() -> None:
     watch.read(post("generating", item(B, "generating")))
     watch.read(post("failed", item(B, "failed")))
     assert watch.heard(once) == ["timed_out", "failed"]
-    assert watch.fact(once).drafts.fact.run == 2
+    assert watch.fact(once).draft.fact.run == 2
 
 
 def test_the_tail_lasts_a_day_for_a_callback_that_timed_out() -> None:
@@ -151,7 +151,7 @@ def test_with_a_refused_key_the_clock_runs_on() -> None:
     while not watch.heard(once):
         watch.read(REFUSED, auth_refused="o1")
     assert 600_000 <= watch.now_ms - START_MS <= 660_000
-    fact = watch.fact(once).drafts.fact
+    fact = watch.fact(once).draft.fact
     assert (fact.word, fact.outcome, (fact.error or {})["code"]) == ("timed_out", "unknown", "unauthorized")
 
 
@@ -253,7 +253,7 @@ def test_own_timeouts_are_unscaled_and_from_the_registration() -> None:
     while not watch.heard(long):
         watch.read(simple("running"))
     assert watch.record.state is JobState.TAIL
-    statuses = [watch.fact(each).drafts.fact.data["status"] for each in (short, documented, long)]
+    statuses = [watch.fact(each).draft.fact.data["status"] for each in (short, documented, long)]
     assert statuses == ["pending", "running", "running"]
     assert len({each.event for each in watch.notifications}) == 3
 
@@ -282,7 +282,7 @@ def test_registering_again_after_a_time_out_watches_again() -> None:
     assert watch.delay_ms == 15_000
     watch.read(simple("completed"))
     assert watch.heard(again) == ["completed"]
-    assert not watch.fact(again).drafts.fact.late
+    assert not watch.fact(again).draft.fact.late
 
 
 def test_repeating_a_timed_out_registration_does_not_leave_the_tail() -> None:

@@ -92,7 +92,7 @@ def test_a_callback_hears_how_its_job_ended(
         assert watch.read(running) == []
         assert watch.record.state is JobState.WATCHING
     assert watch.read(ended) == [f"{kind}.{word}"]
-    fact = watch.fact(callback).drafts.fact
+    fact = watch.fact(callback).draft.fact
     assert (fact.word, fact.outcome, fact.run, fact.late) == (word, outcome, 1, False)
     assert fact.data["id"] == JOB_ID
     assert (fact.error is not None) == (outcome in ("failed", "partial"))
@@ -123,7 +123,7 @@ def test_every_kind_can_be_gone_lost_or_overdue(kind: str) -> None:
     while not late.notifications:
         late.read(running)
     assert [each.type for each in late.notifications] == [f"{kind}.timed_out"]
-    codes = [next(iter(each.events.values())).drafts.fact for each in (lost, gone, late)]
+    codes = [next(iter(each.events.values())).draft.fact for each in (lost, gone, late)]
     assert [(f.outcome, (f.error or {})["code"]) for f in (codes[0], last_fact(gone), last_fact(late))] == [
         ("unknown", "not_found"),
         ("deleted", "deleted"),
@@ -132,7 +132,7 @@ def test_every_kind_can_be_gone_lost_or_overdue(kind: str) -> None:
 
 
 def last_fact(watch: Candidate) -> Any:
-    return watch.events[watch.notifications[-1].event].drafts.fact
+    return watch.events[watch.notifications[-1].event].draft.fact
 
 
 @pytest.mark.parametrize("kind", sorted({row[0] for row in ENDINGS}))

@@ -209,10 +209,10 @@ class Candidate:
 
     def _check(self, before: Job, moved: Transition) -> None:
         for new_events in moved.new_events:
-            assert new_events.drafts.type in CATALOGUE.types, (
+            assert new_events.draft.type in CATALOGUE.types, (
                 "no filter lets an unknown type through: none is made"
             )
-            assert new_events.event not in self.events, f"{new_events.drafts.name}: one fact, two events"
+            assert new_events.event not in self.events, f"{new_events.draft.name}: one fact, two events"
             self.events[new_events.event] = new_events
         assert [each.sequence for each in moved.new_events] == list(
             range(before.sequence + 1, moved.job.sequence + 1)
@@ -227,7 +227,7 @@ class Candidate:
             )
             known.add((notification.event, notification.callback))
             assert notification.event in self.events, "a letter carries an event that is there"
-            assert self.events[notification.event].drafts.type == notification.type
+            assert self.events[notification.event].draft.type == notification.type
             late = notification.callback in owed and notification.late
             assert notification.callback in live or late, "a closed callback hears nothing"
             if after[notification.callback].once:
