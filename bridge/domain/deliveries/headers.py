@@ -1,4 +1,4 @@
-"""Check the static headers that a client wants on its deliveries (an API key of its receiver, for instance)."""
+"""Check the extra headers that a client wants in its deliveries, such as its receiver's API key."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ MAX_TOTAL_CHARACTERS = 8192
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
 _VALUE = re.compile(r"[\x20-\x7e\t]*")
 _OURS = ("webhook-", "content-")
-# Host, framing and hop-by-hop (RFC 9110, 7.6.1) belong to the sender's connection, not to a message.
+# Host, framing and hop-by-hop headers (RFC 9110, 7.6.1) are set by the connection.
 _FORBIDDEN = frozenset(
     {
         "host", "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te",
@@ -21,9 +21,9 @@ _FORBIDDEN = frozenset(
 
 
 def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Give the headers as they will be sent, or raise `ValueError` that names the header and the fix, never a value.
+    """Return the headers as they will be sent; raise `ValueError` that names the header and the fix, never a value.
 
-    Blanks around a value are cut (no receiver sees them); names keep their spelling.
+    Blanks around a value are removed, since no receiver sees them; names keep their spelling.
     """
     if len(headers) > MAX_HEADERS:
         raise ValueError(f"headers: {len(headers)} are too many, at most {MAX_HEADERS}")

@@ -11,7 +11,7 @@ from bridge.domain.ids import delivery_id
 
 
 class Attempt(Struct, frozen=True, array_like=True, kw_only=True):
-    """One HTTP try of a delivery, as the API shows it."""
+    """One HTTP request of a delivery and its outcome."""
 
     at_ms: int
     status: int | None
@@ -22,7 +22,7 @@ class Attempt(Struct, frozen=True, array_like=True, kw_only=True):
 
 
 class DeliveryState(StrEnum):
-    """`in_flight` is `pending` while an attempt holds its lease, and is never stored."""
+    """The states of a delivery; `in_flight` is a `pending` one with a leased attempt, and is never stored."""
 
     PENDING = "pending"
     IN_FLIGHT = "in_flight"
@@ -32,12 +32,12 @@ class DeliveryState(StrEnum):
 
 
 class Delivery(Struct, frozen=True, array_like=True, kw_only=True):
-    """One event to one subscription."""
+    """An event that is sent to a subscription."""
 
     id: str
     event: str
     job: str  # job key
-    subscription: str  # id; its prefix tells the kind
+    subscription: str  # id; its prefix is that of its kind
     project: str
     lane: str
     state: DeliveryState
@@ -45,21 +45,19 @@ class Delivery(Struct, frozen=True, array_like=True, kw_only=True):
     schema: int = 1
     attempts: tuple[Attempt, ...] = ()  # the last 20
     tries: int = 0  # attempts ever
-    step: int = 0  # attempts in the schedule now running
+    step: int = 0  # attempts since the retry schedule was last started
     refusals: int = 0
-    resend: bool = False  # asked for by a person: marked webhook-resend
+    resend: bool = False  # sent again on a client's request, marked webhook-resend
     reason: str = ""  # why it is parked or cancelled
     done_ms: int = 0
-    resume_ms: int = (
-        0  # when the schedule goes on after an extra attempt, 0: the next attempt is no extra one
-    )
+    resume_ms: int = 0  # when the schedule goes on after an extra attempt; 0: the next one is not extra
     late: bool = False  # an ending that follows the subscription's own `.timed_out`
 
 
 def new_delivery(
     *, event: str, job: str, subscription: str, project: str, lane: str, now_ms: int, late: bool = False
 ) -> Delivery:
-    """Return the delivery of an event to a subscription; the same two always make the same id."""
+    """Return the delivery of an event to a subscription; the two determine its id."""
     return Delivery(
         id=delivery_id(event, subscription),
         event=event,

@@ -1,4 +1,4 @@
-"""Explain a signature to the person whose check fails: what was sent, what would have been right, what went wrong."""
+"""Explain why the signature of a received delivery is valid or not, by trying the usual mistakes."""
 
 import base64
 import hmac
@@ -8,16 +8,16 @@ from collections.abc import Iterator, Mapping
 from bridge.domain.deliveries.signing import PREFIX, check_secret, read_key, sign_content
 from bridge.domain.js_json import to_js_json
 
-TOLERANCE_S = 300  # what the published libraries allow between sender's and receiver's clock
+TOLERANCE_S = 300  # difference of the clocks that the published libraries allow
 
 
 def explain_signature(
     *, secret: str, headers: Mapping[str, str], body: bytes, now_s: int, tolerance_s: int = TOLERANCE_S
 ) -> list[str]:
-    """List findings about a received delivery, each beginning with `ok: `, `wrong: ` or `hint: `.
+    """Return findings about a received delivery, each beginning with `ok: `, `wrong: ` or `hint: `.
 
-    `headers` are those received (any case), `body` the raw bytes, `now_s` the receiver's clock. The signature is good
-    when nothing begins with `wrong: `. No finding shows the secret.
+    `headers` are those received (in any case), `body` the raw bytes, `now_s` the receiver's clock in Unix seconds. The
+    signature is valid if no finding begins with `wrong: `. No finding shows the secret.
     """
     return list(
         _explain(secret, {name.lower(): value for name, value in headers.items()}, body, now_s, tolerance_s)
@@ -82,11 +82,11 @@ def _explain_match(secret: str, key: bytes, headers: Mapping[str, str], body: by
         yield f"ok: the signature matches ({len(versions)} given, this secret made one of them)"
         return
     yield "wrong: the signature does not match this secret, id, timestamp and body"
-    for name, other in _bent_bodies(body):
+    for name, other in _altered_bodies(body):
         if matches(key, lead + other):
             yield f"hint: it matches {name}: check the raw bytes as received, before anything parses them"
             return
-    for name, wrong_key in _bent_keys(secret):
+    for name, wrong_key in _wrong_keys(secret):
         if matches(wrong_key, lead + body):
             yield f"hint: the sender used {name} as HMAC key; decode the base64 behind whsec_ instead"
             return
@@ -96,7 +96,7 @@ def _explain_match(secret: str, key: bytes, headers: Mapping[str, str], body: by
     yield "hint: another secret (look at the subscription's own one), or a body changed on the way"
 
 
-def _bent_bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
+def _altered_bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
     yield "the body without its blanks at the ends", body.strip()
     yield "the body without its byte order mark", body.removeprefix(b"\xef\xbb\xbf")
     yield "the body with \\n instead of \\r\\n", body.replace(b"\r\n", b"\n")
@@ -109,7 +109,7 @@ def _bent_bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
         return
 
 
-def _bent_keys(secret: str) -> Iterator[tuple[str, bytes]]:
+def _wrong_keys(secret: str) -> Iterator[tuple[str, bytes]]:
     yield "the whole text, whsec_ included,", secret.encode()
     yield "the text behind whsec_", secret.removeprefix(PREFIX).encode()
     yield "base64 of the key", base64.b64encode(read_key(secret))

@@ -1,4 +1,4 @@
-"""Sign deliveries as Standard Webhooks 1.0.0 asks: HMAC-SHA256 over `id.timestamp.body`, base64, behind `v1,`."""
+"""Sign deliveries by Standard Webhooks 1.0.0: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`."""
 
 import base64
 import binascii
@@ -16,16 +16,16 @@ _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
 def sign(secrets: Sequence[str], *, event_id: str, timestamp_s: int, body: bytes) -> str:
-    """Give the `webhook-signature` header: one `v1,…` a secret in the order given (newest first), one space between.
+    """Return the `webhook-signature` header: a signature by each secret, in the order given (newest first).
 
-    Exactly one space: a second one makes the published Python verifier fail.
+    There is exactly one space between them, because the published Python verifier fails with two.
     """
     content = b"%s.%d.%s" % (event_id.encode(), timestamp_s, body)
     return " ".join([sign_content(read_key(secret), content) for secret in secrets])
 
 
 def sign_content(key: bytes, content: bytes) -> str:
-    """Give one signature, `v1,` and base64, of content that already holds id and timestamp."""
+    """Return the signature, `v1,` and base64, of content that includes id and timestamp."""
     mac = _keyed(key).copy()
     mac.update(content)
     return "v1," + binascii.b2a_base64(mac.finalize(), newline=False).decode()
@@ -33,17 +33,17 @@ def sign_content(key: bytes, content: bytes) -> str:
 
 @lru_cache(maxsize=1024)
 def _keyed(key: bytes) -> HMAC:
-    """Give a MAC that has taken its key and nothing else: setting one up costs more than signing with its copy."""
+    """Return a MAC with its key set, for copying, because setting the key costs more than signing."""
     return HMAC(key, SHA256())
 
 
 def make_secret(dice: Callable[[int], bytes]) -> str:
-    """Make a secret: `whsec_` and base64 of 32 printable ASCII bytes (some tools take an HMAC key only as text)."""
+    """Return a new secret: `whsec_` and base64 of 32 ASCII characters (some tools take an HMAC key only as text)."""
     return PREFIX + base64.b64encode(bytes(_LETTERS[byte & 63] for byte in dice(32))).decode()
 
 
 def check_secret(text: str) -> None:
-    """Raise `ValueError` that names the fix, and never the secret, unless a signature can be made with it."""
+    """Raise `ValueError` that names the fix, and never the secret, unless it can be used for signing."""
     if not text.startswith(PREFIX):
         raise ValueError("the secret must begin with whsec_ and go on in base64")
     try:
@@ -61,5 +61,5 @@ def check_secret(text: str) -> None:
 
 @lru_cache(maxsize=1024)
 def read_key(secret: str) -> bytes:
-    """Give the bytes that a secret stands for; the prefix may be missing, as in the standard's own example."""
+    """Return the bytes of a secret; its prefix may be missing, as in the standard's own example."""
     return base64.b64decode(secret.removeprefix(PREFIX), validate=True)

@@ -1,4 +1,4 @@
-"""The record of an event as the store keeps it.
+"""The record of an event.
 
 Times are Unix milliseconds. Records are packed as arrays, so new fields go to the end and carry a default.
 """

@@ -1,4 +1,4 @@
-"""The record of a callback: a client asks for one job to be reported to one URL.
+"""The record of a callback: the registration of a URL for a job's events.
 
 Times are Unix milliseconds. Records are packed as arrays, so new fields go to the end and carry a default.
 """
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 class CallbackState(StrEnum):
-    """A callback's life; `paused` is `watching` while the account's key is refused, and is never stored."""
+    """The states of a callback; `paused` is a `watching` one whose account's key is refused, and is never stored."""
 
     WATCHING = "watching"
     PAUSED = "paused"
@@ -28,7 +28,7 @@ class Callback(Struct, frozen=True, array_like=True, kw_only=True):
     url: bytes  # sealed by the vault under `id`, as `secret` and `headers` are
     origin: str  # "https://host:port", or "inbox:"
     masked: str  # what lists and logs may show, empty when it equals the origin and "/…"
-    fingerprint: bytes  # of the URL: identity and look-ups without opening it
+    fingerprint: bytes  # a keyed hash of the URL, for comparison without decrypting it
     once: bool = True  # closes with its job's first ending event
     events: tuple[str, ...] = ()  # patterns of event types; empty: the ending ones
     metadata: Any = None  # object or string, sent back with each event
@@ -52,5 +52,5 @@ class Callback(Struct, frozen=True, array_like=True, kw_only=True):
 
     @property
     def is_stopped(self) -> bool:
-        """Whether waiting deliveries are dropped: a callback that only ended still gets what was under way."""
+        """Whether pending deliveries are dropped; those of a callback that has only ended are still sent."""
         return self.state is CallbackState.CANCELLED

@@ -1,16 +1,16 @@
-"""What every receiver of events has in common, however it was registered."""
+"""What all kinds of subscriptions have in common."""
 
 from typing import Any, Protocol
 
 
 class Subscription(Protocol):
-    """A URL to which events are delivered, with how they are filtered, written and signed.
+    """A URL to which events are delivered, with their filter, format and signing secret.
 
-    The prefix of `id` names the kind: `cb_` is a callback, which lives in its job's record. Only the code that registers
-    or ends a kind knows more of it than this; deliveries, requests and their lanes work for all kinds.
+    The prefix of `id` shows the kind: `cb_` is a callback, which is stored in its job's record. Only the code that
+    registers or ends a kind needs more than this; deliveries, requests and their lanes work for all kinds.
 
-    `url`, `secret` and `headers` are sealed by the vault under `id`. The lane of its deliveries is named in
-    `domain/deliveries/lanes.py`; what a 410 does to it stands in `services/deliveries/gone.py`.
+    `url`, `secret` and `headers` are sealed by the vault under `id`. For the lane of its
+    deliveries see `domain/deliveries/lanes.py`, for the effect of a 410 `services/deliveries/gone.py`.
     """
 
     @property
@@ -55,4 +55,4 @@ class Subscription(Protocol):
 
     @property
     def is_stopped(self) -> bool:
-        """Whether waiting deliveries are dropped; one that a person asked for is still sent."""
+        """Whether pending deliveries are dropped; one that a client asked for is still sent."""

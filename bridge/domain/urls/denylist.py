@@ -1,4 +1,4 @@
-"""The deny list: which addresses no delivery may reach, and the name of the rule that says so.
+"""The deny list: addresses to which nothing may be delivered, each with the name of the rule that forbids it.
 
 `ipaddress.is_global` is not enough: up to Python 3.12 it calls NAT64, 6to4, IPv4-compatible, site-local and multicast
 addresses global, and it knows no cloud's metadata service. So the list is our own, after the IANA IPv4 and IPv6
@@ -73,7 +73,7 @@ _RANGES = {4: _ranges(4), 6: _ranges(6)}
 
 @lru_cache(maxsize=1024)
 def read_address(text: str) -> IPv4Address | IPv6Address | None:
-    """Read an address in its usual spelling, or give None; a zone (`%eth0`) is dropped."""
+    """Parse an address in its usual spelling, without a zone (`%eth0`); return None for anything else."""
     try:
         return ip_address(text.partition("%")[0])
     except ValueError:
@@ -82,7 +82,7 @@ def read_address(text: str) -> IPv4Address | IPv6Address | None:
 
 @lru_cache(maxsize=1024)
 def find_rule(address: IPv4Address | IPv6Address) -> str | None:
-    """Name the rule that refuses an address, or give None when it is an ordinary public one."""
+    """Return the name of the rule that refuses an address, None for an ordinary public one."""
     number = int(address)
     for first, last, rule in _RANGES[address.version]:
         if first <= number <= last:

@@ -1,4 +1,4 @@
-"""Read the host of a URL in the one form that is judged, looked up and called."""
+"""Normalize the host of a URL, so that the same form is checked, looked up and connected to."""
 
 import re
 from functools import lru_cache
@@ -9,7 +9,7 @@ import idna
 from bridge.domain.urls.denylist import read_address
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-# Names that mean one address wherever they are looked up.
+# Names that have the same address everywhere.
 KNOWN_NAMES = {
     "localhost.localdomain": "127.0.0.1",
     "ip6-localhost": "::1",
@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 class RefusedUrl(ValueError):
-    """A URL is refused; `rule` is a word to count by, `message` names the rule and the fix, never an address."""
+    """A URL is refused; `rule` is a word for statistics, `message` names the rule and the fix, never an address."""
 
     def __init__(self, rule: str, message: str) -> None:
         super().__init__(message)
@@ -31,10 +31,10 @@ class RefusedUrl(ValueError):
         self.message = message
 
 
-# Remembered, since a receiver's origin comes back with every delivery.
+# Cached, since the same origin comes with every delivery.
 @lru_cache(maxsize=1024)
 def split_authority(authority: str, scheme: str) -> tuple[str, int]:
-    """Give the host in the form that goes on the wire (lower case, ASCII, no brackets) and the port."""
+    """Return the host as it is sent (lower case, ASCII, no brackets) and the port; raise RefusedUrl."""
     if "@" in authority:
         raise RefusedUrl(
             "userinfo",
@@ -62,7 +62,7 @@ def _read_port(text: str, scheme: str) -> int:
 
 
 def _read_name(text: str) -> str:
-    """Give a host name or dotted IPv4 address in ASCII and lower case, or raise."""
+    """Return a host name or dotted IPv4 address in ASCII and lower case; raise RefusedUrl."""
     name = text.lower()
     if not name.isascii():
         try:
@@ -73,7 +73,7 @@ def _read_name(text: str) -> str:
             ) from error
     bare = name.removesuffix(".")
     labels = bare.split(".")
-    if _NUMBER.fullmatch(labels[-1]):  # an address then, however it is spelled (WHATWG: "ends in a number")
+    if _NUMBER.fullmatch(labels[-1]):  # then it is an address in some spelling (WHATWG: "ends in a number")
         if text != bare or not isinstance(read_address(bare), IPv4Address):
             raise RefusedUrl(
                 "address_spelling",
@@ -85,7 +85,7 @@ def _read_name(text: str) -> str:
 
 
 def fixed_address(host: str) -> str | None:
-    """Give the address of a host that needs no look-up: a literal, `localhost` (RFC 6761), a cloud's metadata name."""
+    """Return the address of a host that is known without DNS: a literal, `localhost` (RFC 6761), a metadata name."""
     bare = host.removesuffix(".")
     if read_address(bare) is not None:
         return bare

@@ -1,7 +1,7 @@
-"""Decide which URLs may be called: at registration as text, and at every connect by address.
+"""Decide which URLs may be called: the text at registration, and the address at every connect.
 
-A URL is split here, not by a library: only what every parser reads alike gets through, so that the host that was judged
-is the host that is called. RFC 3986 gives the parts, the WHATWG URL standard the odd spellings that browsers take.
+A URL is split here and not by a library: only what all parsers read alike is accepted, so that the checked host is the
+one that is called. The parts are those of RFC 3986, the unusual spellings those of the WHATWG URL standard.
 """
 
 import re
@@ -35,7 +35,7 @@ _USER_INFO = re.compile(r"//[^/]*@")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UrlPolicy:
-    """What an operator allows beyond https to public addresses; `own_origins` are `host:port` of our own API."""
+    """What is allowed beyond https to public addresses; `own_origins` are the bridge's own addresses, `host:port`."""
 
     allow_http: bool
     networks: tuple[IPv4Network | IPv6Network, ...]
@@ -44,7 +44,7 @@ class UrlPolicy:
 
 @dataclass(frozen=True, slots=True)
 class CheckedUrl:
-    """A URL that passed; `target` is what goes on the wire behind `host` and `port`, byte for byte as given."""
+    """An accepted URL; `target` is the path and query of the request line, byte for byte as given."""
 
     text: str
     inbox: bool
@@ -55,38 +55,38 @@ class CheckedUrl:
 
     @property
     def origin(self) -> str:
-        """Give the lane's name, `https://host:port` in one spelling, or `inbox:`."""
+        """The URL's origin, `https://host:port` in one spelling, or `inbox:`."""
         return (
             "inbox:" if self.inbox else f"{self.scheme}://{_bracket(self.host.removesuffix('.'))}:{self.port}"
         )
 
     @property
     def masked(self) -> str:
-        """Give what lists and logs may show: query values and fragment hidden, the path kept."""
+        """The URL as lists and logs may show it: without query values and fragment."""
         return self.text if self.inbox else mask_url(self.text)
 
 
 def plan_policy(
     *, host: str, allow_http: bool | None, allow_networks: str | None, own_origins: frozenset[str]
 ) -> UrlPolicy:
-    """Make the policy from the settings; None is an unset one and means loopback and http while `host` is loopback.
+    """Return the policy for the settings; None, for an unset one, allows loopback and http if `host` is loopback.
 
-    A network that does not read as one raises `ValueError` with the fix.
+    Raise `ValueError` with the fix for a malformed network.
     """
-    laptop = _is_loopback(host)
+    local_only = _is_loopback(host)
     if allow_networks is None:
-        networks: tuple[IPv4Network | IPv6Network, ...] = LOOPBACK if laptop else ()
+        networks: tuple[IPv4Network | IPv6Network, ...] = LOOPBACK if local_only else ()
     else:
         networks = tuple(_read_network(part) for part in re.split(r"[\s,]+", allow_networks.strip()) if part)
     return UrlPolicy(
-        allow_http=laptop if allow_http is None else allow_http,
+        allow_http=local_only if allow_http is None else allow_http,
         networks=networks,
         own_origins=frozenset(origin.lower() for origin in own_origins),
     )
 
 
 def check_url(text: str, policy: UrlPolicy) -> CheckedUrl:
-    """Judge a callback URL as text (no look-up happens) and split it; raises `RefusedUrl`."""
+    """Check and split a callback URL, without DNS; raise `RefusedUrl`."""
     if len(text) > MAX_URL_CHARACTERS:
         raise RefusedUrl("too_long", f"the URL is too long: at most {MAX_URL_CHARACTERS} characters")
     if text[:6].lower() == "inbox:":
@@ -115,7 +115,7 @@ def check_url(text: str, policy: UrlPolicy) -> CheckedUrl:
 
 
 def mask_url(text: str) -> str:
-    """Hide what user info, query and fragment of any text say, but keep their names, so that a person knows it again."""
+    """Return a URL with user info, query values and fragment hidden; names in the query stay recognizable."""
     head, hash_sign, _ = text.partition("#")
     head, mark, query = head.partition("?")
     shown = _USER_INFO.sub("//***@", head, count=1) + mark
@@ -127,7 +127,7 @@ def mask_url(text: str) -> str:
 
 
 def judge_address(address: str, policy: UrlPolicy) -> str | None:
-    """Name the rule that refuses an address (text, as a resolver gives it), or give None when it is fine."""
+    """Return the name of the rule that refuses an address (text, as a resolver returns it), None if it is allowed."""
     parsed = read_address(address)
     if parsed is None:
         return "not_an_address"
@@ -137,14 +137,14 @@ def judge_address(address: str, policy: UrlPolicy) -> str | None:
 
 
 def judge_connect(address: str, port: int, policy: UrlPolicy) -> str | None:
-    """As `judge_address`, for a connect: our own API's door is refused too, by whatever name it was found."""
+    """Do as `judge_address` for a connection, and refuse the bridge's own API under whatever name it was looked up."""
     if _is_own(address.partition("%")[0], port, policy):
         return "own_api"
     return judge_address(address, policy)
 
 
 def explain_rule(rule: str) -> str:
-    """Say in one sentence why an address is refused and what to do; never which address it was."""
+    """Return a sentence that says why an address is refused and what to do, without the address."""
     if rule == "own_api":
         return (
             "the URL points to this bridge itself: use the URL of your receiver, or `inbox:` for trying out"
@@ -185,7 +185,7 @@ def _check_host(host: str, port: int, policy: UrlPolicy) -> None:
 
 
 def _is_own(host: str, port: int, policy: UrlPolicy) -> bool:
-    """Whether host and port are our own API's; where that listens on this machine, all of loopback is its door."""
+    """Return whether host and port are the bridge's own API; if that listens on loopback, any local address is."""
     if f"{_bracket(host)}:{port}" in policy.own_origins:
         return True
     if not _is_local(host):
@@ -228,7 +228,7 @@ def _bracket(host: str) -> str:
 
 
 def _escape(part: str) -> str:
-    """Percent-encode what cannot stand in a request line (non-ASCII, as UTF-8); every other byte stays as given."""
+    """Percent-encode non-ASCII characters, which a request line cannot hold, as UTF-8; leave the rest as given."""
     if part.isascii():
         return part
     return "".join(c if c.isascii() else "".join(f"%{byte:02X}" for byte in c.encode()) for c in part)
