@@ -1,4 +1,4 @@
-"""Run the worker as `reelbridge worker` does: arq's command line, on uvloop where it exists."""
+"""Run a worker, as `reelbridge worker` does: arq's command line on uvloop, where that exists."""
 
 import asyncio
 import sys

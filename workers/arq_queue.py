@@ -1,6 +1,6 @@
-"""arq's connection to its queue; neither a store that is away nor one that is full ends the worker.
+"""arq's connection to its queue, which survives a store that is unreachable or full.
 
-The pumps live in arq's process and may hold results that are not written yet.
+The worker must not end then, because its pumps may have results that are not written yet.
 """
 
 import json
@@ -24,7 +24,7 @@ UNLIMITED_RETRIES = -1
 
 
 class EndlessRetry(Retry):
-    """Repeats a command until the store is back, and logs each failure."""
+    """A retry policy that repeats a command until the store is back, and logs each failure."""
 
     def __init__(self) -> None:
         super().__init__(ExponentialBackoff(cap=2.0, base=0.1), UNLIMITED_RETRIES, tuple(RETRIED))  # type: ignore[arg-type]  # OSError too may be retried
@@ -40,7 +40,7 @@ class EndlessRetry(Retry):
 
 
 class Queue(ArqRedis):
-    """arq's queue; a job that a full store refuses is dropped, and comes again with a later tick."""
+    """arq's queue; a job that a full store refuses is dropped, until it is due again."""
 
     async def enqueue_job(self, function: str, *args: Any, **kwargs: Any) -> Job | None:
         """Queue a job, unless the store is full."""
@@ -59,7 +59,7 @@ class Queue(ArqRedis):
 
 
 def write_job(job: dict[str, Any]) -> bytes:
-    """Return one of arq's jobs as JSON: arq's default, pickle, would execute whatever somebody wrote into Redis."""
+    """Return one of arq's jobs as JSON; arq's default, pickle, would execute code that is stored in Redis."""
     return json.dumps(job).encode()
 
 
@@ -70,7 +70,7 @@ def read_job(text: bytes) -> dict[str, Any]:
 
 
 def open_queue(settings: Settings) -> Queue | None:
-    """Return arq's queue connection; None with Sentinel, where arq connects itself and retries less."""
+    """Return arq's queue connection; None with Sentinel, where arq connects by itself, with fewer retries."""
     where = arq_settings(settings)
     if where.sentinel:
         return None

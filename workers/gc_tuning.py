@@ -4,7 +4,7 @@ import gc
 
 
 def tune_gc() -> None:
-    """Exempt what was loaded at the start from garbage collection, and collect seldom.
+    """Exempt all present objects from garbage collection, and collect seldom.
 
     Polling and delivering make many objects and almost no reference cycles, so collecting at Python's defaults is
     mostly in vain.

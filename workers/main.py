@@ -1,4 +1,4 @@
-"""The worker process: arq runs it and its rare jobs, two pumps poll and deliver.
+"""The worker process: arq runs it and its periodic job, two pumps poll and deliver.
 
 Started by `reelbridge worker` or `arq workers.main.WorkerSettings`.
 """
@@ -28,7 +28,7 @@ from workers.handlers.poll import PollHandler
 from workers.pump import Pump, is_cancelled
 from workers.sweep import prove, tidy
 
-POLL_SLOTS = 256  # one account has at most 16, few once its upstream hangs, so that others still find room
+POLL_SLOTS = 256  # one account gets at most 16, fewer if its provider hangs, so that there is room for others
 SEND_SLOTS = 512
 SUSPECT_SLOTS = 384
 RESTART_DELAY_S = 1.0
@@ -78,7 +78,7 @@ def _send_shard(task: Any) -> str:
 
 
 async def send_heartbeat(services: Services, clock: StoreClock) -> None:
-    """Record that this worker lives, and read the store's time again: the clock of a suspended machine stands still."""
+    """Send this worker's heartbeat, and set the clock, which may have stopped while the machine was suspended."""
     await clock.ask(services.store.time_ms)
     await services.store.heartbeats.beat(WORKER, clock.now_ms())
 
@@ -91,9 +91,9 @@ async def run_heartbeats(services: Services, clock: StoreClock) -> None:
 
 
 async def run_tidying(services: Services) -> None:
-    """Finish what a crash left half done, one worker at a time, until cancelled.
+    """Call `sweep.tidy` at intervals until cancelled, in one worker at a time.
 
-    This is not a job of arq's: those need memory in the store, and tidying is what frees memory in a full one.
+    This is not a job of arq, because those need memory in the store, and tidying is what frees memory in a full one.
     """
     while not is_cancelled():
         if await services.store.take_tick("tidy", services.clock_ms(), every_ms=TIDY_INTERVAL_MS):
@@ -112,7 +112,7 @@ async def supervise(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 async def stop(context: dict[str, Any]) -> None:
-    """Drain: claim nothing more, let attempts in flight end, and give back what was not begun."""
+    """Claim nothing more, wait for attempts in flight, and return items that were not begun to the queue."""
     await asyncio.gather(*(pump.stop(grace_s=STOP_GRACE_S) for pump in context.get("pumps", [])))
     await _cancel(context.get("tasks", []))
     if "services" in context:
@@ -126,7 +126,7 @@ async def stop(context: dict[str, Any]) -> None:
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel tasks until all have ended; a task in the middle of a store command may miss the first cancellation."""
+    """Cancel tasks until all have ended; a task that waits for the store may ignore the first cancellation."""
     left = set(tasks)
     while left:
         for task in left:
@@ -135,12 +135,12 @@ async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
 
 
 async def prove_tick(context: dict[str, Any]) -> dict[str, int]:
-    """Check that everything alive is scheduled; arq runs each tick once for all workers."""
+    """Call `sweep.prove`; arq runs this once for all workers each time."""
     return await prove(context["services"])
 
 
 class WorkerSettings:
-    """What arq runs; its queue carries only rare work, never a poll or a delivery."""
+    """arq's settings; its queue is used only for a periodic job, not for polls and deliveries."""
 
     functions: ClassVar[list[Any]] = []
     cron_jobs: ClassVar[list[Any]] = [

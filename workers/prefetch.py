@@ -1,12 +1,12 @@
-"""How many items a pump holds: so many that no slot waits for the store, and no more than its slots take soon."""
+"""Decide how many items a pump loads: enough that no slot waits for the store, not more than are started soon."""
 
-AT_LEAST = 2  # items a slot: one at work, and one behind it
-AHEAD_S = 0.15  # a claim and its records take some turns of a busy loop, each as long as a step of every slot
+MIN_PER_SLOT = 2  # one in work, and the next one
+AHEAD_S = 0.15  # a claim and the load of its records take some iterations of a busy event loop
 SMOOTHING = 0.3
 
 
 class Throughput:
-    """Counts what a pump's slots end. Where ends are slow little is held: another worker may be free before."""
+    """A pump's throughput. With slow items few are loaded, because another worker may be free sooner."""
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
@@ -15,11 +15,11 @@ class Throughput:
         self._measured_s: float | None = None
 
     def note_end(self) -> None:
-        """Count an item."""
+        """Count a finished item."""
         self._ended += 1
 
     def measure(self, now_s: float) -> None:
-        """Smooth the pace since the last call, on any clock that only goes forward."""
+        """Update the smoothed rate with the items since the last call; `now_s` is monotonic."""
         if self._measured_s is not None and now_s > self._measured_s:
             per_s = self._ended / (now_s - self._measured_s)
             self._per_s += (per_s - self._per_s) * SMOOTHING
@@ -28,5 +28,5 @@ class Throughput:
 
     @property
     def held(self) -> int:
-        """Give the items, at work or loaded, below which more are to be claimed."""
-        return max(self._slots * AT_LEAST, self._slots + round(self._per_s * AHEAD_S))
+        """The number of loaded items, including those in work, below which more should be claimed."""
+        return max(self._slots * MIN_PER_SLOT, self._slots + round(self._per_s * AHEAD_S))

@@ -1,7 +1,7 @@
-"""The pump: claims what is due, keeps a fixed number of I/O tasks busy, and settles in small batches.
+"""The pump: claim due items, keep a fixed number of tasks busy with them, and settle them in batches.
 
-Three loops without a barrier between them: the feeder claims pages of items from the lanes that are due, the slots
-work on one item each, the flusher writes what ended. A worker that dies leaves leases, and those come back.
+It consists of independent loops: the feeder claims pages of items from due lanes, each slot works on one item at a
+time, the flusher settles finished items. The leases of a worker that dies expire, and its items are claimed again.
 """
 
 import asyncio
@@ -20,45 +20,45 @@ from workers.prefetch import Throughput
 Task = TypeVar("Task")
 log = structlog.get_logger()
 
-PAGE = 200  # items a batch, at least: its round trips and the visits to its lanes are shared by so many
-STALE_S = 5.0  # an item that waited so long for a slot is given back: its lease must outlast its work
+PAGE = 200  # items of a batch, at least, so that its round trips are shared by many
+STALE_S = 5.0  # an item that waited so long for a slot is given back, because its lease must outlast its work
 IDLE_S = 0.02
 FLUSH_S = 0.02
 STORE_BACKOFF_S = 0.5
 
 
 class Handler(Protocol[Task]):
-    """What a pump pumps: how to load a claimed page, and how to work on one item of it."""
+    """What a pump does with items: how to load a claimed page, and how to work on one item of it."""
 
     lease_ms: int
 
     def share_claim(self, most: int, lanes: int) -> tuple[int, int]:
-        """Give the most items of one claim over so many lanes, `most` as the pump wishes, and the most of one lane."""
+        """Return the maximum of items for a claim over `lanes` lanes, and for one lane; the pump proposes `most`."""
 
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
-        """Give each lane with the number of its items that may be in flight; leave out lanes to skip."""
+        """Return lanes, each with the number of its items that may be in flight; leave out those to skip."""
 
     async def load(self, shard: str, claim: Claim) -> tuple[list[Task], list[Settled]]:
-        """Load the records of a page in one round trip; what needs no work is settled at once."""
+        """Load a page's records; return the tasks, and what is to be settled without work."""
 
     async def work(self, task: Task) -> Sequence[Settled]:
-        """Work on a task; give what is not settled yet."""
+        """Work on a task; return what is to be settled."""
 
     def give_back(self, task: Task) -> Sequence[Settled]:
-        """Settle the items of a task that was not begun, so that another worker may take them now."""
+        """Return what settles a task that was not begun, so that another worker may take its items now."""
 
     def leave(self, task: Task) -> None:
-        """Forget a loaded task: it was worked on or given back."""
+        """Remove a task that was worked on or given back from any counts of loaded tasks."""
 
     async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
-        """Look at what came too late: its lease had ended, and nothing of it was written."""
+        """Handle results that were not written, because their lease had ended."""
 
 
 def is_cancelled() -> bool:
-    """Say whether the running task was told to end.
+    """Return whether the running task has been cancelled.
 
-    A store's client that is cancelled in the middle of a command may raise an error of its own instead, or go on: what
-    loops must look.
+    The store's client, when it is cancelled during a command, may raise an error of its own instead or go on, so that
+    loops must check this.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
@@ -91,7 +91,7 @@ class Pump(Generic[Task]):
         self._flushing = asyncio.Lock()
 
     async def run(self) -> None:
-        """Pump until cancelled; a store that does not answer is waited for."""
+        """Run until cancelled; wait for a store that does not answer."""
         self._room.set()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._forever("feeder", self._feed))
@@ -100,7 +100,7 @@ class Pump(Generic[Task]):
                 group.create_task(self._slot())
 
     async def stop(self, *, grace_s: float) -> None:
-        """Stop claiming, let what is in flight end for at most `grace_s`, give back what was not begun."""
+        """Stop claiming, wait at most `grace_s` for items in flight, give back items that were not begun."""
         self._stopping = True
         deadline = time.monotonic() + grace_s
         while time.monotonic() < deadline:
@@ -185,7 +185,7 @@ class Pump(Generic[Task]):
 
     async def _slot(self) -> None:
         me = asyncio.current_task()
-        while not (me and me.cancelling()):  # as `is_cancelled`, without asking the system each time who runs
+        while not (me and me.cancelling()):  # as `is_cancelled`, without looking up the task each time
             loaded_at, task = await self._waiting.get()
             if self._stopping or time.monotonic() - loaded_at > STALE_S:
                 self._give_back(task)
@@ -193,12 +193,12 @@ class Pump(Generic[Task]):
             try:
                 done = await self._handler.work(task)
             except STORE_ERRORS as error:
-                # Nothing of it is written, so it begins anew as soon as the store is back.
+                # Nothing of it was written, so that it starts again as soon as the store is back.
                 log.warning("pump.store_unreachable", loop="slot", error=type(error).__name__)
                 await asyncio.sleep(STORE_BACKOFF_S)
                 done = self._handler.give_back(task)
             except Exception:
-                # The lease ends by itself and brings the item back.
+                # The item is claimed again when its lease expires.
                 log.exception("pump.item_failed")
                 done = ()
             self._ended[self._shard_of(task)] += done
@@ -221,7 +221,7 @@ class Pump(Generic[Task]):
         await self._flush()
 
     async def _flush(self) -> None:
-        # One at a time: who drains must not find empty what the other has taken and not yet written.
+        # One at a time: `stop` must not find empty what the flusher has taken but not written yet.
         async with self._flushing:
             for shard in list(self._ended):
                 await self._flush_shard(shard)
@@ -239,5 +239,5 @@ class Pump(Generic[Task]):
                 batch = [each for each in batch if each.member in late]
                 await self._handler.take_fenced(shard, batch)
         except STORE_ERRORS:
-            self._ended[shard] = batch + self._ended[shard]  # settled again later: the token still guards
+            self._ended[shard] = batch + self._ended[shard]  # settled again later, which is safe by the token
             raise

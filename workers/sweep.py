@@ -1,6 +1,6 @@
-"""The sweeps: `tidy` finishes what a killed process left half done, `prove` shows that what is alive is scheduled.
+"""Two periodic checks: `tidy` finishes what a killed process left undone, `prove` repairs items missing in the queues.
 
-`prove` repairs what it must and counts it: 0 in normal life. It walks through everything, so it comes seldom.
+`prove` normally finds nothing to repair. It reads all records, so that it is run seldom.
 """
 
 from typing import Final
@@ -19,11 +19,11 @@ from bridge.store.records import Loaded
 log = structlog.get_logger()
 
 SCAN_COUNT: Final = 500
-OUTBOX_AGE_MS: Final = 5_000  # younger events are being published by whoever made them
+OUTBOX_AGE_MS: Final = 5_000  # younger events are being published by the process that wrote them
 
 
 async def tidy(services: Services) -> dict[str, int]:
-    """Publish events that a crash kept from the feed, end retention, forget gates that are over; give the counts."""
+    """Publish events that are missing in the feed after a crash, end retention, remove old gates; return counts."""
     store = services.store
     published = await store.feed.drain_outbox(before_ms=services.clock_ms() - OUTBOX_AGE_MS)
     removed = 0
@@ -37,7 +37,7 @@ async def tidy(services: Services) -> dict[str, int]:
 
 
 async def prove(services: Services) -> dict[str, int]:
-    """Schedule what is alive and in no queue, and seal anew what an old master key sealed; give the counts."""
+    """Schedule jobs and deliveries that are missing in their queue, reseal what an old key sealed; return counts."""
     counts = {"polls": 0, "deliveries": 0, "resealed": 0}
     for shard in services.store.shards:
         async for keys in services.store.scan.jobs(shard, count=SCAN_COUNT):
@@ -53,7 +53,7 @@ async def prove(services: Services) -> dict[str, int]:
 
 
 async def _repair_polls(services: Services, shard: str, page: dict[str, Loaded[Job]]) -> int:
-    """Schedule the jobs that are still read and no queue holds."""
+    """Schedule the jobs that must be polled and are in no queue; return how many."""
     waiting = {key: job for key, job in page.items() if _is_wanted(services, job.record)}
     places = [(job.record.account, key) for key, job in waiting.items()]
     due = await services.store.poll.due_many(shard, places)
@@ -73,7 +73,7 @@ async def _schedule(services: Services, shard: str, key: str, job: Loaded[Job]) 
 
 
 async def _repair_deliveries(services: Services, shard: str, page: list[Loaded[Delivery]]) -> int:
-    """Schedule the deliveries that are pending and in no lane."""
+    """Schedule the deliveries that are pending and in no lane; return how many."""
     pending = [each for each in page if each.record.state is DeliveryState.PENDING]
     due = await services.store.dlv.due_many(shard, [(d.record.lane, d.record.id) for d in pending])
     lost = [each for each, at in zip(pending, due, strict=True) if at is None]

@@ -1,4 +1,4 @@
-"""The one door for every change of state that is no plain settle: guards, then writes, in one atomic script."""
+"""Commit changes: check what they depend on, then write, in one atomic script."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ HOWS = {"set": "S", "sooner": "N", "absent": "A"}
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The record still reads as when it was loaded; None: it is absent."""
+    """A condition: the record has the value with which it was loaded; None: it does not exist."""
 
     key: str
     value: bytes | None
@@ -39,7 +39,7 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The caller still holds this item."""
+    """A condition: the caller still has the lease of this item."""
 
     queue: Queue
     lane: str
@@ -49,7 +49,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Write a record; `px` is its life in ms."""
+    """Write a record; `px` is its time to live in milliseconds."""
 
     key: str
     value: bytes
@@ -82,11 +82,11 @@ class Unrank:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Schedule an item `delay_ms` from Redis's now.
+    """Schedule an item `delay_ms` from now, by Redis's clock.
 
-    "set": whatever it was, also a lease (so does its holder end it; a nudge meanwhile still makes it sooner).
-    "sooner": an absent item is added, a waiting one comes no later than this, one in flight comes back then.
-    "absent": only when it is not queued at all.
+    "set": in any case, even if it is leased, which is how the holder ends its lease; a nudge can still make it sooner.
+    "sooner": add an absent item, make a waiting one due at this time at the latest, and nudge one in flight.
+    "absent": only if it is not queued at all.
     """
 
     queue: Queue
@@ -98,7 +98,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Take an item off its queue, whoever holds it, with its nudge."""
+    """Remove an item from its queue, even if it is leased, and its nudge."""
 
     queue: Queue
     lane: str
@@ -110,7 +110,7 @@ Op = Put | Delete | Rank | Unrank | Due | Drop
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What to write in one shard, and what must still be true for it. Keys all lie in that shard."""
+    """Writes to one shard with their conditions; all keys belong to that shard."""
 
     shard: str
     guards: Sequence[Guard]
@@ -119,29 +119,29 @@ class Change:
 
 
 class Committer:
-    """Commits changes; "conflict" and "fenced" wrote nothing.
+    """Commits changes; after "conflict" (a guard failed) or "fenced" (the lease was lost) nothing was written.
 
-    A change that was cut off and sent again says "done" if its guarded records already read as it leaves them.
+    A change that is sent again after a broken connection returns "done" if its guarded records are as it leaves them.
     """
 
     def __init__(self, redis: Redis, *, aof: bool) -> None:
-        """Say whether the store has an append-only file; without one `durable` waits for nothing."""
+        """Take whether the store has an append-only file; without one `durable` has no effect."""
         self._redis = redis
         self._aof = aof
         self._script = SCRIPTS["commit_v1"]
         self._new_work_script = self._script.refusing_when_full()
 
     async def commit(self, change: Change, *, new_work: bool = False, durable: bool = False) -> CommitResult:
-        """Make one change; see `commit_many`."""
+        """Commit one change; see `commit_many`."""
         return (await self.commit_many((change,), new_work=new_work, durable=durable))[0]
 
     async def commit_many(
         self, changes: Sequence[Change], *, new_work: bool = False, durable: bool = False
     ) -> list[CommitResult]:
-        """Make changes in one round trip, each atomic for itself; give what became of each, in order.
+        """Commit changes in one round trip, each one atomic; return their results in order.
 
-        `new_work` is refused whole at the store's memory limit (`StoreFull`); `durable` returns once all of it is on
-        disk (`StoreNotDurable` if that takes too long: it is made, and may be repeated).
+        With `new_work` a change is refused at the store's memory limit: raise `StoreFull`. With `durable` return once
+        all is on disk; raise `StoreNotDurable` if that takes too long (the changes are made, and may be repeated).
         """
         if not changes:
             return []
@@ -151,7 +151,7 @@ class Committer:
         if len(calls) == 1 and not durable:
             return [COMMIT_RESULTS[await run(self._redis, calls[0])]]
         if durable:
-            # What repeats a change that is in place writes nothing: the wait needs a write of this connection.
+            # A repeated change writes nothing, but WAITAOF needs a write of this connection to wait for.
             touch = SCRIPTS["touch_v1"].refusing_when_full() if new_work else SCRIPTS["touch_v1"]
             calls.append(ScriptCall(touch, (keys.touched(changes[0].shard),), ()))
         answers = await run_many(self._redis, calls, durable=durable)
@@ -159,13 +159,13 @@ class Committer:
 
 
 class _Arguments:
-    """KEYS and ARGV as commit's header orders them."""
+    """KEYS and ARGV in the order of commit_v1's header."""
 
     def __init__(self, change: Change) -> None:
         self.keys: list[str] = []
         self.args: list[Bytes] = ["-"]
         self._shard = change.shard
-        self._left: dict[str, int] = {}  # key -> place in ARGV of what the change puts there
+        self._left: dict[str, int] = {}  # key -> place in ARGV of the value that the change writes
         if change.lease is not None:
             lease = change.lease
             self.keys.append(keys.lane(change.shard, lease.queue, lease.lane))
@@ -215,6 +215,6 @@ class _Arguments:
 
 
 def plan_call(script: Script, change: Change) -> ScriptCall:
-    """Lay a change out as the script's header orders it."""
-    laid_out = _Arguments(change)
-    return ScriptCall(script, laid_out.keys, laid_out.args)
+    """Return the call of commit_v1 for a change."""
+    arguments = _Arguments(change)
+    return ScriptCall(script, arguments.keys, arguments.args)

@@ -1,4 +1,4 @@
-"""Errors of the store."""
+"""Errors that the store raises."""
 
 from redis.exceptions import OutOfMemoryError, RedisError
 
@@ -7,7 +7,7 @@ STORE_ERRORS = (RedisError, OSError, TimeoutError)
 
 
 class StoreFull(Exception):
-    """The store is at its memory limit and takes no new work; what is under way goes on."""
+    """The store is at its memory limit and accepts no new work; work in progress goes on."""
 
 
 # What shows that the store is full: our own error for new work, the server's for any other command.
@@ -15,11 +15,11 @@ FULL_ERRORS = (StoreFull, OutOfMemoryError)
 
 
 class StoreNotDurable(Exception):
-    """The change is made, but the disk did not confirm it in time: a crash now could lose it."""
+    """The change is made, but was not confirmed to be on disk in time: a crash now could lose it."""
 
 
 class WriteConflict(Exception):
-    """Other writers changed the same records first, again and again: nothing was written."""
+    """Other writers changed the same records first in all tries: nothing was written."""
 
 
 class LeaseLost(Exception):

@@ -1,4 +1,4 @@
-"""Records between Redis and the domain: msgpack of Structs, one batch of reads for a page of work."""
+"""Pack and unpack records (msgpack of Structs), and load many of them in one round trip."""
 
 import json
 import zlib
@@ -18,30 +18,30 @@ from bridge.store import keys
 from bridge.store.commit import Guard
 
 R = TypeVar("R", bound=Struct)
-ZLIB_FROM = 200  # bytes of JSON from which compression pays
-ZLIB_MARK = 0x78  # no JSON object starts so
-LARGEST_OBJECT = 8 << 20  # bytes an object may have unpacked: more than any answer that is read from upstream
+ZLIB_FROM = 200  # bytes of JSON from which on compression saves memory
+ZLIB_MARK = 0x78  # first byte of zlib's output; JSON never begins with it
+MAX_OBJECT_BYTES = 8 << 20  # unpacked; more than any answer of a provider may have
 _ENCODER = msgpack.Encoder()
 
 
 class UnreadableRecord(Exception):
-    """A record in the store does not have the shape that this version knows."""
+    """A record in the store does not have the format that this version knows."""
 
 
-class Loaded(Struct, Generic[R], frozen=True, gc=False):  # several are made for every read and every attempt
-    """A record with the bytes it was read from, which guard its next write."""
+class Loaded(Struct, Generic[R], frozen=True, gc=False):  # several are created for each poll and each attempt
+    """A record with the bytes it was read from, which are the condition of its next write."""
 
     record: R
     raw: bytes
 
     def guard(self, key: str) -> Guard:
-        """What a change that rests on this record must demand."""
+        """Return the condition of a change that depends on this record."""
         return Guard(key, self.raw)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Ids of the records to read together; `holds` takes callback ids."""
+    """Ids of the records to load together; `holds` takes ids of callbacks."""
 
     jobs: Sequence[str] = ()
     logs: Sequence[str] = ()
@@ -52,7 +52,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordBatch:
-    """What was found, by id; what is absent is left out. `holds` gives the ms left."""
+    """The records that exist, by id. `holds` are the milliseconds that are left."""
 
     jobs: dict[str, Loaded[Job]] = field(default_factory=dict)
     logs: dict[str, Loaded[PollLog]] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class RecordBatch:
 
 
 def pack(record: Struct) -> bytes:
-    """Give a record's bytes; equal records have equal bytes."""
+    """Return a record as bytes, which are the same for equal records."""
     return _ENCODER.encode(record)
 
 
@@ -72,32 +72,32 @@ def _decoder(kind: type[R]) -> msgpack.Decoder[R]:
 
 
 def unpack(kind: type[R], raw: bytes) -> R:
-    """Read a record; raise `UnreadableRecord`, which shows no content."""
+    """Return a record from its bytes; raise `UnreadableRecord`, whose message shows no content."""
     try:
-        return cast("R", _decoder(kind).decode(raw))  # `cache` forgets the type
+        return cast("R", _decoder(kind).decode(raw))  # `cache` loses the type
     except (msgspec.DecodeError, UnicodeDecodeError) as broken:
         raise UnreadableRecord(f"a {kind.__name__} of {len(raw)} bytes") from broken
 
 
 def pack_object(value: Any) -> bytes:
-    """Give an observed object's bytes: JSON with every number as it came, compressed where that pays."""
+    """Return an observed object as bytes: JSON, compressed if it is large enough."""
     plain = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
     return plain if len(plain) <= ZLIB_FROM else zlib.compress(plain)
 
 
 def unpack_object(raw: bytes) -> Any:
-    """Read what `pack_object` gave; raise `UnreadableRecord` for more than 8 MiB."""
+    """Return an object from the bytes of `pack_object`; raise `UnreadableRecord` for more than 8 MiB."""
     if raw[0] != ZLIB_MARK:
         return json.loads(raw)
     inflate = zlib.decompressobj()
-    plain = inflate.decompress(raw, LARGEST_OBJECT)
+    plain = inflate.decompress(raw, MAX_OBJECT_BYTES)
     if not inflate.eof:
         raise UnreadableRecord("an observed object is cut off or too large")
     return json.loads(plain)
 
 
-class _Reads:
-    """MGETs by shard in one pipeline, and who gets which answer."""
+class _PipelinedReads:
+    """MGETs in one pipeline, one for each shard and type, and where their answers belong."""
 
     def __init__(self, pipe: Any) -> None:
         self._pipe = pipe
@@ -116,7 +116,7 @@ class _Reads:
             self._asked.append((found, kind, list(names)))
 
     def take(self, answers: list[Any]) -> None:
-        """Fill what was asked for."""
+        """Put the answers where they belong."""
         for (found, kind, some), raws in zip(self._asked, answers, strict=True):
             for identifier, raw in zip(some, raws, strict=True):
                 if raw is not None:
@@ -124,9 +124,9 @@ class _Reads:
 
 
 async def load_many(redis: Redis, wanted: Wanted) -> RecordBatch:
-    """Read a page of records in one round trip; holds that are there cost a second one."""
+    """Load records in one round trip; a second one is needed if there are holds."""
     page, pipe = RecordBatch(), redis.pipeline(transaction=False)
-    reads = _Reads(pipe)
+    reads = _PipelinedReads(pipe)
     reads.ask(page.jobs, Job, keys.job, wanted.jobs)
     reads.ask(page.logs, PollLog, keys.poll_log, wanted.logs)
     reads.ask(page.deliveries, Delivery, keys.delivery, wanted.deliveries)
@@ -135,12 +135,12 @@ async def load_many(redis: Redis, wanted: Wanted) -> RecordBatch:
     reads.ask_raw(held, keys.hold, wanted.holds)
     reads.take(await pipe.execute())
     if held:
-        page.holds.update(await _time_holds(redis, list(held)))
+        page.holds.update(await _load_hold_times(redis, list(held)))
     return page
 
 
-async def _time_holds(redis: Redis, callbacks: Sequence[str]) -> dict[str, int]:
-    """Ask how long holds last; they are few and short, so it is asked only of those that are there."""
+async def _load_hold_times(redis: Redis, callbacks: Sequence[str]) -> dict[str, int]:
+    """Return the milliseconds left of existing holds."""
     pipe = redis.pipeline(transaction=False)
     for callback in callbacks:
         pipe.pttl(keys.hold(callback))

@@ -1,4 +1,4 @@
-"""The Lua scripts beside this file: loaded once by name, run by their hash, sent whole when the server knows it not."""
+"""Run the Lua scripts of the folder `lua`, by their hash, or with their source if the server does not know them."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -13,23 +13,25 @@ from bridge.store.errors import StoreFull, StoreNotDurable
 
 Bytes = bytes | str | int
 SHEBANG = b"#!lua flags=allow-oom\n"
-WAITAOF_MS = 8000  # a disk with 1.5 s an fsync still answers; a stalled one must not hold clients for ever
+WAITAOF_MS = (
+    8000  # long enough for slow disks (1.5 s for an fsync was seen), short enough for clients that wait
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One script and the hash the server knows it by."""
+    """A script and the hash under which the server caches it."""
 
     source: bytes
     sha: str
 
     @classmethod
     def read(cls, source: bytes) -> "Script":
-        """Take the text as it goes to the server."""
+        """Return the script with this source."""
         return cls(source, hashlib.sha1(source).hexdigest())  # noqa: S324 -- EVALSHA's hash is SHA-1
 
     def refusing_when_full(self) -> "Script":
-        """The same script as new work: refused whole, before it starts, at `maxmemory`."""
+        """Return the same script for new work, which Redis refuses at `maxmemory` before it starts."""
         return Script.read(self.source.replace(SHEBANG, b"#!lua\n", 1))
 
 
@@ -42,11 +44,11 @@ class ScriptCall:
     args: Sequence[Bytes]
 
     def by_hash(self) -> tuple[Bytes, ...]:
-        """The command that expects the server to know the script."""
+        """Return the command for a script that the server has cached."""
         return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
 
     def whole(self) -> tuple[Bytes, ...]:
-        """The command that brings the script along."""
+        """Return the command that contains the script."""
         return ("EVAL", self.script.source, len(self.keys), *self.keys, *self.args)
 
 
@@ -63,7 +65,7 @@ SCRIPTS = _load()
 
 
 async def run(redis: Redis, call: ScriptCall) -> Any:
-    """Run one script; raise `StoreFull` where new work is refused."""
+    """Run one script and return its answer; raise `StoreFull` if new work is refused."""
     try:
         try:
             return await redis.execute_command(*call.by_hash())  # type: ignore[no-untyped-call]  # redis-py
@@ -74,10 +76,10 @@ async def run(redis: Redis, call: ScriptCall) -> Any:
 
 
 async def run_many(redis: Redis, calls: Sequence[ScriptCall], *, durable: bool = False) -> list[Any]:
-    """Run scripts in one round trip, on one connection, each for itself; give their answers in order.
+    """Run scripts in one round trip, on one connection, and return their answers in order. Each one is atomic.
 
-    With `durable` the same connection then waits for the disk (WAITAOF is per connection); raise `StoreNotDurable`
-    when it does not confirm, `StoreFull` when any was refused for want of memory (the others were still made).
+    With `durable` wait until all is on disk, on the same connection, as WAITAOF requires; raise `StoreNotDurable` if
+    that is not confirmed. Raise `StoreFull` if any script was refused at the memory limit; the others have still run.
     """
     answers = await _send(redis, [call.by_hash() for call in calls], durable=durable)
     unknown = [at for at, answer in enumerate(answers[: len(calls)]) if isinstance(answer, NoScriptError)]

@@ -1,4 +1,4 @@
-"""The store: everything in Redis behind one object, opened once a process."""
+"""The store: access to all that is in Redis, opened once per process."""
 
 import os
 import time
@@ -39,12 +39,12 @@ PEPPER_RECORD = "pepper"
 
 
 def wall_clock_ms() -> int:
-    """Unix time in ms."""
+    """Return this host's time in Unix milliseconds."""
     return time.time_ns() // 1_000_000
 
 
 class Store:
-    """Redis, noun by noun. `shards` are the letters in use, fixed at first start."""
+    """All tables and queues. `shards` are the shard letters in use, fixed at the first start."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Store:
         clock_ms: Callable[[], int],
         dice: Dice,
     ) -> None:
-        """Use `open`, which finds vault and shards."""
+        """Use `open` instead, which prepares vault and shards."""
         self.redis = redis
         self.vault = vault
         self.shards = shards
@@ -91,16 +91,17 @@ class Store:
         clock_ms: Callable[[], int] = wall_clock_ms,
         dice: Dice = os.urandom,
     ) -> "Store":
-        """Open with the master keys, the sealing one first.
+        """Return the store, opened with the master keys, of which the first one encrypts.
 
-        `shards` counts at the very first start only; `share` of an account's rate limit is always ours. Raise `VaultError` if none of the keys opens what is stored.
+        `shards` matters only at the very first start. `share` is the part of an account's rate limit that the bridge
+        may always use. Raise `VaultError` if no key decrypts what is stored.
         """
         letters = SHARD_LETTERS[: await _fix_shards(redis, shards)]
         vault = Vault(keys, pepper=await _fix_pepper(redis, Vault(keys, dice=dice), dice), dice=dice)
         return cls(redis, vault, letters, aof=aof, share=share, clock_ms=clock_ms, dice=dice)
 
     def shard_of(self, account: str) -> str:
-        """Give the shard letter in which everything of an account lies."""
+        """Return the shard letter of an account and of all that belongs to it."""
         return shard_of(account, len(self.shards))
 
     async def time_ms(self) -> int:
@@ -109,8 +110,8 @@ class Store:
         return int(seconds) * 1000 + int(micros) // 1000
 
     async def take_tick(self, name: str, now_ms: int, *, every_ms: int) -> bool:
-        """Take the right to do what the whole fleet does once an interval: True for one caller."""
-        # A little early, or a caller that comes exactly in time would miss every other tick.
+        """Return whether the caller may do what only one of all workers does in each interval."""
+        # A little less than the interval, or a caller that comes exactly in time would be refused every other time.
         call = ScriptCall(SCRIPTS["probe_v1"], (keys.tick(name),), (now_ms, every_ms * 9 // 10))
         return bool(await run(self.redis, call) == b"1")
 
@@ -132,7 +133,7 @@ class Store:
         return found.record if found else None
 
     async def load_object(self, key: str) -> Any:
-        """Read the last observed object of a job by the job's key; None: nothing was observed."""
+        """Read the last observed object of a job by the job's key, None if there is none."""
         raw = await self.redis.get(keys.observed(key))
         return None if raw is None else unpack_object(raw)
 
@@ -144,7 +145,7 @@ class Store:
 async def _fix_shards(redis: Redis, wanted: int) -> int:
     if not 1 <= wanted <= len(SHARD_LETTERS):
         raise ValueError(f"between 1 and {len(SHARD_LETTERS)} shards, not {wanted}")
-    # Read first: a full store refuses a SET, also one that would change nothing.
+    # Read first, because a full store refuses even a SET that would change nothing.
     found = await redis.get(keys.SHARDS)
     if found is None:
         await redis.set(keys.SHARDS, wanted, nx=True)
@@ -153,15 +154,15 @@ async def _fix_shards(redis: Redis, wanted: int) -> int:
 
 
 async def _fix_pepper(redis: Redis, vault: Vault, dice: Dice) -> bytes:
-    """Make or read the fingerprints' key; under a new master key seal it again."""
+    """Return the key of the fingerprints, which the first start creates; encrypt it again under a new master key."""
     sealed = await redis.get(keys.PEPPER)
     if sealed is None:
         await redis.set(keys.PEPPER, vault.seal(dice(PEPPER_BYTES), record=PEPPER_RECORD), nx=True)
         sealed = await redis.get(keys.PEPPER)
     pepper = vault.open(sealed, record=PEPPER_RECORD)
     if vault.needs_reseal(sealed):
-        new_events = vault.seal(pepper, record=PEPPER_RECORD)
+        resealed = vault.seal(pepper, record=PEPPER_RECORD)
         # A conflict means that another process has just done the same.
-        change = Change("g", (Guard(keys.PEPPER, sealed),), (Put(keys.PEPPER, new_events),))
+        change = Change("g", (Guard(keys.PEPPER, sealed),), (Put(keys.PEPPER, resealed),))
         await Committer(redis, aof=False).commit(change)
     return pepper

@@ -1,4 +1,4 @@
-"""Unit of work: the conditions and writes of one change to a shard, and the loop that tries it again after a conflict."""
+"""Collect the conditions and writes of one change to a shard, and repeat it after a conflict."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
@@ -21,7 +21,7 @@ _JOB_KEYS = (keys.job, keys.poll_log, keys.observed, keys.job_events, keys.job_d
 
 
 class UnitOfWork:
-    """Collects guards and writes for one shard; `change` makes them one atomic step."""
+    """Conditions and writes for one shard, committed in one atomic step."""
 
     def __init__(self, shard: str, *, now_ms: int, retention_s: int) -> None:
         self.shard = shard
@@ -37,11 +37,11 @@ class UnitOfWork:
         return Change(shard=self.shard, guards=tuple(self._guards), ops=tuple(self._ops), lease=self._lease)
 
     def require_lease(self, lease: Lease) -> None:
-        """Write nothing unless the caller still holds this queued item."""
+        """Write nothing unless the caller still has the lease of this item."""
         self._lease = lease
 
     def put_job(self, key: str, job: Job, loaded: Loaded[Job] | None) -> None:
-        """Write a job, if it still reads as when it was loaded (None: if there still is none)."""
+        """Write a job, if it is as it was loaded (None: if it still does not exist)."""
         self._guards.append(Guard(keys.job(key), loaded.raw if loaded else None))
         self.made += loaded is None
         packed = pack(job)
@@ -49,32 +49,32 @@ class UnitOfWork:
             self._ops.append(Put(keys.job(key), packed))
 
     def put_log(self, key: str, log: PollLog) -> None:
-        """Write what a poll learnt."""
+        """Write a job's poll log."""
         self._ops.append(Put(keys.poll_log(key), pack(log)))
 
     def put_object(self, key: str, data: Mapping[str, Any]) -> None:
-        """Keep the last observed object."""
+        """Write a job's last observed object."""
         self._ops.append(Put(keys.observed(key), pack_object(data)))
 
     def poll_at(self, key: str, job: Job, delay_ms: int, *, how: How) -> None:
-        """Schedule a job's next read; a job that is read again is not retired."""
+        """Schedule a job's next poll; it is then no longer among the ended jobs."""
         self._ops.append(Due("poll", job.account, key, delay_ms, how))
         self._ops.append(Unrank(keys.ended(self.shard), key))
 
     def retire(self, key: str, job: Job) -> None:
-        """Take a job out of the queue; it stays readable for the retention."""
+        """Take a job out of the queue; it stays readable until its retention ends."""
         self._ops.append(Drop("poll", job.account, key))
         self._ops.append(Rank(keys.ended(self.shard), key, self.now_ms + self._retention_ms))
 
     def keep_ended(self, key: str, loaded: Loaded[Job], *, until_ms: int) -> None:
-        """Look at an ended job's retention again at that time, if its record has not changed until now."""
+        """Check an ended job's retention again at that time, if its record is as it was loaded."""
         self._guards.append(loaded.guard(keys.job(key)))
         self._ops.append(Rank(keys.ended(self.shard), key, until_ms))
 
     def remove_job(
         self, key: str, loaded: Loaded[Job], *, deliveries: Sequence[Loaded[Delivery]], events: Sequence[str]
     ) -> None:
-        """Delete a job with all that belongs to it, if neither it nor a delivery has changed since it was loaded."""
+        """Delete a job with all that belongs to it, if the job and its deliveries are as they were loaded."""
         project = loaded.record.project
         self._guards.append(loaded.guard(keys.job(key)))
         self._ops += [Delete(name(key)) for name in _JOB_KEYS]
@@ -88,7 +88,7 @@ class UnitOfWork:
             self._ops += unrank_callback(project, callback)
 
     def put_event(self, event: EventRecord) -> None:
-        """Write an event, and remember that the project's feed does not have it yet."""
+        """Write an event, and note that the project's feed does not have it yet."""
         self._ops += [
             Put(keys.event(event.id), pack(event)),
             Rank(keys.job_events(event.job), event.id, event.at_ms),
@@ -105,7 +105,7 @@ class UnitOfWork:
         ]
 
     def put_delivery(self, delivery: Delivery, loaded: Loaded[Delivery]) -> None:
-        """Write a delivery, if it still reads as when it was loaded."""
+        """Write a delivery, if it is as it was loaded."""
         self._guards.append(Guard(keys.delivery(delivery.id), loaded.raw))
         self._ops.append(Put(keys.delivery(delivery.id), pack(delivery)))
 
@@ -122,20 +122,20 @@ class UnitOfWork:
         self._ops += rank_callback(job.project, callback)
 
     def unindex_url(self, job: Job, callback: Callback) -> None:
-        """Take a callback off its URL's list."""
+        """Remove a callback from the list of its URL."""
         self._ops.append(Unrank(keys.urls(self.shard, job.project), url_member(callback)))
 
     def unindex_callback(self, job: Job, callback: Callback) -> None:
-        """Take a callback off its project's list and its URL's."""
+        """Remove a callback from the lists of its project and its URL."""
         self._ops += unrank_callback(job.project, callback)
 
     def hold(self, callback: Callback, hold_ms: int) -> None:
-        """Keep first deliveries waiting until the registering answer is out."""
+        """Make a callback's first deliveries wait until its registration was answered, `hold_ms` at most."""
         self._ops.append(Put(keys.hold(callback.id), b"1", px=hold_ms))
 
 
 def pack_delivery(delivery: Delivery) -> tuple[str, bytes]:
-    """Return a delivery's key and record, as what settles its attempt writes them."""
+    """Return a delivery's key and packed record, for settling its attempt."""
     return keys.delivery(delivery.id), pack(delivery)
 
 

@@ -1,4 +1,4 @@
-"""Secrets at rest: what Redis holds of a credential, a signing secret or a callback URL is sealed here."""
+"""Encrypt the secrets that are stored in Redis: credentials, signing secrets, callback URLs, extra headers."""
 
 import hashlib
 import hmac
@@ -23,7 +23,7 @@ class UnknownKeyError(VaultError):
     """A sealed value names a master key that is not configured."""
 
     def __init__(self, key_id: bytes) -> None:
-        """Name the missing key by its id, which is no secret."""
+        """Take the missing key's id, which is not a secret."""
         super().__init__(
             f"sealed with master key {key_id.hex()}, which is not among REELBRIDGE_MASTER_KEYS: add that key again"
             " (it need not be the first)"
@@ -35,16 +35,16 @@ class TamperedError(VaultError):
 
 
 class Vault:
-    """AES-256-GCM under the first key; a value opens under whichever of the keys sealed it.
+    """Encrypts with AES-256-GCM under the first of several keys; decrypts with the one that encrypted a value.
 
-    Sealed form: key id (4 bytes), nonce (12), ciphertext, tag (16). The record's id is authenticated with it, so
-    that a sealed value moved to another record does not open.
+    A sealed value is key id (4 bytes), nonce (12), ciphertext, tag (16). The record's id is authenticated, so that a
+    sealed value cannot be opened as part of another record.
     """
 
     def __init__(
         self, keys: Sequence[bytes], *, pepper: bytes = b"", dice: Callable[[int], bytes] = os.urandom
     ) -> None:
-        """Take 32-byte keys, the sealing one first; `pepper` keys the fingerprints and must never change."""
+        """Take keys of 32 bytes; `pepper` is the key of the fingerprints and must never change."""
         if not keys:
             raise ValueError("a vault needs at least one master key")
         if any(len(key) != KEY_BYTES for key in keys):
@@ -55,12 +55,12 @@ class Vault:
         self._dice = dice
 
     def seal(self, plaintext: bytes, *, record: str) -> bytes:
-        """Encrypt for one record; 32 bytes longer than the plaintext."""
+        """Return the encrypted value for one record, 32 bytes longer than the plaintext."""
         nonce = self._dice(NONCE_BYTES)
         return self._first + nonce + self._ciphers[self._first].encrypt(nonce, plaintext, record.encode())
 
     def open(self, sealed: bytes, *, record: str) -> bytes:
-        """Decrypt what `seal` gave for the same record; raise `UnknownKeyError` or `TamperedError`."""
+        """Return the plaintext of what `seal` returned for the same record; raise `VaultError`."""
         if len(sealed) < KEY_ID_BYTES + NONCE_BYTES + TAG_BYTES:
             raise TamperedError("a sealed value is too short")
         key_id, rest = sealed[:KEY_ID_BYTES], sealed[KEY_ID_BYTES:]
@@ -73,11 +73,11 @@ class Vault:
             raise TamperedError("a sealed value was damaged or belongs to another record") from None
 
     def needs_reseal(self, sealed: bytes) -> bool:
-        """Whether another key than today's first one sealed this."""
+        """Return whether a value was encrypted under another key than the first one."""
         return sealed[:KEY_ID_BYTES] != self._first
 
     def fingerprint(self, text: str) -> bytes:
-        """16 bytes that find a URL or credential again without storing it in clear."""
+        """Return a keyed hash of 16 bytes, by which a URL or credential is found without being stored in clear."""
         return hmac.digest(self._pepper, text.encode(), "sha256")[:FINGERPRINT_BYTES]
 
 

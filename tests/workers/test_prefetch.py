@@ -1,6 +1,6 @@
 """How far a pump loads ahead follows what its slots end."""
 
-from workers.prefetch import AHEAD_S, AT_LEAST, Throughput
+from workers.prefetch import AHEAD_S, MIN_PER_SLOT, Throughput
 
 SLOTS = 10
 
@@ -14,9 +14,9 @@ def run(throughput: Throughput, *, per_s: int, from_s: int) -> None:
 
 def test_slow_slots_hold_little() -> None:
     throughput = Throughput(SLOTS)
-    assert throughput.held == SLOTS * AT_LEAST
+    assert throughput.held == SLOTS * MIN_PER_SLOT
     run(throughput, per_s=1, from_s=1)
-    assert throughput.held == SLOTS * AT_LEAST
+    assert throughput.held == SLOTS * MIN_PER_SLOT
 
 
 def test_fast_slots_hold_what_they_take_while_a_claim_is_under_way() -> None:
@@ -24,7 +24,7 @@ def test_fast_slots_hold_what_they_take_while_a_claim_is_under_way() -> None:
     run(throughput, per_s=1000, from_s=1)
     assert throughput.held == SLOTS + round(1000 * AHEAD_S)
     run(throughput, per_s=0, from_s=61)
-    assert throughput.held == SLOTS * AT_LEAST
+    assert throughput.held == SLOTS * MIN_PER_SLOT
 
 
 def test_a_clock_that_stands_still_measures_nothing() -> None:
@@ -32,4 +32,4 @@ def test_a_clock_that_stands_still_measures_nothing() -> None:
     throughput.measure(1.0)
     throughput.note_end()
     throughput.measure(1.0)
-    assert throughput.held == SLOTS * AT_LEAST
+    assert throughput.held == SLOTS * MIN_PER_SLOT

@@ -11,20 +11,20 @@ Task = PollTask
 
 
 class PollHandler:
-    """Claims jobs, lets the poller plan and poll, and settles."""
+    """The handler of the poll queue, which uses a `Poller`."""
 
-    lease_ms = 8_000  # so soon a dead worker's jobs are read again and its places in the account are free
+    lease_ms = 8_000  # after so long a dead worker's jobs are polled again
 
     def __init__(self, services: Services) -> None:
         self._poller = Poller(services, lease_ms=self.lease_ms)
 
     def share_claim(self, most: int, lanes: int) -> tuple[int, int]:
-        """Return the same for any claim, so that a plan weighs as many jobs of an account as it can."""
+        """Return a fixed maximum, so that a plan compares as many jobs of an account as it can."""
         del most, lanes
         return 2 * MAX_CANDIDATES, 2 * MAX_CANDIDATES
 
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
-        """Return each account with the number of its jobs that may be claimed: more where requests are scarce."""
+        """Return each account with the number of its jobs that may be claimed: more while it is behind."""
         del shard
         return [(lane, self._poller.max_claimed(lane)) for lane in lanes]
 
@@ -41,7 +41,7 @@ class PollHandler:
         return self._poller.give_back(task)
 
     def leave(self, task: Task) -> None:
-        """Do nothing: nothing is counted here."""
+        """Do nothing, since no tasks are counted."""
 
     async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
-        """Do nothing: a job whose lease had ended was read again by its new holder."""
+        """Do nothing, since a job whose lease had ended is polled again by another worker."""

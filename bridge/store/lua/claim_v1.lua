@@ -1,13 +1,12 @@
 #!lua flags=allow-oom
--- Leases the items of lanes that are due, and puts each visited lane to sleep exactly as long as it may.
+-- Leases due items of some lanes, and sets each lane's next visit exactly.
 -- KEYS     lanes, gate, seq, full, then the queue of each lane
 -- ARGV     lease ms, most items, most items of one lane, then per lane: name, cap (0: none)
 -- Returns  token, now ms, then per lane with items: its number (from 1), {member, old score, ...}; numbers as text
--- Why      The lease is the item's score: -(lease end), with the claim's number as fraction, so that it is unequal to
---          every due time and every other lease. Expired leases sort before what is due. A full lane sleeps
---          until a lease ends, settle wakes it sooner and knows it by `full`; a lane with more overdue items gets
---          `now`, not their due time, so that overdue lanes take turns. Too early costs a visit, too late would lose
---          an item.
+-- Why      The lease is the item's score: -(lease end), with the claim's number as fraction, so that it differs from
+--          all due times and all other leases. Expired leases sort before due items. A full lane is visited when a
+--          lease ends; `full` tells settle to wake it sooner. A lane with more overdue items is visited `now`, not at their
+--          due time, so that overdue lanes take turns. A visit too early costs little, one too late would delay items.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local lease, left, page = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Changes state in one step, if nothing that the decision rested on has changed: the lease, then the guards.
+-- Makes a change in one step, if the caller still has the lease and the guarded records are unchanged.
 -- KEYS     [the leased item's queue,] the key of each guard, then the keys of each operation in order
 -- ARGV     'L' member token, or '-'; number of guards, per guard: value ('': absent), place in ARGV of the value that
 --          this change puts there (0: it leaves the key alone, -1: it deletes it); then operations:

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Leases items by name, due or not: an answer that is at hand speaks of them too.
+-- Leases items by name, due or not, so that an answer that shows them can be applied to them.
 -- KEYS     seq, the lane's queue
 -- ARGV     lease ms, then members
 -- Returns  the token, now ms, then per member when it would have been due, '' where it is not waiting
--- Why      Whoever holds an item alone may write what it learnt. Items in flight are another's, also one whose lease
---          has just ended: a claim brings it back. The lane's wake-up stays: it is no later than these due times.
+-- Why      Only the holder of an item's lease may write its results. Items in flight are left alone, also those whose
+--          lease has just ended, which the next claim takes. The lane's wake-up stays: it is not after these due times.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local token = string.format('-%.3f', now + tonumber(ARGV[1]) + redis.call('INCR', KEYS[1]) % 1000 / 1000)

@@ -4,8 +4,8 @@
 -- ARGV     field of the suspicion, field of the confirmation, now ms, ms at which the refused read began,
 --          field of the note, note ('' none)
 -- Returns  'suspect' or 'confirmed'
--- Why      Only a read begun after the first refusal confirms it: reads that were in flight together, and a repeat of
---          this very command, prove nothing new. The first confirmation's time stays: it names the outage.
+-- Why      Only a read begun after the first refusal confirms it, not one that was in flight at the same time, nor this
+--          command sent again. The time of the first confirmation stays: it identifies the outage.
 local suspected = redis.call('HGET', KEYS[1], ARGV[1])
 if redis.call('HEXISTS', KEYS[1], ARGV[2]) == 1 then return 'confirmed' end
 if not suspected then

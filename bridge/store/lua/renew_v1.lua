@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- Makes leases last longer, for who still has them.
+-- Extends leases that the caller still has.
 -- KEYS     seq, the lane's queue
 -- ARGV     lease ms, then per item: member, token
--- Returns  per item its new token, '' where the lease is another's by now
--- Why      A short lease brings a dead worker's items back soon; who lives and takes long renews it. The lane's
---          wake-up stays: too early costs a visit. A renewal that was cut off and sent again finds its own new token
---          and says '': its holder is then fenced, and the item comes back when the lease ends.
+-- Returns  per item its new token, '' if the lease was lost
+-- Why      Leases are short, so that a dead worker's items return soon; slow work renews them. The lane's wake-up
+--          stays, which costs at most a visit too early. A renewal that is sent again after a broken connection finds
+--          its own new token and returns '': its holder is then fenced, and the item returns when the lease ends.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local token = string.format('-%.3f', now + tonumber(ARGV[1]) + redis.call('INCR', KEYS[1]) % 1000 / 1000)

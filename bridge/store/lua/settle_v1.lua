@@ -3,11 +3,10 @@
 -- KEYS     lanes, gate, nudge, full, then the queue of each lane, then the records of each item
 -- ARGV     number of lanes, then per lane: name, number of items, then per item: member, token, delay ms ('' leaves
 --          the queue), number of its records, then each of them
--- Returns  the members whose lease is another's by now: nothing of theirs was written
+-- Returns  the members whose lease was lost, for which nothing was written
 -- Why      A nudge written while the item was in flight wins over a later due time, and over leaving. The lane's
---          wake-up only ever moves earlier here (claim computes it exactly), but never before its gate, or an
---          exhausted lane would be visited for nothing. Of a lane that was full the first waiting item counts
---          too: it has room now.
+--          wake-up is only moved earlier here (claim computes it exactly), but never before its gate, when a visit
+--          would be useless. In a lane that was full the first waiting item counts too, because it has room now.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local nudged = redis.call('HLEN', KEYS[3]) > 0

@@ -1,18 +1,18 @@
 #!lua flags=allow-oom
--- Takes in what answers said of a rate limit, and grants requests under it: one budget for all workers.
+-- Evaluates answers' rate headers and grants requests: one budget for all workers.
 -- KEYS     state, own requests by time, own requests without an answer
 -- ARGV     now ms ('': the server's), documented limit, documented window ms, share, ms after which an answer is lost,
 --          most requests without an answer ('': a client asks, all or none, whatever the pace), ms until a job's turn,
 --          number of answers, per answer: id of its request
 --          ('': the client's own), limit, remaining, reset ms, quiet until ms ('' where it does not say), requests
---          saved by sharing it, by showing many jobs; then the purpose of each request asked for, in order of worth
+--          saved by sharing it, by showing many jobs; then the purpose of each wanted request, by priority
 -- Returns  now ms, requests granted, id of the first, ms until more may be had, ms a request at this pace, limit,
 --          remaining, window's end ms, own requests and the client's in this window; as text
--- Why      What a window leaves is limit - client's use - room kept for the client - own use. The room melts as the
---          window runs out: an idle client's part is used, and given back as soon as it asks again. Own requests of
---          any trailing window stay under the limit as well, so that a sliding limit, or a window whose borders we do
---          not know exactly, is never passed. The client's use is what `Remaining` fell by beyond our own requests.
---          A limit that was never used begins with a larger burst: a newcomer's first jobs are read at once.
+-- Why      What is left of a window is limit - client's use - room kept for the client - own use. The room shrinks as
+--          the window runs out, so that an idle client's part is used; it is kept again once the client sends requests.
+--          Own requests of any trailing window stay under the limit as well, so that a sliding limit, or a window whose
+--          borders are not known exactly, is not exceeded. The client's use is what `Remaining` fell by beyond the
+--          bridge's requests. An unused limit begins with a larger burst, so that first jobs are read at once.
 local MARGIN, FLOOR, ROOM, FADE, BURST, FIRST, FASTEST, CROWDED = 0.015, 0.25, 1.1, 0.7, 0.1, 2, 0.6, 100
 local SENT, OPEN = KEYS[2], KEYS[3]
 local now = tonumber(ARGV[1])

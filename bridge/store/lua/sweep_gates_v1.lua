@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Forgets gates whose time has passed.
+-- Removes gates whose time has passed.
 -- KEYS     gate
 -- ARGV     none
--- Returns  how many it forgot, as text
--- Why      A lane that emptied while it slept is never claimed again, so that claim cannot forget its gate (trap 20).
+-- Returns  how many it removed, as text
+-- Why      A lane that became empty while it was blocked is never claimed again, so that claim cannot remove its gate.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local gates, forgotten = redis.call('HGETALL', KEYS[1]), 0

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Notes a job that was there and is missing now.
+-- Records that a job which had been seen is not found now.
 -- KEYS     the account's missing jobs
 -- ARGV     job key, now ms, window ms
 -- Returns  how many distinct jobs of the account vanished in the window, as text

@@ -1,4 +1,4 @@
-"""The store's time for every process: a host whose clock is off must not shorten anybody's deadline."""
+"""A clock with the store's time, since the clocks of the hosts may be wrong."""
 
 import asyncio
 import time
@@ -15,23 +15,23 @@ log = structlog.get_logger()
 
 
 class StoreClock:
-    """The store's time, from its last answer and the time since: no two hosts' clocks are compared."""
+    """The store's time: its last answer plus the monotonic time since."""
 
     def __init__(self, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
-        """Begin with this host's time."""
+        """Start with this host's time."""
         self._monotonic_s = monotonic_s
         self._offset = time.time() - monotonic_s()
 
     def set(self, now_ms: int) -> None:
-        """Take over the store's time from one of its answers."""
+        """Set the clock from one of the store's answers."""
         self._offset = now_ms / 1000 - self._monotonic_s()
 
     def now_ms(self) -> int:
-        """Give the store's time now, in Unix milliseconds."""
+        """Return the store's time in Unix milliseconds."""
         return round((self._offset + self._monotonic_s()) * 1000)
 
     async def ask(self, store_time_ms: AskStore) -> None:
-        """Ask the store what time it is; raise what the store raises."""
+        """Set the clock by asking the store."""
         self.set(await store_time_ms())
 
 
@@ -39,7 +39,7 @@ class StoreClock:
 async def following(
     clock: StoreClock, store_time_ms: AskStore, *, every_s: float = ASK_EVERY_S
 ) -> AsyncIterator[None]:
-    """Keep a clock on the store's time: at once, then again and again, as a suspended machine's clock may stand still."""
+    """Set a clock now and at intervals, because the monotonic clock may stop while a machine is suspended."""
     await clock.ask(store_time_ms)
     task = asyncio.create_task(_follow(clock, store_time_ms, every_s))
     try:

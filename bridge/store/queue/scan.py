@@ -1,4 +1,4 @@
-"""Walks through all records of a shard, in pages and without blocking the store."""
+"""Iterate over all records of a shard, in pages, without blocking the store."""
 
 from collections.abc import AsyncIterator
 
@@ -8,7 +8,7 @@ from bridge.store import keys
 
 
 class Scan:
-    """Iterates over record ids with Redis's SCAN: an id that is written meanwhile may come twice or not at all."""
+    """Iteration by Redis's SCAN: an id that is written meanwhile may come twice or not at all."""
 
     def __init__(self, redis: Redis) -> None:
         """Use the store's client."""

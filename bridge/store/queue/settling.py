@@ -1,4 +1,4 @@
-"""Settlements of polls and attempts: how a claimed item ends together with the records that its work has changed."""
+"""Make settlements of polls and attempts: the item's next due time, and the records that the work has changed."""
 
 from bridge.domain.deliveries.records import Delivery
 from bridge.domain.jobs.records import PollLog

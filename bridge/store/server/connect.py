@@ -1,4 +1,4 @@
-"""The one way to reach Redis: clients for the bridge and for arq, and a check that the server is fit."""
+"""Connect to Redis, for the bridge and for arq, and check that the server is suitable."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from bridge.store.server.redis_connection import FewTurnsConnection
 
 MAX_CONNECTIONS = 96
 POOL_WAIT_S = 30
-# WAITAOF waits for the disk: 1.5 s an fsync has been seen, a stalled disk takes longer.
+# Long, because WAITAOF waits for the disk, whose fsync may take seconds.
 SOCKET_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
 HEALTH_CHECK_S = 30
@@ -34,7 +34,7 @@ class UnfitStoreError(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFacts:
-    """What was found out about the server."""
+    """Properties of the server."""
 
     engine: str  # "redis" or "valkey"
     version: str
@@ -67,9 +67,9 @@ def _redis_url(settings: Settings) -> str:
 
 
 def connect(settings: Settings) -> Redis:
-    """A client whose commands wait for one of its connections and outlive a short loss of the server.
+    """Return a client that limits its connections, and repeats a command when a connection breaks.
 
-    A command that was cut off is sent again: scripts must bear being run twice.
+    So any script may be run twice by one call.
     """
     url = _redis_url(settings)
     if settings.redis_sentinel is not None:
@@ -107,7 +107,7 @@ def _tls_options(url: str) -> dict[str, Any]:
 
 
 def sentinel_addresses(url: str) -> list[tuple[str, int]]:
-    """Hosts and ports of `redis://[user:password@]HOST[:PORT],HOST[:PORT]…/DB`; port 26379 where none is given."""
+    """Return the hosts and ports of `redis://[user:password@]HOST[:PORT],HOST[:PORT]…/DB`; the default is 26379."""
     hosts = urlsplit(url).netloc.rpartition("@")[2].split(",")
     return [_split_host(host) for host in hosts if host]
 
@@ -128,9 +128,9 @@ def _without_extra_hosts(url: str) -> str:
 
 
 def arq_settings(settings: Settings) -> RedisSettings:
-    """How arq reaches its queue; patient enough that a restart of Redis does not end the worker.
+    """Return arq's settings, with enough retries that a restart of Redis does not end the worker.
 
-    With Sentinel arq ignores the retry options: give its worker a pool of its own there.
+    With Sentinel arq ignores the options for retries.
     """
     url = settings.arq_redis_url.get_secret_value() if settings.arq_redis_url else _redis_url(settings)
     by_sentinel = settings.redis_sentinel is not None and settings.arq_redis_url is None
@@ -156,7 +156,7 @@ def arq_settings(settings: Settings) -> RedisSettings:
 
 
 async def check_store(redis: Redis) -> StoreFacts:
-    """Look at the server once; raise `UnfitStoreError` if it is too old or may evict."""
+    """Return the server's properties; raise `UnfitStoreError` if it is too old or may evict keys."""
     info = _one_node(await redis.info("everything"))
     engine = "valkey" if "valkey_version" in info else "redis"
     version = str(info.get("valkey_version") or info.get("redis_version", "0"))
@@ -175,7 +175,7 @@ async def check_store(redis: Redis) -> StoreFacts:
 
 
 def _one_node(info: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A Cluster may answer with a table by node: any node stands for all."""
+    """Return INFO of one node; a Cluster may answer with a table of all nodes."""
     if "redis_version" in info:
         return info
     return next((facts for facts in info.values() if isinstance(facts, dict)), {})

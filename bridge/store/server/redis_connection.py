@@ -1,4 +1,4 @@
-"""redis-py's connection with fewer turns of the event loop a command: each turn of a busy worker takes tens of ms."""
+"""redis-py's connection with fewer event loop iterations per command, since a busy worker's take tens of ms each."""
 
 from collections.abc import Iterable
 
@@ -9,20 +9,20 @@ from redis.typing import EncodableT
 
 
 class FewTurnsConnection(AbstractConnection):
-    """Goes before a class of connection; what is sent, and what an error does, stays as it is there."""
+    """A mixin for redis-py's connection classes; it changes neither what is sent nor how errors are handled."""
 
     _packer = HiredisRespSerializer()
 
     def pack_command(self, *args: EncodableT) -> list[bytes]:
-        """Let hiredis write commands, as the blocking client does: a page of work has thousands of arguments."""
-        packed: list[bytes] = self._packer.pack(*args)  # type: ignore[arg-type]  # redis-py wrote down the wrong type
+        """Encode commands with hiredis, as the blocking client does, because some have thousands of arguments."""
+        packed: list[bytes] = self._packer.pack(*args)  # type: ignore[arg-type]  # redis-py declares the wrong type
         return packed
 
     async def can_read_destructive(self) -> bool:
-        """Say whether the connection is unfit for a command: it ended, or somebody left an answer on it.
+        """Return whether the connection cannot be used: it is closed, or has an unread answer.
 
-        redis-py reads, and lets a timeout of no time cancel that, which costs a turn of the loop and hides a
-        cancellation that comes just then.
+        redis-py reads with a timeout of 0 instead, which costs an iteration of the event loop, and hides a cancellation
+        at that moment.
         """
         reader = self._reader
         if reader is None or reader.exception() is not None or reader.at_eof():
@@ -36,7 +36,7 @@ class FewTurnsConnection(AbstractConnection):
         command: bytes | str | Iterable[bytes],
         check_health: bool = True,  # noqa: FBT001, FBT002 -- redis-py's own signature
     ) -> None:
-        """Send a command; redis-py starts a task to limit a wait that is none, since the answer's own is limited."""
+        """Send a command without redis-py's extra task for a timeout, since waiting for the answer has one."""
         if isinstance(command, bytes | str) or not self.is_connected:
             await super().send_packed_command(command, check_health)
             return
@@ -45,5 +45,5 @@ class FewTurnsConnection(AbstractConnection):
         writer = self._writer
         if writer is None or writer.transport.is_closing():
             await self.disconnect(nowait=True)
-            raise ConnectionError("the connection is closing")  # which is retried; uvloop's own error is not
+            raise ConnectionError("the connection is closing")  # is retried, unlike uvloop's own error
         writer.writelines(command)

@@ -1,4 +1,4 @@
-"""Where the embedded store's socket lies, and the few words spoken to it without a client."""
+"""Choose the path of the embedded store's socket, and send it simple commands without a client."""
 
 import asyncio
 import hashlib
@@ -12,11 +12,11 @@ ANSWER_TIMEOUT_S = 5.0
 
 
 class SocketPlaceError(RuntimeError):
-    """No place for a socket; the message says what to change."""
+    """There is no place for a socket; the message says what to change."""
 
 
 def choose_socket(directory: Path, *, runtime_dir: Path | None = None) -> Path:
-    """Beside the data, or in a short private directory when that path is too long for a socket."""
+    """Return a path beside the data, or in a short private directory if that path is too long for a socket."""
     beside = directory / "s.sock"
     if len(os.fsencode(beside)) <= PATH_BYTES:
         return beside
@@ -39,7 +39,7 @@ def _short_directories() -> list[Path]:
 
 
 def _make_private(directory: Path) -> None:
-    """Make a directory that only this user enters; refuse one that somebody else laid there."""
+    """Create a directory that only this user can enter; raise an error for one that others can."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     facts = directory.lstat()
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o077:
@@ -47,7 +47,7 @@ def _make_private(directory: Path) -> None:
 
 
 async def ask(socket: Path, command: str) -> str | None:
-    """The first line of the server's answer; None when nobody answers or the connection ends."""
+    """Send a command and return the first line of the answer, None without one."""
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             reader, writer = await asyncio.open_unix_connection(str(socket))
@@ -62,7 +62,7 @@ async def ask(socket: Path, command: str) -> str | None:
 
 
 async def wait_closed(socket: Path) -> None:
-    """Return when the server behind the socket has died or shut its door."""
+    """Return when the server has closed the connection or has ended."""
     try:
         reader, writer = await asyncio.open_unix_connection(str(socket))
     except OSError:

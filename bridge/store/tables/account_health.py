@@ -1,4 +1,4 @@
-"""How an upstream account fares: refused, forbidden, losing jobs; each fact noted once, by whoever sees it first.
+"""The health of accounts: whether the provider refuses the key or forbids a kind, and how many jobs vanished lately.
 
 Fields of `{s}:acct:<acc>`: suspect_ms, outage_ms, outage_note; `suspect:<kind>` and `forbidden:<kind>` in ms;
 probed_ms; version (of the credential, as accounts.py last replaced it).
@@ -20,7 +20,7 @@ SUSPECT, FORBIDDEN = "suspect:", "forbidden:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountHealth:
-    """What is known of an account; times in ms, 0: never or not now. By kind where a 403 stops one kind only."""
+    """The health of an account; times in Unix milliseconds, 0: never or not now. By kind for a 403 of one kind only."""
 
     outage_ms: int = 0
     outage_note: str = ""
@@ -29,11 +29,11 @@ class AccountHealth:
     suspect_kinds: Mapping[str, int] = field(default_factory=dict)
     probed_ms: int = 0
     version: int = 0
-    vanished: int = 0  # distinct jobs found missing in the last window
+    vanished: int = 0  # distinct jobs that were not found in the last window
 
     @property
     def well(self) -> bool:
-        """Nothing is noted against the account, so that an answer need not be noted either."""
+        """Whether there is no refusal or suspicion, so that a good answer need not be recorded."""
         return not (self.outage_ms or self.suspect_ms or self.forbidden or self.suspect_kinds)
 
 
@@ -46,11 +46,11 @@ class Health:
         self._shard_of = shard_of
 
     async def load(self, account: str) -> AccountHealth:
-        """Read an account's health; an unknown one is well."""
+        """Load an account's health."""
         return (await self.load_many((account,)))[account]
 
     async def load_many(self, accounts: Sequence[str]) -> dict[str, AccountHealth]:
-        """Read the health of several accounts in one round trip."""
+        """Load the health of several accounts in one round trip."""
         pipe = self._redis.pipeline(transaction=False)
         for account in accounts:
             pipe.hgetall(self._place(account))
@@ -70,13 +70,13 @@ class Health:
     async def note_refused(
         self, account: str, now_ms: int, *, begun_ms: int | None = None, note: str = ""
     ) -> Verdict:
-        """Note a 401. Confirmed from the second read on that began after the first refusal (default: began now)."""
+        """Record a 401; it is confirmed by a second one whose read began after the first (default: begun now)."""
         return await self._refuse(account, ("suspect_ms", "outage_ms"), now_ms, begun_ms, note)
 
     async def note_forbidden(
         self, account: str, kind: str, now_ms: int, *, begun_ms: int | None = None
     ) -> Verdict:
-        """Note a 403 in JSON, which stops one kind's reads once confirmed, as `note_refused`."""
+        """Record a 403 in JSON, which stops the reads of one kind once it is confirmed, as in `note_refused`."""
         return await self._refuse(account, (SUSPECT + kind, FORBIDDEN + kind), now_ms, begun_ms, "")
 
     async def _refuse(
@@ -89,7 +89,7 @@ class Health:
         ]
 
     async def note_ok(self, account: str, kind: str | None = None) -> bool:
-        """Note that the upstream let the account read (this kind): no suspicion, no outage. True: an outage is over."""
+        """Record an accepted read (of this kind); return whether that ended a confirmed refusal."""
         pipe = self._redis.pipeline(transaction=True)
         place = self._place(account)
         confirmed = ["outage_ms"] + ([FORBIDDEN + kind] if kind else [])
@@ -100,30 +100,30 @@ class Health:
         return int(ended) > 0
 
     async def forget(self, account: str) -> None:
-        """Forget every refusal and suspicion: the credential is another one."""
+        """Remove all refusals and suspicions, because the credential was replaced."""
         asked = self._redis.hkeys(self._place(account))
         known = [name for name in await asked if name != b"version"]  # type: ignore[misc]  # redis-py types both clients at once
         if known:
             await self._redis.hdel(self._place(account), *known)  # type: ignore[misc]  # as above
 
     async def take_probe(self, account: str, now_ms: int, *, every_ms: int) -> bool:
-        """Take the right to try a refused account again: True for one caller an interval."""
+        """Return whether the caller may try a refused account again, which one caller per interval may."""
         place = self._place(account)
         return bool(
             await run(self._redis, ScriptCall(SCRIPTS["probe_v1"], (place,), (now_ms, every_ms))) == b"1"
         )
 
     async def note_vanished(self, account: str, job: str, now_ms: int, window_ms: int) -> int:
-        """Note a job that was there and is missing; give how many distinct ones vanished in the window."""
+        """Record that a seen job was not found; return how many distinct ones vanished in the window."""
         call = ScriptCall(SCRIPTS["vanished_v1"], (self._gone(account),), (job, now_ms, window_ms))
         return int(await run(self._redis, call))
 
     async def note_returned(self, account: str, job: str) -> None:
-        """Note that a missing job is there again."""
+        """Record that a vanished job was found again."""
         await self._redis.zrem(self._gone(account), job)
 
     async def note_version(self, account: str, version: int) -> None:
-        """Tell workers, at their next claim, which version of the credential is in force."""
+        """Set the valid version of the credential, which workers read with their next claim."""
         written = self._redis.hset(self._place(account), "version", str(version))
         await written  # type: ignore[misc]  # redis-py types both clients at once
 

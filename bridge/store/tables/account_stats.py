@@ -1,6 +1,6 @@
-"""What an account's answers have taught: how long its jobs take, and where its lists show them.
+"""Statistics of accounts: how long their jobs take, and where their lists show them.
 
-Written without a guard: two workers may each forget something the other has just learnt, and learn it again.
+They are written without a condition: a worker may overwrite what another has just added, which is then observed again.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -15,7 +15,7 @@ from bridge.domain.polling.durations import BINS, DurationTable
 from bridge.domain.polling.list_pages import ListStats
 from bridge.store import keys
 
-# Texts of hash fields that versions before wrote too.
+# Names of hash fields, which must stay as earlier versions wrote them.
 DURATIONS, LIST = "lives", "list:"
 T = TypeVar("T")
 KEPT_MS = 30 * 86_400_000
@@ -25,14 +25,14 @@ _list = msgspec.msgpack.Decoder(ListStats)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountStats:
-    """Life tables by sort of job, lists by name; what was never met is left out."""
+    """Durations by category of jobs, and lists by name, as far as they were observed."""
 
     durations: Mapping[str, DurationTable] = field(default_factory=dict)
     lists: Mapping[str, ListStats] = field(default_factory=dict)
 
 
 class AccountStatsTable:
-    """The lessons of accounts. `shard_of` gives an account's shard letter."""
+    """The statistics of accounts; `shard_of` returns an account's shard letter."""
 
     def __init__(self, redis: Redis, shard_of: Callable[[str], str]) -> None:
         """Take the store's client."""
@@ -40,7 +40,7 @@ class AccountStatsTable:
         self._shard_of = shard_of
 
     async def load(self, wanted: Mapping[str, Collection[str]]) -> dict[str, AccountStats]:
-        """Read the life tables and some lists of several accounts in one round trip; what cannot be read is unknown."""
+        """Load the durations and some lists of several accounts in one round trip; ignore what cannot be decoded."""
         pipe = self._redis.pipeline(transaction=False)
         names = {account: sorted(lists) for account, lists in wanted.items()}
         for account, lists in names.items():
@@ -59,11 +59,11 @@ class AccountStatsTable:
         }
 
     async def save_durations(self, account: str, durations: Mapping[str, DurationTable]) -> None:
-        """Keep the life tables of an account."""
+        """Save the durations of an account's jobs."""
         await self._save(account, DURATIONS, msgspec.msgpack.encode(durations))
 
     async def save_list(self, account: str, name: str, seen: ListStats) -> None:
-        """Keep what is known of one list."""
+        """Save what is known of one list."""
         await self._save(account, LIST + name, msgspec.msgpack.encode(seen))
 
     async def _save(self, account: str, name: str, value: bytes) -> None:
@@ -71,7 +71,7 @@ class AccountStatsTable:
         pipe.hset(self._place(account), name, value)  # type: ignore[arg-type]  # bytes are values too
         pipe.pexpire(self._place(account), KEPT_MS)
         kept, _ = await pipe.execute(raise_on_error=False)
-        if isinstance(kept, OutOfMemoryError):  # a full store goes on without it: it can be learnt again
+        if isinstance(kept, OutOfMemoryError):  # a full store works without it, and it can be observed again
             return
         if isinstance(kept, Exception):
             raise kept
@@ -86,7 +86,7 @@ def _read_durations(raw: bytes | None) -> Mapping[str, DurationTable]:
 
 
 def _read(decoder: "msgspec.msgpack.Decoder[T]", raw: bytes | None) -> T | None:
-    """Read what another version may have written; it can be learnt again."""
+    """Decode what another version may have written; None if that fails, since it can be observed again."""
     try:
         return None if raw is None else decoder.decode(raw)
     except msgspec.MsgspecError:

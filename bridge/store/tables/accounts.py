@@ -1,4 +1,4 @@
-"""Upstream accounts: a stable id, a replaceable credential, exactly one project."""
+"""Accounts at providers, each with a stable id, a replaceable credential, and exactly one project."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ class NoSuchAccount(LookupError):
 
 
 class Account(Struct, frozen=True, array_like=True, kw_only=True):
-    """One upstream login. `version` counts its credentials; `base_url` None: the provider's own address."""
+    """One login at a provider. `version` counts its credentials; `base_url` None: the provider's own address."""
 
     id: str
     project: str
@@ -42,7 +42,7 @@ class _Row(Struct, frozen=True, array_like=True):
 
 
 class Accounts:
-    """Whose jobs are read, and with which credential."""
+    """The accounts of all projects, with their credentials."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Accounts:
         clock_ms: Callable[[], int],
         dice: Dice = os.urandom,
     ) -> None:
-        """Take the vault that seals credentials, and the health through which workers hear of a new one."""
+        """Take the vault that seals credentials, and the health table, which tells workers of a new credential."""
         self._redis = redis
         self._vault = vault
         self._health = health
@@ -64,7 +64,10 @@ class Accounts:
     async def create(
         self, project: str, provider: str, credential: str, name: str, *, base_url: str | None = None
     ) -> Account:
-        """Make an account; the same credential in the same project gives that account, elsewhere `CredentialTaken`."""
+        """Create an account, or return the project's account with this credential.
+
+        Raise `CredentialTaken` if the credential belongs to an account of another project.
+        """
         account = Account(
             id=draw_id("acc_", self._dice),
             project=project,
@@ -88,7 +91,7 @@ class Accounts:
     async def ensure(
         self, project: str, provider: str, credential: str, *, base_url: str | None = None
     ) -> Account:
-        """Give the configured account of a project at a provider, with the credential and address configured now."""
+        """Return a project's configured account at a provider, created or updated to this credential and address."""
         identifier = "acc_" + hashlib.sha256(f"{project} {provider}".encode()).hexdigest()[:16]
         row = await self._rows.load(identifier)
         if row is None:
@@ -109,28 +112,28 @@ class Accounts:
         return (await self._load(identifier)).record.account
 
     async def get(self, account: str) -> Account | None:
-        """Give an account."""
+        """Return an account, None if it does not exist."""
         row = await self._rows.get(account)
         return row.account if row else None
 
     async def find(self, provider: str, credential: str) -> Account | None:
-        """Give the account that has this credential, whatever its project."""
+        """Return the account with this credential, of whatever project, None without one."""
         asked = self._redis.hget(keys.CREDENTIALS, self._fingerprint(provider, credential))  # type: ignore[arg-type]  # bytes are fields too
         holder = await asked  # type: ignore[misc]  # redis-py types both clients at once
         return await self.get(holder.decode()) if holder else None
 
     async def all(self) -> Sequence[Account]:
-        """Give the accounts of all projects, oldest first."""
+        """Return the accounts of all projects, oldest first."""
         found = [row.account for row in (await self._rows.all()).values()]
         return sorted(found, key=lambda account: (account.created_ms, account.id))
 
     async def list(self, project: str) -> list[Account]:
-        """Give a project's accounts, newest first."""
+        """Return a project's accounts, newest first."""
         mine = [row.account for row in (await self._rows.all()).values() if row.account.project == project]
         return sorted(mine, key=lambda account: (account.created_ms, account.id), reverse=True)
 
     async def credential(self, account: str) -> str:
-        """Give an account's credential in clear; raise `NoSuchAccount`."""
+        """Return an account's credential in clear; raise `NoSuchAccount`."""
         row = await self._load(account)
         sealed = row.record.credential
         plain = self._vault.open(sealed, record=account)
@@ -140,7 +143,7 @@ class Accounts:
         return plain.decode()
 
     async def replace_credential(self, account: str, credential: str) -> Account:
-        """Put another credential in force and tell the workers; raise `NoSuchAccount`, `CredentialTaken`."""
+        """Replace an account's credential, which workers use from now on; raise `NoSuchAccount`, `CredentialTaken`."""
         while True:
             row = await self._load(account)
             former = row.record.account
@@ -159,7 +162,7 @@ class Accounts:
         return row
 
     async def _write(self, account: Account, former: Loaded[_Row] | None, credential: str) -> str | None:
-        """Write an account with its credential; give who holds the credential now, None: the record had changed."""
+        """Write an account; return the id of the account that has the credential now, None after a conflict."""
         fingerprint = self._fingerprint(account.provider, credential)
         sealed = self._vault.seal(credential.encode(), record=account.id)
         row = _Row(account, sealed, fingerprint)

@@ -1,4 +1,4 @@
-"""API keys: stored by their hash, shown once, found at each request."""
+"""API keys, of which only a hash is stored."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ KEY_BYTES = 25  # 200 bits: 40 letters of base32
 
 
 class ApiKey(Struct, frozen=True, array_like=True, kw_only=True):
-    """What is known of a key: never the key. `hint` is its last four characters."""
+    """The record of a key, without the key itself; `hint` is its last four characters."""
 
     id: str
     project: str
@@ -27,7 +27,7 @@ class ApiKey(Struct, frozen=True, array_like=True, kw_only=True):
 
 
 class ApiKeys:
-    """Who may call, and what for."""
+    """The API keys of all projects."""
 
     def __init__(self, redis: Redis, *, clock_ms: Callable[[], int], dice: Dice = os.urandom) -> None:
         """Take the store's client."""
@@ -38,7 +38,7 @@ class ApiKeys:
     async def create(
         self, project: str, scopes: Iterable[str], name: str, text: str | None = None
     ) -> tuple[ApiKey, str]:
-        """Make a key and give it with its text, which nobody can read again; `text` brings one of the caller's."""
+        """Create a key and return it with its text, which cannot be read again; `text` is a given one."""
         text = text or PREFIX + base64.b32encode(self._dice(KEY_BYTES)).decode().lower()
         key = self._plan(draw_id("key_", self._dice), project, scopes, name, text)
         return await self._put(key, text), text
@@ -59,22 +59,22 @@ class ApiKeys:
         return key
 
     async def find(self, text: str) -> ApiKey | None:
-        """Give the key with this text, None for a wrong or revoked one."""
+        """Return the key with this text, None for a wrong or revoked one."""
         return await self._keys.get(_digest(text))
 
     async def list(self, project: str) -> list[ApiKey]:
-        """Give a project's keys, newest first."""
+        """Return a project's keys, newest first."""
         mine = [key for key in (await self._keys.all()).values() if key.project == project]
         return sorted(mine, key=lambda key: (key.created_ms, key.id), reverse=True)
 
     async def revoke(self, project: str, identifier: str) -> bool:
-        """Make a key invalid at once; False: the project has none with this id."""
+        """Revoke a key at once; return False if the project has no key with this id."""
         rows = (await self._keys.all()).items()
         mine = [digest for digest, key in rows if (key.project, key.id) == (project, identifier)]
         return any([await self._keys.remove(digest) for digest in mine])
 
     async def ensure(self, text: str, project: str, scopes: Iterable[str]) -> ApiKey:
-        """Make the configured key valid with exactly these scopes, and the one configured before it invalid."""
+        """Create or update the configured key with exactly these scopes, and revoke the one configured before."""
         wanted = frozenset(scopes)
         identifier = "key_" + hashlib.sha256(f"bootstrap {project}".encode()).hexdigest()[:16]
         found = await self.find(text)
@@ -85,5 +85,5 @@ class ApiKeys:
 
 
 def _digest(text: str) -> bytes:
-    # A key has 200 random bits, so that a plain hash cannot be reversed by guessing.
+    # A plain hash is enough, because 200 random bits cannot be guessed.
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -1,4 +1,4 @@
-"""A project's feed: each event has one position, given in a second step that may be repeated.
+"""The feed of a project: its events in the order of their positions, which they get in a second, repeatable step.
 
 Events are born in their account's shard, together with the change that they tell, and wait in its outbox until they
 have a position here. What a crash leaves there the sweep drains.
@@ -16,7 +16,7 @@ DRAIN_STEP = 200
 
 
 class Feed:
-    """Positions of events, strictly rising within a project."""
+    """The feeds of all projects; positions rise strictly within a project."""
 
     def __init__(self, redis: Redis, shards: str) -> None:
         """Take the letters of the shards in use."""
@@ -24,7 +24,7 @@ class Feed:
         self._shards = shards
 
     async def publish(self, project: str, events: Sequence[str]) -> list[int]:
-        """Give events their positions, in order, and take them off the outbox; a repeat gives the same positions."""
+        """Append events, remove them from the outbox, and return their positions, the same ones when repeated."""
         if not events:
             return []
         names = (keys.feed(project), keys.position(project))
@@ -44,7 +44,7 @@ class Feed:
     async def read(
         self, project: str, *, after: int | None = None, before: int | None = None, limit: int = 100
     ) -> list[tuple[str, int]]:
-        """Give (event id, position): oldest first behind `after`; else newest first, below `before` if that is given."""
+        """Return pairs (event id, position): those after `after`, oldest first; else newest first, before `before`."""
         feed = keys.feed(project)
         if after is not None:
             rows = await self._redis.zrangebyscore(feed, f"({after}", "+inf", 0, limit, withscores=True)
@@ -54,21 +54,21 @@ class Feed:
         return [(event.decode(), int(position)) for event, position in rows]
 
     async def last(self, project: str) -> int:
-        """Give the last position given; 0 before the first event."""
+        """Return the last position in use, 0 before the first event."""
         return int(await self._redis.get(keys.position(project)) or 0)
 
     async def position_of(self, project: str, event: str) -> int | None:
-        """Give an event's position, None while it has none."""
+        """Return an event's position, None if it has none yet."""
         position = await self._redis.zscore(keys.feed(project), event)
         return None if position is None else int(position)
 
     async def forget(self, project: str, events: Sequence[str]) -> None:
-        """Take events whose retention is over out of the feed; their positions stay used."""
+        """Remove events whose retention has ended; their positions are not used again."""
         if events:
             await self._redis.zrem(keys.feed(project), *events)
 
     async def drain_outbox(self, *, before_ms: int) -> int:
-        """Publish what was born before then and still waits; give how many: 0 unless something crashed."""
+        """Publish events from before that time which are still in the outbox, after a crash; return their number."""
         return sum([await self._drain_shard(shard, before_ms) for shard in self._shards])
 
     async def _drain_shard(self, shard: str, before_ms: int) -> int:

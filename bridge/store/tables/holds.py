@@ -8,14 +8,14 @@ from bridge.store import keys
 
 
 class Holds:
-    """Ends holds. `UnitOfWork.hold` sets them together with the callback, `Wanted.holds` reads them."""
+    """The holds of callbacks. `UnitOfWork.hold` sets one together with its callback, `Wanted.holds` loads them."""
 
     def __init__(self, redis: Redis) -> None:
         """Use the store's client."""
         self._redis = redis
 
     async def release(self, callback_ids: Sequence[str], *, after_ms: int) -> None:
-        """Let the first deliveries of these callbacks go `after_ms` from now; a hold that has ended stays ended."""
+        """End the holds of these callbacks `after_ms` from now, if they have not ended yet."""
         pipeline = self._redis.pipeline(transaction=False)
         for identifier in callback_ids:
             pipeline.pexpire(keys.hold(identifier), after_ms)

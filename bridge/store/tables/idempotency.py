@@ -1,4 +1,4 @@
-"""Requests with an Idempotency-Key: the same request again gets the same answer, for 24 hours."""
+"""Requests with an Idempotency-Key and their answers, kept for 24 hours."""
 
 import hashlib
 import os
@@ -14,8 +14,8 @@ from bridge.store.errors import StoreFull
 from bridge.store.records import pack, unpack
 
 DAY_MS = 24 * 3600 * 1000
-# Longer than any request takes: a process that died half-way must not block its client for a day.
-UNDERWAY_MS = 60_000
+# Longer than any request takes; a process that died must not block its client for a day.
+UNFINISHED_MS = 60_000
 
 
 class _Entry(Struct, frozen=True, array_like=True):
@@ -26,23 +26,23 @@ class _Entry(Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class New:
-    """Nobody has used this key: go on, then `finish`."""
+    """The key is new: do the request, then call `finish`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Same:
-    """The same request was here; None: it is still being answered."""
+    """The same request came before; `answer` is None while it is still being answered."""
 
     answer: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """Another request used this key."""
+    """The key was used for a different request."""
 
 
 class Idempotency:
-    """First wins, by project and key."""
+    """The requests of all projects by their Idempotency-Key."""
 
     def __init__(self, redis: Redis, *, dice: Callable[[int], bytes] = os.urandom) -> None:
         """Take the store's client."""
@@ -50,10 +50,10 @@ class Idempotency:
         self._dice = dice
 
     async def begin(self, project: str, key: str, fingerprint: bytes) -> New | Same | Other:
-        """Claim a key for a request, told apart by its fingerprint; raise `StoreFull` at the memory limit."""
+        """Claim a key for a request with this fingerprint; raise `StoreFull` at the memory limit."""
         mine = _Entry(fingerprint, self._dice(8))
         try:
-            raw = await self._redis.set(_place(project, key), pack(mine), nx=True, px=UNDERWAY_MS, get=True)
+            raw = await self._redis.set(_place(project, key), pack(mine), nx=True, px=UNFINISHED_MS, get=True)
         except OutOfMemoryError:
             raise StoreFull from None
         if raw is None:
@@ -61,11 +61,11 @@ class Idempotency:
         found = unpack(_Entry, raw)
         if found.fingerprint != fingerprint:
             return Other()
-        # A command that was cut off and sent again finds its own entry.
+        # A command that is sent again after a broken connection finds its own entry.
         return New() if found.token == mine.token else Same(found.answer)
 
     async def finish(self, project: str, key: str, answer: bytes) -> None:
-        """Keep the answer for 24 hours, unless the claim has run out meanwhile."""
+        """Save the answer for 24 hours, unless the claim has expired."""
         place = _place(project, key)
         raw = await self._redis.get(place)
         if raw is not None:
@@ -74,7 +74,7 @@ class Idempotency:
             await self._redis.set(place, pack(entry), xx=True, px=DAY_MS)
 
     async def abandon(self, project: str, key: str) -> None:
-        """Free a key whose request failed on our side, so that the client may try again at once."""
+        """Release a key whose request failed, so that the client may repeat it at once."""
         await self._redis.delete(_place(project, key))
 
 

@@ -1,4 +1,4 @@
-"""The built-in inbox of a project: the last hundred deliveries to `inbox:`, for trying out."""
+"""The built-in inbox of each project: the last hundred deliveries to `inbox:`."""
 
 from redis.asyncio import Redis
 
@@ -9,17 +9,17 @@ CAPACITY = 100
 
 
 class Inbox:
-    """Deliveries as the receiver would have seen them, newest first."""
+    """The inboxes of all projects, newest deliveries first."""
 
     def __init__(self, redis: Redis) -> None:
         """Take the store's client."""
         self._redis = redis
 
     async def add(self, project: str, entry: bytes) -> None:
-        """Put an entry on top, the same one only once; the hundred-and-first falls out."""
+        """Add an entry, if it is not there yet, and drop the oldest one beyond the capacity."""
         await run(self._redis, ScriptCall(SCRIPTS["inbox_v1"], (keys.inbox(project),), (entry, CAPACITY)))
 
     async def list(self, project: str, limit: int = CAPACITY) -> list[bytes]:
-        """Give the newest entries."""
+        """Return the newest entries."""
         found = self._redis.lrange(keys.inbox(project), 0, limit - 1)
         return list(await found)  # type: ignore[misc]  # redis-py types both clients at once

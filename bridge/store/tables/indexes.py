@@ -1,4 +1,4 @@
-"""Look-ups that are not by id: a project's callbacks and deliveries newest first, by URL, a job's, what is over."""
+"""Indexes of callbacks, deliveries, events and ended jobs."""
 
 import base64
 import binascii
@@ -12,24 +12,24 @@ from bridge.domain.subscriptions.callback import Callback
 from bridge.store import keys
 from bridge.store.commit import Op, Rank, Unrank
 
-URL_BYTES = 8  # of a fingerprint: enough to find, the callback's record has all of it
+URL_BYTES = 8  # of a fingerprint; the callback's record has all of it, for comparison
 STEP = 200
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cursor:
-    """A place in a list that is sorted newest first: what follows is older."""
+    """A position in a list that is sorted newest first."""
 
     at_ms: int
     id: str
 
     def text(self) -> str:
-        """The cursor as clients carry it."""
+        """Return the cursor as clients get it."""
         return base64.urlsafe_b64encode(f"{self.at_ms} {self.id}".encode()).decode().rstrip("=")
 
 
 def read_cursor(text: str) -> Cursor:
-    """Read a cursor that a client brought back; raise `ValueError`."""
+    """Parse a client's cursor; raise `ValueError`."""
     try:
         plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii")
     except (binascii.Error, ValueError):
@@ -41,7 +41,7 @@ def read_cursor(text: str) -> Cursor:
 
 
 class Indexes:
-    """Ids by place; the records are loaded by whoever asks."""
+    """The indexes; they contain ids, whose records the caller loads."""
 
     def __init__(self, redis: Redis, shards: str) -> None:
         """Take the letters of the shards in use."""
@@ -51,13 +51,13 @@ class Indexes:
     async def callbacks(
         self, project: str, *, cursor: Cursor | None = None, limit: int = 100
     ) -> list[Cursor]:
-        """Give a project's callbacks, newest first, older than the cursor; each with its own place."""
+        """Return a project's callbacks older than the cursor, newest first, each with its own position."""
         return await self._newest(keys.callbacks, project, cursor, limit)
 
     async def deliveries(
         self, project: str, *, cursor: Cursor | None = None, limit: int = 100
     ) -> list[Cursor]:
-        """Give a project's deliveries, likewise."""
+        """Return a project's deliveries in the same way."""
         return await self._newest(keys.deliveries, project, cursor, limit)
 
     async def _newest(
@@ -69,7 +69,7 @@ class Indexes:
         return sorted(found, reverse=True)[:limit]
 
     async def _older(self, key: str, cursor: Cursor | None, limit: int) -> list[Cursor]:
-        """Page through one shard; ties with the cursor's own millisecond are told apart by id."""
+        """Return one shard's part of a page; ids decide about entries with the cursor's own millisecond."""
         found: list[Cursor] = []
         top = "+inf" if cursor is None else cursor.at_ms
         offset, step = 0, max(limit, STEP)
@@ -83,7 +83,7 @@ class Indexes:
         return found[:limit]
 
     async def callbacks_by_url(self, project: str, fingerprint: bytes, *, limit: int = 1000) -> list[str]:
-        """Give ids of callbacks whose URL may have this fingerprint: compare the record's own. In no useful order."""
+        """Return ids of callbacks whose URL may have this fingerprint, unsorted; compare it with the record's."""
         found: list[str] = []
         low = fingerprint[:URL_BYTES]
         for shard in self._shards:
@@ -96,7 +96,7 @@ class Indexes:
     async def all_callbacks_by_url(
         self, project: str, fingerprint: bytes, *, step: int = STEP
     ) -> AsyncIterator[list[str]]:
-        """Go through all callbacks whose URL may have this fingerprint, in steps; likewise."""
+        """Yield the same for all such callbacks, in steps."""
         low = fingerprint[:URL_BYTES]
         for shard in self._shards:
             start = b"[" + low
@@ -107,34 +107,34 @@ class Indexes:
                 start = b"(" + rows[-1]
 
     async def count_callbacks(self, project: str) -> int:
-        """Count a project's callbacks, closed ones within their retention too."""
+        """Return the number of a project's callbacks, including closed ones within their retention."""
         return sum([await self._redis.zcard(keys.callbacks(shard, project)) for shard in self._shards])
 
     async def job_events(self, key: str) -> list[str]:
-        """Give a job's events, oldest first."""
+        """Return the ids of a job's events, oldest first."""
         return [event.decode() for event in await self._redis.zrange(keys.job_events(key), 0, -1)]
 
     async def job_deliveries(self, key: str) -> list[str]:
-        """Give a job's deliveries, oldest first."""
+        """Return the ids of a job's deliveries, oldest first."""
         return [delivery.decode() for delivery in await self._redis.zrange(keys.job_deliveries(key), 0, -1)]
 
     async def over(self, shard: str, before_ms: int, *, limit: int = STEP) -> list[str]:
-        """Give keys of jobs whose retention ended before then."""
+        """Return keys of jobs whose retention ended before that time."""
         rows = await self._redis.zrangebyscore(keys.ended(shard), "-inf", before_ms, 0, limit)
         return [key.decode() for key in rows]
 
     async def forget_ended(self, shard: str, key: str) -> None:
-        """Take off the list of ended jobs one that has no record any more."""
+        """Remove a job that has no record from the ended jobs."""
         await self._redis.zrem(keys.ended(shard), key)
 
 
 def url_member(callback: Callback) -> bytes:
-    """What stands for a callback in its project's index of URLs."""
+    """Return a callback's member in its project's index of URLs."""
     return callback.fingerprint[:URL_BYTES] + callback.id.encode()
 
 
 def rank_callback(project: str, callback: Callback) -> Sequence[Op]:
-    """Index a new callback."""
+    """Return the writes that index a new callback."""
     shard = keys.shard(callback.id)
     return (
         Rank(keys.callbacks(shard, project), callback.id, callback.created_ms),
@@ -143,7 +143,7 @@ def rank_callback(project: str, callback: Callback) -> Sequence[Op]:
 
 
 def unrank_callback(project: str, callback: Callback) -> Sequence[Op]:
-    """Take a callback out of its indexes, by the record that has the URL it was ranked with."""
+    """Return the writes that remove a callback from its indexes; its record must have the URL that was indexed."""
     shard = keys.shard(callback.id)
     return (
         Unrank(keys.callbacks(shard, project), callback.id),

@@ -27,7 +27,7 @@ class Project(Struct, frozen=True, array_like=True, kw_only=True):
 
 
 class Secrets(Struct, frozen=True, array_like=True, kw_only=True):
-    """A project's signing secrets: the current one, and for a day after a rotation the previous one."""
+    """A project's signing secrets: the current one, and for 24 hours after a rotation the previous one."""
 
     current: str
     previous: str | None = None
@@ -39,12 +39,12 @@ class _Sealed(Struct, frozen=True, array_like=True):
 
 
 class Projects:
-    """Who uses this installation, and with which secret their deliveries are signed."""
+    """The projects of this installation, and their signing secrets."""
 
     def __init__(
         self, redis: Redis, vault: Vault, *, clock_ms: Callable[[], int], dice: Dice = os.urandom
     ) -> None:
-        """Take the store's client and the vault that seals secrets."""
+        """Take the vault that seals secrets."""
         self._vault = vault
         self._clock_ms = clock_ms
         self._dice = dice
@@ -52,27 +52,29 @@ class Projects:
         self._secrets = Table(redis, keys.SECRETS, _Sealed)
 
     async def ensure_default(self) -> Project:
-        """Give the project that a single user never has to think of, made at first start."""
-        found = await self.get(DEFAULT)  # a full store refuses also what would change nothing
+        """Return the project `default`, created if it does not exist."""
+        found = await self.get(
+            DEFAULT
+        )  # read first: a full store refuses even a write that would change nothing
         return found or await self.create("default", project=DEFAULT)
 
     async def create(self, name: str, *, project: str | None = None) -> Project:
-        """Make a project; with a given id (a login by upstream key derives one) the same call gives the same project."""
+        """Create a project, or return the existing one with the given id."""
         fresh = Project(id=project or draw_id("prj_", self._dice), name=name, created_ms=self._clock_ms())
         await self._projects.swap(fresh.id, None, fresh)
         return cast("Project", await self.get(fresh.id))
 
     async def list(self) -> list[Project]:
-        """Give all projects, newest first."""
+        """Return all projects, newest first."""
         rows = await self._projects.all()
         return sorted(rows.values(), key=lambda project: (project.created_ms, project.id), reverse=True)
 
     async def get(self, project: str) -> Project | None:
-        """Give a project."""
+        """Return a project, None if it does not exist."""
         return await self._projects.get(project)
 
     async def default_secret(self, project: str) -> Secrets:
-        """Give a project's secrets, made on first use; a previous one whose day is over is left out."""
+        """Return a project's secrets, created on first use; an expired previous one is left out."""
         while (loaded := await self._secrets.load(project)) is None:
             await self._secrets.swap(
                 project, None, self._seal(project, Secrets(current=make_secret(self._dice)))
@@ -83,7 +85,7 @@ class Projects:
         return secrets
 
     async def rotate(self, project: str, new: str | None = None) -> Secrets:
-        """Put a new secret in force (None: a fresh one); the former one signs too for 24 h, one before it no more."""
+        """Replace a project's secret (None: by a new one); only the one before signs too, for 24 hours."""
         chosen = new or make_secret(self._dice)
         while True:
             secrets = await self.default_secret(project)

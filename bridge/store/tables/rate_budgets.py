@@ -1,4 +1,4 @@
-"""Rate budgets of accounts: asked for and granted in one script, so that all workers together stay inside a limit."""
+"""Rate budgets of accounts, spent in one script, so that all workers together stay within a limit."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from bridge.domain.polling.rate_limit import SHARE, BudgetView, Grant, Limit, Pu
 from bridge.store import keys
 from bridge.store.scripts import SCRIPTS, Bytes, ScriptCall, run_many
 
-LOST_MS = 20_000  # an answer that has not come by now never will: the read's own time limit is shorter
+LOST_MS = 20_000  # an answer that takes longer is lost, since the time limit of a read is shorter
 MAX_OPEN = 16  # requests of one account in flight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What one account wants of one limit: to tell what answers said, and requests, the most wanted first.
+    """What one account reports and asks for under one limit: answers' rate headers, and requests by priority.
 
     At most `max_open` may be without an answer; None: a client waits for them, who gets all or none as far as the
     window reaches. `turn_ms`: how long a job waits for its turn now, for people.
@@ -30,7 +30,7 @@ class Ask:
 
 
 class Budgets:
-    """The budgets of accounts, one for each limit their provider documents. `shard_of` gives an account's shard.
+    """The budgets of accounts, one for each limit that their provider documents; `shard_of` returns their shard.
 
     `now_ms` is None in service: the script then takes the server's time, which all workers share.
     """
@@ -43,7 +43,7 @@ class Budgets:
         share: float = SHARE,
         now_ms: Callable[[], int] | None = None,
     ) -> None:
-        """Take the store's client and the share of a limit that is always ours."""
+        """Take the share of a limit that the bridge may always use."""
         self._redis = redis
         self._shard_of = shard_of
         self._share = share
@@ -63,7 +63,7 @@ class Budgets:
         ]
 
     async def spend_many(self, asked: Sequence[Ask]) -> list[Grant]:
-        """Note what answers said, then ask for requests: of each account a prefix is granted. One round trip."""
+        """Report answers, then ask for requests, in one round trip; of each account the first ones are granted."""
         return [
             _read_grant(answer) for answer in await run_many(self._redis, [self._call(ask) for ask in asked])
         ]
@@ -89,7 +89,7 @@ class Budgets:
         return ScriptCall(SCRIPTS["spend_v1"], where, [*args, *ask.wanted])
 
     async def view(self, account: str, limit: Limit, *, now_ms: int) -> BudgetView:
-        """Give what is known of a budget, for people."""
+        """Return a budget as it is shown to users."""
         found = await self._redis.hgetall(keys.budget(self._shard_of(account), account, limit.name))  # type: ignore[misc]  # redis-py types both clients at once
         state = {name.decode(): float(value) for name, value in found.items()}
         return read_view(state, limit, share=self._share, now_ms=now_ms)

@@ -1,4 +1,4 @@
-"""Small tables of records in hashes of the whole installation: read whole, written by compare-and-set."""
+"""Small tables of the whole installation, each a hash of records, which are written by compare-and-set."""
 
 import base64
 import os
@@ -16,7 +16,7 @@ Dice = Callable[[int], bytes]
 
 
 class Table(Generic[R]):
-    """A hash from id to record."""
+    """A hash of records by id."""
 
     def __init__(self, redis: Redis, name: str, kind: type[R]) -> None:
         """Take the hash's key and its records' type."""
@@ -25,30 +25,30 @@ class Table(Generic[R]):
         self._kind = kind
 
     async def get(self, field: str | bytes) -> R | None:
-        """Read a record."""
+        """Return a record, None if it does not exist."""
         found = await self.load(field)
         return found.record if found else None
 
     async def load(self, field: str | bytes) -> Loaded[R] | None:
-        """Read a record to be changed."""
+        """Return a record with its bytes, for changing it."""
         raw = await self._redis.hget(self._name, field)
         return Loaded(unpack(self._kind, raw), raw) if raw is not None else None
 
     async def all(self) -> dict[bytes, R]:
-        """Read every record."""
+        """Return all records."""
         rows = await self._redis.hgetall(self._name)
         return {field: unpack(self._kind, raw) for field, raw in rows.items()}
 
     async def swap(self, field: str | bytes, former: bytes | None, record: R) -> bool:
-        """Write a record if it still reads as `former` (None: absent); raise `StoreFull` at the memory limit."""
+        """Write a record if its bytes are still `former` (None: absent); raise `StoreFull` at the memory limit."""
         args = (field, former or b"", pack(record))
         return bool(await run(self._redis, ScriptCall(SCRIPTS["swap_v1"], (self._name,), args)) == b"done")
 
     async def remove(self, field: str | bytes) -> bool:
-        """Remove a record; False: there was none."""
+        """Remove a record; return whether there was one."""
         return bool(await self._redis.hdel(self._name, field))
 
 
 def draw_id(prefix: str, dice: Dice = os.urandom) -> str:
-    """Give a new id: the prefix and 80 random bits."""
+    """Return a new id: the prefix and 80 random bits."""
     return prefix + base64.b32encode(dice(10)).decode().lower()

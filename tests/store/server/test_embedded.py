@@ -142,7 +142,7 @@ async def test_a_held_directory_without_an_answer_is_refused(make: Make, tmp_pat
     with (tmp_path / "data/store/valkey/lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(EmbeddedStoreError, match="another server holds"):
-            await EmbeddedStore(tmp_path / "data", patience_s=0.2).start()
+            await EmbeddedStore(tmp_path / "data", start_timeout_s=0.2).start()
 
 
 async def test_vanished_data_are_not_replaced_by_nothing(make: Make, tmp_path: Path) -> None:
