@@ -9,8 +9,8 @@ from bridge.domain.deliveries.retry import Verdict, judge
 from bridge.domain.observation import Observed
 from bridge.http.response_head import MAX_HEAD_BYTES, HeadReader
 from bridge.http.upstream import Login, UpstreamClient
-from bridge.providers.registry import KINDS
 from bridge.providers.provider_spec import Standing
+from bridge.providers.registry import KINDS
 from bridge.providers.spec import ExtraWords
 from tests.http.receivers import OK, post, receive, sending
 

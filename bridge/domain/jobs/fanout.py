@@ -1,7 +1,7 @@
 """Decide which callbacks are notified of which events, and which callbacks close.
 
-A callback with `once` closes with its first ending event, even if its filter keeps that event from being sent. Only after
-`.timed_out` the real ending follows, unless the callback was registered with `late: false`. Others get all events that
+A callback with `once` closes with its first ending event, even if its filter keeps that event from being sent. After
+`.timed_out` the real ending still follows, unless the callback was registered with `late: false`. Others get all events that
 match their filter. No callback is notified twice of a fact.
 """
 
