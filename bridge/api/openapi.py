@@ -11,7 +11,7 @@ from bridge.api.idempotency import HEADER, MAX_KEY_CHARS
 from bridge.api.responses.models import ErrorAnswer
 from bridge.api.routing import ANY_SCOPE, Route
 from bridge.domain.events.schema import event_schema
-from bridge.providers.registry import CATALOGUE
+from bridge.providers.registry import CATALOGUE, PROVIDERS
 
 REF = "#/components/schemas/{model}"
 BODY_ERRORS = (400, 413)
@@ -32,6 +32,7 @@ RETRY_AFTER = {"Retry-After": {"description": "seconds", "schema": {"type": "int
 def build_document(routes: Sequence[Route], *, server: str) -> dict[str, Any]:
     """Return the whole document; `server` is the address that clients use."""
     shapes = _Shapes(routes)
+    titles = " or ".join(provider.title for provider in PROVIDERS.values())
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, shapes)
@@ -40,7 +41,7 @@ def build_document(routes: Sequence[Route], *, server: str) -> dict[str, Any]:
         "info": {
             "title": "reelbridge",
             "version": version("reelbridge"),
-            "description": "Register a callback for a ReelMirror or ReelBot job, get one signed POST when it ends.",
+            "description": f"Register a callback for a {titles} job, get one signed POST when it ends.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": server}],

@@ -1,4 +1,4 @@
-"""Name every provider once. A new one is a file of data, a line here, and recorded answers beside its tests."""
+"""Every provider, listed once. A new one is a module of data, a line in `ALL`, and recorded answers in its tests."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -8,6 +8,7 @@ from bridge.domain.events.service_events import Showcase, build_service_events
 from bridge.providers.provider_spec import ProviderSpec
 from bridge.providers.reelbot import REELBOT
 from bridge.providers.reelmirror.provider import REELMIRROR
+from bridge.providers.request_fields import RequestFields
 from bridge.providers.spec import KindSpec
 
 ALL: tuple[ProviderSpec, ...] = (
@@ -22,16 +23,12 @@ def index_providers(providers: Iterable[ProviderSpec]) -> Mapping[str, ProviderS
 
 
 def index_all_kinds(providers: Iterable[ProviderSpec]) -> Mapping[str, KindSpec]:
-    """Return the kinds of all providers by their names; ValueError for a name, or bare ids, that two kinds claim."""
+    """Return the kinds of all providers by their names; raise ValueError for a name that two kinds have."""
     kinds: dict[str, KindSpec] = {}
     for kind in (kind for provider in providers for kind in provider.kinds.values()):
         if kind.name in kinds:
             raise ValueError(f"two kinds are named {kind.name}")
         kinds[kind.name] = kind
-    bare = [kind.name for kind in kinds.values() if kind.names.takes_bare_ids]
-    claimed = [name for kind in kinds.values() if not kind.names.needs_kind for name in kind.names.fields]
-    if len(bare) > 1 or len(set(claimed)) < len(claimed):
-        raise ValueError("two kinds claim the same field of a request")
     return MappingProxyType(kinds)
 
 
@@ -52,3 +49,4 @@ def build_catalogue(providers: Iterable[ProviderSpec]) -> Catalogue:
 PROVIDERS = index_providers(ALL)
 KINDS = index_all_kinds(ALL)
 CATALOGUE = build_catalogue(ALL)
+REQUEST_FIELDS = RequestFields(KINDS.values())

@@ -8,22 +8,21 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from bridge.api.requests.bodies import Fields, parse_json, read_fields
 from bridge.api.requests.coercion import Flag, Headers, Metadata, Seconds, WordList
-from bridge.api.requests.job_identity import JOB_WORDS, NamedJobs, name_jobs, read_id
+from bridge.api.requests.job_identity import NamedJobs, name_jobs, read_id
 from bridge.domain.deliveries.headers import check_headers
 from bridge.domain.deliveries.signing import check_secret
 from bridge.errors import ValidationFailed
-from bridge.providers.registry import KINDS
+from bridge.providers.registry import KINDS, REQUEST_FIELDS
+from bridge.providers.request_fields import MANY_IDS
+from bridge.providers.spec import JOB_ID
 
-ENVELOPES = ("data", "post")
 MAX_ENVELOPES = 3
 URL_FIELDS = ("callback_url", "webhook_url", "url")
 EVENT_FIELDS = ("events", "event_types", "webhook_events_filter")
-RERUNNABLE = frozenset({"generated_post", "generated_media_item"})
 MONTH_S = 30 * 86400
-ITEM_LISTS = ("media_items", "retried_items")
-OBJECT_FIELDS = frozenset(
-    {*ENVELOPES, "metadata", "headers", "retried_items", "media_items", "deliveries", "job_ids"}
-)
+OBJECT_FIELDS = REQUEST_FIELDS.objects | {"metadata", "headers"}
+# Not fields of requests: these are read out of fields that have a provider's names.
+DERIVED = ("persona", "media")
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -40,8 +39,8 @@ class Options(BaseModel):
     metadata: Metadata | None = None
     headers: Headers | None = None
     secret: str | None = None
-    persona_id: str = ""
-    media_type: str = ""
+    persona: str = ""
+    media: str = ""
     timeout_seconds: Seconds | None = Field(default=None, ge=1, le=MONTH_S, allow_inf_nan=False)
     expect: Literal["any", "new_run"] = "any"
     payload: Literal["full", "thin", "flat", "cloudevents"] = "full"
@@ -73,12 +72,11 @@ def read_callback_request(
     """Read a registration; raise ValidationFailed that names the field and the fix."""
     values = present(unwrap(read_fields(body, content_type, query)))
     _refuse_unsupported_fields(values)
-    jobs = name_jobs({name: value for name, value in values.items() if name in JOB_WORDS})
+    jobs = name_jobs({name: value for name, value in values.items() if name in REQUEST_FIELDS.job_words})
     options = read_model(Options, _pick_options(values))
-    if options.expect == "new_run" and jobs.kind not in RERUNNABLE:
-        raise ValidationFailed(
-            "expect", f"new_run is for generated posts and items; a {jobs.kind} has only one run"
-        )
+    if options.expect == "new_run" and not KINDS[jobs.kind].reruns:
+        again = " and ".join(f"{kind.noun}s" for kind in KINDS.values() if kind.reruns)
+        raise ValidationFailed("expect", f"new_run is for {again}; a {jobs.kind} has only one run")
     return CallbackRequest.model_construct(**dict(options), jobs=jobs)
 
 
@@ -86,14 +84,17 @@ def unwrap(fields: Fields) -> dict[str, Any]:
     """Replace the provider's envelopes (`data`, `post`) by their fields; fields beside an envelope are kept and win."""
     values = _parse_objects(fields)
     for _ in range(MAX_ENVELOPES):
-        name = next((each for each in ENVELOPES if _is_envelope(values.get(each))), None)
+        name = next((each for each in REQUEST_FIELDS.envelopes if _is_envelope(values.get(each))), None)
         if name is None:
             break
         inner = values.pop(name)
         values = {**(inner[0] if isinstance(inner, list) else inner), **values}
-    for name in ENVELOPES:
+    for name in REQUEST_FIELDS.envelopes:
         if isinstance(values.get(name), list) and len(values[name]) > 1:
-            raise ValidationFailed(name, "a list: send one object; for several sync jobs at once use job_ids")
+            nouns = f"{REQUEST_FIELDS.bare_noun}s"
+            raise ValidationFailed(
+                name, f"a list: send one object; for several {nouns} at once use {MANY_IDS}"
+            )
     return values
 
 
@@ -134,7 +135,8 @@ def _explain(field: str, kind: str, message: str) -> str:
 
 
 def _pick_options(values: Mapping[str, Any]) -> dict[str, Any]:
-    picked = {name: _unlist(name, values[name]) for name in Options.model_fields if name in values}
+    names = [name for name in Options.model_fields if name in values and name not in DERIVED]
+    picked = {name: _unlist(name, values[name]) for name in names}
     url = first_of(values, URL_FIELDS)
     if url is None:
         raise ValidationFailed(
@@ -143,32 +145,37 @@ def _pick_options(values: Mapping[str, Any]) -> dict[str, Any]:
     picked["callback_url"] = _unlist("callback_url", url)
     if (events := first_of(values, EVENT_FIELDS)) is not None:
         picked["events"] = events
-    if "persona_id" in picked:
-        picked["persona_id"] = _read_persona(picked["persona_id"])
-    picked["media_type"] = _find_media(values)
+    picked["persona"] = _find_persona(values)
+    picked["media"] = _find_media(values)
     return picked
 
 
 def _find_media(values: Mapping[str, Any]) -> str:
     """Return the media type that all items of a pasted provider answer share; empty without one, or if they differ."""
-    shown = [values, *(each for name in ITEM_LISTS for each in _as_list(values.get(name)))]
+    lists = REQUEST_FIELDS.media_lists
+    shown = [values, *(each for name in lists for each in _as_list(values.get(name)))]
     types = {
-        str(each["media_type"]).strip().casefold()
+        str(each[field]).strip().casefold()
         for each in shown
-        if isinstance(each, dict) and "media_type" in each
+        for field in REQUEST_FIELDS.media_fields
+        if isinstance(each, dict) and field in each
     }
     media = types.pop() if len(types) == 1 else ""
-    return media if media in KINDS["generated_post"].timing_by_media else ""
+    return media if media in REQUEST_FIELDS.media_types else ""
 
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _read_persona(value: Any) -> str:
-    persona = read_id(value, "persona_id")
-    if not KINDS["generated_post"].id_pattern.fullmatch(persona):
-        raise ValidationFailed("persona_id", "not an id: use it exactly as the provider's answer gave it")
+def _find_persona(values: Mapping[str, Any]) -> str:
+    """Return the persona that the job belongs to, empty where the request does not name it."""
+    field = next((name for name in REQUEST_FIELDS.persona_fields if name in values), None)
+    if field is None:
+        return ""
+    persona = read_id(values[field], field)
+    if not JOB_ID.fullmatch(persona):
+        raise ValidationFailed(field, "not an id: use it exactly as the provider's answer gave it")
     return persona
 
 

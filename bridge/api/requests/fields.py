@@ -7,17 +7,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 
 from bridge.api.requests.coercion import Headers, Metadata, Seconds, WordList
 from bridge.api.responses.models import CallbackWord, DeliveryWord, Kind
+from bridge.api.words import one_of
+from bridge.providers.registry import PROVIDERS, REQUEST_FIELDS
+from bridge.providers.request_fields import MANY_IDS, say_noun
 
 MAX_NAME_CHARS = 100
+BARE_NOUN = REQUEST_FIELDS.bare_noun
 Payload = Literal["full", "thin", "flat", "cloudevents"]
-JobKind = Literal[
-    "sync_job",
-    "generated_post",
-    "generated_media_item",
-    "voice_conversion",
-    "outgoing_post",
-    "reelbot_video",
-]
+JobKind = Annotated[str, one_of(REQUEST_FIELDS.own)]
 
 # `proxy` is accepted, because keys of existing installations have it, but not documented: no route needs it.
 Scope = Annotated[
@@ -68,16 +65,33 @@ class CallbackSelection(_Fields):
     callback_url: str | None = Field(default=None, max_length=4096)
 
 
+def _add_provider_fields(schema: dict[str, Any]) -> None:
+    """Add the fields that have names of the providers', after the fields of the bridge that mean the like."""
+    after = {
+        MANY_IDS: REQUEST_FIELDS.described,
+        "secret": dict.fromkeys(REQUEST_FIELDS.persona_fields, ""),
+    }
+    properties: dict[str, Any] = {}
+    for name, described in schema["properties"].items():
+        properties[name] = described
+        properties |= {field: _describe_text(field, what) for field, what in after.get(name, {}).items()}
+    schema["properties"] = properties
+
+
+def _describe_text(name: str, description: str) -> dict[str, Any]:
+    described = {"description": description} if description else {}
+    title = name.replace("_", " ").title()
+    return {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None, **described, "title": title}
+
+
 class CallbackBody(_Fields):
     """A registration. Name the job by one of the id fields, or by `kind` and `id`."""
 
+    model_config = ConfigDict(json_schema_extra=_add_provider_fields)
+
     callback_url: str = Field(description="gets the callback; `inbox:` for trying out", examples=["inbox:"])
-    job_id: str | None = Field(default=None, description="a sync job", examples=["5b0d3f1e-77aa"])
-    job_ids: list[str] | None = Field(default=None, description="sync jobs, a callback each, all or none")
-    generated_post_id: str | None = None
-    generated_media_item_id: str | None = None
-    outgoing_post_id: str | None = None
-    project_id: str | None = Field(default=None, description="a ReelBot video")
+    job_id: str | None = Field(default=None, description=say_noun(BARE_NOUN), examples=["5b0d3f1e-77aa"])
+    job_ids: list[str] | None = Field(default=None, description=f"{BARE_NOUN}s, a callback each, all or none")
     kind: JobKind | None = None
     id: str | None = Field(default=None, description="with kind: the job's id")
     events: list[str] | None = Field(
@@ -91,7 +105,6 @@ class CallbackBody(_Fields):
     metadata: dict[str, Any] | str | None = Field(default=None, description="echoed, at most 4 KB")
     headers: dict[str, str] | None = Field(default=None, description="for the receiver; write-only")
     secret: str | None = Field(default=None, description="whsec_…; default: the project's", pattern="^whsec_")
-    persona_id: str | None = None
     timeout_seconds: float | None = Field(default=None, ge=1, le=30 * 86400)
     expect: Literal["any", "new_run"] = "any"
     payload: Payload = "full"
@@ -176,7 +189,7 @@ class KeyBody(_Fields):
 class AccountBody(_Fields):
     """A new account at a provider."""
 
-    provider: Literal["reelmirror", "reelbot"]
+    provider: Annotated[str, one_of(PROVIDERS)]
     credential: str = Field(min_length=1, max_length=4096)
     name: str = Field(default="", max_length=MAX_NAME_CHARS)
 

@@ -1,17 +1,20 @@
 """Models of answers, which `views` fills and OpenAPI describes."""
 
-from typing import Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic reads no other TypedDict before Python 3.12
 
-Kind = Literal[
-    "sync_job",
-    "generated_post",
-    "generated_media_item",
-    "voice_conversion",
-    "outgoing_post",
-    "publishing_delivery",
-    "reelbot_video",
+from bridge.api.words import one_of
+from bridge.providers.registry import PROVIDERS
+
+# Each provider's kinds, those that cannot be registered last.
+Kind = Annotated[
+    str,
+    one_of(
+        kind.name
+        for provider in PROVIDERS.values()
+        for kind in sorted(provider.kinds.values(), key=lambda kind: not kind.registrable)
+    ),
 ]
 CallbackWord = Literal["watching", "paused", "ended", "timed_out", "cancelled"]
 DeliveryWord = Literal["pending", "in_flight", "succeeded", "parked", "cancelled"]

@@ -54,7 +54,7 @@ class RegisterCallback:
     metadata: Any = None
     headers: Mapping[str, str] | None = None
     secret: str | None = None
-    persona_id: str = ""
+    persona: str = ""
     media: str = ""
     timeout_s: float | None = None
     expect: str = "any"
@@ -136,7 +136,7 @@ async def _stage(
             job_id=command.job_id,
             now_ms=unit.now_ms,
             clock=clock,
-            persona=command.persona_id,
+            persona=command.persona,
             media=command.media,
         )
     )

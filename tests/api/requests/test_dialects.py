@@ -209,7 +209,7 @@ def test_repeated_form_fields_are_a_list() -> None:
         ({"once": "true"}, "once", True),
         ({"once": 0}, "once", False),
         ({"once": ["false"]}, "once", False),
-        ({"persona_id": 12}, "persona_id", "12"),
+        ({"persona_id": 12}, "persona", "12"),
         ({"account_id": "acc_1"}, "account_id", "acc_1"),
     ],
 )

@@ -14,7 +14,7 @@ NAMED = {"generated_post_id": "p1", "callback_url": "https://hooks.example.test/
 
 def media(body: object, kind: str = "application/json") -> str:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return read_callback_request(raw, kind).media_type
+    return read_callback_request(raw, kind).media
 
 
 @pytest.mark.parametrize(
