@@ -12,7 +12,7 @@ from bridge.config.settings import Settings
 from bridge.domain.urls.policy import plan_policy
 from bridge.http.receivers import Sender
 from bridge.http.upstream import UpstreamClient
-from bridge.providers.spec import ExtraWords
+from bridge.providers.registry import PROVIDERS
 from bridge.services.context import Services
 from bridge.store.server.connect import check_store, connect
 from bridge.store.store import Store
@@ -62,10 +62,7 @@ async def open_services(
         own_origins=own_origins(settings),
     )
     sender = Sender(policy=policy, user_agent=user_agent)
-    words = ExtraWords(
-        done=frozenset(settings.voice_done_words), failed=frozenset(settings.voice_failed_words)
-    )
-    upstream = UpstreamClient(user_agent=user_agent, words=words)
+    upstream = UpstreamClient(user_agent=user_agent, words=settings.extra_words)
     await sender.start()
     await upstream.start()
     try:
@@ -95,9 +92,6 @@ async def bootstrap(services: Services) -> None:
     project = await store.projects.ensure_default()
     if settings.api_key is not None:
         await store.apikeys.ensure(settings.api_key.get_secret_value(), project.id, ALL_SCOPES)
-    for provider, credential in (
-        ("reelmirror", settings.reelmirror_api_key),
-        ("reelbot", settings.reelbot_api_key),
-    ):
-        if credential is not None:
+    for provider in PROVIDERS:
+        if (credential := settings.credential_of(provider)) is not None:
             await store.accounts.ensure(project.id, provider, credential.get_secret_value())

@@ -1,7 +1,6 @@
 """Errors that a request can end with; each class has its code and its HTTP status.
 
-Codes and the shape of the body are those that ReelMirror's clients parse already (ReelMirror API reference,
-"Introduction").
+Codes and the shape of the body are those that clients of the providers parse already.
 """
 
 from collections.abc import Mapping

@@ -9,7 +9,8 @@ import pytest
 
 from bridge.api.app import KEYED_ROUTES
 from bridge.api.openapi import build_document
-from bridge.config.settings import Settings
+from bridge.config.provider_settings import WORD_PREFIXES, provider_fields
+from bridge.config.settings import Settings, load_settings
 from bridge.domain.events.catalogue import event_type
 from bridge.domain.events.samples import test_body as write_test_body
 from bridge.domain.observation import Observed
@@ -46,7 +47,29 @@ def find_read(modules: Iterable[ast.Module]) -> set[str]:
 
 def test_every_setting_is_read() -> None:
     """A variable that changes nothing is a promise not kept. `data_dir` and the like are read by the supervisor."""
-    assert set(Settings.model_fields) - find_read(parse_product()) == set()
+    assert set(Settings.model_fields) - set(provider_fields()) - find_read(parse_product()) == set()
+
+
+def test_every_setting_of_a_provider_is_read() -> None:
+    """The modules of the product read them by the provider's name."""
+    assert {"credential_of", "upstream_url", "extra_words"} <= find_read(parse_product())
+    chosen = load_settings(
+        _env_file=None,
+        **{spec.key_variable: f"key-of-{name}" for name, spec in PROVIDERS.items()},
+        **{spec.url_variable: f"https://{name}.example" for name, spec in PROVIDERS.items()},
+        **{
+            f"{prefix}_{word}_words": f"{prefix}{word}"
+            for prefix in WORD_PREFIXES
+            for word in ("done", "failed")
+        },
+    )
+    for name in PROVIDERS:
+        credential = chosen.credential_of(name)
+        assert credential is not None
+        assert credential.get_secret_value() == f"key-of-{name}"
+        assert chosen.upstream_url(name) == f"https://{name}.example"
+    assert chosen.extra_words.done == {f"{prefix}done" for prefix in WORD_PREFIXES}
+    assert chosen.extra_words.failed == {f"{prefix}failed" for prefix in WORD_PREFIXES}
 
 
 def test_an_unread_setting_is_found() -> None:

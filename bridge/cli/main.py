@@ -8,12 +8,14 @@ from bridge.cli.local.errors import CommandError
 from bridge.cli.local.parent_death import tie_to_supervisor
 from bridge.cli.setting_help import describe_settings
 from bridge.config.settings import SettingsError, load_settings
+from bridge.providers.registry import CATALOGUE, PROVIDERS
 
 SCOPES = ("register", "read", "manage", "proxy", "admin")
 HELP_ON_SIGNING = (
     "The signing secret is taken from REELBRIDGE_SIGNING_SECRET. If that is unset, the secret\n"
     "of project default is read from the reelbridge that runs on this machine."
 )
+TITLES = " and ".join(provider.title for provider in PROVIDERS.values())
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -42,7 +44,7 @@ def _indent(text: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="reelbridge",
-        description="Webhooks for ReelMirror and ReelBot.",
+        description=f"Webhooks for {TITLES}.",
         epilog="`reelbridge COMMAND --help` shows the options of a command and the settings that it reads.",
         allow_abbrev=False,
     )
@@ -50,9 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "up", "run the whole service: store, API and worker, supervised", _up, with_settings=True)
     _add(commands, "api", "run one API process", _api, with_settings=True)
     _add(commands, "worker", "run one worker process", _worker, with_settings=True)
-    _add_simulate(
-        _add(commands, "simulate", "run the built-in simulator of ReelMirror and ReelBot", _simulate)
-    )
+    _add_simulate(_add(commands, "simulate", f"run the built-in simulator of {TITLES}", _simulate))
     _add(
         commands,
         "doctor",
@@ -127,7 +127,7 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_trigger(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("type", metavar="TYPE", help="an event type, such as sync_job.completed")
+    parser.add_argument("type", metavar="TYPE", help=f"an event type, such as {next(iter(CATALOGUE.types))}")
     parser.add_argument("--to", required=True, metavar="URL", help="where to post it")
     parser.add_argument(
         "--payload",

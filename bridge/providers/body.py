@@ -1,4 +1,4 @@
-"""Parse an upstream's body, whatever it is: JSON, HTML, nothing, or an attack."""
+"""Parse the body of an upstream's answer, which may be JSON, HTML, empty or hostile."""
 
 import json
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ class Document:
 
     @property
     def is_object(self) -> bool:
-        """The body is a JSON object."""
+        """Whether the body is a JSON object."""
         return isinstance(self.value, dict)
 
 
 def read_document(body: bytes) -> Document:
-    """Parse a body as JSON; never raises. Judged by content: providers and proxies mislabel both ways."""
+    """Parse a body as JSON, whatever its Content-Type says, which providers and proxies get wrong; never raise."""
     content = body.removeprefix(_BOM).strip()
     if not content:
         return Document(trouble="an empty body")
@@ -45,7 +45,7 @@ def read_document(body: bytes) -> Document:
 
 
 def _decode(content: bytes) -> Any:
-    """Decode JSON; lone surrogates, which a JavaScript upstream can write, only json takes."""
+    """Decode JSON, by `json` where a lone surrogate, which a JavaScript upstream can write, stops the fast decoder."""
     try:
         return msgspec.json.decode(content)
     except (msgspec.MsgspecError, ValueError):
@@ -57,7 +57,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 def look_up(document: Any, path: tuple[str, ...]) -> Any:
-    """The value under a path of keys, None where the path leaves objects."""
+    """Return the value under a path of keys, None where the path leaves objects."""
     for key in path:
         if not isinstance(document, Mapping):
             return None

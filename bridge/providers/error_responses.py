@@ -24,7 +24,7 @@ UNAVAILABLE_WAIT_S = 60.0
 def read_refusal(
     errors: ErrorShape, *, http_status: int, headers: Mapping[str, str], document: Document, now_ms: int
 ) -> PollResult:
-    """Say what an answer outside 2xx means, by status first and content second.
+    """Return what an answer outside 2xx means, by status first and content second.
 
     401 is believed unless it is HTML (a login page of some proxy). 403, 404 and 410 are believed only in JSON, the
     latter two only in the provider's own error shape: an outage or a moved route must not delete jobs.
@@ -49,7 +49,7 @@ def read_refusal(
 
 
 def has_error_shape(errors: ErrorShape, value: object) -> bool:
-    """The value is an error body as this provider documents it: a code, or at least a message where one belongs."""
+    """Return whether a value is an error body as the provider documents it: a code, or a message in its nested place."""
     if errors.code[:-1]:
         return any(isinstance(look_up(value, path), str) for path in (errors.code, errors.message))
     # A flat shape's `message` alone is every gateway's shape too: only the code tells.
@@ -57,7 +57,7 @@ def has_error_shape(errors: ErrorShape, value: object) -> bool:
 
 
 def say_error(errors: ErrorShape, value: object) -> str | None:
-    """The body's code and message in one line, None when it has neither."""
+    """Return the body's code and message in one line, None when it has neither."""
     found = [look_up(value, path) for path in (errors.code, errors.message)]
     return ": ".join(text for text in found if isinstance(text, str) and text) or None
 

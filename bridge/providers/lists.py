@@ -43,7 +43,7 @@ class RowSeen:
 def read_list(
     kind: KindSpec, *, http_status: int, headers: Mapping[str, str], body: bytes, now_ms: int
 ) -> Rows | PollResult:
-    """Say what an answer to a list call of this kind means; a refusal is the reading that a single read would give."""
+    """Return the rows of an answer to a list call; for a refusal, what a read of a single job would return."""
     document = read_document(body)
     if not 200 <= http_status < 300:
         return read_refusal(
@@ -66,7 +66,7 @@ def read_list(
 
 
 def read_row(kind: KindSpec, job_id: str, row: Mapping[str, Any], lens: Lens) -> RowSeen | None:
-    """Understand one row as the state of its job, None where it tells none."""
+    """Return the state of its job that a row shows, None where it shows none."""
     result = read_object(kind, job_id=job_id, value=dict(row), lens=lens)
     if not isinstance(result, Observed):
         return None
@@ -85,7 +85,7 @@ def _tells(kind: KindSpec, row: Mapping[str, Any]) -> bool:
 
 
 def _shows_results(kind: KindSpec, seen: Observation) -> bool:
-    """Every finished item has its URL, and a failure its reason's field."""
+    """Return whether every finished item has its URL, and a failure its reason's field."""
     if kind.part is not None:
         made = [part for part in seen.parts if part.ending and part.ending.outcome is Outcome.SUCCEEDED]
         return kind.part.media_field is None or all(part.data.get("url") for part in made)

@@ -71,23 +71,26 @@ class ProviderSpec:
 
     @property
     def check_path(self) -> str:
-        """Path of the read that verifies a credential."""
+        """The path of the read that verifies a credential."""
         return self.check_kind.path_for(self.check_id)
 
     @property
     def credential_pattern(self) -> re.Pattern[str]:
-        """Matches the whole of any credential that this provider hands out."""
+        """A pattern that matches the whole of any credential that this provider hands out."""
         return re.compile("|".join(form.pattern.pattern for form in self.credentials), re.ASCII)
 
     def requests_per_minute(self, credential: str) -> int:
-        """Documented reads per minute for this credential; the lowest of the provider when its form is unknown."""
+        """Return the documented reads per minute for a credential, the provider's lowest when its form is unknown."""
         for form in self.credentials:
             if form.pattern.fullmatch(credential):
                 return form.requests_per_minute
         return min(form.requests_per_minute for form in self.credentials)
 
     def auth_headers(self, credential: str) -> dict[str, str]:
-        """Headers that authenticate a request; ValueError, without the credential, for one no header can carry."""
+        """Return the headers that authenticate a request.
+
+        Raise ValueError, without the credential in it, for one that no header can carry.
+        """
         if not credential.isascii() or not credential.isprintable() or not credential.strip():
             raise ValueError(f"a {self.title} credential is printable ASCII")
         return {self.auth_header: f"{self.auth_prefix}{credential}"}

@@ -25,7 +25,7 @@ _BODY_RESETS = (
 
 
 def fold_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers by lower-case name, the first of each."""
+    """Return the headers by lower-case name, the first of each."""
     folded: dict[str, str] = {}
     for name, value in headers.items():
         folded.setdefault(name.lower(), value)
@@ -33,7 +33,7 @@ def fold_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_rate(*, headers: Mapping[str, str], body: bytes, http_status: int, now_ms: int) -> RateHeaders:
-    """Rate headers of any answer; on 429 also `Retry-After` and the body's reset time; in our time.
+    """Return the rate headers of any answer; on 429 also `Retry-After` and the body's reset time; in our time.
 
     ReelMirror writes the reset as a Unix number (Introduction), ReelBot as ISO 8601 (Rate Limits).
     """
@@ -54,7 +54,7 @@ def read_rate(*, headers: Mapping[str, str], body: bytes, http_status: int, now_
 
 
 def read_quiet_until_ms(headers: Mapping[str, str], document: Any, *, now_ms: int) -> int:
-    """When a limited account may ask again: 1 s to 1 h ahead, 60 s when the answer names no sane moment."""
+    """Return when a limited account may ask again: 1 s to 1 h ahead, 60 s when the answer names no sane moment."""
     found = fold_headers(headers)
     ahead_ms = _read_ahead_ms(found, now_ms)
     there_ms = now_ms + ahead_ms
@@ -66,7 +66,7 @@ def read_quiet_until_ms(headers: Mapping[str, str], document: Any, *, now_ms: in
 
 
 def read_retry_after_s(headers: Mapping[str, str], *, now_ms: int) -> float | None:
-    """Seconds that `Retry-After` asks to wait (RFC 9110, 10.2.3), 1 s to 1 h; None when absent or unreadable."""
+    """Return the seconds that `Retry-After` asks to wait (RFC 9110, 10.2.3), 1 s to 1 h; None when absent or unreadable."""
     moment = _read_retry_after_ms(fold_headers(headers).get("retry-after"), now_ms)
     if moment is None or moment < now_ms - _STALE_MS:
         return None
@@ -74,7 +74,7 @@ def read_retry_after_s(headers: Mapping[str, str], *, now_ms: int) -> float | No
 
 
 def _read_ahead_ms(found: Mapping[str, str], now_ms: int) -> int:
-    """How far the upstream's clock is ahead of ours, by its `Date` (RFC 9110, 6.6.1); 0 for less than it can tell."""
+    """Return how far the upstream's clock is ahead of ours, by its `Date` (RFC 9110, 6.6.1); 0 for less than it can tell."""
     date = found.get("date")
     moment = None if date is None else read_http_date_ms(date)
     ahead_ms = 0 if moment is None else moment - now_ms

@@ -1,4 +1,4 @@
-"""Turn one upstream answer into a Reading: the door between HTTP and the domain, without I/O or a clock."""
+"""Turn an upstream's answer into a `PollResult`, without I/O or a clock."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -48,7 +48,7 @@ def read_answer(
     words: ExtraWords = NO_EXTRA_WORDS,
     superseded: frozenset[str] = frozenset(),
 ) -> PollResult:
-    """Say what an answer to the read of one job means; never raises, never ends a job on an unknown word.
+    """Return what an answer to the read of one job means; never raise, and never end a job on an unknown word.
 
     `body` is at most what the caller capped it to (2 MB). `superseded` are ids of items that a new run has replaced:
     they stay in `data`, but count for nothing.
@@ -65,7 +65,7 @@ def read_answer(
 
 
 def read_object(kind: KindSpec, *, job_id: str, value: Any, lens: Lens) -> PollResult:
-    """Understand a parsed object as the state of this job, in any envelope: a read's body, a list's row."""
+    """Return the state of a job that a parsed object shows, in any envelope: a read's body, a list's row."""
     if not isinstance(value, dict):
         return UnexpectedAnswer(reason=f"answered {name_type(value)} where an object was expected")
     data = _unwrap(kind, value, job_id)
@@ -81,7 +81,7 @@ def read_object(kind: KindSpec, *, job_id: str, value: Any, lens: Lens) -> PollR
 
 
 def read_network_failure(reason: str) -> UpstreamBroken:
-    """An answer that never came whole; `reason` is the caller's word for it (`timed out`, `connection reset`)."""
+    """Return the result of a read whose answer never came whole; `reason` says why, such as `timed out`."""
     return UpstreamBroken(reason=show(f"network: {reason}"))
 
 
@@ -115,7 +115,10 @@ def read_credential(
 
 
 def ending_event_type(kind: KindSpec, word: str) -> str:
-    """The event type of an ending, `generated_post.completed`; ValueError for a word this kind cannot end with."""
+    """Return the event type of an ending, such as `generated_post.completed`.
+
+    Raise ValueError for a word that this kind cannot end with.
+    """
     if word not in kind.ending_words:
         raise ValueError(f"a {kind.name} does not end with {word!r}")
     return f"{kind.name}.{word}"
@@ -124,7 +127,7 @@ def ending_event_type(kind: KindSpec, word: str) -> str:
 def part_observation(
     kind: KindSpec, part: Part, parent: Observation, *, lens: Lens | None = None
 ) -> Observation | None:
-    """See a part of a post as a job of its own kind, related to its parent; None where the part does not tell.
+    """Return what a part of a post shows as a job of its own kind, None where it shows nothing.
 
     A row of a list may lack an item's `voice_conversion_status`: that is no statement about a conversion.
     """

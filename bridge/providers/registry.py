@@ -23,12 +23,14 @@ def index_providers(providers: Iterable[ProviderSpec]) -> Mapping[str, ProviderS
 
 
 def index_all_kinds(providers: Iterable[ProviderSpec]) -> Mapping[str, KindSpec]:
-    """Return the kinds of all providers by their names; raise ValueError for a name that two kinds have."""
+    """Return the kinds of all providers by their names; raise ValueError where two cannot stand together."""
     kinds: dict[str, KindSpec] = {}
     for kind in (kind for provider in providers for kind in provider.kinds.values()):
         if kind.name in kinds:
             raise ValueError(f"two kinds are named {kind.name}")
         kinds[kind.name] = kind
+    if sum(bool(kind.extra_words) for kind in kinds.values()) > 1:
+        raise ValueError("an operator's words reach every read, so only one kind may take them")
     return MappingProxyType(kinds)
 
 
@@ -44,6 +46,12 @@ def build_catalogue(providers: Iterable[ProviderSpec]) -> Catalogue:
         kinds=(kind.events for provider in providers for kind in provider.kinds.values()),
         objects=build_service_events(showcase),
     )
+
+
+def list_key_prefixes() -> tuple[str, ...]:
+    """Return the beginnings by which the providers' keys are recognised, in the order of the providers."""
+    forms = (form for provider in ALL for form in provider.credentials)
+    return tuple(dict.fromkeys(prefix for form in forms for prefix in form.prefixes))
 
 
 PROVIDERS = index_providers(ALL)

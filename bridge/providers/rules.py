@@ -56,7 +56,7 @@ class _Pieces:
 
 
 def observe_status(kind: KindSpec, data: Mapping[str, Any], lens: Lens) -> Observation:
-    """Believe the object's own status word."""
+    """Return the state that the object's own status word stands for."""
     word = read_word(kind, data, lens)
     media_type = data.get(kind.media_field) if kind.media_field else None
     return Observation(
@@ -188,7 +188,7 @@ def _count_failures(
 
 
 def _pace_by_media(kind: KindSpec, open_pieces: Sequence[_Piece]) -> Timing:
-    """As fast as the fastest open item deserves, as patient as the slowest needs."""
+    """Return the shortest interval and the longest timeout of the open items."""
     part = kind.part
     if part is None or not open_pieces:
         return kind.timing

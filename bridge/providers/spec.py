@@ -77,7 +77,7 @@ class ListSpec:
     documented: bool
 
     def name_for(self, persona: str) -> str:
-        """Name the list that shows a persona's jobs, which is its path; empty where it takes a persona and has none."""
+        """Return the path of the list that shows a persona's jobs, empty where it takes a persona and has none."""
         if "{persona}" not in self.path:
             return self.path
         return self.path.replace("{persona}", persona) if JOB_ID.fullmatch(persona) else ""
@@ -118,7 +118,8 @@ class KindSpec:
     what each means. `ends` maps an upstream word to an ending's word, `runs` to a progress word (None: merely
     queued); an upstream word in neither is reported as unknown and never ends a job. Times are seconds before any
     scale. `data_fields` are the documented fields of the object, `sample` an invented one. `names` are what requests
-    call it; a kind that `reruns` may begin a new run after it has ended.
+    call it; a kind that `reruns` may begin a new run after it has ended. `extra_words` begins the names of the settings
+    with which an operator adds words to a vocabulary that is not documented, empty where it is documented.
 
     `part` is the kind of the objects in `parts_field`; `part_kinds` are the kinds of event that a part can lead to.
     `parts_are_reported` says that the end of each part is an event of its own, `parts_are_replaced` that a new run may
@@ -151,7 +152,7 @@ class KindSpec:
     status_field: str = "status"
     null_status_is_queued: bool = False
     loose_words: bool = False
-    takes_extra_words: bool = False
+    extra_words: str = ""
     error_fields: tuple[str, ...] = ("error_message",)
     review_field: str | None = None
     reviews: Mapping[str, str] = field(default_factory=lambda: NOTHING)
@@ -220,23 +221,26 @@ class KindSpec:
         )
 
     def path_for(self, job_id: str) -> str:
-        """Path of one job's read, relative to the provider's URL; ValueError for an id that no path may carry."""
+        """Return the path of one job's read, relative to the provider's URL.
+
+        Raise ValueError for an id that no path may carry.
+        """
         if not self.path or not self.id_pattern.fullmatch(job_id):
             raise ValueError(f"no {self.name} can be read under this id")
         return self.path.replace("{id}", job_id)
 
     def timing_for(self, media_type: object) -> Timing:
-        """Documented pace for a media type, the kind's own when the type is unknown."""
+        """Return the documented pace for a media type, the kind's own when the type is unknown."""
         if not isinstance(media_type, str):
             return self.timing
         return self.timing_by_media.get(media_type.strip().casefold(), self.timing)
 
     def sort_for(self, interval_s: float) -> str:
-        """Name the sort of a job by the pace that its media type gave it: the type, empty where none is known."""
+        """Return the media type whose pace a job has, empty where none is known."""
         return next((m for m, timing in self.timing_by_media.items() if timing.interval_s == interval_s), "")
 
     def expected_for(self, sort: str) -> tuple[tuple[float, float], ...]:
-        """Documented durations of a sort in seconds, as ranges that are equally likely."""
+        """Return the documented durations for a media type in seconds, as ranges that are equally likely."""
         if sort in self.expected_by_media:
             return (self.expected_by_media[sort],)
         return tuple(self.expected_by_media.values()) or (self.expected_s,)

@@ -16,7 +16,7 @@ _SEPARATORS = re.compile(r"[\s_./\\:-]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """A status word, understood: it ends the job, shows progress, is merely queued, or stands in no table."""
+    """What a status word means: it ends the job, shows progress, is merely queued, or stands in no table."""
 
     status: str
     ending: str | None = None
@@ -25,12 +25,12 @@ class Word:
 
     @property
     def queued(self) -> bool:
-        """The word is known and says that nothing has begun."""
+        """Whether the word is known and says that nothing has begun."""
         return self.ending is None and self.progress is None and self.unknown is None
 
 
 def fold(word: str, *, loose: bool) -> str:
-    """A word as the tables spell it: case never matters, and for a `loose` kind separators do not either."""
+    """Return a word as the tables spell it: in lower case, and for a `loose` kind without separators."""
     folded = word.strip().casefold()
     return _SEPARATORS.sub("", folded) if loose else folded
 
@@ -43,7 +43,7 @@ def read_word(kind: KindSpec, data: Mapping[str, Any], lens: Lens) -> Word:
     if not isinstance(raw, str):
         return Word(status="", unknown=name_type(raw))
     folded = fold(raw[:_LONGEST_WORD], loose=kind.loose_words)
-    if kind.takes_extra_words and (extra := _read_extra(folded, lens.words)):
+    if kind.extra_words and (extra := _read_extra(folded, lens.words)):
         return Word(status=show(raw, limit=WORD_CHARS), ending=extra)
     if folded in kind.ends:
         return Word(status=_show_known(raw), ending=kind.ends[folded])
@@ -67,7 +67,7 @@ def _read_extra(folded: str, words: ExtraWords) -> str | None:
 
 
 def read_ending(kind: KindSpec, word: str | None, data: Mapping[str, Any]) -> Ending | None:
-    """The ending that a word stands for, with the upstream's reason unless it succeeded; None while running."""
+    """Return the ending that a word stands for, with the upstream's reason unless it succeeded; None while running."""
     if word is None:
         return None
     outcome = kind.ending_words[word]
@@ -77,7 +77,7 @@ def read_ending(kind: KindSpec, word: str | None, data: Mapping[str, Any]) -> En
 
 
 def read_message(kind: KindSpec, data: Mapping[str, Any]) -> str | None:
-    """The upstream's own reason: the first of the kind's error fields that holds text."""
+    """Return the upstream's own reason: the first of the kind's error fields that holds text."""
     for name in kind.error_fields:
         value = data.get(name)
         if isinstance(value, Mapping):
@@ -88,7 +88,7 @@ def read_message(kind: KindSpec, data: Mapping[str, Any]) -> str | None:
 
 
 def read_id(value: object) -> str | None:
-    """An id as text: a non-empty printable string or a whole number of sane length."""
+    """Return an id as text, None for anything but a printable string or a whole number of sane length."""
     if isinstance(value, int) and not isinstance(value, bool):
         # Wider than any id, and Python refuses to write integers of thousands of digits.
         return str(value) if abs(value) < 10**40 else None
@@ -96,5 +96,5 @@ def read_id(value: object) -> str | None:
 
 
 def read_related(kind: KindSpec, data: Mapping[str, Any]) -> dict[str, str]:
-    """Ids of what the object belongs to, as far as it names them."""
+    """Return the ids of what the object belongs to, as far as it names them."""
     return {name: found for name in kind.related_fields if (found := read_id(data.get(name)))}

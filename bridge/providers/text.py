@@ -14,6 +14,8 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _KEY = re.compile(r"\b(?:rm|rb_live|rb|brk|sk|pk|whsec)_[A-Za-z0-9+/=_.~-]+")
+# What has the form of most keys: a short prefix, then letters and digits, with a digit among the letters.
+_KEY_LIKE = re.compile(r"(?<![A-Za-z0-9-])[A-Za-z]{2,10}[_-](?=[A-Za-z]*\d)[A-Za-z0-9]{16,}")
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*")
 _URL_USER = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/@?#]+@", re.IGNORECASE)
 _URL_QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://[^\s?#]*)[?#]\S*", re.IGNORECASE)
@@ -24,19 +26,19 @@ _LOOK_AT_CHARS = 2_000
 
 
 def show(text: str, *, limit: int = REASON_CHARS) -> str:
-    """One printable line of at most `limit` characters, with keys, tokens and URL queries masked."""
+    """Return one printable line of at most `limit` characters, with keys, tokens and URL queries masked."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[:_LOOK_AT_CHARS]).split())
     line = _URL_USER.sub(rf"\1{_MASK}@", line)
     line = _URL_QUERY.sub(rf"\1?{_MASK}", line)
     line = _NAMED.sub(rf"\1{_MASK}", line)
     line = _BEARER.sub(rf"\1 {_MASK}", line)
-    for pattern in (_JWT, _KEY, _OPAQUE):
+    for pattern in (_JWT, _KEY, _KEY_LIKE, _OPAQUE):
         line = pattern.sub(_MASK, line)
     return line if len(line) <= limit else line[: limit - 1] + _MASK
 
 
 def name_type(value: object) -> str:
-    """A JSON value's type in a word, in brackets: what stands where a word was expected."""
+    """Return a JSON value's type in brackets, to show in the place of a word that was expected."""
     match value:
         case None:
             return "(nothing)"

@@ -12,7 +12,7 @@ _FIRST_MS = 10**11
 
 
 def read_number(value: object) -> float | None:
-    """A non-negative finite number, given as JSON number or as decimal text; None for anything else."""
+    """Return a non-negative finite number from a JSON number or decimal text; None for anything else."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
@@ -22,12 +22,12 @@ def read_number(value: object) -> float | None:
 
 @lru_cache(maxsize=1024)
 def _read_digits(text: str) -> float | None:
-    """Remembered: every answer of a window names the same limit and the same reset."""
+    """Read a time in text; cached, because every answer of a window names the same limit and reset."""
     return float(text) if _NUMBER.fullmatch(text.strip()) else None
 
 
 def read_moment_ms(value: object) -> int | None:
-    """Unix milliseconds of an ISO 8601 text (UTC unless it says otherwise) or a Unix number; None when neither."""
+    """Return the Unix milliseconds of an ISO 8601 text (UTC unless it says otherwise) or a Unix number; None when neither."""
     number = read_number(value)
     if number is not None:
         return int(number) if number >= _FIRST_MS else int(number * 1000)
@@ -40,13 +40,13 @@ def read_moment_ms(value: object) -> int | None:
 
 
 def read_http_date_ms(value: str) -> int | None:
-    """Unix milliseconds of an HTTP date (RFC 9110, 5.6.7); None when it is none."""
+    """Return the Unix milliseconds of an HTTP date (RFC 9110, 5.6.7); None when it is none."""
     return _read_http_date_ms(value) if len(value) <= _LONGEST else None
 
 
 @lru_cache(maxsize=64)
 def _read_http_date_ms(value: str) -> int | None:
-    """Remembered: every answer of a second has the same."""
+    """Read an HTTP date; cached, because every answer of a second has the same."""
     try:
         return _to_ms(parsedate_to_datetime(value))
     except (ValueError, TypeError, IndexError, OverflowError):

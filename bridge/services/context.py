@@ -10,7 +10,7 @@ from bridge.domain.jobs.outcome import KindTraits
 from bridge.domain.urls.policy import UrlPolicy
 from bridge.http.receivers import Sender
 from bridge.http.upstream import Login, UpstreamClient
-from bridge.providers.registry import KINDS, PROVIDERS
+from bridge.providers.registry import KINDS
 from bridge.store.store import Store
 from bridge.store.tables.accounts import Account
 from bridge.store.unit_of_work import UnitOfWork
@@ -41,10 +41,7 @@ class Services:
 
     def base_url(self, account: Account) -> str:
         """Return the base URL of an account's provider, from the settings if they have one."""
-        return {
-            "reelmirror": self.settings.reelmirror_base_url,
-            "reelbot": self.settings.reelbot_base_url,
-        }.get(account.provider, PROVIDERS[account.provider].base_url)
+        return self.settings.upstream_url(account.provider)
 
     async def login(self, account: Account) -> Login:
         """Return what a request with an account's credential needs."""

@@ -205,7 +205,7 @@ def test_a_dotenv_file_is_read_and_the_environment_wins(
     monkeypatch.setenv("REELBRIDGE_PORT", "9002")
     settings = load_settings()
     assert (settings.host, settings.port) == ("::1", 9002)
-    assert settings.reelmirror_api_key is not None
+    assert settings.credential_of("reelmirror") is not None
 
 
 def test_settings_do_not_change_after_they_are_read() -> None:

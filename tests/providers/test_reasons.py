@@ -12,6 +12,7 @@ from bridge.providers.text import show
 SECRETS = [
     ("Invalid key rm_abcdefghijklmnopqrstuvwxyz012345", "rm_"),
     ("Invalid key rb_live_51Hxyz.abc", "rb_live_"),
+    ("Invalid key of another form: ccl-0123456789abcdef", "0123456789abcdef"),
     ("got Authorization: Bearer opaque-thing-9", "opaque-thing-9"),
     ("sent Bearer opaque-thing-9 twice", "opaque-thing-9"),
     ("token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln expired", "eyJ"),

@@ -16,7 +16,8 @@ from bridge.cli.local.parent_death import SUPERVISOR_VARIABLE
 from bridge.cli.local.preflight import lock_directory
 from bridge.config.settings import PREFIX, Settings, variable_name
 from bridge.http.upstream import Login, UpstreamClient
-from bridge.providers.provider_spec import Standing
+from bridge.providers.provider_spec import ProviderSpec, Standing
+from bridge.providers.registry import PROVIDERS
 from bridge.providers.spec import ExtraWords
 from bridge.store.errors import STORE_ERRORS
 from bridge.store.server.connect import UnfitStoreError, check_store, connect
@@ -127,33 +128,30 @@ def _check_directory(settings: Settings) -> Finding:
 
 async def _check_upstreams(settings: Settings) -> AsyncIterator[Finding]:
     logins = [
-        (variable, Login(provider=provider, base_url=url, credential=key.get_secret_value()))
-        for variable, provider, url, key in (
-            ("REELMIRROR_API_KEY", "reelmirror", settings.reelmirror_base_url, settings.reelmirror_api_key),
-            ("REELBOT_API_KEY", "reelbot", settings.reelbot_base_url, settings.reelbot_api_key),
-        )
-        if key is not None
+        Login(provider=provider, base_url=settings.upstream_url(provider), credential=key.get_secret_value())
+        for provider in PROVIDERS
+        if (key := settings.credential_of(provider)) is not None
     ]
     if not logins:
         yield Finding(
-            level="warning", text="no upstream key is set: `reelbridge up` plays both upstreams itself (DEMO)"
+            level="warning", text="no upstream key is set: `reelbridge up` plays the upstreams itself (DEMO)"
         )
         return
     async with UpstreamClient(user_agent="reelbridge-doctor", words=ExtraWords()) as upstream:
-        for variable, login in logins:
+        for login in logins:
             standing = await upstream.check(login, now_ms=int(time.time() * 1000))
-            yield _describe_standing(variable, login, standing)
+            yield _describe_standing(PROVIDERS[login.provider], standing)
 
 
-def _describe_standing(variable: str, login: Login, standing: Standing) -> Finding:
+def _describe_standing(provider: ProviderSpec, standing: Standing) -> Finding:
+    name, variable = provider.name, provider.key_variable
     if standing is Standing.ACCEPTED:
-        return Finding(level="ok", text=f"{login.provider} accepts {variable}")
+        return Finding(level="ok", text=f"{name} accepts {variable}")
     if standing is Standing.REFUSED:
-        return Finding(level="wrong", text=f"{login.provider} refuses {variable}: put a valid key there")
-    name = variable.replace("_API_KEY", "_BASE_URL")
+        return Finding(level="wrong", text=f"{name} refuses {variable}: put a valid key there")
     return Finding(
         level="wrong",
-        text=f"{login.provider} gave no clear answer: check {name} and that this machine reaches it, or try later",
+        text=f"{name} gave no clear answer: check {provider.url_variable} and that this machine reaches it, or try later",
     )
 
 

@@ -6,6 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bridge.cli.local.key_files import Keys
+from bridge.providers.registry import PROVIDERS
+from bridge.simulator.demo import demo_environment
+
+SIMULATED = tuple(each for each in PROVIDERS.values() if each.key_variable in demo_environment(""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +56,8 @@ def _about_demo(facts: BannerFacts) -> list[str]:
     if not facts.demo:
         return []
     return [
-        "No upstream key is set, so a built-in simulator plays ReelMirror and ReelBot.",
-        "For the real ones set REELMIRROR_API_KEY or REELBOT_API_KEY and start again.",
+        f"No upstream key is set, so a built-in simulator plays {' and '.join(each.title for each in SIMULATED)}.",
+        f"For the real ones set {' or '.join(each.key_variable for each in SIMULATED)} and start again.",
     ]
 
 

@@ -9,10 +9,9 @@ from typing import TextIO
 from bridge.cli.local.key_files import Keys
 from bridge.cli.local.preflight import find_free_port
 from bridge.config.settings import Settings
+from bridge.providers.registry import PROVIDERS
+from bridge.simulator.demo import demo_environment
 
-# The simulator accepts any key of the right form, so these are no secrets.
-DEMO_REELMIRROR_KEY = "rm_" + "demo" * 8
-DEMO_REELBOT_KEY = "rb_live_" + "demo" * 8
 DEMO_HOST = "127.0.0.1"
 
 
@@ -35,7 +34,7 @@ class Demo:
 
 def plan_demo(settings: Settings) -> Demo | None:
     """Return a simulator if no upstream can be meant: no key is set. Else None."""
-    if settings.reelmirror_api_key or settings.reelbot_api_key:
+    if any(settings.credential_of(provider) for provider in PROVIDERS):
         return None
     return Demo(port=find_free_port(DEMO_HOST, preferred=min(settings.port + 1, 65_535)))
 
@@ -72,10 +71,5 @@ def child_environment(
     if settings.log_format == "auto" and terminal.isatty():
         environment["REELBRIDGE_LOG"] = "console"
     if demo is not None:
-        environment |= {
-            "REELMIRROR_API_KEY": DEMO_REELMIRROR_KEY,
-            "REELMIRROR_BASE_URL": f"{demo.url}/reelmirror/api",
-            "REELBOT_API_KEY": DEMO_REELBOT_KEY,
-            "REELBOT_BASE_URL": f"{demo.url}/reelbot/api",
-        }
+        environment |= demo_environment(demo.url)
     return environment

@@ -161,7 +161,7 @@ class Catalogue:
 
 
 def event_type(kind: str, word: str) -> str:
-    """Return the type of a kind's event: `sync_job.completed`."""
+    """Return the type of a kind's event: the kind, a dot, the word."""
     return f"{kind}.{word}"
 
 

@@ -14,7 +14,7 @@ _PATTERN = re.compile(r"[a-z_*]+(?:\.[a-z_*]+)?", re.ASCII)
 def check_patterns(
     catalogue: Catalogue, patterns: Sequence[str], *, kind: str, once: bool
 ) -> tuple[str, ...]:
-    """Check a filter for a callback on `kind` and spell it out; `completed` becomes `sync_job.completed`.
+    """Check a filter for a callback on `kind` and spell it out; `completed` becomes the kind's `.completed`.
 
     Types and globs of other kinds may stand beside those that fit, so that one list serves every registration.
     Raises ValueError, fit to show, for a pattern that names nothing, for a list in which nothing fits the kind, and

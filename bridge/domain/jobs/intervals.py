@@ -1,6 +1,6 @@
 """Poll intervals, back-off and grace as documented, in seconds before `scale` (REELBRIDGE_POLL_SCALE).
 
-Sources: ReelMirror "Webhooks" (polling table, back-off pattern) and "Bots" (error table); ReelBot "Check Status".
+The intervals and timeouts of each kind, and where they are documented, stand with its provider.
 """
 
 from dataclasses import dataclass

@@ -32,7 +32,7 @@ class RegistrationResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetriedItems:
-    """The meaning of `retried_items`: items that no longer count, and items to be seen before the run can end."""
+    """The meaning of a retry's answer: items that no longer count, and items to be seen before the run can end."""
 
     superseded: tuple[str, ...] = ()
     awaited: tuple[str, ...] = ()
@@ -113,12 +113,12 @@ def register_callback(
     known = find_repeated(job, callback.fingerprint, once=callback.once)
     idle = not any(is_live(each) for each in job.callbacks)
     settled = job.state is not JobState.WATCHING
-    retried_items = read_retry(retried)
-    begun = _begin_retry(job, retried_items, now_ms=now_ms, clock=clock)
-    callback = _bind_to_retry(begun, callback, retried_items, retried)
+    retry = read_retry(retried)
+    begun = _begin_retry(job, retry, now_ms=now_ms, clock=clock)
+    callback = _bind_to_retry(begun, callback, retry, retried)
     if known is None and (unanswered := find_unanswered(begun, callback, held)) is not None:
         return _repeat(begun, unanswered, callback, poll_now=False)
-    if known is None or retried_items.awaited:
+    if known is None or retry.awaited:
         job = _reopen(begun, now_ms=now_ms, clock=clock)
     if known is not None:
         return _repeat(job, known, callback, poll_now=bool(retried))
@@ -128,11 +128,9 @@ def register_callback(
     )
 
 
-def _bind_to_retry(
-    job: Job, callback: Callback, retried_items: RetriedItems, retried: Mapping[str, str]
-) -> Callback:
+def _bind_to_retry(job: Job, callback: Callback, retry: RetriedItems, retried: Mapping[str, str]) -> Callback:
     """Return the callback bound to the run that a retry started, or to any new run if the items kept their ids."""
-    if retried_items.awaited:
+    if retry.awaited:
         return replace(callback, from_run=job.run)
     return replace(callback, expect="new_run") if retried else callback
 
@@ -185,15 +183,15 @@ def _reopen(job: Job, *, now_ms: int, clock: str) -> Job:
     return job
 
 
-def _begin_retry(job: Job, retried_items: RetriedItems, *, now_ms: int, clock: str) -> Job:
+def _begin_retry(job: Job, retry: RetriedItems, *, now_ms: int, clock: str) -> Job:
     """Return the job in the run that a retry starts, unless the retry's items were seen or announced before."""
     known = {part for part, _ in job.parts} | set(job.awaited) | set(job.superseded)
-    if known.issuperset(retried_items.awaited):
+    if known.issuperset(retry.awaited):
         return job
     if job.state is JobState.TAIL or (has_ended(job) and job.ending not in GONE):
         job = start_run(job, now_ms=now_ms, clock=clock)
-    superseded = tuple(dict.fromkeys((*job.superseded, *retried_items.superseded)))
-    awaited = tuple(dict.fromkeys((*job.awaited, *retried_items.awaited)))
+    superseded = tuple(dict.fromkeys((*job.superseded, *retry.superseded)))
+    awaited = tuple(dict.fromkeys((*job.awaited, *retry.awaited)))
     return replace(
         job,
         superseded=superseded,

@@ -1,7 +1,7 @@
 """A job's runs: a regenerated post keeps its id, and the `completed` of its old run must not count again.
 
-ReelMirror "Generation": a full regeneration keeps the post's id and makes new items; `failed_only` gives each retried
-item a new id; a single item may keep its id.
+A full regeneration keeps the post's id and makes new items; a retry of the failed ones gives each of these a new id; a
+single item may keep its id.
 """
 
 from msgspec.structs import replace

@@ -7,7 +7,7 @@ last read, pages overlap, and a post that is not where it should be is looked fo
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-PAGE = 100  # rows; ReelMirror, Introduction: the largest `limit`
+PAGE = 100  # rows, the `limit` that is asked for
 OVERLAP = 2
 MAX_MISSES = 6  # pages on which a post is looked for before it is read by itself
 

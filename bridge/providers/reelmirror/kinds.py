@@ -28,7 +28,8 @@ from bridge.providers.spec import Clock, ErrorShape, KindSpec, ListSpec, Request
 
 ERRORS = ErrorShape(code=("error", "code"), message=("error", "message"))
 
-# Webhooks guide, table of intervals and timeouts.
+# Webhooks guide, table of intervals and timeouts; its back-off pattern and the error table of Bots are those of
+# `bridge/domain/jobs/intervals.py`.
 IMAGE = Timing(interval_s=10, timeout_s=300)
 VIDEO = Timing(interval_s=15, timeout_s=600)
 TIMING_BY_MEDIA = MappingProxyType({"image": IMAGE, "video": VIDEO})
@@ -124,6 +125,8 @@ GENERATED_POST = KindSpec(
     part_kinds=("generated_media_item", "voice_conversion"),
     data_fields=GENERATED_POST_FIELDS,
     sample=GENERATED_POST_SAMPLE,
+    # Generation guide: a full regeneration keeps the post's id and makes new items; `failed_only` gives each retried
+    # item a new id.
     names=RequestNames(
         fields=("generated_post_id",),
         shape="media_items",
@@ -152,7 +155,7 @@ VOICE_CONVERSION = KindSpec(
     status_field="voice_conversion_status",
     null_status_is_queued=True,
     loose_words=True,
-    takes_extra_words=True,
+    extra_words="voice",
     error_fields=("voice_conversion_error", "voice_conversion_error_message", "error_message"),
     related_fields=("generated_post_id", "persona_id"),
     persona_field="persona_id",

@@ -7,7 +7,7 @@ from bridge.services.context import Services
 from bridge.store.tables.accounts import Account
 from bridge.store.vault import VaultError
 
-WINDOW_S = 60.0  # ReelMirror, Introduction; ReelBot, Rate Limits: requests per minute
+WINDOW_S = 60.0  # providers document their limits as requests per minute
 
 
 def plan_limit(services: Services, provider: str, credential: str, name: str) -> Limit:

@@ -41,7 +41,7 @@ JOBS_PER_PROJECT = 100_000
 class RegisterCallback:
     """A command to register one job of a request, with all fields checked.
 
-    `retried` are pairs (original item, new item) of a `failed_only` regeneration. `request` is a digest of a request
+    `retried` are pairs (original item, new item) of a retry of the failed ones. `request` is a digest of a request
     that has an Idempotency-Key, else empty: for a day, the same digest leads to the same callback.
     """
 

@@ -141,8 +141,8 @@ def test_children_get_what_this_start_decided(tmp_path: Path, monkeypatch: pytes
     assert child.data_dir.is_absolute()
     assert child.api_key is not None
     assert child.api_key.get_secret_value() == keys.api_key
-    assert child.reelmirror_base_url == "http://127.0.0.1:9999/reelmirror/api"
-    assert child.reelbot_base_url == "http://127.0.0.1:9999/reelbot/api"
+    assert child.upstream_url("reelmirror") == "http://127.0.0.1:9999/reelmirror/api"
+    assert child.upstream_url("reelbot") == "http://127.0.0.1:9999/reelbot/api"
     assert environment["PATH"] == "/bin"
     assert keys.api_key not in " ".join(demo.command)
 
