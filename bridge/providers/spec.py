@@ -196,6 +196,7 @@ class KindSpec:
             review_words=frozenset(self.review_words),
             reported_parts=part if self.parts_are_reported else None,
             replaceable_parts=part if self.parts_are_replaced else None,
+            failed_part_words=self.part.words_for(Outcome.FAILED) if self.part else frozenset(),
             persona_field=self.persona_field,
         )
 
@@ -219,6 +220,10 @@ class KindSpec:
             parent_field=self.parent_field or "",
             has_download=self.download_path is not None,
         )
+
+    def words_for(self, outcome: Outcome) -> frozenset[str]:
+        """Return the ending words that stand for an outcome."""
+        return frozenset(word for word, meant in self.ending_words.items() if meant is outcome)
 
     def path_for(self, job_id: str) -> str:
         """Return the path of one job's read, relative to the provider's URL.

@@ -94,10 +94,16 @@ def build_event(
 
 
 def build_error(
-    word: str, ending_message: str | None, *, parts: Sequence[Part] = (), unauthorized: bool = False
+    word: str,
+    ending_message: str | None,
+    *,
+    outcome: Outcome | None = None,
+    parts: Sequence[Part] = (),
+    unauthorized: bool = False,
 ) -> dict[str, Any] | None:
-    """Say what went wrong, None when nothing did.
+    """Return what went wrong, None when nothing did.
 
+    A word of the bridge's own says it by itself; behind any other, which is the provider's, `outcome` does.
     `retryable` says that starting the same work again may help; it is false where the job may still end by itself.
     `items` names the failed parts, at most 500.
     """
@@ -112,7 +118,7 @@ def build_error(
         return _error("deleted", "the provider had this job and has it no more")
     if word == "timed_out":
         return _error("watch_timeout", "no ending was seen in time; the job has not failed and may still end")
-    if word not in ("failed", "partial"):
+    if outcome not in (Outcome.FAILED, Outcome.PARTIAL):
         return None
     failed = [part.id for part in parts if part.ending and part.ending.outcome is Outcome.FAILED]
     if not failed:

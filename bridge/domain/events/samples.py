@@ -91,7 +91,7 @@ def _job_fact(catalogue: Catalogue, events: KindEvents, known: EventType) -> Fac
         job_id=sample.id,
         status=_status(events, known.word, data),
         outcome=known.outcome,
-        error=build_error(known.word, sample.messages.get(known.word), parts=parts),
+        error=build_error(known.word, sample.messages.get(known.word), outcome=known.outcome, parts=parts),
         summary=build_summary(parts),
         related=sample.related,
         data=data,
@@ -102,15 +102,13 @@ def _job_fact(catalogue: Catalogue, events: KindEvents, known: EventType) -> Fac
 
 def _object_fact(catalogue: Catalogue, event: ObjectEvent, known: EventType) -> Fact:
     parts = _parts(catalogue, event.part, event.data.get(event.parts_field, ()))
-    # The type has a word of its own, so the sample's outcome decides.
-    word = "partial" if event.outcome is Outcome.PARTIAL else known.word
     return Fact(
         word=known.word,
         kind=known.kind,
         job_id=event.data["id"],
         status=str(event.data.get("status") or ""),
         outcome=event.outcome,
-        error=build_error(word, None, parts=parts),
+        error=build_error(known.word, None, outcome=event.outcome, parts=parts),
         summary=build_summary(parts),
         related=event.related,
         data=event.data,

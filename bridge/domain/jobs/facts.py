@@ -34,8 +34,8 @@ def _draft(
 ) -> EventDraft:
     ending = observation.ending if closes else None
     error = None
-    if ending and ending.outcome in (Outcome.FAILED, Outcome.PARTIAL):
-        error = build_error(word, ending.message, parts=observation.parts)
+    if ending:
+        error = build_error(word, ending.message, outcome=ending.outcome, parts=observation.parts)
     fact = Fact(
         word=word,
         kind=job.kind,
@@ -56,14 +56,13 @@ def _draft_part(job: Job, part: Part, traits: PartTraits, *, late: bool) -> Even
     """Return the draft of the event of a part that has ended; its kind and its `data` are the part's."""
     assert part.ending is not None, "only parts that have ended have an event"
     word = part.ending.word
-    failed = part.ending.outcome is Outcome.FAILED
     fact = Fact(
         word=word,
         kind=traits.kind,
         job_id=part.id,
         status=part.status,
         outcome=part.ending.outcome,
-        error=build_error(word, part.ending.message) if failed else None,
+        error=build_error(word, part.ending.message, outcome=part.ending.outcome),
         summary=None,
         related={traits.parent_field: job.id},
         data=part.data,

@@ -63,7 +63,7 @@ def _apply_new_run(
     job: Job, observation: Observation, parts: Parts, *, at: PollContext, traits: KindTraits
 ) -> Step:
     """Apply an observation that shows a new run, which may have ended already."""
-    superseded = find_superseded(job.parts, parts)
+    superseded = find_superseded(job.parts, parts, failed_words=traits.failed_part_words)
     begun = start_run(job, now_ms=at.now_ms, clock=traits.clock)
     if superseded:
         begun = replace(begun, superseded=(*begun.superseded, *superseded)[-MAX_SUPERSEDED:])

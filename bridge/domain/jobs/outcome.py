@@ -23,8 +23,8 @@ class KindTraits:
 
     `timing` applies before the first observation; `clock` is what the watch timeout counts from. A review's result has
     an event if it is one of `review_words`. `reported_parts` is set if the end of each part is an event of its own,
-    `replaceable_parts` if a new run replaces parts that may be watched themselves. `persona_field` is the field of
-    `related` that holds the job's persona.
+    `replaceable_parts` if a new run replaces parts that may be watched themselves. `failed_part_words` are the
+    endings that say that a part failed. `persona_field` is the field of `related` that holds the job's persona.
     """
 
     kind: str
@@ -33,6 +33,7 @@ class KindTraits:
     review_words: frozenset[str] = frozenset()
     reported_parts: PartTraits | None = None
     replaceable_parts: PartTraits | None = None
+    failed_part_words: frozenset[str] = frozenset()
     persona_field: str = ""
 
 

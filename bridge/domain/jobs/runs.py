@@ -4,6 +4,8 @@ A full regeneration keeps the post's id and makes new items; a retry of the fail
 single item may keep its id.
 """
 
+from collections.abc import Collection
+
 from msgspec.structs import replace
 
 from bridge.domain.jobs.deadlines import has_deadline_ahead
@@ -122,14 +124,15 @@ def decide_runs(job: Job, *, ended: bool, begun_ms: int) -> Job:
     return replace(job, callbacks=tuple(decide(callback) for callback in job.callbacks))
 
 
-def find_superseded(before: Parts, now: Parts) -> tuple[str, ...]:
+def find_superseded(before: Parts, now: Parts, *, failed_words: Collection[str]) -> tuple[str, ...]:
     """Return failed items that are still listed beside the successors with which a retry replaced them.
 
     These are items that had failed before, if there are at least as many new items. With fewer new ones, only some were
-    retried, and it is unknown which. Whether the provider goes on listing retried items is not documented.
+    retried, and it is unknown which. Whether the provider goes on listing retried items is not documented. `failed_words` are the
+    endings that say that an item failed.
     """
     known = dict(before)
-    failed = tuple(part for part, word in now if word == "failed" and known.get(part) == "failed")
+    failed = tuple(part for part, word in now if word in failed_words and known.get(part) in failed_words)
     new = [part for part, _ in now if part not in known]
     return failed if known and len(new) >= len(failed) else ()
 

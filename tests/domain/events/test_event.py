@@ -155,6 +155,8 @@ def test_no_data_makes_a_large_event(data: dict[str, Any]) -> None:
         ("generating", None, [Outcome.FAILED], None),
         ("replaced", None, [], None),
         ("failed", "it broke", [], ("upstream_failed", "it broke", True, [])),
+        # a provider's own word for a failure
+        ("broken", "it broke", [], ("upstream_failed", "it broke", True, [])),
         # all items done and yet partial: the post's own failure
         ("partial", "no caption", [Outcome.SUCCEEDED], ("upstream_failed", "no caption", True, [])),
         (
@@ -177,7 +179,10 @@ def test_an_error_says_what_failed(
 ) -> None:
     """Failed items are named; the provider's own reason is kept."""
     parts = [part(f"i{number}", outcome) for number, outcome in enumerate(outcomes)]
-    error = build_error(word, message, parts=parts)
+    outcome = {"failed": Outcome.FAILED, "broken": Outcome.FAILED, "partial": Outcome.PARTIAL}.get(
+        word, Outcome.SUCCEEDED
+    )
+    error = build_error(word, message, outcome=outcome, parts=parts)
     assert (None if error is None else tuple(error.values())) == expected
 
 

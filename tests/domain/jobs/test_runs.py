@@ -109,7 +109,7 @@ BEFORE: Parts = (("a", "completed"), ("b", "failed"), ("c", "failed"))
 )
 def test_failed_items_listed_beside_their_successors(now: Parts, superseded: tuple[str, ...]) -> None:
     """Only where as many new items came as failed ones stayed."""
-    assert find_superseded(BEFORE, now) == superseded
+    assert find_superseded(BEFORE, now, failed_words={"failed"}) == superseded
 
 
 def test_replaced_items() -> None:
