@@ -95,7 +95,7 @@ class DeliverHandler:
         return task.delivery.record.lane.startswith(UNPROVEN) or task.delivery.record.tries > 0
 
     async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
-        """A 2xx that came after its lease still counts: the receiver has the event."""
+        """Count a 2xx that came after its lease had ended, since the receiver has the event."""
         del shard
         for settled in fenced:
             try:

@@ -1,5 +1,7 @@
-"""Samples of every event type, as a receiver would get them: for the catalogue, for tests of a URL, for tools that
-learn an event's shape from one. Pure: the same type always has the same samples.
+"""Samples of all event types, as a receiver gets them.
+
+They are for the catalogue, for tests of a URL, and for tools that learn an event's shape from one. The same type always
+has the same samples.
 """
 
 import json

@@ -1,20 +1,9 @@
-"""Add accounts and replace their credentials, while the jobs of an account go on."""
+"""Look up accounts, and replace their credentials while their jobs go on."""
 
 from bridge.errors import Conflict, NotFound, ValidationFailed
 from bridge.providers.registry import PROVIDERS
 from bridge.services.context import Services
 from bridge.store.tables.accounts import Account, CredentialTaken, NoSuchAccount
-
-
-async def add_account(
-    services: Services, project: str, *, provider: str, credential: str, name: str
-) -> Account:
-    """Add an account, or return the project's account that has this credential; raise Conflict if another project has it."""
-    _check(provider, credential)
-    try:
-        return await services.store.accounts.create(project, provider, credential, name)
-    except CredentialTaken:
-        raise _taken() from None
 
 
 async def get_account(services: Services, project: str, account_id: str) -> Account:

@@ -1,10 +1,9 @@
-"""Make settlements of polls and attempts: the item's next due time, and the records that the work has changed."""
+"""Make settlements of polls: the job's next due time, and the records that the poll has changed."""
 
-from bridge.domain.deliveries.records import Delivery
 from bridge.domain.jobs.records import PollLog
 from bridge.store import keys
 from bridge.store.queue.lanes import Settled
-from bridge.store.records import pack, unpack
+from bridge.store.records import pack
 
 
 def settle_poll(
@@ -24,14 +23,3 @@ def settle_poll(
     if packed_object is None:
         return Settled(account, key, token, delay_ms, records)
     return Settled(account, key, token, delay_ms, (*records, (keys.observed(key), packed_object)))
-
-
-def settle_attempt(delivery: Delivery, token: bytes, *, delay_ms: int | None) -> Settled:
-    """Return the end of a delivery attempt: the next one is due in `delay_ms`, None: there is none."""
-    records = ((keys.delivery(delivery.id), pack(delivery)),)
-    return Settled(delivery.lane, delivery.id, token, delay_ms, records)
-
-
-def read_settled_delivery(settled: Settled) -> Delivery | None:
-    """Return the delivery that `settle_attempt` was given; None when the item was given back without an attempt."""
-    return unpack(Delivery, settled.records[0][1]) if settled.records else None

@@ -118,10 +118,6 @@ class Health:
         call = ScriptCall(SCRIPTS["vanished_v1"], (self._gone(account),), (job, now_ms, window_ms))
         return int(await run(self._redis, call))
 
-    async def note_returned(self, account: str, job: str) -> None:
-        """Record that a vanished job was found again."""
-        await self._redis.zrem(self._gone(account), job)
-
     async def note_version(self, account: str, version: int) -> None:
         """Set the valid version of the credential, which workers read with their next claim."""
         written = self._redis.hset(self._place(account), "version", str(version))
