@@ -20,8 +20,8 @@ API_PATH = re.compile(
 SHORT_MODULE = re.compile(
     r"(?<![\w/.])((?:api|cli|config|domain|http|providers|services|simulator|store)/[\w/]*\w(?:\.\w+)?)"
 )
-# Pages about the present code; the changelog tells of what was, and CONTRIBUTING.md of what could be added.
-PAGES = [name for name in NAMES if name not in ("CHANGELOG.md", "CONTRIBUTING.md")]
+# The changelog tells of what was.
+PAGES = [name for name in NAMES if name != "CHANGELOG.md"]
 # Served by `bridge/api/routes/docs.py`, which is no part of the API's description.
 PAGES_OF_THE_API = {("GET", "/docs"), ("GET", "/openapi.json")}
 ENDPOINTS = {(route.method, route.path) for route in [*KEYED_ROUTES, *open_routes()]} | PAGES_OF_THE_API

@@ -6,12 +6,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bridge import errors
+from bridge.api.middleware import BODY_LIMIT
+from bridge.api.requests.coercion import MAX_EVENTS, MAX_METADATA_BYTES
+from bridge.api.requests.job_identity import MAX_ID_CHARS, MAX_JOBS
 from bridge.domain.deliveries.records import DeliveryState
 from bridge.domain.jobs.records import JobState
+from bridge.domain.jobs.registration import CALLBACKS_PER_JOB
 from bridge.domain.subscriptions.callback import CallbackState
-from bridge.providers.registry import CATALOGUE
+from bridge.domain.urls.policy import MAX_URL_CHARACTERS
+from bridge.providers.registry import CATALOGUE, KINDS
+from bridge.providers.spec import BRIDGE_ENDINGS
+from bridge.services.jobs.registration import JOBS_PER_PROJECT
 from tests.docs.pages import ROOT, between, read, table_rows, without_code_blocks
 
+# The kinds in the order of the README's tables.
+REGISTRABLE = [
+    KINDS["sync_job"],
+    KINDS["generated_post"],
+    KINDS["generated_media_item"],
+    KINDS["voice_conversion"],
+    KINDS["outgoing_post"],
+    KINDS["reelbot_video"],
+]
 ARROW = re.compile(r"^\s*(\w+)(?:\[[^\]]*\])? --> (\w+)", re.MULTILINE)
 
 
@@ -61,6 +77,47 @@ def test_the_states_are_the_records() -> None:
     assert [words(state)[0] for state, _ in deliveries] == list(DeliveryState)
     (sentence,) = re.findall(r"^A callback's `state` is .*$", read("docs/contract.md"), re.MULTILINE)
     assert words(sentence)[1:] == list(CallbackState)
+
+
+def test_the_limits_are_the_codes_own() -> None:
+    """The table of limits has the numbers that requests are judged by, in its order."""
+    shown = [int(value.replace(",", "")) for _, value, _ in table_rows(between("docs/contract.md", "limits"))]
+    assert shown == [
+        JOBS_PER_PROJECT,
+        CALLBACKS_PER_JOB,
+        MAX_JOBS,
+        MAX_EVENTS,
+        MAX_ID_CHARS,
+        MAX_URL_CHARACTERS,
+        MAX_METADATA_BYTES,
+        BODY_LIMIT,
+    ]
+
+
+def test_the_readme_says_how_each_kind_ends() -> None:
+    """Its first table has the kinds that can be registered, in order, with their own endings."""
+    assert {kind.name for kind in REGISTRABLE} == {kind.name for kind in KINDS.values() if kind.registrable}
+    rows = table_rows(section("README.md", "## Register"))[: len(REGISTRABLE)]
+    shown = [set(words(endings)) for _, _, endings in rows]
+    assert shown == [set(kind.ending_words) - set(BRIDGE_ENDINGS) for kind in REGISTRABLE]
+
+
+def test_the_readme_says_when_each_kind_is_polled() -> None:
+    """Intervals and timeouts of its table are those that the providers document."""
+    rows = [(poll, timeout) for _, poll, timeout in table_rows(section("README.md", "## Watch"))]
+    post = KINDS["generated_post"].timing_by_media
+    timings = [
+        KINDS["sync_job"].timing,
+        post["image"],
+        post["video"],
+        KINDS["voice_conversion"].timing,
+        KINDS["outgoing_post"].timing,
+        KINDS["reelbot_video"].timing,
+    ]
+    assert len(rows) == len(timings)
+    for (poll, timeout), timing in zip(rows, timings, strict=True):
+        assert poll.startswith(f"{timing.interval_s:g} s")
+        assert timeout.startswith(f"{timing.timeout_s / 60:g} min")
 
 
 def test_the_folders_are_there() -> None:
