@@ -94,7 +94,7 @@ async def serving(settings: Settings) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def running(app: web.Application, **options: Any) -> AsyncIterator[str]:
-    """Listen on a free port; gives the address."""
+    """Listen on a free port and yield the address."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -107,7 +107,7 @@ async def running(app: web.Application, **options: Any) -> AsyncIterator[str]:
 async def tell(
     client: Client, callback: dict[str, Any], type_: str = "sync_job.completed"
 ) -> tuple[str, str]:
-    """Write an event and its delivery as a worker would; gives their ids."""
+    """Write an event and its delivery as a worker would, and return their ids."""
     services = client.services
     key = read_callback_job(callback["id"])
     assert key is not None

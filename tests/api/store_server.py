@@ -1,4 +1,4 @@
-"""A private store for tests, with an append-only file as in earnest."""
+"""A private store for tests, with an append-only file as in production."""
 
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from bridge.store.server.engines import find_engine
 
 @contextmanager
 def running_store(folder: Path) -> Iterator[Path]:
-    """Run a server on a unix socket; gives its path."""
+    """Run a server on a unix socket and yield its path."""
     socket = folder / "s"
     where = ["--port", "0", "--unixsocket", str(socket), "--dir", str(folder)]
     durable = ["--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--hz", "100"]

@@ -1,4 +1,4 @@
-"""What stands around the handlers: errors in one shape, limits of the socket, open pages."""
+"""What surrounds the handlers: errors in one shape, limits of the socket, pages without a key."""
 
 import asyncio
 import gzip

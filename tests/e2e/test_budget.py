@@ -47,7 +47,7 @@ def bridge(upstream: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 async def calm(upstream: Simulator) -> Simulator:
-    """An upstream as just started, whose windows are told to the millisecond: they are that much shorter."""
+    """A fresh upstream whose rate-limit headers are exact to the millisecond, since its windows are short."""
     await upstream.control("POST", "/reset")
     await upstream.control("PUT", "/switches", {"rate_reset": "ms"})
     return upstream
@@ -161,7 +161,7 @@ async def test_an_end_that_a_row_shows_in_part_is_read_whole(
 async def test_an_end_in_a_row_goes_out_as_it_is_when_nothing_more_can_be_read(
     calm: Simulator, bridge: Bridge, receiver: Receiver
 ) -> None:
-    """The news is late enough: what the row shows is sent, and says where it comes from."""
+    """The event is sent with what the row shows, and `data_source` says so."""
     await calm.control("PUT", "/switches", {"list_rows": "short"})
     for made in two_posts():
         await watch(calm, bridge, receiver, made)

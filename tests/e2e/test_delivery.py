@@ -1,4 +1,4 @@
-"""What a receiver answers, and what the bridge then does; through real processes, judged at both ends."""
+"""What the bridge does after each answer of a receiver, through real processes, checked at both ends."""
 
 import asyncio
 import itertools

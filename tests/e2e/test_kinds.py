@@ -17,7 +17,7 @@ numbers = itertools.count()
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A scripted life and the event it must end in; times are the simulator's seconds."""
+    """A scripted job and the event that it must end in; times are the simulator's seconds."""
 
     kind: str
     event: str
@@ -280,7 +280,7 @@ async def default_secret(bridge: Bridge) -> str:
 
 
 def judge_signature(secret: str, received: Received) -> None:
-    """The published verifiers decide, not ours."""
+    """Check a signature with the published libraries instead of our own code."""
     headers = {name: value for name, value in received.headers.items() if name.startswith("webhook-")}
     standardwebhooks.Webhook(secret).verify(received.body, headers)
     svix.Webhook(secret).verify(received.body, headers)

@@ -1,4 +1,4 @@
-"""A regenerated post keeps its id and lives again."""
+"""A regenerated post keeps its id and starts a new run."""
 
 import itertools
 from typing import Any

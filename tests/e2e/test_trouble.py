@@ -17,7 +17,7 @@ DONE = {"status": "completed"}
 
 @pytest.fixture(autouse=True)
 async def calm(simulator: Simulator) -> AsyncIterator[None]:
-    """Leave the upstream in order for the next test."""
+    """Reset the upstream's faults after each test."""
     yield
     await simulator.control("DELETE", "/faults")
     await simulator.control("POST", f"/keys/{RM_KEY}/restore")

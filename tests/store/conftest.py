@@ -76,7 +76,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[Callable[[], Server]]:
-    """Starts servers on one directory, one after the other has been killed."""
+    """Start servers on one directory, each after the last one was killed."""
     started: list[Server] = []
 
     def start() -> Server:
@@ -115,7 +115,7 @@ async def redis(request: pytest.FixtureRequest) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 def clock() -> list[int]:
-    """A hand clock: its only item is now, in ms."""
+    """A clock that the test sets: its only item is the time in ms."""
     return [1_795_000_000_000]
 
 

@@ -1,4 +1,4 @@
-"""What is being made, as an answer that is passed on to us shows it: how long that takes is known by it."""
+"""The media type of a generated post, read from the provider's answer when a registration includes it."""
 
 import json
 from typing import Any
@@ -52,7 +52,7 @@ def test_a_strange_media_type_is_no_reason_to_refuse(strange: object) -> None:
 
 @pytest.mark.parametrize("strange", ["video", 7, {"media_type": "video"}, [None, "video", ["video"]], None])
 def test_strange_items_show_nothing(strange: object) -> None:
-    """Whatever a tool made of the list."""
+    """Items that are no objects, or a list that is none, yield no media type."""
     assert media({**NAMED, "media_items": strange}) == ""
 
 

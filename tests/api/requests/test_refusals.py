@@ -149,7 +149,7 @@ def test_a_refusal_names_the_field_and_the_fix(fields: dict[str, Any], field: st
     ],
 )
 def test_a_body_that_is_nothing_is_refused(raw: bytes, kind: str, fix: str) -> None:
-    """Depth bombs, odd numbers, broken text and broken forms never get past the door."""
+    """Deeply nested JSON, odd numbers, broken text and broken forms are refused with a 400."""
     error = refuse(raw, kind)
     assert error.details["field"] == "body"
     assert fix in error.message

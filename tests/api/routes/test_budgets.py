@@ -1,4 +1,4 @@
-"""Budgets as people and Prometheus see them: what was spent through the store, whoever spent it."""
+"""Rate budgets in `GET /v1/accounts` and `GET /metrics`: what was spent, by whichever process."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ async def account_of(api: Client, provider: str = "reelmirror") -> Account:
 
 
 async def spend(api: Client, account: Account, limit: Limit = API, *, turn_ms: int = 90_000) -> int:
-    """Spend as a worker does: five requests, of which one answer tells; give when the window ends."""
+    """Spend five requests as a worker does, report one answer, and return when the window ends."""
     store = api.services.store
     asked = Ask(account=account.id, limit=limit, wanted=WANTED, turn_ms=turn_ms)
     (grant,) = await store.budgets.spend_many([asked])
@@ -56,7 +56,7 @@ async def metrics(api: Client) -> dict[tuple[str, frozenset[str]], float]:
 
 
 async def test_an_unused_account_shows_the_documented_limit(api: Client) -> None:
-    """And nothing that no answer told."""
+    """What only an answer can say is null."""
     assert await budget_of(api, await account_of(api)) == {
         "limit": 60,
         "window_seconds": 60,
@@ -90,7 +90,7 @@ async def test_an_account_shows_what_was_spent_and_saved(api: Client) -> None:
 
 
 async def test_a_limit_that_was_reached_shows_until_when(api: Client) -> None:
-    """And how often that was so."""
+    """The end of the pause is shown, and how often the limit was reached."""
     account = await account_of(api)
     until_ms = api.services.clock_ms() + 50_000
     await api.services.store.budgets.spend(

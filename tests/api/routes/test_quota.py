@@ -1,4 +1,4 @@
-"""Quotas: what a project may watch, whichever of its accounts it is."""
+"""Quotas: how many jobs a project may watch, over all of its accounts."""
 
 from bridge.services.jobs.registration import JOBS_PER_PROJECT
 from bridge.store import keys

@@ -1,4 +1,4 @@
-"""What must be true once all is over: every callback was told its end, and told it once."""
+"""What must be true in the end: every callback got its ending event, and got it once."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -75,7 +75,7 @@ async def check_all_ended(service: Service, registrar: Registrar, received: Rece
 def check_no_doubles(
     registrar: Registrar, received: ReceivedPosts, kills: Sequence[Kill], deliveries: dict[str, Any]
 ) -> dict[str, int]:
-    """Check that nobody heard a thing twice, but where the answer to the first was lost."""
+    """Check that no event was delivered twice, except where the answer to the first attempt was lost."""
     doubles: dict[str, int] = defaultdict(int)
     facts: dict[tuple[str, str], set[str]] = defaultdict(set)
     by_hook = received.by_hook()

@@ -39,7 +39,7 @@ def session_service(any_disk: Disk | None, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 async def service(session_service: Service) -> Service:
-    """Rate limits are another test's matter: the upstream tells of one that nobody reaches."""
+    """Rate limits are tested elsewhere: this upstream has one that nothing here reaches."""
     switches = {
         "rate_api_key_per_minute": UNREACHED_LIMIT,
         "reelbot_status_per_minute": UNREACHED_LIMIT,

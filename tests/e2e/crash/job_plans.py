@@ -1,4 +1,4 @@
-"""Jobs to come: of every kind, and how each will end."""
+"""Plans of jobs of every kind: how the simulator makes each one, and how it ends."""
 
 import random
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What receivers got: every POST, when it came and when its answer left."""
+"""What receivers got: every POST, when it arrived and when its answer was sent."""
 
 import asyncio
 import contextlib

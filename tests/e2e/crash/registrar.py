@@ -1,4 +1,4 @@
-"""A client that registers many callbacks and does not give up."""
+"""A client that registers many callbacks and repeats each request until it is answered."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""How long these tests go on, and with which dice: `make soak` sets both."""
+"""How many rounds the crash tests run, and with which random seed: `make soak` sets both."""
 
 import os
 

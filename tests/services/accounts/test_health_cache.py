@@ -1,4 +1,4 @@
-"""Good health is kept for a moment, any other is read each time."""
+"""The health cache keeps a healthy account for a moment, and reads any other each time."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -20,7 +20,7 @@ class CountingHealth:
 
 
 async def test_a_well_account_is_read_once_in_a_while() -> None:
-    """Within that time once; after it, or once something was recorded against it, it is read anew."""
+    """It is read again when the time is over, or when something was recorded against the account."""
     health, now = CountingHealth(), [0.0]
     health_cache = HealthCache(cast("Health", health), clock_s=lambda: now[0])
     for _ in range(3):

@@ -46,19 +46,19 @@ def running(job_id: str) -> dict[str, object]:
 
 
 async def gate_ms(bench: Bench, key: str) -> int:
-    """Return until when the lane of a job's account sleeps, 0: it does not."""
+    """Return the time until which the lane of a job's account is blocked, 0 when it is not."""
     account = (await bench.job(key)).account
     return (await bench.api.services.store.poll.blocked(key[0], [account])).get(account, 0)
 
 
 async def recorded_ms(bench: Bench, key: str) -> int:
-    """Return until when the budget of a job's account grants nothing, 0: it does."""
+    """Return the time until which the budget of a job's account grants nothing, 0 when it grants."""
     services, account = bench.api.services, (await bench.job(key)).account
     return (await services.store.budgets.view(account, API, now_ms=services.clock_ms())).quiet_ms
 
 
 async def open_lane(bench: Bench, key: str) -> None:
-    """Let the lane's gate get lost, and make all its jobs due."""
+    """Remove the lane's gate and make all of its jobs due."""
     account = (await bench.job(key)).account
     await bench.api.services.store.poll.unblock(key[0], account, due_all=True)
 
@@ -134,7 +134,7 @@ async def test_nothing_is_read_before_the_reset_by_either_of_two_workers(bench: 
 
 
 async def test_a_429_that_a_probe_meets_pauses_the_account(bench: Bench) -> None:
-    """No budget grants the one read that tries a refused key again; its answer counts all the same."""
+    """The read that tries a refused key again is granted by no budget; its 429 pauses the account all the same."""
     (key,) = await register(bench, "s1")
     health, account, now_ms = (
         bench.api.services.store.health,

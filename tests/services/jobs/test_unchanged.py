@@ -1,4 +1,4 @@
-"""An answer that is not thought through twice means what it would have meant."""
+"""An answer that repeats the last one is recognised, and skipping the state machine for it changes nothing."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from tests.domain.jobs.watched_job import Candidate, item, post, simple
 
 
 class EchoingWatch(Candidate):
-    """Remembers answers as a worker does, thinks them through all the same, and compares."""
+    """Recognises repeated answers as a worker does, runs the state machine all the same, and compares."""
 
     def __init__(self, kind: str = "sync_job", *, scale: float = 1.0) -> None:
         super().__init__(kind, scale=scale)
@@ -46,7 +46,7 @@ class EchoingWatch(Candidate):
         return notifications
 
     def _compare(self, unchanged: Observed, log: Any, *, took_ms: int, digest: bytes) -> None:
-        """Compare what an echo leads to with what thinking led to."""
+        """Compare the shortcut for a repeated answer with what the state machine decided."""
         assert self.last is not None
         at = PollContext(begun_ms=self.now_ms - took_ms, now_ms=self.now_ms, took_ms=took_ms, digest=digest)
         marked = record_poll(log, unchanged, at)
@@ -64,7 +64,7 @@ class EchoingWatch(Candidate):
 
 
 class EchoingLives(Lives):
-    """Random lives of jobs whose worker has a memory."""
+    """Random histories of jobs whose worker recognises repeated answers."""
 
     @property
     def watch(self) -> Candidate:
@@ -76,7 +76,7 @@ class EchoingLives(Lives):
 
 
 def test_an_echo_means_what_thinking_would_have_found() -> None:
-    """Over random answers, registrations, cancellations and times: same job, same log, same next read, no news."""
+    """Over random answers, registrations, cancellations and times: same job, log and next poll, and no event."""
     run_state_machine_as_test(
         EchoingLives,
         settings=settings(
@@ -90,7 +90,7 @@ def test_an_echo_means_what_thinking_would_have_found() -> None:
 
 
 def test_what_is_said_again_is_an_echo() -> None:
-    """The second answer that changes nothing is known by its bytes; another answer and another record are not."""
+    """A repeated answer is recognised by its bytes; another answer, or another record of the job, is not."""
     watch = EchoingWatch("generated_post")
     watch.register()
     running = post("generating", item("a", "completed"), item("b", "generating"))
@@ -105,7 +105,7 @@ def test_what_is_said_again_is_an_echo() -> None:
 
 
 def test_an_answer_that_came_in_between_is_no_echo() -> None:
-    """Another worker may have seen another object meanwhile: the one that is kept must be written again."""
+    """Another worker may have seen another object meanwhile, so the object must be written again."""
     watch = EchoingWatch()
     watch.register()
     for _ in range(2):
@@ -117,7 +117,7 @@ def test_an_answer_that_came_in_between_is_no_echo() -> None:
 
 
 def test_no_echo_outlasts_a_deadline() -> None:
-    """Said a hundred times, a running job still times out on the minute."""
+    """A job that is seen running a hundred times still times out at its deadline."""
     watch = EchoingWatch()
     callback = watch.register(timeout_s=300.0)
     while not watch.heard(callback):

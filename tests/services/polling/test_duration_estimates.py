@@ -1,4 +1,4 @@
-"""Evidence: what every worker saw of an account's jobs adds up to how long they take."""
+"""Duration estimates: what all workers see of an account's jobs adds up to how long they take."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ DOCUMENTED = Durations([(30.0, 300.0)])
 
 
 class Workers:
-    """Processes that share one store, and one hand-held clock."""
+    """Several workers' estimates on one store and one clock that the test sets."""
 
     def __init__(self, account_stats: AccountStatsTable) -> None:
         self.account_stats = account_stats
@@ -64,7 +64,7 @@ async def workers() -> Any:
 def live(
     duration_estimates: DurationEstimates, *, reads_s: list[float], end_s: float, unit_ms: float = 1000
 ) -> None:
-    """One job's life, as a worker reads it."""
+    """Observe one job from its start to its end, as a worker does."""
     log = PollLog()
     for age_s in reads_s:
         at_ms = BORN + round(age_s * unit_ms)
@@ -106,7 +106,7 @@ def test_a_sort_is_a_kind_with_its_media(job: Job, interval_s: float, sort: str)
 
 
 async def test_nothing_is_known_but_the_documents(workers: Workers) -> None:
-    """Of a new account, and of one whose answers taught nothing yet."""
+    """A new account, and one without a completed job, have the documented durations."""
     duration_estimates = workers.start()
     assert ended_by(duration_estimates, 165) == DOCUMENTED.at(165).ended
     await workers.merge(duration_estimates)
@@ -115,7 +115,7 @@ async def test_nothing_is_known_but_the_documents(workers: Workers) -> None:
 
 
 async def test_two_workers_evidence_adds_up(workers: Workers) -> None:
-    """Each folds what it saw into what the other left, and both come to know all of it."""
+    """Each merges what it saw into the stored table, and then both know all of it."""
     one, two = workers.start(), workers.start()
     for duration_estimates in (one, two):
         for _ in range(20):
@@ -132,7 +132,7 @@ async def test_two_workers_evidence_adds_up(workers: Workers) -> None:
 
 
 async def test_what_was_folded_is_not_folded_again(workers: Workers) -> None:
-    """A life counts once."""
+    """A job counts once, however often a worker merges."""
     duration_estimates = workers.start()
     live(duration_estimates, reads_s=[20], end_s=15)
     await workers.merge(duration_estimates, duration_estimates)
@@ -140,7 +140,7 @@ async def test_what_was_folded_is_not_folded_again(workers: Workers) -> None:
 
 
 async def test_lives_are_noted_without_the_scale(workers: Workers) -> None:
-    """A bridge at twenty times the pace learns the same."""
+    """At REELBRIDGE_POLL_SCALE 0.05 the same durations are stored."""
     fast, slow = workers.start(scale=0.05), workers.start()
     live(slow, reads_s=[40, 55, 70], end_s=65)
     await workers.merge(slow)
@@ -152,7 +152,7 @@ async def test_lives_are_noted_without_the_scale(workers: Workers) -> None:
 
 
 async def test_a_later_run_is_a_life_of_its_own(workers: Workers) -> None:
-    """What was seen of the run before does not make it older; a read from before its start tells nothing."""
+    """Observations of the run before do not make it older; a poll from before its start is ignored."""
     duration_estimates = workers.start()
     rerun = replace(SYNC, run=2, run_ms=BORN + 500_000)
     before = PollLog(polls=9, seen_ms=BORN + 400_000)
@@ -187,7 +187,7 @@ async def test_accounts_learn_apart(workers: Workers) -> None:
 
 
 async def test_notes_between_two_foldings_are_bounded(workers: Workers) -> None:
-    """An account whose budget is ample is never folded: its latest lives are kept."""
+    """An account with an ample budget is never merged: only its latest jobs are kept."""
     duration_estimates = workers.start()
     for _ in range(MAX_NOTES):
         duration_estimates.note(SYNC, PollLog(), at_ms=BORN + 1_000, ended=False)

@@ -1,4 +1,4 @@
-"""Leases are short and kept: a dead worker's come back soon, a slow upstream still gets its time."""
+"""Leases are short and renewed: a dead worker's items come back soon, a slow upstream still gets its time."""
 
 import asyncio
 
@@ -82,7 +82,7 @@ async def test_a_renewed_lease_ends_too(lanes: Lanes) -> None:
 
 
 class Away(Lanes):
-    """Lanes whose store is away."""
+    """Lanes whose store cannot be reached."""
 
     async def renew(self, *_: object, **__: object) -> list[bytes | None]:
         raise LostError("away")

@@ -1,4 +1,4 @@
-"""Neighbours: how many watched jobs a list is known to show."""
+"""List membership: how many watched jobs a list is known to show."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from bridge.services.polling.list_membership import (
 
 @pytest.fixture
 def now() -> list[float]:
-    """A hand clock in seconds."""
+    """A clock in seconds that the test sets."""
     return [1000.0]
 
 
@@ -38,7 +38,7 @@ def test_each_job_counts_once_on_its_list(list_membership: ListMembership) -> No
 
 
 def test_what_was_not_met_lately_is_forgotten(list_membership: ListMembership, now: list[float]) -> None:
-    """A job that is met again stays."""
+    """A job that was not seen on its list lately no longer counts; one that is seen again stays."""
     list_membership.add("x", "/posts", "ended")
     list_membership.add("x", "/posts", "waits")
     now[0] += MEMBER_S
@@ -51,7 +51,7 @@ def test_what_was_not_met_lately_is_forgotten(list_membership: ListMembership, n
 
 
 def test_memory_is_bounded(list_membership: ListMembership) -> None:
-    """Beyond ten thousand lists all is met anew; a known list is no further one."""
+    """Beyond ten thousand lists everything is forgotten; a list that is known already does not count twice."""
     for number in range(MAX_LISTS):
         list_membership.add("x", f"/{number}", "a")
     list_membership.add("x", "/0", "b")

@@ -1,4 +1,4 @@
-"""Pages: one list call for many posts, and what becomes of them when it does not serve."""
+"""List polls: one request for many posts, and what happens to them when the list does not work."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ async def seen(bench: Bench, key: str) -> ListStats | None:
 
 
 async def batched(bench: Bench, account: str) -> int:
-    """Requests that pages saved, as the account shows it; what an answer said is told a moment later."""
+    """Return how many requests list pages saved, as the account shows it; reports reach the budget a moment later."""
     _, shown = await bench.api.call("GET", f"/v1/accounts/{account}")
     return int(shown["budget"]["saved"]["batching"])
 
@@ -46,7 +46,7 @@ async def url_told(bench: Bench, key: str) -> object:
 
 
 async def test_one_page_reads_all_posts_of_a_persona(bench: Bench) -> None:
-    """Also one that was not due, and nothing of those that nobody watches."""
+    """Also a post that was not due; posts that nobody watches are ignored."""
     one, two, far = [await bench.register(name) for name in ("p1", "p2", "p3")]
     await bench.put_off(far, FAR_MS)
     rows = [post("other", "completed", DONE), post("p1", "completed", DONE), post("p2"), post("p3")]
@@ -91,7 +91,7 @@ async def test_a_list_that_does_not_serve_leaves_posts_to_themselves(
     ids=["limit", "refused"],
 )
 async def test_trouble_of_the_account_is_trouble_of_its_posts(bench: Bench, status: int, mark: str) -> None:
-    """Each waits as after a read of its own, the list is none the worse for it."""
+    """Each post waits as after a poll of its own, and the list may still be used."""
     one, two = [await bench.register(name) for name in ("p1", "p2")]
     bench.upstream.lay(LIST, {}, status=status, Retry_After="300")
     assert await bench.turn() == [LIST]
@@ -106,7 +106,7 @@ async def test_trouble_of_the_account_is_trouble_of_its_posts(bench: Bench, stat
 
 
 async def test_a_post_that_its_page_does_not_show_is_read_by_itself(bench: Bench) -> None:
-    """At once, and only its own read may say that it is gone."""
+    """It is polled by itself at once, and only that poll can find that it is gone."""
     one, two = [await bench.register(name) for name in ("p1", "p2")]
     bench.upstream.lay(LIST, {"data": [post("p1")], "count": 1})
     bench.upstream.lay(POSTS + "p2", {"data": post("p2")})
@@ -129,7 +129,7 @@ async def test_an_end_that_a_row_shows_in_part_is_told_whole(bench: Bench) -> No
 
 
 async def test_an_end_that_a_row_shows_in_part_waits_a_little_for_a_request(bench: Bench) -> None:
-    """It has none at first: the account's limit was reached just now."""
+    """At first there is none, because the account's limit was reached."""
     one, _ = [await bench.register(name) for name in ("p1", "p2")]
     store, account = bench.api.services.store, (await bench.job(one)).account
 
@@ -145,7 +145,7 @@ async def test_an_end_that_a_row_shows_in_part_waits_a_little_for_a_request(benc
 
 
 async def test_where_no_request_is_left_an_end_goes_out_as_its_row_shows_it(server: Server) -> None:
-    """After a short wait: late is worse than short."""
+    """After a short wait the event is sent with what the row shows."""
     async with polled(server.socket, poll_scale=0.02) as bench:
         one, _ = [await bench.register(name) for name in ("p1", "p2")]
         store, account = bench.api.services.store, (await bench.job(one)).account
@@ -159,7 +159,7 @@ async def test_where_no_request_is_left_an_end_goes_out_as_its_row_shows_it(serv
 
 
 async def test_a_short_row_of_a_running_post_shows_that_it_goes_on(bench: Bench) -> None:
-    """It changes nothing and counts as a read; its pace stays that of the media its own read showed."""
+    """It changes nothing and counts as a poll; the interval stays that of the media its own poll showed."""
     one, two = [await bench.register(name) for name in ("p1", "p2")]
     image = {**RUNNING, "media_type": "image"}
     bench.upstream.lay(LIST, {"data": [post("p1", "generating", image), post("p2")]})
@@ -189,7 +189,7 @@ async def test_watched_items_are_carried_by_a_row_of_their_post(bench: Bench) ->
 
 
 async def test_half_a_character_in_a_row_harms_nobody(bench: Bench) -> None:
-    """A caption that JavaScript cut through an emoji."""
+    """A caption that ends in half of a surrogate pair."""
     one, two = [await bench.register(name) for name in ("p1", "p2")]
     bench.upstream.lay(LIST, {"data": [{**post("p1"), "caption": "\ud83d"}, post("p2")], "count": 2})
     assert await bench.turn() == [LIST]

@@ -1,4 +1,4 @@
-"""Riding: an answer speaks of jobs that it was not asked for, if nobody else does at that time."""
+"""Piggybacking: an answer also updates jobs that were not asked for, unless another worker has them in flight."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -33,7 +33,7 @@ async def bench(server: Server) -> AsyncIterator[Bench]:
 
 @pytest.fixture
 def now_s() -> list[float]:
-    """A hand clock in seconds."""
+    """A clock in seconds that the test sets."""
     return [1000.0]
 
 
@@ -51,7 +51,7 @@ async def lease(bench: Bench, *keys: str, begun_ms: int | None = None) -> list[W
 
 
 async def test_what_waits_is_held_with_its_records(bench: Bench, piggyback: Piggyback) -> None:
-    """And with how long there was to its turn: put back, it is where it was."""
+    """With the time left until it is due, so that putting it back restores its place."""
     key = await bench.register("p1")
     due_ms = await bench.put_off(key, FAR_MS)
     (passenger,) = await lease(bench, key)
@@ -67,7 +67,7 @@ async def test_what_waits_is_held_with_its_records(bench: Bench, piggyback: Pigg
 
 
 async def test_what_was_read_since_is_put_back_where_it_was(bench: Bench, piggyback: Piggyback) -> None:
-    """An answer that is older than the job's own read would tell it what was."""
+    """An answer that is older than the job's own poll is not applied to it."""
     bench.upstream.lay("/v1/sync-jobs/s1", {"data": {"id": "s1", "status": "running"}})
     before_ms = bench.api.services.clock_ms()
     key = await bench.register("s1", "sync_job")
@@ -80,7 +80,7 @@ async def test_what_was_read_since_is_put_back_where_it_was(bench: Bench, piggyb
 
 
 async def test_what_has_no_record_is_put_back(bench: Bench, piggyback: Piggyback) -> None:
-    """Its own turn takes it out of the queue; the others ride."""
+    """It is left to its own poll, which removes it from the queue; the others are updated."""
     key = await bench.register("p1")
     account = (await bench.job(key)).account
     lost = job_key(key[0], account, "generated_post", "lost")
@@ -94,7 +94,7 @@ async def test_what_has_no_record_is_put_back(bench: Bench, piggyback: Piggyback
 
 
 async def test_nothing_is_held_of_what_is_in_flight(bench: Bench, piggyback: Piggyback) -> None:
-    """Nor of what nobody watches."""
+    """Neither a job in flight nor one that nobody watches is held."""
     key = await bench.register("p1")
     (passenger,) = await lease(bench, key)
     assert await lease(bench, key) == []
@@ -110,7 +110,7 @@ async def test_nothing_is_held_of_what_is_in_flight(bench: Bench, piggyback: Pig
 
 
 async def test_posts_carry_where_items_are_watched(piggyback: Piggyback, now_s: list[float]) -> None:
-    """A while ago at most, and of the same account."""
+    """Items must have been due lately, in the same account."""
     piggyback.note_watched("x", "generated_post")
     piggyback.note_watched("x", "sync_job")
     assert not piggyback.may_show_watched("x", "generated_post")
@@ -127,7 +127,7 @@ async def test_posts_carry_where_items_are_watched(piggyback: Piggyback, now_s: 
 async def carry(
     bench: Bench, piggyback: Piggyback, post: str, *items: dict[str, Any], status: str
 ) -> PollContext:
-    """Let a post that was read just now speak for its items."""
+    """Apply a post's answer to its items, as after a poll of the post."""
     clock_ms = bench.api.services.clock_ms()
     body = {"id": "p1", "status": status, "media_items": [*items]}
     seen = read_object(KINDS["generated_post"], job_id="p1", value=body, lens=Lens(now_ms=clock_ms))
@@ -141,7 +141,7 @@ async def carry(
 
 
 async def test_an_item_ends_as_its_post_shows_it(bench: Bench, piggyback: Piggyback) -> None:
-    """Told as by its own read, and related to its post; one that still runs waits for its post's next two reads."""
+    """It ends as by its own poll, related to its post; one that still runs waits for its post's next two polls."""
     post = await bench.register("p1")
     ended, runs = [await bench.register(name, "generated_media_item") for name in ("i1", "i2")]
     done = {"id": "i1", "status": "completed", "media_type": "video", "url": URL}
@@ -158,7 +158,7 @@ async def test_an_item_ends_as_its_post_shows_it(bench: Bench, piggyback: Piggyb
 async def test_an_item_does_not_speak_of_a_conversion_that_it_does_not_show(
     bench: Bench, piggyback: Piggyback
 ) -> None:
-    """It goes back to where it was; with its field it is seen."""
+    """A row without the conversion's field changes nothing; with it the conversion is observed."""
     post, voice = await bench.register("p1"), await bench.register("i1", "voice_conversion")
     due_ms = await bench.put_off(voice, FAR_MS)
     item = {"id": "i1", "status": "completed", "url": URL}
@@ -170,7 +170,7 @@ async def test_an_item_does_not_speak_of_a_conversion_that_it_does_not_show(
 
 
 async def test_a_carried_item_is_not_late(bench: Bench, piggyback: Piggyback) -> None:
-    """Its turn is after its post's next reads: its timeline blames no rate limit."""
+    """It is due after its post's next polls, so its timeline blames no rate limit."""
     post, runs = await bench.register("p1"), await bench.register("i2", "generated_media_item")
     item = {"id": "i2", "status": "generating", "media_type": "video"}
     await carry(bench, piggyback, post, item, status="generating")
@@ -178,7 +178,7 @@ async def test_a_carried_item_is_not_late(bench: Bench, piggyback: Piggyback) ->
 
 
 async def test_what_is_read_together_with_its_post_rides_the_next_time(bench: Bench) -> None:
-    """Both fell due at once: the item was in flight as its post spoke of it, and is not again."""
+    """Both were due at once, so the item was in flight when its post was read; the next time it is not."""
     item = {"id": "i1", "status": "generating", "media_type": "video"}
     paths = ["/v1/generated-posts/p1", "/v1/generated-media-items/i1"]
     bench.upstream.lay(paths[0], {"id": "p1", "status": "generating", "media_items": [item]})
@@ -200,7 +200,7 @@ async def test_what_is_read_together_with_its_post_rides_the_next_time(bench: Be
 async def test_an_item_that_its_post_could_not_take_waits_as_one_that_rode(
     bench: Bench, piggyback: Piggyback, now_s: list[float]
 ) -> None:
-    """Once, while its post's answer is fresh, and not for a post that has ended."""
+    """It waits once, while its post's answer is fresh, and not for a post that has ended."""
     post, runs = await bench.register("p1"), await bench.register("i2", "generated_media_item")
     item = {"id": "i2", "status": "generating", "media_type": "video"}
     (passenger,) = await lease(bench, runs)

@@ -1,4 +1,4 @@
-"""Reads one by one: what an answer that shows no more than progress costs, and that it is kept."""
+"""Single polls: an answer that only shows progress is stored without a commit of its own."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -20,7 +20,7 @@ async def bench(server: Server) -> AsyncIterator[Bench]:
 
 @pytest.fixture
 def commits(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[Change]:
-    """Changes that went through the committer."""
+    """Record the changes that go through the committer."""
     made: list[Change] = []
     committer = bench.api.services.store.committer
     commit = committer.commit

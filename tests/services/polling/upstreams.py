@@ -1,4 +1,4 @@
-"""An upstream that answers what a test lays down, and turns of polling against it, one at a time."""
+"""An upstream with scripted answers, and a poll handler that a test runs step by step."""
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,7 +23,7 @@ GONE = {"error": {"code": "NOT_FOUND", "message": "not found"}}
 
 @dataclass
 class UpstreamClient:
-    """Answers by path, the last one again and again; what has none is a 404. `meanwhile` happens before an answer."""
+    """Answers by path from a script, repeating the last answer; an unknown path is a 404. `meanwhile` runs before an answer."""
 
     url: str = ""
     answers: dict[str, deque[tuple[int, Any, dict[str, str]]]] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class UpstreamClient:
     meanwhile: dict[str, Callable[[], Awaitable[object]]] = field(default_factory=dict)
 
     def lay(self, path: str, body: Any, *, status: int = 200, **headers: str) -> None:
-        """Lay down one more answer."""
+        """Add one more answer for a path."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.answers.setdefault(path, deque()).append((status, body, named))
 
@@ -72,14 +72,14 @@ async def polled(socket: Path, **chosen: Any) -> AsyncIterator["Bench"]:
 
 @dataclass
 class Bench:
-    """One API and its store, with a worker's poll handler that a test turns by hand."""
+    """One API and its store, with a worker's poll handler that a test runs step by step."""
 
     api: Client
     upstream: UpstreamClient
     polling: PollHandler
 
     async def register(self, job_id: str, kind: str = "generated_post", **fields: Any) -> str:
-        """Register a job; give its key."""
+        """Register a job and return its key."""
         named = {"kind": kind, "job_id": job_id, **fields}
         if kind == "generated_post":
             named.setdefault("persona_id", PERSONA)
@@ -112,13 +112,13 @@ class Bench:
         return loaded.record if loaded else PollLog()
 
     async def due_ms(self, key: str) -> int:
-        """When the job is due, negative: held."""
+        """Return when the job is due, negative while it is claimed."""
         due_ms = await self.api.services.store.poll.due_of(key[0], (await self.job(key)).account, key)
         assert due_ms is not None
         return due_ms
 
     async def put_off(self, key: str, delay_ms: int) -> int:
-        """Let a job be due later; give when."""
+        """Make a job due later and return when."""
         lanes, account = self.api.services.store.poll, (await self.job(key)).account
         claim = await lanes.hold(key[0], account, [key], lease_ms=60_000)
         assert claim.items, "it waits"
@@ -126,7 +126,7 @@ class Bench:
         return await self.due_ms(key)
 
     async def event_types(self, key: str) -> list[str]:
-        """The events of a job, oldest first."""
+        """Return the types of a job's events, oldest first."""
         store = self.api.services.store
         found = [await store.load_event(each) for each in await store.indexes.job_events(key)]
         return [event.type for event in found if event is not None]

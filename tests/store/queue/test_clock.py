@@ -1,4 +1,4 @@
-"""Every process goes by the store's time."""
+"""Every process uses the store's time."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ HOUR_S = 3600
 
 
 class Ticking:
-    """A store whose clock is told by hand; it may be away."""
+    """A store whose time the test sets; it may be unreachable."""
 
     def __init__(self) -> None:
         self.now_s = HOUR_S

@@ -1,4 +1,4 @@
-"""Holding by name: an answer that is at hand speaks of jobs that were not due."""
+"""Holding: a worker claims jobs by name, because an answer that it has shows them too."""
 
 import pytest
 from redis.asyncio import Redis
@@ -72,7 +72,7 @@ async def test_what_is_held_is_nobody_elses(lanes: Lanes) -> None:
 
 
 async def test_an_ended_lease_comes_back_by_a_claim_only(lanes: Lanes) -> None:
-    """Its former holder may be at work still: a hold leaves it to those who look for such."""
+    """Its former holder may still work on it, so a hold leaves it to a claim."""
     await add(lanes, "1", delay_ms=0)
     first = await claim(lanes, lease_ms=1)
     ended_ms = -await due_of(lanes, "1")
@@ -85,7 +85,7 @@ async def test_an_ended_lease_comes_back_by_a_claim_only(lanes: Lanes) -> None:
 
 
 async def test_a_dead_holders_jobs_come_back(lanes: Lanes) -> None:
-    """Long before they would have been due, if their lane is looked at: what was held has no other wake-up."""
+    """They come back when the lease ends, long before they would have been due."""
     await add(lanes, "1")
     await add(lanes, "due", delay_ms=0)
     await hold(lanes, "1", lease_ms=1)
@@ -106,7 +106,7 @@ async def test_what_is_put_back_wakes_its_lane_in_time(lanes: Lanes) -> None:
 
 
 async def test_a_wish_to_read_sooner_outlives_the_hold(lanes: Lanes) -> None:
-    """Somebody asked for the job while an answer that spoke of it was being taken in."""
+    """A nudge that came during the hold is obeyed when the hold ends."""
     await add(lanes, "1")
     held = await hold(lanes, "1")
     await add(lanes, "1", delay_ms=0)

@@ -1,4 +1,4 @@
-"""Lanes: who gets what, for how long, and when a lane is seen again."""
+"""Lanes: which items a claim takes, for how long, and when a lane is visited again."""
 
 import pytest
 from redis.asyncio import Redis

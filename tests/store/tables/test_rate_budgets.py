@@ -164,7 +164,7 @@ async def test_accounts_and_limits_are_apart(upstream: Upstream) -> None:
 
 
 async def test_a_429_quiets_the_account_until_its_reset(upstream: Upstream) -> None:
-    """Whatever else is known."""
+    """No request is granted before the reset, whatever the headers said before."""
     until = upstream.now + 20_000
     grant = await upstream.budgets.spend("x", API, SINGLE, reports=[RateReport(remaining=0, quiet_ms=until)])
     assert (grant.requests, grant.wait_ms) == ((), 20_000)
@@ -175,7 +175,7 @@ async def test_a_429_quiets_the_account_until_its_reset(upstream: Upstream) -> N
 
 
 async def test_without_headers_the_documented_limit_holds_and_the_clients_part_is_left(real: Redis) -> None:
-    """Nothing tells whether it is idle."""
+    """Without headers it is not known whether the client is idle, so its part is kept for it."""
     upstream = Upstream(real, headers=False)
     await upstream.greedy(START + MINUTE)
     assert 44 <= await upstream.greedy(START + 2 * MINUTE) <= 48
@@ -281,7 +281,7 @@ async def test_saved_requests_are_counted(upstream: Upstream) -> None:
 
 
 async def test_a_turn_stays_until_another_plan_tells_it(upstream: Upstream) -> None:
-    """Who only tells of answers has none to tell."""
+    """A call that only reports answers does not change the shown turn."""
     assert (await upstream.budgets.view("x", API, now_ms=upstream.now)).turn_ms == 0
     await asked(upstream, 1, turn_ms=12_345)
     await asked(upstream, reports=[RateReport()])
@@ -331,7 +331,7 @@ async def test_resets_may_be_rounded_and_clocks_differ_a_little(real: Redis, off
 
 
 async def test_a_waiting_client_gets_all_or_none(upstream: Upstream) -> None:
-    """At once, as far as the window reaches, and not a part of it."""
+    """A request for several is granted whole or not at all."""
 
     async def take(count: int) -> Grant:
         ask = Ask(account="x", limit=API, wanted=SINGLE * count, max_open=None)
