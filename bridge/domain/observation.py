@@ -48,10 +48,13 @@ class Part:
 class Observation:
     """A provider's object as far as the bridge understands it.
 
-    `data` is the object as the provider returned it, unwrapped, always with an `id`. `progress` is the last word of the
-    progress event for this state, None while queued. `review` is a post's review status. `unknown` lists status words
-    that the bridge does not know: the job then counts as running, and its timeline shows them. `idle` marks an outgoing
-    post that has not begun (draft, scheduled, no deliveries), so that its watch timeout does not run;
+    `data` is the object as the provider returned it, unwrapped, always with an `id`; `shortened` means that it was so
+    large that only what tells its state was kept. `progress` is the last word of the progress event for this state, None
+    while queued. `review` is a post's review status. `unknown` lists status words that the bridge does not know: the job
+    then counts as running, and its timeline shows them. `claimed` is an ending that the object's own status names
+    although parts of it are open (`domain/jobs/claims.py` says when it counts), and `moves` that a part has begun.
+    `settled` marks a post that names its ending and shows no part: it is polled as slowly as a draft. `idle` marks an
+    outgoing post that has not begun (draft, scheduled, no deliveries), so that its watch timeout does not run;
     `scheduled_for_ms` is when it will begin. `timing` depends on the state (an image is polled faster than a video).
     """
 
@@ -64,6 +67,10 @@ class Observation:
     parts: tuple[Part, ...] = ()
     related: Mapping[str, str] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
+    claimed: Ending | None = None
+    moves: bool = False
+    shortened: bool = False
+    settled: bool = False
     idle: bool = False
     scheduled_for_ms: int | None = None
 

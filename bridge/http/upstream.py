@@ -28,7 +28,7 @@ from bridge.providers.spec import ExtraWords, KindSpec
 
 READ_TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 10.0
-BODY_LIMIT = 2 * 1024 * 1024
+BODY_LIMIT = 16 * 1024 * 1024  # documented answers have a few KB; of a larger one the beginning is read
 READ_BUFFER = 64 * 1024
 MAX_HEADERS = 128
 
@@ -78,6 +78,7 @@ class _Raw(Struct, frozen=True, kw_only=True, gc=False):
     status: int
     headers: Mapping[str, str]
     body: bytes
+    is_cut: bool = False
 
 
 class UpstreamClient:
@@ -148,6 +149,7 @@ class UpstreamClient:
             now_ms=now_ms,
             words=self.words,
             superseded=superseded,
+            is_cut=raw.is_cut,
         )
         return PollAnswer(result=result, rate=rate, took_ms=took_ms, digest=digest)
 
@@ -162,6 +164,10 @@ class UpstreamClient:
             return ListAnswer(result=raw, took_ms=took_ms)
         now_ms += took_ms
         rate = read_rate(headers=raw.headers, body=raw.body, http_status=raw.status, now_ms=now_ms)
+        if raw.is_cut:
+            return ListAnswer(
+                result=read_network_failure("a page of more than 16 MB"), rate=rate, took_ms=took_ms
+            )
         result = read_list(kind, http_status=raw.status, headers=raw.headers, body=raw.body, now_ms=now_ms)
         return ListAnswer(result=result, rate=rate, took_ms=took_ms)
 
@@ -184,15 +190,12 @@ class UpstreamClient:
             origin, prefix = _split(login.base_url)
             response = await self._client.get(origin, prefix + path, headers, until=until)
             try:
-                body = await _read_capped(response, until)
+                body, is_cut = await _read_capped(response, until)
             except BaseException:
                 response.close()
                 raise
-            if body is None:
-                response.close()
-                return read_network_failure("the answer was larger than 2 MB")
-            response.release()
-            return _Raw(status=response.status, headers=response.headers, body=body)
+            (response.close if is_cut else response.release)()
+            return _Raw(status=response.status, headers=response.headers, body=body, is_cut=is_cut)
         except TimeoutError:
             return read_network_failure(f"no answer within {self._timeout_s:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -207,16 +210,16 @@ def _split(base_url: str) -> tuple[str, str]:
     return str(url.origin()), url.raw_path.removesuffix("/")
 
 
-async def _read_capped(response: HttpResponse, until: float) -> bytes | None:
-    """Return at most BODY_LIMIT decompressed bytes, or None if there are more."""
+async def _read_capped(response: HttpResponse, until: float) -> tuple[bytes, bool]:
+    """Return at most BODY_LIMIT decompressed bytes, and whether there are more."""
     if response.is_complete and response.content.total_bytes <= BODY_LIMIT:
-        return response.content.read_nowait()  # the body came together with the head
+        return response.content.read_nowait(), False  # the body came together with the head
     chunks: list[bytes] = []
     size = 0
     async with asyncio.timeout_at(until):
         async for chunk in response.content.iter_any():
             size += len(chunk)
-            if size > BODY_LIMIT:
-                return None
             chunks.append(chunk)
-    return b"".join(chunks)
+            if size > BODY_LIMIT:
+                return b"".join(chunks)[:BODY_LIMIT], True
+    return b"".join(chunks), False

@@ -4,7 +4,7 @@ ReelMirror documents of a row only `id`, `status`, `review_status` and its items
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge.domain.observation import Observation, Observed, Outcome, PollResult, UnexpectedAnswer
@@ -75,6 +75,8 @@ def read_row(kind: KindSpec, job_id: str, row: Mapping[str, Any], lens: Lens) ->
     names_parts = all(isinstance(part, dict) and read_id(part.get("id")) is not None for part in listed)
     hides_parts = kind.parts_field is not None and not listed
     is_whole = names_parts and not (hides_parts and seen.status in kind.ends) and _shows_results(kind, seen)
+    if not is_whole or hides_parts:  # what claims to have failed may be more than the row shows
+        seen = replace(seen, claimed=None)
     return RowSeen(observation=seen, names_parts=names_parts, hides_parts=hides_parts, is_whole=is_whole)
 
 

@@ -20,7 +20,7 @@ from bridge.providers.error_responses import has_error_shape, read_refusal, say_
 from bridge.providers.provider_spec import ProviderSpec, Standing
 from bridge.providers.rate import read_rate
 from bridge.providers.spec import NO_EXTRA_WORDS, ExtraWords, KindSpec, Lens
-from bridge.providers.status_words import read_id
+from bridge.providers.status_words import fold, read_id
 from bridge.providers.text import name_type, show
 
 __all__ = [
@@ -47,13 +47,14 @@ def read_answer(
     now_ms: int,
     words: ExtraWords = NO_EXTRA_WORDS,
     superseded: frozenset[str] = frozenset(),
+    is_cut: bool = False,
 ) -> PollResult:
     """Return what an answer to the read of one job means; never raise, and never end a job on an unknown word.
 
-    `body` is at most what the caller capped it to (2 MB). `superseded` are ids of items that a new run has replaced:
-    they stay in `data`, but count for nothing.
+    `body` is what the caller has read of it, which is not all if it `is_cut`. `superseded` are ids of items that a new
+    run has replaced: they stay in `data`, but count for nothing.
     """
-    document = read_document(body)
+    document = read_document(body, is_cut=is_cut)
     if not 200 <= http_status < 300:
         return read_refusal(
             kind.errors, http_status=http_status, headers=headers, document=document, now_ms=now_ms
@@ -61,7 +62,10 @@ def read_answer(
     if document.trouble:
         return UpstreamBroken(reason=f"HTTP {http_status}: {document.trouble}")
     lens = Lens(now_ms=now_ms, words=words, superseded=superseded)
-    return read_object(kind, job_id=job_id, value=document.value, lens=lens)
+    result = read_object(kind, job_id=job_id, value=document.value, lens=lens)
+    if document.shortened and isinstance(result, Observed):
+        result = Observed(observation=replace(result.observation, shortened=True))
+    return _read_cut(kind, result) if is_cut else result
 
 
 def read_object(kind: KindSpec, *, job_id: str, value: Any, lens: Lens) -> PollResult:
@@ -78,6 +82,16 @@ def read_object(kind: KindSpec, *, job_id: str, value: Any, lens: Lens) -> PollR
     if given is not None and not _is_same_id(given, job_id):
         return UnexpectedAnswer(reason=show(f"answered another object: {read_id(given) or name_type(given)}"))
     return Observed(observation=kind.observe(kind, _with_id(data, job_id), lens))
+
+
+def _read_cut(kind: KindSpec, result: PollResult) -> PollResult:
+    """Let only the object's own word end a job of which not all was read: parts that were cut off may still run."""
+    if not isinstance(result, Observed) or not result.observation.status:
+        return UpstreamBroken(reason="the answer is too large, and its beginning tells no state")
+    seen = result.observation
+    if kind.parts_field is None or fold(seen.status, loose=False) in (*kind.ends, *kind.settled_words):
+        return result
+    return Observed(observation=replace(seen, ending=None, claimed=None))
 
 
 def read_network_failure(reason: str) -> UpstreamBroken:

@@ -20,7 +20,8 @@ from bridge.providers.timestamps import read_moment_ms
 
 # A hostile answer may hold thousands of strange words; a timeline needs to see a few.
 _MOST_UNKNOWN = 10
-# A carousel has some ten items and a persona some ten accounts; each part costs time and memory down the line.
+# A carousel has some ten items and a persona some ten accounts; each part costs time and memory down the line. Further
+# ones count towards the end, and are not followed one by one.
 _MOST_PARTS = 1_000
 
 
@@ -50,7 +51,7 @@ class _Pieces:
     def parts(self) -> tuple[Part, ...]:
         return tuple(
             Part(id=piece.id, status=piece.word.status, ending=piece.ending, data=piece.data)
-            for piece in self.counted
+            for piece in self.counted[:_MOST_PARTS]
             if piece.id is not None
         )
 
@@ -75,7 +76,8 @@ def observe_generated_post(kind: KindSpec, data: Mapping[str, Any], lens: Lens) 
 
     Done is the documented test, post and every item completed (Webhooks guide), and never true of no items. One item
     that still runs, or speaks an unknown word, keeps the post running even where the post itself says `failed`: after
-    a retry of failed items the post may still carry its old word, and an end must not lose what is being made.
+    a retry of failed items the post may still carry its old word, and an end must not lose what is being made. So such
+    a word is only a claim, and while any item has begun or ended, one that must wait.
     """
     word = read_word(kind, data, lens)
     pieces = _read_pieces(kind, data, lens)
@@ -92,20 +94,24 @@ def observe_generated_post(kind: KindSpec, data: Mapping[str, Any], lens: Lens) 
         parts=pieces.parts(),
         related=read_related(kind, data),
         unknown=_list_unknown(word.unknown, pieces.trouble, *_strange(pieces), strange_review),
+        claimed=_claim_failure(kind, data, failed=word.ending == "failed", pieces=pieces, ending=ending),
+        moves=not _all_wait(pieces),
     )
 
 
 def observe_outgoing_post(kind: KindSpec, data: Mapping[str, Any], lens: Lens) -> Observation:
-    """Judge an outgoing post by its deliveries; its own word only tells whether it has begun.
+    """Judge an outgoing post by its deliveries; its own word tells whether it has begun, and may claim a failure.
 
-    A draft or scheduled post whose deliveries, if any are listed, all still wait has not begun.
+    A draft or scheduled post whose deliveries, if any are listed, all still wait has not begun. One that says how it
+    ended and shows no delivery is read at the same slow pace: only a person can move it.
     """
     word = read_word(kind, data, lens)
     pieces = _read_pieces(kind, data, lens)
     ending = _end_outgoing(kind, pieces, data)
     begun = word.progress is not None or bool(pieces.counted)
-    dormant = fold(word.status, loose=False) in kind.dormant_words
-    waiting = dormant and all(piece.word.queued for piece in pieces.counted)
+    said = fold(word.status, loose=False)
+    waiting = said in kind.dormant_words and all(piece.word.queued for piece in pieces.counted)
+    claimed = _claim_failure(kind, data, failed=said == "failed", pieces=pieces, ending=ending)
     idle = ending is None and (waiting or not (begun or pieces.trouble))
     return Observation(
         status=word.status,
@@ -116,6 +122,9 @@ def observe_outgoing_post(kind: KindSpec, data: Mapping[str, Any], lens: Lens) -
         parts=pieces.parts(),
         related=read_related(kind, data),
         unknown=_list_unknown(word.unknown, pieces.trouble, *_strange(pieces)),
+        claimed=claimed,
+        moves=not _all_wait(pieces),
+        settled=said in kind.settled_words and not (claimed or pieces.counted or pieces.trouble),
         idle=idle,
         scheduled_for_ms=read_moment_ms(data.get("scheduled_for")),
     )
@@ -127,8 +136,6 @@ def _read_pieces(kind: KindSpec, data: Mapping[str, Any], lens: Lens) -> _Pieces
         return _Pieces(counted=())
     if not isinstance(listed, list):
         return _Pieces(counted=(), trouble=f"{kind.parts_field} {name_type(listed)}")
-    if len(listed) > _MOST_PARTS:
-        return _Pieces(counted=(), trouble=f"{kind.parts_field} (more than {_MOST_PARTS})")
     read = [_read_piece(kind, entry, lens) for entry in listed]
     counted = tuple(piece for piece in read if piece.id is None or piece.id not in lens.superseded)
     return _Pieces(counted=counted, superseded=len(counted) < len(read))
@@ -141,6 +148,19 @@ def _read_piece(kind: KindSpec, entry: object, lens: Lens) -> _Piece:
     return _Piece(
         word=word, data=entry, id=read_id(entry.get("id")), ending=read_ending(kind.part, word.ending, entry)
     )
+
+
+def _claim_failure(
+    kind: KindSpec, data: Mapping[str, Any], *, failed: bool, pieces: _Pieces, ending: Ending | None
+) -> Ending | None:
+    """Give the failure that the object's own word claims against its parts, None where nothing is left to claim."""
+    if not failed or ending is not None or pieces.superseded:
+        return None
+    return read_ending(kind, "failed", data)
+
+
+def _all_wait(pieces: _Pieces) -> bool:
+    return pieces.trouble is None and all(piece.word.queued for piece in pieces.counted)
 
 
 def _end_post(kind: KindSpec, word: Word, pieces: _Pieces, data: Mapping[str, Any]) -> Ending | None:

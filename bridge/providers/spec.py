@@ -121,6 +121,8 @@ class KindSpec:
     call it; a kind that `reruns` may begin a new run after it has ended. `extra_words` begins the names of the settings
     with which an operator adds words to a vocabulary that is not documented, empty where it is documented.
 
+    With one of `dormant_words` a whole has not begun; with one of `settled_words` it will not move without parts.
+
     `part` is the kind of the objects in `parts_field`; `part_kinds` are the kinds of event that a part can lead to.
     `parts_are_reported` says that the end of each part is an event of its own, `parts_are_replaced` that a new run may
     put new parts in the place of old ones. A part names the whole in `parent_field`; `persona_field` holds the persona
@@ -158,6 +160,7 @@ class KindSpec:
     reviews: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     quiet_review_words: frozenset[str] = frozenset()
     dormant_words: frozenset[str] = frozenset()
+    settled_words: frozenset[str] = frozenset()
     related_fields: tuple[str, ...] = ()
     parts_field: str | None = None
     part: "KindSpec | None" = None

@@ -7,7 +7,7 @@ from typing import Any
 
 from bridge.domain.observation import Ending
 from bridge.providers.spec import ExtraWords, KindSpec, Lens
-from bridge.providers.text import MESSAGE_CHARS, WORD_CHARS, name_type, show
+from bridge.providers.text import MESSAGE_CHARS, WORD_CHARS, json_beginning, name_type, show
 
 # No word of a table is near this; a megabyte of blanks around one is no word.
 _LONGEST_WORD = 200
@@ -77,14 +77,22 @@ def read_ending(kind: KindSpec, word: str | None, data: Mapping[str, Any]) -> En
 
 
 def read_message(kind: KindSpec, data: Mapping[str, Any]) -> str | None:
-    """Return the upstream's own reason: the first of the kind's error fields that holds text."""
+    """Return the upstream's own reason as text: the first of the kind's error fields that holds anything."""
     for name in kind.error_fields:
-        value = data.get(name)
-        if isinstance(value, Mapping):
-            value = value.get("message")
-        if isinstance(value, str) and (shown := show(value, limit=MESSAGE_CHARS)):
+        if shown := show(_say(data.get(name)), limit=MESSAGE_CHARS):
             return shown
     return None
+
+
+def _say(value: object) -> str:
+    """Return a reason as text: an object's `message`, else the beginning of the value's JSON."""
+    if isinstance(value, Mapping) and isinstance(said := value.get("message"), str) and said.strip():
+        return said
+    if isinstance(value, str):
+        return value
+    if value is None or isinstance(value, bool) or value in ({}, []):
+        return ""
+    return json_beginning(value, 2 * MESSAGE_CHARS)
 
 
 def read_id(value: object) -> str | None:

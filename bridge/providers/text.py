@@ -1,5 +1,6 @@
 """Make upstream text fit to show: one line, short, and free of anything that looks like a secret."""
 
+import json
 import re
 
 REASON_CHARS = 200
@@ -21,6 +22,7 @@ _URL_USER = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/@?#]+@", re.IGNORECAS
 _URL_QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://[^\s?#]*)[?#]\S*", re.IGNORECASE)
 # Longer than a UUID's 36 characters, so that ids stay readable.
 _OPAQUE = re.compile(r"[A-Za-z0-9+/_=-]{40,}")
+_KEPT_HEAD, _KEPT_TAIL = 8, 4  # characters of a masked word that tell which one it was
 # A mask may only look at so much, or a hostile megabyte would cost seconds.
 _LOOK_AT_CHARS = 2_000
 
@@ -32,9 +34,28 @@ def show(text: str, *, limit: int = REASON_CHARS) -> str:
     line = _URL_QUERY.sub(rf"\1?{_MASK}", line)
     line = _NAMED.sub(rf"\1{_MASK}", line)
     line = _BEARER.sub(rf"\1 {_MASK}", line)
-    for pattern in (_JWT, _KEY, _KEY_LIKE, _OPAQUE):
+    for pattern in (_JWT, _KEY, _KEY_LIKE):
         line = pattern.sub(_MASK, line)
+    line = _OPAQUE.sub(_cut_opaque, line)
     return line if len(line) <= limit else line[: limit - 1] + _MASK
+
+
+def _cut_opaque(found: re.Match[str]) -> str:
+    """Return a long word without its middle if it may be a key; one without a digit is an ordinary word."""
+    word = found[0]
+    if not any(each.isdigit() for each in word):
+        return word
+    return f"{word[:_KEPT_HEAD]}{_MASK}{word[-_KEPT_TAIL:]}"
+
+
+def json_beginning(value: object, characters: int) -> str:
+    """Return the beginning of a value's JSON without encoding the rest of it."""
+    text = ""
+    for piece in json.JSONEncoder(ensure_ascii=False).iterencode(value):
+        text += piece[:characters]
+        if len(text) >= characters:
+            break
+    return text[:characters]
 
 
 def name_type(value: object) -> str:

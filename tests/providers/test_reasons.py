@@ -40,6 +40,28 @@ def test_secrets_are_masked_wherever_text_is_shown(said: str, secret: str) -> No
     assert secret not in read_network_failure(said).reason
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("x" * 600, "x" * 499 + "…"),
+        ("OAuth_" + "Exception_" * 10, "OAuth_" + "Exception_" * 10),
+        ("hash 0123456789abcdef0123456789abcdef0123456789abcdef", "hash 01234567…cdef"),
+        ({"message": "token expired", "code": 190}, "token expired"),
+        ({"code": 190, "type": "OAuthé"}, '{"code": 190, "type": "OAuthé"}'),
+        (["a", {"b": None}], '["a", {"b": null}]'),
+        (190, "190"),
+        ({"a": "y " * 100_000}, '{"a": "' + "y " * 246 + "…"),
+    ],
+)
+def test_a_reason_is_shown_whatever_it_is(given: object, said: str) -> None:
+    """A long word is cut in its middle, an object is JSON text; neither becomes "without a reason"."""
+    failed = json.dumps({"data": {"id": "j", "status": "failed", "error_message": given}}).encode()
+    seen = read_answer(KINDS["sync_job"], job_id="j", http_status=200, headers={}, body=failed, now_ms=0)
+    assert isinstance(seen, Observed)
+    assert seen.observation.ending is not None
+    assert seen.observation.ending.message == said
+
+
 def test_ids_and_plain_words_stay_readable() -> None:
     """A mask hides secrets, not what happened."""
     said = "post 77c1a2b4-0000-4000-8000-000000000010: token expired at https://cdn.example.test/a.jpg"

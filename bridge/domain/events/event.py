@@ -44,6 +44,7 @@ class Fact:
     data: Mapping[str, Any]
     run: int
     late: bool
+    shortened: bool = False
 
 
 def build_event(
@@ -72,7 +73,7 @@ def build_event(
     }
     if source:
         bridge["data_source"] = source
-    if truncated:
+    if truncated or fact.shortened:
         bridge["truncated"] = True
     head = to_js_json(
         {

@@ -48,6 +48,7 @@ def _draft(
         data=observation.data,
         run=job.run,
         late=late,
+        shortened=observation.shortened,
     )
     return EventDraft(name=name or word, type=event_type(job.kind, word), fact=fact, closes=closes)
 

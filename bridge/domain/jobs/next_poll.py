@@ -75,7 +75,7 @@ def plan_next_poll(
             return scale.ms(backoff_s(log.streak))
         case JobNotFound():
             return normal if job.seen else _within_grace(job, normal, at=at, scale=scale)
-        case Observed(observation=observation) if observation.idle:
+        case Observed(observation=observation) if observation.idle or observation.settled:
             return _while_idle(observation, normal, at=at, scale=scale)
         case _:
             return normal

@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from bridge.domain.jobs.claims import accept_claim, sign_claim
 from bridge.domain.jobs.emitted import forget_reverted
 from bridge.domain.jobs.facts import draft_observed
 from bridge.domain.jobs.outcome import KindTraits, PollContext, Step
@@ -24,9 +25,13 @@ from bridge.domain.observation import Observation
 MAX_SUPERSEDED = 1_000  # as many parts as one object shows
 
 
-def apply_observed(job: Job, observation: Observation, *, at: PollContext, traits: KindTraits) -> Step:
-    """Return the effect of an observation on its job."""
+def apply_observed(
+    job: Job, observation: Observation, *, at: PollContext, traits: KindTraits, overdue: bool = False
+) -> Step:
+    """Return the effect of an observation on its job; `overdue` means that without an ending it times out."""
     job = _note_presence(job, at=at, traits=traits)
+    observation = accept_claim(job, observation, overdue=overdue)
+    job = replace(job, claimed=sign_claim(observation))
     parts = list_parts(observation)
     if is_blank(job, observation) or not set(job.superseded).isdisjoint(part for part, _ in parts):
         # Nothing can be concluded, or it was read before it was known which of its items count: the next read decides.

@@ -35,7 +35,7 @@ def advance(
     """Return a job's transition by the result of one poll; `key` is the job's key."""
     before = job.state
     log = record_poll(log, result, at)
-    step = _apply(job, result, at=at, traits=traits, scale=scale)
+    step = _apply(job, log, result, at=at, traits=traits, scale=scale)
     fanout = fan_out(step.job, key, step.drafts, now_ms=at.now_ms)
     late = notify_late_callbacks(fanout.job, now_ms=at.now_ms) if step.confirms else Fanout(job=fanout.job)
     due = timeouts.list_due_timeouts(late.job, log, result, at=at, traits=traits, scale=scale)
@@ -89,10 +89,13 @@ def replace_item(
     )
 
 
-def _apply(job: Job, result: PollResult, *, at: PollContext, traits: KindTraits, scale: TimeScale) -> Step:
+def _apply(
+    job: Job, log: PollLog, result: PollResult, *, at: PollContext, traits: KindTraits, scale: TimeScale
+) -> Step:
     match result:
         case Observed(observation=observation):
-            return apply_observed(job, observation, at=at, traits=traits)
+            due = timeouts.has_overdue_callback(job, log, now_ms=at.begun_ms, traits=traits, scale=scale)
+            return apply_observed(job, observation, at=at, traits=traits, overdue=due)
         case JobNotFound():
             return not_found.apply_not_found(job, at=at, scale=scale)
         case KeyRefused() | KindForbidden() if at.auth_refused:

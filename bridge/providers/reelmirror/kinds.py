@@ -214,7 +214,8 @@ OUTGOING_POST = KindSpec(
         "failed": (Outcome.FAILED, "The post could not be published on any account."),
     },
     progress={"publishing": "The post is being published on its accounts."},
-    # Its own word never ends it (Webhooks guide: check the deliveries). A progress word means that it has begun.
+    # Its own word does not end it (Webhooks guide: check the deliveries), but where it goes on saying that it failed.
+    # A progress word means that it has begun.
     ends={},
     runs={
         **dict.fromkeys(("draft", "scheduled", "pending", "queued")),
@@ -233,6 +234,7 @@ OUTGOING_POST = KindSpec(
         ),
     },
     dormant_words=frozenset({"draft", "scheduled"}),
+    settled_words=frozenset({"published", "partial", "partially_published", "completed", "failed"}),
     related_fields=("persona_id", "generated_post_id"),
     persona_field="persona_id",
     parts_field="deliveries",
