@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from bridge.config.master_keys import parse_master_keys
 from bridge.config.settings import Settings
-from bridge.domain.urls.policy import plan_policy
+from bridge.domain.urls.policy import UrlPolicy, plan_policy
 from bridge.http.receivers import Sender
 from bridge.http.upstream import UpstreamClient
 from bridge.providers.registry import PROVIDERS
@@ -35,6 +35,17 @@ def own_origins(settings: Settings) -> frozenset[str]:
     return frozenset(names)
 
 
+def url_policy(settings: Settings) -> UrlPolicy:
+    """Return which callback URLs the settings allow."""
+    return plan_policy(
+        host=settings.host,
+        allow_http=settings.allow_http,
+        allow_networks=settings.allow_networks,
+        own_origins=own_origins(settings),
+        behind_proxy=settings.behind_proxy,
+    )
+
+
 @asynccontextmanager
 async def open_services(
     settings: Settings, *, clock_ms: Callable[[], int] | None = None
@@ -55,12 +66,7 @@ async def open_services(
         aof=facts.aof,
         share=settings.budget_share,
     )
-    policy = plan_policy(
-        host=settings.host,
-        allow_http=settings.allow_http,
-        allow_networks=settings.allow_networks,
-        own_origins=own_origins(settings),
-    )
+    policy = url_policy(settings)
     sender = Sender(policy=policy, user_agent=user_agent)
     upstream = UpstreamClient(user_agent=user_agent, words=settings.extra_words)
     await sender.start()

@@ -2,11 +2,13 @@
 
 import asyncio
 import signal
+import socket
 
 import uvloop
 from aiohttp import web
 
 from bridge.api.auth import Authenticator
+from bridge.api.long_polls import LongPolls
 from bridge.api.middleware import BODY_LIMIT, add_headers, bind, shape_errors
 from bridge.api.requests.forwarded import Forwarding
 from bridge.api.responses.metrics import Metrics
@@ -48,10 +50,14 @@ def build_app(services: Services) -> web.Application:
         services=services,
         authenticator=Authenticator(services.store.apikeys),
         forwarding=Forwarding(
-            settings.trusted_proxies, public_url=settings.public_url, fallback_url=settings.base_url
+            settings.trusted_proxies,
+            public_url=settings.public_url,
+            base_url=settings.base_url,
+            every_address=settings.is_wildcard,
+            own_names=(socket.gethostname(), socket.gethostname().partition(".")[0]),
         ),
         metrics=Metrics(),
-        stopping=asyncio.Event(),
+        long_polls=LongPolls(services.store.feed),
     )
     app.on_shutdown.append(_end_long_polls)
     app.on_response_prepare.append(add_headers)
@@ -65,7 +71,7 @@ def build_app(services: Services) -> web.Application:
 
 async def _end_long_polls(app: web.Application) -> None:
     """Let long polls answer at once, because a shutdown waits for the requests in progress."""
-    app[API].stopping.set()
+    app[API].long_polls.end_all()
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:

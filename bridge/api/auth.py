@@ -2,9 +2,7 @@
 
 import base64
 import binascii
-import hashlib
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,7 +14,6 @@ from bridge.store.tables.apikeys import ApiKey, ApiKeys
 
 QUERY_FIELD = "api_key"
 MAX_KEY_CHARS = 200
-MAX_KNOWN_KEYS = 10_000
 HINT = "send a key as `Authorization: Bearer brk_…` or `X-API-Key: brk_…`"
 
 
@@ -62,7 +59,6 @@ class Authenticator:
         self._failures = RateLimiter(burst=30, per_second=0.5, clock_s=clock_s)
         self._requests = RateLimiter(burst=10_000, per_second=1_000, clock_s=clock_s)
         self._tests = RateLimiter(burst=10, per_second=0.2, clock_s=clock_s)
-        self._known_good: OrderedDict[bytes, None] = OrderedDict()
 
     async def authenticate(self, presented: Presented | None, client: str) -> ApiKey:
         """Return the key's record.
@@ -72,16 +68,12 @@ class Authenticator:
         """
         if presented is None:
             raise Unauthorized(f"no API key: {HINT}")
-        digest = hashlib.sha256(presented.text.encode("utf-8", "surrogatepass")).digest()
-        # Clients behind one address must not lock each other out, so that a key which was good lately is looked up.
-        if digest not in self._known_good and (wait_s := self._failures.wait_s(client)):
-            raise RateLimited(wait_s, "too many requests with a wrong API key: correct it, then wait")
         key = await self._keys.find(presented.text) if len(presented.text) <= MAX_KEY_CHARS else None
         if key is None:
-            self._known_good.pop(digest, None)
-            self._failures.take(client)
+            # Only wrong keys are limited, since a valid one behind the same address must still be accepted.
+            if wait_s := self._failures.take(client):
+                raise RateLimited(wait_s, "too many requests with a wrong API key: correct it, then wait")
             raise Unauthorized(f"this API key is not known or was revoked: {HINT}")
-        self._remember(digest)
         if wait_s := self._requests.take(key.project):
             raise RateLimited(wait_s)
         return key
@@ -90,12 +82,6 @@ class Authenticator:
         """Count a test delivery of the project; raise RateLimited after too many."""
         if wait_s := self._tests.take(project):
             raise RateLimited(wait_s, "too many test deliveries: wait, then repeat this one")
-
-    def _remember(self, digest: bytes) -> None:
-        self._known_good[digest] = None
-        self._known_good.move_to_end(digest)
-        if len(self._known_good) > MAX_KNOWN_KEYS:
-            self._known_good.popitem(last=False)
 
 
 def check_scope(key: ApiKey, scope: str | None, presented: Presented, *, by_query: bool) -> None:

@@ -46,10 +46,10 @@ def read_key(call: ApiCall) -> str | None:
     return key or None
 
 
-async def name_request(call: ApiCall) -> str:
+def name_request(call: ApiCall) -> str:
     """Return a digest of the request and its key, which only a repetition shares; empty without a key."""
     key = read_key(call)
-    return "" if key is None else hashlib.sha256(await _fingerprint(call) + key.encode()).hexdigest()
+    return "" if key is None else hashlib.sha256(_fingerprint(call) + key.encode()).hexdigest()
 
 
 async def answer_once(call: ApiCall, work: Callable[[], Awaitable[Answered]]) -> IdempotentResult:
@@ -61,7 +61,7 @@ async def answer_once(call: ApiCall, work: Callable[[], Awaitable[Answered]]) ->
     if key is None:
         return IdempotentResult(await work())
     idempotency, vault = call.services.store.idempotency, call.services.store.vault
-    fingerprint = await _fingerprint(call)
+    fingerprint = _fingerprint(call)
     waited_s = 0.0
     while True:
         found = await idempotency.begin(call.project, key, fingerprint)
@@ -98,7 +98,7 @@ def _record(call: ApiCall, key: str) -> str:
     return f"idempotency {call.project} {key}"
 
 
-async def _fingerprint(call: ApiCall) -> bytes:
+def _fingerprint(call: ApiCall) -> bytes:
     request = call.request
     head = to_json([request.method, request.path, sorted(call.query_pairs())])
-    return hashlib.sha256(head + b"\0" + await request.read()).digest()
+    return hashlib.sha256(head + b"\0" + call.content).digest()

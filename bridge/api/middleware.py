@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from bridge.api.auth import check_scope, read_key
+from bridge.api.requests.bodies import check_query
+from bridge.api.requests.content_coding import decode_content, too_large
 from bridge.api.responses.json_response import reply, reply_error
 from bridge.api.routing import ANY_SCOPE, API, Api, ApiCall, Route
 from bridge.config.log import get_logger
@@ -15,7 +17,6 @@ from bridge.errors import (
     BridgeError,
     MethodNotAllowed,
     NotFound,
-    PayloadTooLarge,
     Unauthorized,
     Unavailable,
     ValidationFailed,
@@ -33,30 +34,32 @@ def bind(route: Route, api: Api) -> Inner:
     """Return aiohttp's handler of a route, which authenticates, reads the body and calls the route's handler."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        check_query(request.rel_url.raw_query_string)
         presented = read_key(request)
         key = await api.authenticator.authenticate(presented, api.forwarding.client(request))
         if presented is None or route.scope is None:
             raise Unauthorized("no API key")
         scope = None if route.scope == ANY_SCOPE else route.scope
         check_scope(key, scope, presented, by_query=route.by_query)
-        await _read_body(request)
+        content = await _read_body(request)
         answer: web.StreamResponse = await route.handler(
-            ApiCall(request=request, api=api, key=key, presented=presented)
+            ApiCall(request=request, api=api, key=key, presented=presented, content=content)
         )
         return answer
 
     return handle
 
 
-async def _read_body(request: web.Request) -> None:
+async def _read_body(request: web.Request) -> bytes:
     """Read the body before anything else is done, so that nothing is held or changed for a slow or broken one."""
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            await request.read()
+            body = await request.read()
     except TimeoutError:
         raise ValidationFailed(
             "body", f"not complete after {BODY_TIMEOUT_S:.0f} seconds: send it again"
         ) from None
+    return decode_content(body, request.headers.get("Content-Encoding", ""), limit=BODY_LIMIT)
 
 
 @web.middleware
@@ -97,9 +100,7 @@ def _shape(request: web.Request, error: Exception) -> BridgeError | None:
         case BridgeError():
             return error
         case web.HTTPRequestEntityTooLarge():
-            return PayloadTooLarge(
-                f"body: larger than {BODY_LIMIT // 1024} KB, the most that is read: send less"
-            )
+            return too_large(BODY_LIMIT)
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods))
             return MethodNotAllowed(

@@ -1,6 +1,5 @@
 """Routes as data, collected by a decorator; the server and the OpenAPI document are built from the same list."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -9,6 +8,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from bridge.api.auth import QUERY_FIELD, Authenticator, Presented
+from bridge.api.long_polls import LongPolls
 from bridge.api.requests.bodies import Fields, read_fields
 from bridge.api.requests.callback_request import present, read_model
 from bridge.api.requests.forwarded import Forwarding
@@ -30,7 +30,7 @@ class Api:
     authenticator: Authenticator
     forwarding: Forwarding
     metrics: Metrics
-    stopping: asyncio.Event
+    long_polls: LongPolls
 
 
 API: web.AppKey[Api] = web.AppKey("api", Api)
@@ -38,12 +38,13 @@ API: web.AppKey[Api] = web.AppKey("api", Api)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiCall:
-    """One authenticated request."""
+    """One authenticated request. `content` is its body without its content coding."""
 
     request: web.Request
     api: Api
     key: ApiKey
     presented: Presented
+    content: bytes
 
     @property
     def services(self) -> Services:
@@ -74,9 +75,7 @@ class ApiCall:
 
     async def fields(self) -> Fields:
         """Return the fields of the body, be it JSON, a form or multipart, and of the query."""
-        return read_fields(
-            await self.request.read(), self.request.headers.get("Content-Type", ""), self.query_pairs()
-        )
+        return read_fields(self.content, self.request.headers.get("Content-Type", ""), self.query_pairs())
 
     async def body(self, model: type[Model]) -> Model:
         """Return the body as a checked model."""

@@ -1,25 +1,28 @@
 """The listening socket, with limits on time and size for a connection that has not sent a whole request yet."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from bridge.api.responses.json_response import reply
+from bridge.api.responses.json_response import reply, reply_error
 from bridge.config.log import get_logger
 from bridge.config.settings import Settings
-from bridge.errors import PayloadTooLarge, ValidationFailed
+from bridge.errors import NotFound, PayloadTooLarge, ValidationFailed
 
 HEAD_TIMEOUT_S = 15.0  # a connection whose first request is not complete by then is closed
 KEEPALIVE_S = 75.0
 LINE_BYTES = 16 * 1024  # a callback URL of 4,096 characters, percent-encoded, fits in a query
 FIELD_BYTES = 16 * 1024
 FIELDS = 100
+PATH_PARTS = 100  # aiohttp looks for a route behind each slash, in time quadratic to their number
 BACKLOG = 1024
 log = get_logger("bridge.api")
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class HttpConnection(RequestHandler):
@@ -72,6 +75,17 @@ class HttpConnection(RequestHandler):
         return answer
 
 
+def _refuse_deep_paths(handler: Handler) -> Handler:
+    """Return a request handler that answers 404 to a path with too many parts before it is looked up."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if request.rel_url.raw_path.count("/") > PATH_PARTS:
+            return reply_error(NotFound("there is nothing at this path: see /docs"))
+        return await handler(request)
+
+    return handle
+
+
 @asynccontextmanager
 async def listening(
     runner: web.AppRunner, settings: Settings, *, head_timeout_s: float = HEAD_TIMEOUT_S
@@ -80,6 +94,7 @@ async def listening(
     loop = asyncio.get_running_loop()
     assert runner.server is not None, "runner.setup() comes first"
     manager = runner.server
+    manager.request_handler = _refuse_deep_paths(manager.request_handler)
 
     def make() -> HttpConnection:
         return HttpConnection(
@@ -91,6 +106,7 @@ async def listening(
             max_line_size=LINE_BYTES,
             max_field_size=FIELD_BYTES,
             max_headers=FIELDS,
+            auto_decompress=False,  # see `requests.content_coding`
         )
 
     server = await loop.create_server(make, settings.host.strip("[]"), settings.port, backlog=BACKLOG)

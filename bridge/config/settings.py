@@ -103,12 +103,12 @@ class Settings(_ProviderSettings):
 
     allow_http: AllowHttp = setting(
         None,
-        "callback URLs may be plain http (default: only while the bridge listens on loopback)",
+        "callback URLs may be plain http (default: only while the bridge listens on loopback, without a proxy)",
         fix="use true or false, or leave it empty for false",
     )
     allow_networks: NetworkList = setting(
         None,
-        "extra networks that callback URLs may point to (default: loopback, while the bridge listens there)",
+        "extra networks that callback URLs may point to (default: loopback, while the bridge listens there, without a proxy)",
         fix="use networks with commas between, such as 10.0.0.0/8, or leave it empty for none",
     )
     poll_scale: float = setting(
@@ -208,6 +208,16 @@ class Settings(_ProviderSettings):
             return ipaddress.ip_address(self.host.strip("[]")).is_loopback
         except ValueError:
             return False
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether the bridge listens on every address of this machine."""
+        return self.host.strip("[]") in {"0.0.0.0", "::"}
+
+    @property
+    def behind_proxy(self) -> bool:
+        """Whether a reverse proxy is configured, so that a listener on loopback is reached from elsewhere too."""
+        return self.public_url is not None or bool(self.trusted_proxies)
 
     @property
     def base_url(self) -> str:

@@ -1,22 +1,17 @@
 """Read a project's events, and send one again on request."""
 
-from typing import Final
-
 from msgspec.structs import replace
 
 from bridge.domain.deliveries.records import Delivery, DeliveryState
-from bridge.domain.events.event import read_event_job
 from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import read_shard
 from bridge.errors import Conflict, NotFound
 from bridge.services.context import Services
 from bridge.services.deliveries.admin import current_lane, view_state
-from bridge.services.queries import load_events, load_job_deliveries
+from bridge.services.queries import load_job_deliveries
 from bridge.services.requeue import start_again
 from bridge.store.records import Loaded
 from bridge.store.unit_of_work import UnitOfWork, retrying
-
-SCAN_PAGES: Final = 50
 
 
 async def get_event(services: Services, project: str, event_id: str) -> EventRecord:
@@ -26,43 +21,6 @@ async def get_event(services: Services, project: str, event_id: str) -> EventRec
     if event is None or event.project != project:
         raise NotFound(f"there is no event {event_id[:80]} in this project")
     return event
-
-
-async def list_events(
-    services: Services,
-    project: str,
-    *,
-    type_: str | None = None,
-    kind: str | None = None,
-    job_id: str | None = None,
-    before: int | None = None,
-    after: int | None = None,
-    limit: int = 100,
-) -> tuple[list[tuple[EventRecord, int]], int | None]:
-    """Return events with their positions in the project's feed, newest first, or after `after` oldest first.
-
-    The second result is the position at which to go on, None at the end. A filtered page may be short, even empty.
-    """
-    found: list[tuple[EventRecord, int]] = []
-    for _ in range(SCAN_PAGES):
-        page = await services.store.feed.read(project, after=after, before=before, limit=limit)
-        events = {event.id: event for event in await load_events(services.store, [i for i, _ in page])}
-        for identifier, position in page:
-            event = events.get(identifier)
-            if event is not None and _matches(event, type_, kind, job_id):
-                found.append((event, position))
-                if len(found) == limit:
-                    return found, position
-        if len(page) < limit:
-            return found, None
-        before, after = (page[-1][1], None) if after is None else (None, page[-1][1])
-    return found, page[-1][1]
-
-
-def _matches(event: EventRecord, type_: str | None, kind: str | None, job_id: str | None) -> bool:
-    if type_ not in (None, event.type) or kind not in (None, event.type.partition(".")[0]):
-        return False
-    return job_id is None or read_event_job(event.body) == job_id
 
 
 async def resend(services: Services, project: str, event_id: str) -> list[Delivery]:

@@ -69,9 +69,9 @@ def make_settings(socket: Path, **chosen: Any) -> Settings:
         redis_url=f"unix://{socket}",
         master_keys=MASTER_KEY,
         api_key=KEY,
-        host="127.0.0.1",
-        port=0,
         **{
+            "host": "127.0.0.1",
+            "port": 0,
             "REELMIRROR_API_KEY": "rm_" + "b" * 32,
             "REELBOT_API_KEY": "rb_live_" + "c" * 32,
             "REELMIRROR_BASE_URL": "http://127.0.0.1:9/api",
@@ -105,7 +105,7 @@ async def running(app: web.Application, **options: Any) -> AsyncIterator[str]:
 
 
 async def tell(
-    client: Client, callback: dict[str, Any], type_: str = "sync_job.completed"
+    client: Client, callback: dict[str, Any], type_: str = "sync_job.completed", *, job_id: str | None = None
 ) -> tuple[str, str]:
     """Write an event and its delivery as a worker would, and return their ids."""
     services = client.services
@@ -116,7 +116,7 @@ async def tell(
     job = loaded.record
     now_ms = services.clock_ms()
     event = event_id(project=job.project, key=key, born_ms=job.born_ms, run=job.run, fact=type_)
-    body = {**samples(CATALOGUE, type_)[0], "id": event, "job_id": job.id}
+    body = {**samples(CATALOGUE, type_)[0], "id": event, "job_id": job_id or job.id}
     delivery = new_delivery(
         event=event,
         job=key,

@@ -203,8 +203,24 @@ async def test_links_follow_trusted_proxies_and_the_public_url(store_socket: Pat
             assert headers["Location"] == f"{base or api.url}/v1/callbacks/{made['id']}"
 
 
-async def test_an_invented_host_makes_no_link(api: Client) -> None:
-    """Only what can be a host is put into a Location."""
-    headers = {**BEARER, "Host": 'x"><script>'}
-    _, _, answered = await api.ask("POST", "/v1/callbacks?job_id=1&callback_url=inbox:", headers=headers)
-    assert "script" not in answered["Location"]
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8080", 'x"><script>', "127.0.0.1.evil.example"]
+)
+async def test_an_invented_host_makes_no_link(store_socket: Path, host: str) -> None:
+    """Neither in a Location nor in the document's servers, on whatever address the bridge listens."""
+    for listens_on in ("127.0.0.1", "0.0.0.0"):
+        async with serving(make_settings(store_socket, host=listens_on, allow_http=True)) as api:
+            headers = {**BEARER, "Host": host, "X-Forwarded-Host": host}
+            _, made, answered = await api.ask("POST", "/v1/projects", json={"name": "x"}, headers=headers)
+            assert answered["Location"] == f"{api.url}/v1/projects/{made['id']}"
+            _, document = await api.call("GET", "/openapi.json", headers=headers)
+            assert document["servers"] == [{"url": api.url}]
+            assert "evil" not in str(answered)
+
+
+async def test_a_deep_path_is_a_404(api: Client) -> None:
+    """Before it is looked up, which takes time quadratic to its depth."""
+    for depth in (50, 101, 5_000):
+        status, body, headers = await api.ask("GET", "/a" * depth)
+        assert (status, body["error"]["code"]) == (404, "NOT_FOUND")
+        assert headers["Content-Type"].startswith("application/json")

@@ -1,7 +1,9 @@
 """The small parts: buckets, addresses behind proxies, answers as bytes, errors."""
 
+import asyncio
 import json
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
@@ -50,8 +52,66 @@ def test_the_client_is_the_last_hop_that_is_no_trusted_proxy(
     """IPv6 counts by its /64."""
     headers = {"X-Forwarded-For": forwarded} if forwarded else {}
     request = make_mocked_request("GET", "/", headers=headers).clone(remote=remote)
-    forwarding = Forwarding(["10.0.0.0/8"], public_url=None, fallback_url="http://x")
+    forwarding = Forwarding(["10.0.0.0/8"], public_url=None, base_url="http://x:1", every_address=False)
     assert forwarding.client(request) == client
+
+
+LISTENER = ("10.9.9.9", 8080)
+
+
+@pytest.mark.parametrize(
+    ("headers", "chosen", "url"),
+    [
+        # A listener with an address of its own: that one, whatever the request says.
+        ({"Host": "evil.example"}, {}, "http://127.0.0.1:8080"),
+        ({"Host": "localhost:8080"}, {}, "http://127.0.0.1:8080"),
+        ({"X-Forwarded-Host": "evil.example"}, {}, "http://127.0.0.1:8080"),
+        ({"Host": "evil.example"}, {"base_url": "http://[::1]:1"}, "http://[::1]:8080"),
+        # On every address: a Host that names this machine, else the address that was connected to.
+        ({"Host": "evil.example"}, {"every_address": True}, "http://10.9.9.9:8080"),
+        ({}, {"every_address": True}, "http://10.9.9.9:8080"),
+        ({"Host": "box:8080"}, {"every_address": True}, "http://box:8080"),
+        ({"Host": "BOX"}, {"every_address": True}, "http://BOX"),
+        ({"Host": "localhost:9090"}, {"every_address": True}, "http://localhost:9090"),
+        ({"Host": "10.9.9.9:9090"}, {"every_address": True}, "http://10.9.9.9:9090"),
+        ({"Host": "10.9.9.8:9090"}, {"every_address": True}, "http://10.9.9.9:8080"),
+        ({"Host": "127.0.0.1:9090"}, {"every_address": True}, "http://127.0.0.1:9090"),
+        ({"Host": "[::1]:9090"}, {"every_address": True}, "http://[::1]:9090"),
+        ({"Host": "box.evil.example"}, {"every_address": True}, "http://10.9.9.9:8080"),
+        ({"Host": "localhost@evil.example"}, {"every_address": True}, "http://10.9.9.9:8080"),
+        ({"Host": "localhost/../x"}, {"every_address": True}, "http://10.9.9.9:8080"),
+        # A trusted proxy names the host; its own Host header says nothing.
+        ({"X-Forwarded-Host": "b.example.test"}, {"trusted": ["192.0.2.0/24"]}, "http://b.example.test"),
+        (
+            {"X-Forwarded-Host": "a, b.example.test", "X-Forwarded-Proto": "https"},
+            {"trusted": ["192.0.2.0/24"]},
+            "https://b.example.test",
+        ),
+        ({"Host": "evil.example"}, {"trusted": ["192.0.2.0/24"]}, "http://127.0.0.1:8080"),
+        ({"X-Forwarded-Host": "x/y"}, {"trusted": ["192.0.2.0/24"]}, "http://127.0.0.1:8080"),
+        # A public URL is always right.
+        ({"Host": "evil.example"}, {"public_url": "https://p.example.test/b"}, "https://p.example.test/b"),
+    ],
+)
+def test_a_link_begins_with_an_address_that_is_ours(
+    headers: dict[str, str], chosen: dict[str, Any], url: str
+) -> None:
+    """No request chooses it, since both its headers are the sender's."""
+    options = {
+        "trusted": [],
+        "public_url": None,
+        "base_url": "http://127.0.0.1:1",
+        "every_address": False,
+        "own_names": ["Box"],
+        **chosen,
+    }
+    transport = Mock(spec=asyncio.Transport)
+    transport.get_extra_info.side_effect = lambda name, default=None: (
+        LISTENER if name == "sockname" else default
+    )
+    request = make_mocked_request("GET", "/", headers=headers, transport=transport)
+    forwarding = Forwarding(options.pop("trusted"), **options)
+    assert forwarding.base_url(request.clone(remote="192.0.2.1")) == url
 
 
 def test_half_characters_are_mended_in_answers() -> None:

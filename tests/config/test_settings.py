@@ -229,3 +229,18 @@ def test_the_example_file_uncommented_is_the_default(tmp_path: Path) -> None:
     assert (shown.pop("allow_http"), shown.pop("allow_networks")) == (False, "")
     defaults = load_settings().model_dump(exclude={"allow_http", "allow_networks"})
     assert shown == defaults
+
+
+@pytest.mark.parametrize(
+    ("chosen", "behind"),
+    [
+        ({}, False),
+        ({"public_url": "https://bridge.example.test"}, True),
+        ({"trusted_proxies": "10.0.0.1"}, True),
+    ],
+)
+def test_a_public_url_or_a_trusted_proxy_says_that_there_is_a_proxy(
+    *, chosen: dict[str, str], behind: bool
+) -> None:
+    """Also where the bridge itself listens on loopback."""
+    assert load_settings(**chosen).behind_proxy == behind

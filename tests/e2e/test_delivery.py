@@ -219,3 +219,32 @@ async def test_a_silent_receiver_delays_nobody_and_gets_few_attempts_at_a_time(
         assert 1 <= most <= 2
         for callback in stuck:
             await bridge.call("DELETE", f"/v1/callbacks/{callback['id']}")
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "why"),
+    [
+        (410, "gone", "the receiver answered 410 Gone"),
+        (
+            409,
+            "The execution has finished already.",
+            "the receiver says that what waited for this has finished",
+        ),
+    ],
+)
+async def test_a_timeline_says_that_the_bridge_stopped_on_purpose(
+    bridge: Bridge, simulator: Simulator, receiver: Receiver, status: int, said: str, why: str
+) -> None:
+    """One attempt, no further one, and a sentence with the reason."""
+
+    async def behave(_request: web.Request, _body: bytes) -> web.Response:
+        return web.Response(status=status, text=said)
+
+    receiver.behaviours["/x"] = behave
+    callback = await bridge.register(job_id=await ended_job(simulator), callback_url=f"{receiver.url}/x")
+    delivery = await until_delivery(bridge, callback, "cancelled")
+    _, timeline = await bridge.call("GET", f"/v1/callbacks/{callback['id']}/timeline")
+    texts = [entry["text"] for entry in timeline["entries"] if entry.get("id") == delivery["id"]]
+    assert f"Stopped on purpose: {why}. Nothing more is sent." in texts
+    assert timeline["next"] == []
+    assert len(receiver.at("/x")) == 1

@@ -18,8 +18,24 @@ from bridge.errors import ValidationFailed
 
 MAX_DEPTH = 64
 MAX_FIELDS = 1000
-# The charsets that HTTP clients really declare; text with any other one is decoded as UTF-8.
-_CHARSETS = frozenset({"utf-8", "iso8859-1", "cp1252", "ascii", "utf-16", "utf-16-le", "utf-16-be"})
+# A multipart boundary has at most 70 characters (RFC 2046, 5.1.1). The parser of parameters takes quadratic time.
+MAX_CONTENT_TYPE_CHARS = 256
+# The charsets that HTTP clients really declare; text with any other one is decoded as UTF-8. Not looked up with
+# `codecs.lookup`, which remembers every name that it was ever asked for.
+_CHARSETS = {
+    "iso-8859-1": "latin-1",
+    "latin1": "latin-1",
+    "latin-1": "latin-1",
+    "windows-1252": "cp1252",
+    "cp1252": "cp1252",
+    "us-ascii": "ascii",
+    "ascii": "ascii",
+    "utf-16": "utf-16",
+    "utf-16le": "utf-16-le",
+    "utf-16-le": "utf-16-le",
+    "utf-16be": "utf-16-be",
+    "utf-16-be": "utf-16-be",
+}
 _PLAIN_NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 
@@ -29,6 +45,12 @@ class Fields:
 
     values: dict[str, Any]
     textual: frozenset[str] = frozenset()
+
+
+def check_query(raw: str) -> None:
+    """Raise ValidationFailed if a raw query has more fields than a form may have."""
+    if raw.count("&") >= MAX_FIELDS:  # as `parse_qsl` counts
+        raise ValidationFailed("query", f"more than {MAX_FIELDS} fields: send them as a JSON body")
 
 
 def read_fields(body: bytes, content_type: str, query: Sequence[tuple[str, str]]) -> Fields:
@@ -62,7 +84,8 @@ def parse_json(text: str, *, field: str) -> Any:
 
 def _read_body(body: bytes, content_type: str) -> Fields:
     label = Message()
-    label["content-type"] = content_type if content_type.isascii() and content_type.isprintable() else ""
+    valid = content_type.isascii() and content_type.isprintable()
+    label["content-type"] = content_type if valid and len(content_type) <= MAX_CONTENT_TYPE_CHARS else ""
     kind = label.get_content_type()
     if kind == "multipart/form-data":
         boundary = label.get_param("boundary")
@@ -102,11 +125,7 @@ def _read_object(text: str) -> dict[str, Any]:
 
 
 def _decode(body: bytes, charset: str) -> str:
-    try:
-        name = codecs.lookup(charset).name
-    except (LookupError, ValueError):
-        name = "utf-8"
-    name = name if name in _CHARSETS else "utf-8"
+    name = _CHARSETS.get(charset.strip().lower().replace("_", "-"), "utf-8")
     if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         name = "utf-16"
     try:
@@ -131,7 +150,10 @@ def _collect(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
         name = raw_name.removesuffix("[]")
         if name in values:
             known = values[name]
-            values[name] = [*known, value] if isinstance(known, list) else [known, value]
+            if isinstance(known, list):
+                known.append(value)
+            else:
+                values[name] = [known, value]
         else:
             values[name] = [value] if name != raw_name else value
     return values

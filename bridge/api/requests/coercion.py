@@ -8,6 +8,8 @@ from pydantic import BeforeValidator
 
 MAX_METADATA_BYTES = 4096
 MAX_EVENTS = 50
+MAX_EVENTS_CHARS = 8192
+WORDS_FIX = 'use a list of texts, such as ["completed", "failed"], or text with commas between'
 _FLAGS = {
     "true": True,
     "1": True,
@@ -47,9 +49,15 @@ def _read_seconds(value: Any) -> Any:
 def _read_words(value: Any) -> Any:
     """Return a list of words from a list, or from text with commas."""
     if isinstance(value, str):
-        value = _parse_json(value) if value.lstrip().startswith("[") else value.split(",")
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise ValueError('use a list of texts, such as ["completed", "failed"], or text with commas between')
+        value = _parse_json(value) if value.lstrip().startswith("[") else [value]
+    if not isinstance(value, list):
+        raise ValueError(WORDS_FIX)  # noqa: TRY004 -- as above
+    if len(value) > MAX_EVENTS:
+        raise ValueError(f"at most {MAX_EVENTS} entries")
+    if not all(isinstance(each, str) for each in value):
+        raise ValueError(WORDS_FIX)
+    if sum(map(len, value)) > MAX_EVENTS_CHARS:
+        raise ValueError(f"at most {MAX_EVENTS} entries, and {MAX_EVENTS_CHARS} characters in all")
     words = [word for each in value for word in (part.strip() for part in each.split(",")) if word]
     if len(words) > MAX_EVENTS:
         raise ValueError(f"at most {MAX_EVENTS} entries")

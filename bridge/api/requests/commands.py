@@ -1,17 +1,24 @@
 """Turn a registration's request into commands, with its URL and its event filter checked."""
 
+import json
+
 from bridge.api.requests.callback_request import CallbackRequest
 from bridge.domain.deliveries.headers import check_headers
 from bridge.domain.deliveries.signing import check_secret
 from bridge.domain.events.filters import check_patterns
+from bridge.domain.templates import describe_unfilled, find_unfilled_url
 from bridge.domain.urls.policy import CheckedUrl, RefusedUrl, UrlPolicy, check_url
 from bridge.errors import ValidationFailed
 from bridge.providers.registry import CATALOGUE
 from bridge.services.jobs.registration import RegisterCallback
 
+MAX_REQUEST_BYTES = 1024 * 1024  # that the callbacks of one request may take in the store
+
 
 def judge_url(text: str, policy: UrlPolicy, *, field: str = "callback_url") -> CheckedUrl:
     """Check a callback URL; raise ValidationFailed that names the rule and the fix, never the URL."""
+    if (unfilled := find_unfilled_url(text)) is not None:
+        raise ValidationFailed(field, describe_unfilled(unfilled), details={"rule": "unfilled_template"})
     try:
         return check_url(text, policy)
     except RefusedUrl as refused:
@@ -42,10 +49,28 @@ def judge_secret(secret: str) -> None:
         raise ValidationFailed("secret", str(error)) from None
 
 
+def _check_size(request: CallbackRequest) -> None:
+    """Raise ValidationFailed if what the callbacks of one request store grows far beyond the request itself."""
+    count = len(request.jobs.ids)
+    if count == 1:
+        return
+    # The URL is stored sealed and masked.
+    words = (request.callback_url, request.callback_url, *request.events, *(request.headers or {}).items())
+    size = sum(len(word) if isinstance(word, str) else sum(map(len, word)) for word in words)
+    size += len(json.dumps(request.metadata, ensure_ascii=False))
+    if count * size > MAX_REQUEST_BYTES:
+        raise ValidationFailed(
+            "job_ids",
+            f"{count} callbacks of {size:,} bytes (URL, metadata, headers) are more than one request may make: send at "
+            f"most {MAX_REQUEST_BYTES // size} ids, or less metadata",
+        )
+
+
 def plan_commands(request: CallbackRequest, policy: UrlPolicy) -> list[RegisterCallback]:
     """Return a command for each job of a request; raise ValidationFailed for a bad URL or event filter."""
     url = judge_url(request.callback_url, policy)
     events = judge_events(request.events, kind=request.jobs.kind, once=request.once)
+    _check_size(request)
     return [
         RegisterCallback(
             kind=request.jobs.kind,

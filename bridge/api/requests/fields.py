@@ -140,7 +140,7 @@ class EventQuery(PageQuery):
     job_id: str | None = Field(default=None, max_length=200)
     after: str | None = Field(default=None, max_length=200)
     wait: float = Field(
-        default=0, ge=0, le=30, allow_inf_nan=False, description="seconds; no answer takes more than 8"
+        default=0, ge=0, le=60, allow_inf_nan=False, description="seconds; no answer takes more than 55"
     )
 
 

@@ -1,8 +1,12 @@
-"""The client's address, and the address that it used; `X-Forwarded-*` counts only from trusted proxies."""
+"""The client's address, and the bridge's own address for links.
+
+`X-Forwarded-*` counts only from trusted proxies, and a `Host` header only where it names this machine: whoever sends a
+request chooses both.
+"""
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from aiohttp import web
 
@@ -14,11 +18,25 @@ MAX_HOPS = 20
 class Forwarding:
     """Addresses behind the proxies of REELBRIDGE_TRUSTED_PROXIES."""
 
-    def __init__(self, trusted: Sequence[str], *, public_url: str | None, fallback_url: str) -> None:
-        """Take the trusted networks, the public URL if the operator set one, and a URL for requests without Host."""
+    def __init__(
+        self,
+        trusted: Sequence[str],
+        *,
+        public_url: str | None,
+        base_url: str,
+        every_address: bool,
+        own_names: Iterable[str] = (),
+    ) -> None:
+        """Take the trusted networks, the public URL if the operator set one, and what is known of the listener.
+
+        `base_url` has its host and port as configured. With `every_address` it listens on all addresses of the machine;
+        the machine is then also known as `own_names`.
+        """
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in trusted]
         self._public_url = public_url
-        self._fallback_url = fallback_url
+        self._base_url = base_url
+        self._every_address = every_address
+        self._own_names = frozenset(name.lower() for name in own_names) | {"localhost"}
 
     def client(self, request: web.BaseRequest) -> str:
         """Return the client's address: the last hop that is no trusted proxy; of IPv6 its /64, which is one client's."""
@@ -35,20 +53,47 @@ class Forwarding:
         return str(parsed or address)
 
     def base_url(self, request: web.BaseRequest) -> str:
-        """Return the URL under which this client reaches the bridge, for absolute links."""
+        """Return the URL under which clients reach the bridge, for absolute links.
+
+        It is the public URL; else what a trusted proxy says; else the listener's host and port. A listener on every
+        address has no host of its own: there it is `Host`, if that is a name or address of this machine (its port may be
+        that of a container), else the address that the client has connected to.
+        """
         if self._public_url is not None:
             return self._public_url
-        scheme, host = request.scheme, request.headers.get("Host", "")
         if self._is_trusted(request.remote or ""):
-            scheme = _last_entry(request.headers.get("X-Forwarded-Proto", "")) or scheme
-            host = _last_entry(request.headers.get("X-Forwarded-Host", "")) or host
-        if scheme not in _SCHEMES or not _HOST.fullmatch(host):
-            return self._fallback_url
-        return f"{scheme}://{host}"
+            scheme = _last_entry(request.headers.get("X-Forwarded-Proto", "")) or request.scheme
+            host = _last_entry(request.headers.get("X-Forwarded-Host", ""))
+            if scheme in _SCHEMES and _HOST.fullmatch(host):
+                return f"{scheme}://{host}"
+        return self._listener_url(request)
+
+    def _listener_url(self, request: web.BaseRequest) -> str:
+        local = request.transport.get_extra_info("sockname") if request.transport else None
+        if not isinstance(local, tuple):
+            return self._base_url
+        address, port = str(_parse(str(local[0])) or local[0]), int(local[1])
+        if not self._every_address:
+            return _with_port(self._base_url, port)
+        host = request.headers.get("Host", "")
+        if _HOST.fullmatch(host) and self._is_own(_strip_port(host).lower(), address):
+            return f"http://{host}"
+        return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+
+    def _is_own(self, name: str, address: str) -> bool:
+        parsed = _parse(name)
+        if parsed is None:
+            return name in self._own_names
+        return parsed.is_loopback or str(parsed) == address
 
     def _is_trusted(self, address: str) -> bool:
         parsed = _parse(address)
         return parsed is not None and any(parsed in network for network in self._trusted)
+
+
+def _with_port(url: str, port: int) -> str:
+    """Return a URL that ends in a port with another port: port 0 is configured where the system chooses one."""
+    return f"{url.rpartition(':')[0]}:{port}"
 
 
 def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.api.requests.bodies import parse_json
+from bridge.domain.templates import describe_unfilled, find_unfilled_id
 from bridge.errors import ValidationFailed
 from bridge.providers.registry import KINDS, REQUEST_FIELDS
 from bridge.providers.request_fields import BARE_FIELDS, MANY_IDS, ONE_ID, say_noun
@@ -58,6 +59,8 @@ def read_id(value: Any, field: str) -> str:
         raise ValidationFailed(field, "an id is text or a whole number")
     if len(value) > MAX_ID_CHARS:
         raise ValidationFailed(field, f"an id has at most {MAX_ID_CHARS} characters")
+    if (unfilled := find_unfilled_id(value)) is not None:
+        raise ValidationFailed(field, describe_unfilled(unfilled))
     return value
 
 

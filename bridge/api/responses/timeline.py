@@ -36,6 +36,7 @@ def view_timeline(
         *(_poll(mark) for mark in read_poll_history(log)),
         *(_event(event) for event in history.events),
         *_attempts(history.deliveries),
+        *_stopped(history.deliveries),
         *_closed(found.callback),
     ]
     entries.sort(key=lambda entry: entry["at"])
@@ -80,6 +81,13 @@ def _attempts(deliveries: Iterable[Delivery]) -> Iterable[TimelineEntry]:
             )
             text = f"Attempt {number} to {_place(delivery)}: {outcome} after {attempt.duration_ms} ms. {attempt.reason}"
             yield _entry(attempt.at_ms, "attempt", text, delivery.id)
+
+
+def _stopped(deliveries: Iterable[Delivery]) -> Iterable[TimelineEntry]:
+    for delivery in deliveries:
+        if delivery.state is DeliveryState.CANCELLED and delivery.reason:
+            text = f"Stopped on purpose: {delivery.reason}. Nothing more is sent."
+            yield _entry(delivery.done_ms or delivery.created_ms, "closed", text, delivery.id)
 
 
 def _place(delivery: Delivery) -> str:

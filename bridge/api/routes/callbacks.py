@@ -25,7 +25,7 @@ from bridge.api.responses.views import view_callback, view_job
 from bridge.api.routing import ApiCall, Routes
 from bridge.domain.deliveries.retry import Verdict, judge
 from bridge.errors import ValidationFailed
-from bridge.services.deliveries import admin as deliveries
+from bridge.services.deliveries import lists
 from bridge.services.deliveries.send_test import send_test
 from bridge.services.jobs import last_seen as jobs
 from bridge.services.subscriptions import callback_lists, callbacks
@@ -149,10 +149,7 @@ async def delete_callbacks(call: ApiCall) -> web.StreamResponse:
 async def get_timeline(call: ApiCall) -> web.StreamResponse:
     """Describe in words what happened to a callback and what comes next."""
     history = await callbacks.history(call.services, call.project, call.path("id"))
-    dues = {
-        delivery.id: await deliveries.next_attempt_ms(call.services, delivery)
-        for delivery in history.deliveries
-    }
+    dues = await lists.next_attempts_ms(call.services, history.deliveries)
     return reply(view_timeline(history, state=callbacks.view_state(history.found), dues=dues))
 
 

@@ -1,5 +1,6 @@
 """The API's description: the OpenAPI document, and a page on which Swagger UI shows it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -64,16 +65,20 @@ def add_docs(router: web.UrlDispatcher, routes: Sequence[Route]) -> None:
 def serve_document(routes: Sequence[Route]) -> Handler:
     """Return the handler of the OpenAPI document.
 
-    The document is built once. Only the server's address differs between answers, and those are not kept: clients
-    could fill the memory with invented Host headers.
+    The document is built once, in a thread, because that takes several times as long as a request may hold the event
+    loop. Only the server's address differs between answers, and those are not kept.
     """
-    built: list[bytes] = []
+
+    def build() -> bytes:
+        return to_json(build_document(routes, server=PLACEHOLDER))
+
+    built: list[asyncio.Future[bytes]] = []
 
     async def show_document(request: web.Request) -> web.StreamResponse:
         if not built:
-            built.append(to_json(build_document(routes, server=PLACEHOLDER)))
+            built.append(asyncio.ensure_future(asyncio.to_thread(build)))
         server = to_json(request.app[API].forwarding.base_url(request))
-        body = built[0].replace(to_json(PLACEHOLDER), server, 1)
+        body = (await asyncio.shield(built[0])).replace(to_json(PLACEHOLDER), server, 1)
         return web.Response(body=body, content_type="application/json", charset="utf-8")
 
     return show_document

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
@@ -23,18 +22,16 @@ from bridge.api.responses.views import view_delivery
 from bridge.api.routing import ApiCall, Routes
 from bridge.domain.deliveries.records import Delivery
 from bridge.domain.events.records import EventRecord
-from bridge.errors import RateLimited, ValidationFailed
+from bridge.errors import ValidationFailed
 from bridge.providers.registry import CATALOGUE
-from bridge.services import events
+from bridge.services import event_lists, events
 from bridge.services.deliveries import admin as deliveries
+from bridge.services.deliveries import lists
 
 ROUTES = Routes("Events and deliveries")
-CHECK_INTERVAL_S = 0.25
-MAX_WAIT_S = 8.0  # below the 10 s after which many HTTP clients time out; a client that wants to wait longer asks again
-MAX_WAITING = 200  # long polls in one process
+MAX_WAIT_S = 55.0  # below the 60 s after which proxies and hosted tools give a request up
 # A cursor is a direction, events before (`b`) or after (`a`), and a position in the project's feed.
 _CURSOR = re.compile(r"([ab])(\d{1,15})", re.ASCII)
-_waiting: set[object] = set()
 
 
 @ROUTES.add("GET", "/v1/events", scope="read", query=EventQuery, answers={200: EventPage}, errors=(404,))
@@ -44,10 +41,11 @@ async def list_events(call: ApiCall) -> web.StreamResponse:
     if query.type is not None and query.type not in CATALOGUE.types:
         raise ValidationFailed("type", "no such event type: GET /v1/event-types lists them")
     before, after = await _read_position(call, query)
-    page = await _read(call, query, before, after)
-    if not page[0] and query.wait > 0:
-        page = await _wait(call, query, before, after)
-    found, more = page
+    waits = query.wait > 0 and before is None  # before a position nothing can be added
+    newest = await call.services.store.feed.last(call.project) if waits else 0
+    found, more = await _read(call, query, before, after)
+    if waits and not found and more is None:
+        found, more = await _wait(call, query, after, newest)
     data = [Raw(event.body) for event, _ in found]
     if after is not None:
         last = more if more is not None else found[-1][1] if found else after
@@ -79,7 +77,7 @@ async def _read_position(call: ApiCall, query: EventQuery) -> tuple[int | None, 
 async def _read(
     call: ApiCall, query: EventQuery, before: int | None, after: int | None
 ) -> tuple[list[tuple[EventRecord, int]], int | None]:
-    return await events.list_events(
+    return await event_lists.list_events(
         call.services,
         call.project,
         type_=query.type,
@@ -92,29 +90,27 @@ async def _read(
 
 
 async def _wait(
-    call: ApiCall, query: EventQuery, before: int | None, after: int | None
+    call: ApiCall, query: EventQuery, after: int | None, newest: int
 ) -> tuple[list[tuple[EventRecord, int]], int | None]:
-    """Read again until there is an event or the time is up.
+    """Wait for a first event that fits; up to the position `newest` there is none.
 
-    Events come from other processes, so that the store must be asked.
+    However long it waits, it looks at each event once.
     """
-    if len(_waiting) >= MAX_WAITING:
-        raise RateLimited(1, "too many requests are waiting for events: ask without wait, or later")
-    token = object()
-    _waiting.add(token)
-    try:
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + min(query.wait, MAX_WAIT_S)
+    loop, polls = asyncio.get_running_loop(), call.api.long_polls
+    until_s = loop.time() + min(query.wait, MAX_WAIT_S)
+    seen = max(newest, after or 0)
+    with polls.enter(call.project) as poll:
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(CHECK_INTERVAL_S, max(0.0, until_s - loop.time()))):
-                    await call.api.stopping.wait()
-            page = await _read(call, query, before, after)
+            await poll.sleep(until_s - loop.time())
+            newest = await polls.newest(call.project)
+            if newest > seen:
+                found, more = await _read(call, query, None, seen)
+                if found:
+                    return (found, more) if after is not None else await _read(call, query, None, None)
+                seen = newest if more is None else more
             gone = call.request.transport is None or call.request.transport.is_closing()
-            if page[0] or gone or call.api.stopping.is_set() or loop.time() >= until_s:
-                return page
-    finally:
-        _waiting.discard(token)
+            if gone or poll.ended.is_set() or loop.time() >= until_s:
+                return [], None if after is None else seen
 
 
 @ROUTES.add("GET", "/v1/events/{id}", scope="read", answers={200: EventShape}, errors=(404,))
@@ -127,7 +123,8 @@ async def get_event(call: ApiCall) -> web.StreamResponse:
 async def resend_event(call: ApiCall) -> web.StreamResponse:
     """Send an event again to every callback that it was sent to, also after a 2xx."""
     again = await events.resend(call.services, call.project, call.path("id"))
-    data = [await _view(call, delivery) for delivery in again]
+    dues = await lists.next_attempts_ms(call.services, again)
+    data = [view_delivery(delivery, due_ms=dues[delivery.id]) for delivery in again]
     return reply({"id": call.path("id"), "object": "event", "data": data})
 
 
@@ -139,7 +136,7 @@ async def _view(call: ApiCall, delivery: Delivery) -> DeliveryShape:
 async def list_deliveries(call: ApiCall) -> web.StreamResponse:
     """List deliveries, newest first."""
     query = call.query(DeliveryQuery)
-    found, cursor = await deliveries.list_deliveries(
+    found, cursor = await lists.list_deliveries(
         call.services,
         call.project,
         state=query.state,
@@ -148,7 +145,8 @@ async def list_deliveries(call: ApiCall) -> web.StreamResponse:
         cursor=query.cursor,
         limit=query.limit,
     )
-    return reply({"data": [await _view(call, delivery) for delivery in found], "next_cursor": cursor})
+    data = [view_delivery(delivery, due_ms=due_ms) for delivery, due_ms in found]
+    return reply({"data": data, "next_cursor": cursor})
 
 
 @ROUTES.add("GET", "/v1/deliveries/{id}", scope="read", answers={200: DeliveryShape}, errors=(404,))

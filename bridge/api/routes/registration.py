@@ -22,6 +22,7 @@ from bridge.store.errors import STORE_ERRORS
 
 log = get_logger("bridge.api")
 ROUTES = Routes("Callbacks")
+VIEWS_AT_ONCE = 100
 
 
 @ROUTES.add(
@@ -37,7 +38,7 @@ ROUTES = Routes("Callbacks")
 async def create_callback(call: ApiCall) -> web.StreamResponse:
     """Register a callback for a job; one that is registered already for the same job and URL is updated (200)."""
     request = read_callback_request(
-        await call.request.read(), call.request.headers.get("Content-Type", ""), call.query_pairs()
+        call.content, call.request.headers.get("Content-Type", ""), call.query_pairs()
     )
     commands = plan_commands(request, call.services.policy)
     registered: list[Registered] = []
@@ -45,11 +46,11 @@ async def create_callback(call: ApiCall) -> web.StreamResponse:
     async def work() -> Answered:
         if request.verify:
             await verification.verify(call.services, call.project, commands)
-        name = await name_request(call)
+        name = name_request(call)
         named = [replace(command, request=name) for command in commands]
         registered.extend(await registration.register(call.services, call.project, named))
         call.api.metrics.count_registrations(request.jobs.kind, len(registered))
-        return _answer(request, registered)
+        return await _answer(request, registered)
 
     outcome = await answer_once(call, work)
     answer = outcome.answer
@@ -91,8 +92,12 @@ async def _release(call: ApiCall, callbacks: Sequence[str]) -> None:
         log.warning("api.release_failed", callbacks=len(callbacks), error=type(error).__name__)
 
 
-def _answer(request: CallbackRequest, registered: Sequence[Registered]) -> Answered:
-    views = [_view(each, request.callback_url) for each in registered]
+async def _answer(request: CallbackRequest, registered: Sequence[Registered]) -> Answered:
+    views: list[CallbackShape] = []
+    for each in registered:
+        views.append(_view(each, request.callback_url))
+        if len(views) % VIEWS_AT_ONCE == 0:
+            await asyncio.sleep(0)  # other requests come between
     updated = all(each.updated for each in registered)
     first = views[0]
     body = to_json({"id": first["id"], "data": views} if request.jobs.many else first)

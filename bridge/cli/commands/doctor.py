@@ -15,6 +15,8 @@ from bridge.cli.local.key_files import MASTER_KEYS_FILE, find_api_key
 from bridge.cli.local.parent_death import SUPERVISOR_VARIABLE
 from bridge.cli.local.preflight import lock_directory
 from bridge.config.settings import PREFIX, Settings, variable_name
+from bridge.container import url_policy
+from bridge.domain.urls.policy import judge_address
 from bridge.http.upstream import Login, UpstreamClient
 from bridge.providers.provider_spec import ProviderSpec, Standing
 from bridge.providers.registry import PROVIDERS
@@ -67,6 +69,8 @@ async def _check_settings(settings: Settings) -> AsyncIterator[Finding]:
             text="REELBRIDGE_PUBLIC_URL is unset although the bridge listens beyond this machine: links in answers"
             f" would begin with {settings.base_url}; set it to the address that clients use",
         )
+    if (warning := _warn_of_loopback(settings)) is not None:
+        yield Finding(level="warning", text=warning)
     if settings.redis_url is not None and settings.master_keys is None:
         has_kept = (settings.data_dir / MASTER_KEYS_FILE).exists()
         yield Finding(
@@ -75,6 +79,24 @@ async def _check_settings(settings: Settings) -> AsyncIterator[Finding]:
             + (f"uses {settings.data_dir / MASTER_KEYS_FILE}" if has_kept else "will make one")
             + "; `api` and `worker` on their own need it set",
         )
+
+
+def _warn_of_loopback(settings: Settings) -> str | None:
+    """Return a warning where callback URLs may lead to this machine and others may reach the bridge."""
+    policy = url_policy(settings)
+    if all(judge_address(address, policy) for address in ("127.0.0.1", "::1")):
+        return None
+    if settings.allow_networks is None:
+        return (
+            "callback URLs may lead to programs on this machine, because the bridge listens on loopback only: right on"
+            " a laptop; if a reverse proxy makes it reachable, set REELBRIDGE_PUBLIC_URL to the proxy's address"
+        )
+    if settings.is_loopback and not settings.behind_proxy:
+        return None
+    return (
+        "REELBRIDGE_ALLOW_NETWORKS lets callback URLs lead to programs on this machine, for everybody who has a key:"
+        " take loopback out of it unless that is meant"
+    )
 
 
 async def _check_store(settings: Settings) -> AsyncIterator[Finding]:

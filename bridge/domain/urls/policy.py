@@ -67,13 +67,19 @@ class CheckedUrl:
 
 
 def plan_policy(
-    *, host: str, allow_http: bool | None, allow_networks: str | None, own_origins: frozenset[str]
+    *,
+    host: str,
+    allow_http: bool | None,
+    allow_networks: str | None,
+    own_origins: frozenset[str],
+    behind_proxy: bool = False,
 ) -> UrlPolicy:
     """Return the policy for the settings; None, for an unset one, allows loopback and http if `host` is loopback.
 
+    It does not with `behind_proxy`: then the bridge is reached from elsewhere although it listens on loopback.
     Raise `ValueError` with the fix for a malformed network.
     """
-    local_only = _is_loopback(host)
+    local_only = _is_loopback(host) and not behind_proxy
     if allow_networks is None:
         networks: tuple[IPv4Network | IPv6Network, ...] = LOOPBACK if local_only else ()
     else:

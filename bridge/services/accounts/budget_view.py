@@ -1,5 +1,7 @@
 """Budgets for people: what an account may still spend, and when a job's turn comes."""
 
+from collections.abc import Sequence
+
 from bridge.domain.polling.rate_limit import Bucket, BudgetView, Limit
 from bridge.http.upstream import Login
 from bridge.providers.registry import KINDS, PROVIDERS
@@ -46,13 +48,21 @@ async def view_budget(services: Services, account: Account) -> BudgetView:
     return await services.store.budgets.view(account.id, limit, now_ms=services.clock_ms())
 
 
+async def next_turns_ms(services: Services, jobs: Sequence[tuple[str, str]]) -> list[int | None]:
+    """Return for each (account, key) when the job is polled next, in two round trips a shard; see `next_turn_ms`."""
+    lanes, found = services.store.poll, dict[tuple[str, str], int | None]()
+    for shard in sorted({key[0] for _, key in jobs}):
+        here = [(account, key) for account, key in jobs if key[0] == shard]
+        blocked = await lanes.blocked(shard, sorted({account for account, _ in here}))
+        for (account, key), due_ms in zip(here, await lanes.due_many(shard, here), strict=True):
+            asleep = due_ms is not None and due_ms >= 0
+            found[account, key] = max(due_ms or 0, blocked.get(account, 0)) if asleep else due_ms
+    return [found[each] for each in jobs]
+
+
 async def next_turn_ms(services: Services, account: str, key: str) -> int | None:
     """Return when a job is read next: at its turn, or when its sleeping account wakes.
 
     In Unix milliseconds; negative while its read is in flight, None where it is not queued.
     """
-    lanes = services.store.poll
-    due_ms = await lanes.due_of(key[0], account, key)
-    if due_ms is None or due_ms < 0:
-        return due_ms
-    return max(due_ms, (await lanes.blocked(key[0], (account,))).get(account, 0))
+    return (await next_turns_ms(services, ((account, key),)))[0]

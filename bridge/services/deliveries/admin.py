@@ -9,14 +9,13 @@ from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.ids import read_shard
 from bridge.errors import Conflict, NotFound
 from bridge.services.context import Services
-from bridge.services.queries import load_deliveries, parse_cursor
+from bridge.services.queries import load_deliveries
 from bridge.services.requeue import start_again
 from bridge.store.records import Loaded
 from bridge.store.tables.indexes import Cursor
 from bridge.store.unit_of_work import UnitOfWork, retrying
 
 PAGE: Final = 100
-SCAN_PAGES: Final = 50
 
 
 async def _load(services: Services, project: str, delivery_id: str) -> Loaded[Delivery]:
@@ -37,41 +36,6 @@ async def get_delivery(services: Services, project: str, delivery_id: str) -> De
 async def next_attempt_ms(services: Services, delivery: Delivery) -> int | None:
     """Give when the next attempt is due; negative while one is in flight, None when none comes."""
     return await services.store.dlv.due_of(delivery.id[4], delivery.lane, delivery.id)
-
-
-async def list_deliveries(
-    services: Services,
-    project: str,
-    *,
-    state: str | None = None,
-    subscription: str | None = None,
-    event_id: str | None = None,
-    cursor: str | None = None,
-    limit: int = PAGE,
-) -> tuple[list[Delivery], str | None]:
-    """List deliveries, newest first; a filtered page may be short and still have a cursor."""
-    found: list[Delivery] = []
-    place = parse_cursor(cursor)
-    for _ in range(SCAN_PAGES):
-        page = await services.store.indexes.deliveries(project, cursor=place, limit=limit)
-        place = page[-1] if len(page) == limit else None
-        for loaded in await load_deliveries(services.store, [at.id for at in page]):
-            delivery = loaded.record
-            wanted = subscription in (None, delivery.subscription) and event_id in (None, delivery.event)
-            if wanted and await _has_state(services, delivery, state):
-                found.append(delivery)
-        if len(found) > limit:
-            last = found[limit - 1]
-            return found[:limit], Cursor(last.created_ms, last.id).text()
-        if place is None or len(found) == limit:
-            break
-    return found, place.text() if place else None
-
-
-async def _has_state(services: Services, delivery: Delivery, state: str | None) -> bool:
-    if state is None or state not in (DeliveryState.PENDING, DeliveryState.IN_FLIGHT):
-        return state in (None, delivery.state)
-    return state == await view_state(services, delivery)
 
 
 async def view_state(services: Services, delivery: Delivery) -> DeliveryState:

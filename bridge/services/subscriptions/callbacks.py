@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from bridge.domain.deliveries.lanes import lane_of
 from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.events.records import EventRecord
-from bridge.domain.ids import read_callback_job
+from bridge.domain.ids import delivery_id, read_callback_job
 from bridge.domain.jobs.callbacks import cancel_callback, find_callback, replace_callback
 from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.next_poll import is_done
@@ -16,13 +17,15 @@ from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.errors import Conflict, NotFound
 from bridge.services.accounts.budget_view import next_turn_ms, view_budget
 from bridge.services.context import Services
-from bridge.services.queries import load_events, load_job_deliveries, load_log
+from bridge.services.queries import load_callback_deliveries, load_deliveries, load_events, load_log
 from bridge.services.requeue import cancel_delivery, move_delivery
 from bridge.services.subscriptions.lookup import list_job_callbacks
 from bridge.services.subscriptions.patch import CallbackPatch, apply_patch, check_identity
 from bridge.store.records import Loaded
 from bridge.store.tables.account_health import AccountHealth
 from bridge.store.unit_of_work import UnitOfWork, retrying
+
+MAX_HISTORY: Final = 100  # events of a job that one history shows, the newest ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,19 +85,16 @@ async def _find(services: Services, key: str, job: Job, callback: Callback) -> F
 
 
 async def history(services: Services, project: str, callback_id: str) -> CallbackHistory:
-    """Give a callback with all that happened to it."""
+    """Return a callback with its job's newest events and its own deliveries of them."""
     key, loaded, callback = await load(services, project, callback_id)
-    events = await load_events(services.store, await services.store.indexes.job_events(key))
-    deliveries = [
-        each.record
-        for each in await load_job_deliveries(services.store, key)
-        if each.record.subscription == callback_id
-    ]
+    ids = (await services.store.indexes.job_events(key))[-MAX_HISTORY:]
+    events = await load_events(services.store, ids)
+    sent = await load_deliveries(services.store, [delivery_id(event, callback_id) for event in ids])
     account = await services.store.accounts.get(loaded.record.account)
     return CallbackHistory(
         found=await _find(services, key, loaded.record, callback),
         events=events,
-        deliveries=deliveries,
+        deliveries=[each.record for each in sent],
         budget=await view_budget(services, account) if account else None,
         watched=await services.store.poll.size(key[0], loaded.record.account),
     )
@@ -122,9 +122,8 @@ async def patch(services: Services, project: str, callback_id: str, change: Call
             unit.index_callback(job, changed)
         proven = await services.store.destinations.proven(key[0], {changed.origin})
         lane = lane_of(project, changed.origin, proven=changed.origin in proven)
-        for delivery in await load_job_deliveries(services.store, key):
-            if delivery.record.subscription == callback_id:
-                move_delivery(unit, delivery, lane)
+        for delivery in await load_callback_deliveries(services.store, key, callback_id):
+            move_delivery(unit, delivery, lane)
         return unit, (key, job, changed)
 
     return await _find(services, *await retrying(services.store.committer, stage, conflict=_conflict()))
@@ -167,13 +166,10 @@ async def stage_cancel(
     """
     job = cancel_callback(loaded.record, callback, now_ms=unit.now_ms)
     unit.put_job(key, job, loaded)
-    for delivery in await load_job_deliveries(services.store, key):
+    for delivery in await load_callback_deliveries(services.store, key, callback.id):
         if attempted is not None and delivery.record.id == attempted.id:
             cancel_delivery(unit, Loaded(attempted, delivery.raw), reason)
-        elif delivery.record.subscription == callback.id and delivery.record.state in (
-            DeliveryState.PENDING,
-            DeliveryState.PARKED,
-        ):
+        elif delivery.record.state in (DeliveryState.PENDING, DeliveryState.PARKED):
             cancel_delivery(unit, delivery, reason)
     if is_done(job, now_ms=unit.now_ms):
         unit.retire(key, job)

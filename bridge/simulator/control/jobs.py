@@ -52,7 +52,7 @@ def make_job(state: SimulatorState, body: JobBody) -> SimulatedJob:
     name = MEMBERS.get(body.kind)
     if name is not None:
         listed = body.items if name == "media_items" else body.deliveries
-        initial[name] = members.completed(initial[name] if listed is None else listed)
+        initial = members.in_fields(initial if listed is None else initial | {name: listed})
     if body.persona_id is not None and body.persona_id not in state.personas:
         state.add_persona(body.persona_id)
     return state.start_job(

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.simulator.control.http import refuse
 from bridge.simulator.jobs.objects import MEMBERS, new_delivery, new_item
 from bridge.simulator.state.personas import CONNECTED_ACCOUNTS
 
@@ -23,8 +24,10 @@ class Members:
     def in_fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Return fields of an object, with the members among them completed."""
         name = MEMBERS.get(self.kind)
-        if name is None or name not in fields:
+        if name is None or fields.get(name) is None:  # null stays null: an upstream may answer that
             return dict(fields)
+        if not isinstance(fields[name], list) or not all(isinstance(part, dict) for part in fields[name]):
+            raise refuse(400, f"{name}: a list of objects, or null")
         return {**fields, name: self.completed(fields[name])}
 
     def _whole(self, part: Mapping[str, Any]) -> dict[str, Any]:

@@ -124,7 +124,7 @@ class JobStore:
         timeline = job.timeline
         if timeline.members is not None:
             listed = [timeline.initial, *(step.set for step in timeline.steps)]
-            parts = [part for fields in listed for part in fields.get(timeline.members, ())]
+            parts = [part for fields in listed for part in fields.get(timeline.members) or ()]
             parts += [part for step in timeline.steps for part in step.add]
             for part in parts:
                 self._holders[part["id"]] = job

@@ -117,7 +117,8 @@ def object_after(timeline: Timeline, count: int) -> dict[str, Any] | None:
     seen: dict[str, Any] = {}
     _merge(seen, timeline.initial, iso(timeline.wall_time(0)))
     if timeline.members is not None:
-        seen[timeline.members] = [dict(member) for member in seen.get(timeline.members, ())]
+        listed = seen.get(timeline.members, ())
+        seen[timeline.members] = None if listed is None else [dict(member) for member in listed]
     alive = True
     for step in timeline.steps[:count]:
         _take(seen, step, timeline)
@@ -130,7 +131,10 @@ def _take(seen: dict[str, Any], step: TimelineStep, timeline: Timeline) -> None:
     _merge(seen, step.set, when)
     if timeline.members is None:
         return
-    parts = [dict(part) for part in seen.get(timeline.members, ()) if part["id"] not in step.remove]
+    listed = seen.get(timeline.members, ())
+    if listed is None and not step.add:
+        return
+    parts = [dict(part) for part in listed or () if part["id"] not in step.remove]
     for fresh in step.add:
         part: dict[str, Any] = {}
         _merge(part, fresh, when)

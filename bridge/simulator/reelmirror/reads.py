@@ -65,7 +65,7 @@ def find_item(call: UpstreamCall, item_id: str) -> tuple[SimulatedJob, dict[str,
     if holder is None or holder.kind != "generated_post":
         return _found(call, "generated_media_item", item_id, "Media item")
     post = holder.read(call.now) if call.visible_or_none(holder) is not None else None
-    for item in () if post is None else post["media_items"]:
+    for item in () if post is None else post["media_items"] or ():
         if item["id"] == item_id:
             return holder, item
     raise not_found("Media item")
@@ -123,5 +123,5 @@ def _page_of_jobs(
 
 def _short(post: dict[str, Any]) -> dict[str, Any]:
     """Return the fields that the guide "Review queue" shows in a row."""
-    items = [{"id": item["id"], "status": item["status"]} for item in post["media_items"]]
+    items = [{"id": item["id"], "status": item["status"]} for item in post["media_items"] or ()]
     return {name: post[name] for name in ("id", "status", "review_status")} | {"media_items": items}

@@ -39,7 +39,7 @@ def _finished(call: UpstreamCall) -> tuple[SimulatedJob, dict[str, Any], Persona
 
 
 def _made(post: dict[str, Any]) -> list[str]:
-    return [item["id"] for item in post["media_items"] if item["status"] == "completed"]
+    return [item["id"] for item in post["media_items"] or () if item["status"] == "completed"]
 
 
 def approve(call: UpstreamCall) -> UpstreamResponse:
@@ -87,7 +87,7 @@ def reject_item(call: UpstreamCall) -> UpstreamResponse:
     if job.kind == "generated_media_item":
         call.state.add_steps(job, [TimelineStep(at_s=0, set=mark)])
     else:
-        items = (job.read(call.now) or {})["media_items"]
+        items = (job.read(call.now) or {})["media_items"] or ()
         whole = all(other is item or other.get("review_status") == "rejected" for other in items)
         call.state.add_steps(
             job, [TimelineStep(at_s=0, members={item["id"]: mark}, set=mark if whole else {})]

@@ -95,12 +95,12 @@ def start_regenerate(call: UpstreamCall) -> UpstreamResponse:
     body = call.parse_body(RegenerateBody)
     job, post = find_post(call, body.generated_post_id)
     if body.failed_only:
-        return _retry_failed(call, job, post["media_items"])
-    media = [item["media_type"] for item in post["media_items"]] or ["image"]
+        return _retry_failed(call, job, post["media_items"] or [])
+    media = [item["media_type"] for item in post["media_items"] or ()] or ["image"]
     outcome = _rerun_outcome(call)
     parts = generation.draw_parts(call.state, media, outcome, discount=False)
     generation.charge_items(call.state, call.account, job.id, parts, at=call.now)
-    old_ids = frozenset(str(item["id"]) for item in post["media_items"])
+    old_ids = frozenset(str(item["id"]) for item in post["media_items"] or ())
     job.drop_remaining(call.now)
     call.state.add_steps(job, scripts.regenerate_steps(parts, old_ids, call.state.switches))
     return _started(call, {"generated_post_id": job.id, "total_cost_cents": generation.cost_cents(parts)})

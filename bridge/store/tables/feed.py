@@ -62,6 +62,13 @@ class Feed:
         position = await self._redis.zscore(keys.feed(project), event)
         return None if position is None else int(position)
 
+    async def positions_of(self, project: str, events: Sequence[str]) -> dict[str, int]:
+        """Return the positions of those events that have one."""
+        if not events:
+            return {}
+        found = await self._redis.zmscore(keys.feed(project), list(events))
+        return {event: int(at) for event, at in zip(events, found, strict=True) if at is not None}
+
     async def forget(self, project: str, events: Sequence[str]) -> None:
         """Remove events whose retention has ended; their positions are not used again."""
         if events:

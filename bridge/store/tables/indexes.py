@@ -60,6 +60,12 @@ class Indexes:
         """Return a project's deliveries in the same way."""
         return await self._newest(keys.deliveries, project, cursor, limit)
 
+    async def deliveries_of_job(
+        self, key: str, *, cursor: Cursor | None = None, limit: int = 100
+    ) -> list[Cursor]:
+        """Return a job's deliveries, likewise."""
+        return await self._older(keys.job_deliveries(key), cursor, limit)
+
     async def _newest(
         self, place: Callable[[str, str], str], project: str, cursor: Cursor | None, limit: int
     ) -> list[Cursor]:
@@ -113,6 +119,13 @@ class Indexes:
     async def job_events(self, key: str) -> list[str]:
         """Return the ids of a job's events, oldest first."""
         return [event.decode() for event in await self._redis.zrange(keys.job_events(key), 0, -1)]
+
+    async def events_of_jobs(self, jobs: Sequence[str]) -> list[str]:
+        """Return the events of several jobs in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for key in jobs:
+            pipe.zrange(keys.job_events(key), 0, -1)
+        return [event.decode() for events in await pipe.execute() for event in events] if jobs else []
 
     async def job_deliveries(self, key: str) -> list[str]:
         """Return the ids of a job's deliveries, oldest first."""

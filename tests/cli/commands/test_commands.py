@@ -114,6 +114,38 @@ def test_doctor_finds_nothing_wrong_without_any_setting(tmp_path: Path) -> None:
     assert "! no upstream key is set" in shown
 
 
+@pytest.mark.parametrize(
+    ("chosen", "warning"),
+    [
+        ({}, "if a reverse proxy makes it reachable, set REELBRIDGE_PUBLIC_URL"),
+        ({"REELBRIDGE_ALLOW_NETWORKS": ""}, None),
+        ({"REELBRIDGE_PUBLIC_URL": "https://bridge.example.test"}, None),
+        ({"REELBRIDGE_TRUSTED_PROXIES": "127.0.0.1"}, None),
+        ({"REELBRIDGE_ALLOW_NETWORKS": "127.0.0.0/8"}, None),
+        (
+            {
+                "REELBRIDGE_ALLOW_NETWORKS": "127.0.0.0/8",
+                "REELBRIDGE_PUBLIC_URL": "https://bridge.example.test",
+            },
+            "REELBRIDGE_ALLOW_NETWORKS lets callback URLs lead to programs on this machine",
+        ),
+        (
+            {"REELBRIDGE_ALLOW_NETWORKS": "::/0", "REELBRIDGE_HOST": "0.0.0.0"},
+            "REELBRIDGE_ALLOW_NETWORKS lets callback URLs lead to programs on this machine",
+        ),
+    ],
+)
+def test_doctor_warns_where_callback_urls_may_lead_to_this_machine(
+    tmp_path: Path, chosen: dict[str, str], warning: str | None
+) -> None:
+    """By default on a laptop, and by a setting where others reach the bridge; never where loopback is closed."""
+    shown = run("doctor", cwd=tmp_path, stdin=b"", REELBRIDGE_PORT="1", **chosen).stdout.decode()
+    if warning is None:
+        assert "callback URLs" not in shown
+    else:
+        assert f"! {warning}" in shown or ("! callback URLs" in shown and warning in shown)
+
+
 def test_doctor_finds_misspelt_settings_and_a_store_that_is_not_there(tmp_path: Path) -> None:
     """A typo gets a suggestion, an address without a server a hint, and neither shows the password."""
     done = run(

@@ -178,6 +178,22 @@ def test_settings_are_taken_exactly_once_they_are_set() -> None:
     assert _plan("0.0.0.0", "10.1.2.3").networks == (ip_network("10.1.2.3/32"),)
 
 
+def test_a_laptop_behind_a_proxy_is_no_laptop() -> None:
+    """Whoever reaches the proxy reaches the bridge: loopback and http are closed, unless a setting opens them."""
+
+    def plan(networks: str | None, *, http: bool | None) -> UrlPolicy:
+        return plan_policy(
+            host="127.0.0.1",
+            allow_http=http,
+            allow_networks=networks,
+            own_origins=frozenset(),
+            behind_proxy=True,
+        )
+
+    assert plan(None, http=None) == plan("", http=False)
+    assert plan("127.0.0.0/8", http=True) == _plan("127.0.0.1", "127.0.0.0/8", http=True)
+
+
 def test_a_bad_network_is_an_error_that_names_the_fix() -> None:
     """The operator reads what to write instead."""
     with pytest.raises(ValueError, match=r"write 10\.0\.0\.0/8"):

@@ -76,6 +76,42 @@ async def test_items_can_be_replaced(sim: Sim) -> None:
     assert (await sim.read("/generated-media-items/e"))["status"] == "pending"
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "path"),
+    [
+        ("generated_post", "media_items", "/generated-posts"),
+        ("outgoing_post", "deliveries", "/publishing/posts"),
+    ],
+)
+async def test_members_can_be_null(sim: Sim, kind: str, name: str, path: str) -> None:
+    """At first, by a step and by a patch; a later step adds some, and what is no list is refused."""
+    first = await sim.job(kind, set={name: None}, script=[{"after_s": 5, "add": [{"id": f"{kind}-a"}]}])
+    assert (await sim.read(f"{path}/{first}"))[name] is None
+    sim.advance(5)
+    assert [each["id"] for each in (await sim.read(f"{path}/{first}"))[name]] == [f"{kind}-a"]
+    await sim.control("PATCH", f"/jobs/{kind}/{first}", {name: None})
+    assert (await sim.read(f"{path}/{first}"))[name] is None
+    second = await sim.job(
+        kind, script=[{"after_s": 1, "set": {name: None}}, {"after_s": 2, "set": {"status": "x"}}]
+    )
+    sim.advance(2)
+    seen = await sim.read(f"{path}/{second}")
+    assert (seen[name], seen["status"]) == (None, "x")
+    for wrong in ("x", 7, ["a"], {"id": "a"}):
+        body = {"kind": kind, "set": {name: wrong}}
+        assert name in (await sim.control("POST", "/jobs", body, expect=400))["error"]
+
+
+async def test_a_post_without_a_list_of_items_can_be_listed_and_regenerated(sim: Sim) -> None:
+    """Every call that looks at a post's items takes null for none."""
+    persona = await sim.control("POST", "/personas", {})
+    post = await sim.job("generated_post", persona_id=persona["id"], set={"media_items": None})
+    assert (await sim.mirror("GET", f"/personas/{persona['id']}/generated-posts")).status == 200
+    for body in ({"generated_post_id": post}, {"generated_post_id": post, "failed_only": True}):
+        assert (await sim.mirror("POST", "/generate/regenerate-post", body)).status < 500
+    assert (await sim.mirror("POST", f"/generated-posts/{post}/approve", {})).status < 500
+
+
 async def test_a_patch_acts_at_once(sim: Sim) -> None:
     """A test ends a job when it wants to; `script=drop` cancels the steps to come."""
     script = [{"after_s": 60, "set": {"status": "failed"}}]

@@ -1,0 +1,102 @@
+"""Lists of events, newest first, or oldest first behind a position."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from bridge.domain.events.event import read_event_job
+from bridge.domain.events.records import EventRecord
+from bridge.domain.ids import job_key
+from bridge.providers.registry import KINDS
+from bridge.services.context import Services
+from bridge.services.queries import MAX_SCANNED, load_events, load_jobs
+
+SCAN_STEP: Final = 100  # events that a filtered list loads at once; each has up to 256 KB
+
+
+async def list_events(
+    services: Services,
+    project: str,
+    *,
+    type_: str | None = None,
+    kind: str | None = None,
+    job_id: str | None = None,
+    before: int | None = None,
+    after: int | None = None,
+    limit: int = 100,
+) -> tuple[list[tuple[EventRecord, int]], int | None]:
+    """Return events with their positions in the project's feed, newest first, or after `after` oldest first.
+
+    The second result is the position at which to go on, None at the end. A page is short only at the end, or if
+    `MAX_SCANNED` events hold no more that fit.
+    """
+    found: list[tuple[EventRecord, int]] = []
+    scan = _Scan(services, project, before=before, after=after)
+    if job_id is not None:
+        await scan.narrow(kind, job_id)
+    step = limit if (type_, kind, job_id) == (None, None, None) else max(limit, SCAN_STEP)
+    page: list[tuple[str, int]] = []
+    for _ in range(0, MAX_SCANNED, step):
+        page = await scan.read(step)
+        events = {event.id: event for event in await load_events(services.store, [i for i, _ in page])}
+        for identifier, position in page:
+            event = events.get(identifier)
+            if event is not None and _matches(event, type_, kind, job_id):
+                found.append((event, position))
+                if len(found) == limit:
+                    return found, position
+        if len(page) < step:
+            return found, None
+    return found, page[-1][1]
+
+
+def _matches(event: EventRecord, type_: str | None, kind: str | None, job_id: str | None) -> bool:
+    if type_ not in (None, event.type) or kind not in (None, event.type.partition(".")[0]):
+        return False
+    return job_id is None or read_event_job(event.body) == job_id
+
+
+class _Scan:
+    """Reads a project's feed in one direction: all of it, or only the events of one of the upstream's ids."""
+
+    def __init__(self, services: Services, project: str, *, before: int | None, after: int | None) -> None:
+        self._services = services
+        self._project = project
+        self._before = before
+        self._after = after
+        self._positions: dict[str, int] | None = None
+
+    async def narrow(self, kind: str | None, job_id: str) -> None:
+        """Look the events up by their job; do nothing if no job has this id.
+
+        That may be the id of a part (a `publishing_delivery`), whose events stand with the job that has it.
+        """
+        store = self._services.store
+        kinds = list(KINDS) if kind is None else [kind]
+        jobs = [
+            job_key(store.shard_of(account.id), account.id, each, job_id)
+            for account in await store.accounts.list(self._project)
+            for each in kinds
+        ]
+        known = await store.feed.positions_of(self._project, await store.indexes.events_of_jobs(jobs))
+        if known or await load_jobs(store, jobs):
+            self._positions = known
+
+    async def read(self, count: int) -> list[tuple[str, int]]:
+        """Return the next (event id, position), at most so many."""
+        if self._positions is None:
+            page = await self._services.store.feed.read(
+                self._project, after=self._after, before=self._before, limit=count
+            )
+        else:
+            page = self._pick(self._positions, count)
+        if page:
+            last = page[-1][1]
+            self._before, self._after = (last, None) if self._after is None else (None, last)
+        return page
+
+    def _pick(self, positions: Mapping[str, int], count: int) -> list[tuple[str, int]]:
+        def is_ahead(at: int) -> bool:
+            return (self._after is None or at > self._after) and (self._before is None or at < self._before)
+
+        rows = [(event, at) for event, at in positions.items() if is_ahead(at)]
+        return sorted(rows, key=lambda row: row[1], reverse=self._after is None)[:count]
