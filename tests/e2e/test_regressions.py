@@ -54,3 +54,30 @@ async def test_a_cancelled_delivery_is_recovered_as_a_resend(
     first, second = await receiver.wait("/gone", count=2)
     assert (first.event_id, second.headers["webhook-resend"]) == (second.event_id, "true")
     await until(lambda: in_state("succeeded"))
+
+
+@pytest.mark.parametrize(
+    ("key", "calls"), [({}, 2), ({"Idempotency-Key": "lost-1"}, 1)], ids=["none", "a key"]
+)
+async def test_an_answer_that_was_written_and_lost(
+    key: dict[str, str], calls: int, bridge: Bridge, simulator: Simulator, receiver: Receiver
+) -> None:
+    """Repeated after the event went out: one more call with the same id, or none where an Idempotency-Key names both."""
+    job = await simulator.make("sync_job", set={"status": "completed"})
+    fields = {"job_id": job, "callback_url": f"{receiver.url}/lost"}
+    status, first = await bridge.call("POST", "/v1/callbacks", fields, headers=key)
+    assert status == 201
+    await receiver.wait("/lost")
+
+    async def ended() -> bool:
+        return bool((await bridge.call("GET", f"/v1/callbacks/{first['id']}"))[1]["state"] == "ended")
+
+    await until(ended)
+    status, again = await bridge.call("POST", "/v1/callbacks", fields, headers=key)
+    assert (status, again["id"] == first["id"]) == (201, calls == 1)
+    other = await simulator.make("sync_job", set={"status": "completed"})
+    await bridge.register(job_id=other, callback_url=f"{receiver.url}/after")
+    got = await receiver.wait("/lost", count=calls)
+    await receiver.wait("/after")  # registered last: what the repeat would cause has been sent by then
+    assert len(receiver.at("/lost")) == calls
+    assert len({each.event_id for each in got}) == 1
