@@ -24,6 +24,7 @@ from yarl import URL
 from bridge.http.http_protocol import HttpProtocol
 from bridge.http.keep_alive import KeepAlive
 from bridge.http.response_head import MAX_INFORMATIONAL, SWITCHING, HeadError, is_final
+from bridge.http.tracebacks import forget_frames
 
 ORIGIN_CACHE_SIZE = 1024
 LARGE_BYTES = 16 * 1024
@@ -151,6 +152,13 @@ class HttpClient:
         return await self._send(known, _format_request("POST", known, target, own, body), until)
 
     async def _send(self, origin: _Origin, request: bytes, until: float) -> HttpResponse:
+        try:
+            return await self._send_once(origin, request, until)
+        except Exception as error:
+            forget_frames(error)
+            raise
+
+    async def _send_once(self, origin: _Origin, request: bytes, until: float) -> HttpResponse:
         connection, protocol = await self._connect(origin.request, until)
         try:
             head = await self._exchange(protocol, request, until)

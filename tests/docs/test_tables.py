@@ -10,6 +10,7 @@ from bridge.api.middleware import BODY_LIMIT
 from bridge.api.requests.coercion import MAX_EVENTS, MAX_METADATA_BYTES
 from bridge.api.requests.job_identity import MAX_ID_CHARS, MAX_JOBS
 from bridge.domain.deliveries.records import DeliveryState
+from bridge.domain.jobs.callbacks import CALLBACK_BYTES_PER_JOB
 from bridge.domain.jobs.records import JobState
 from bridge.domain.jobs.registration import CALLBACKS_PER_JOB
 from bridge.domain.subscriptions.callback import CallbackState
@@ -85,6 +86,7 @@ def test_the_limits_are_the_codes_own() -> None:
     assert shown == [
         JOBS_PER_PROJECT,
         CALLBACKS_PER_JOB,
+        CALLBACK_BYTES_PER_JOB,
         MAX_JOBS,
         MAX_EVENTS,
         MAX_ID_CHARS,

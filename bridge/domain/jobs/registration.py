@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from bridge.domain.jobs.callbacks import CALLBACK_BYTES_PER_JOB, check_size, keep_newest
 from bridge.domain.jobs.deadlines import awaits_late_ending, has_deadline_ahead, is_live
 from bridge.domain.jobs.records import Job, JobState
 from bridge.domain.jobs.runs import GONE, has_ended, start_clock, start_run
@@ -108,8 +109,22 @@ def register_callback(
     """Add a callback, or update the one that it repeats: the live one of the same URL, or an unanswered one.
 
     `retried` maps items to their successors: the callback is then for the run that these start. For `held` see
-    `find_unanswered`.
+    `find_unanswered`. Raise `TooManyCallbacks` or `CallbacksTooLarge` for more than a job may have.
     """
+    result = _register(job, callback, now_ms=now_ms, clock=clock, retried=retried, held=held)
+    check_size(job, result.job, now_ms=now_ms)
+    return result
+
+
+def _register(
+    job: Job,
+    callback: Callback,
+    *,
+    now_ms: int,
+    clock: str,
+    retried: Mapping[str, str],
+    held: Collection[str],
+) -> RegistrationResult:
     known = find_repeated(job, callback.fingerprint, once=callback.once)
     idle = not any(is_live(each) for each in job.callbacks)
     settled = job.state is not JobState.WATCHING
@@ -146,7 +161,7 @@ def _add(job: Job, callback: Callback, *, now_ms: int) -> Job:
     if len(live) >= CALLBACKS_PER_JOB or len(owed) > CLOSED_KEPT - CALLBACKS_PER_JOB:
         raise TooManyCallbacks
     over = [each for each in known if not (is_live(each) or awaits_late_ending(each, now_ms=now_ms))]
-    kept = over[max(0, len(over) + len(owed) - CLOSED_KEPT) :]
+    kept = keep_newest(over, count=CLOSED_KEPT - len(owed), size=CALLBACK_BYTES_PER_JOB)
     return replace(job, callbacks=(*kept, *owed, *live, callback))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.domain.ids import callback_id, job_key
-from bridge.domain.jobs.callbacks import find_callback, list_dropped_callbacks
+from bridge.domain.jobs.callbacks import CallbacksTooLarge, find_callback, list_dropped_callbacks
 from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.records import Job
 from bridge.domain.jobs.registration import (
@@ -25,6 +25,7 @@ from bridge.errors import Conflict, RateLimited, Unavailable, ValidationFailed
 from bridge.providers.registry import KINDS
 from bridge.services.accounts.budget_view import next_turn_ms
 from bridge.services.context import Services, lasts_ms
+from bridge.services.subscriptions.patch import refuse_size
 from bridge.services.subscriptions.sealing import seal_headers, seal_text
 from bridge.store.errors import StoreFull, StoreNotDurable
 from bridge.store.records import Loaded, Wanted
@@ -198,6 +199,8 @@ def _register(
         )
     except TooManyCallbacks:
         raise RateLimited(60, f"this job has {CALLBACKS_PER_JOB} live callbacks: delete some first") from None
+    except CallbacksTooLarge:
+        raise refuse_size() from None
     if registered.callback.id == identifier:
         return registered
     # A repetition keeps the id of the first callback, and sealed values open only with the id they were sealed with.

@@ -20,7 +20,12 @@ from bridge.services.context import Services
 from bridge.services.queries import load_callback_deliveries, load_deliveries, load_events, load_log
 from bridge.services.requeue import cancel_delivery, move_delivery
 from bridge.services.subscriptions.lookup import list_job_callbacks
-from bridge.services.subscriptions.patch import CallbackPatch, apply_patch, check_identity
+from bridge.services.subscriptions.patch import (
+    CallbackPatch,
+    apply_patch,
+    check_callback_sizes,
+    check_identity,
+)
 from bridge.store.records import Loaded
 from bridge.store.tables.account_health import AccountHealth
 from bridge.store.unit_of_work import UnitOfWork, retrying
@@ -116,6 +121,7 @@ async def patch(services: Services, project: str, callback_id: str, change: Call
         check_identity(loaded.record, changed)
         job = replace_callback(loaded.record, changed)
         unit = services.unit_of_work(key[0])
+        check_callback_sizes(loaded.record, job, now_ms=unit.now_ms)
         unit.put_job(key, job, loaded)
         if changed.fingerprint != callback.fingerprint:
             unit.unindex_url(job, callback)

@@ -7,12 +7,17 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from bridge.domain.jobs.callbacks import list_live_callbacks
+from bridge.domain.jobs.callbacks import (
+    CALLBACK_BYTES_PER_JOB,
+    CallbacksTooLarge,
+    check_size,
+    list_live_callbacks,
+)
 from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.records import Job
 from bridge.domain.subscriptions.callback import Callback
 from bridge.domain.urls.policy import CheckedUrl
-from bridge.errors import Conflict
+from bridge.errors import Conflict, PayloadTooLarge
 from bridge.services.context import Services, lasts_ms
 from bridge.services.subscriptions.sealing import seal_headers, seal_text
 
@@ -37,6 +42,23 @@ def check_identity(job: Job, changed: Callback) -> None:
             raise Conflict(
                 f"callback_url: {other.id} sends this job to that URL already: change or delete that one"
             )
+
+
+def check_callback_sizes(before: Job, after: Job, *, now_ms: int) -> None:
+    """Raise PayloadTooLarge if a change makes a job's callbacks larger than they may be."""
+    try:
+        check_size(before, after, now_ms=now_ms)
+    except CallbacksTooLarge:
+        raise refuse_size() from None
+
+
+def refuse_size() -> PayloadTooLarge:
+    """Return the error that says which limit was met and what to do about it."""
+    megabytes = CALLBACK_BYTES_PER_JOB >> 20
+    return PayloadTooLarge(
+        f"the callbacks of this job would take more than {megabytes} MB together: send less `metadata` and fewer "
+        "`headers`, or delete callbacks of this job first"
+    )
 
 
 def apply_patch(services: Services, kind: str, callback: Callback, change: CallbackPatch) -> Callback:

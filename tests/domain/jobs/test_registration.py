@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from bridge.domain.jobs.callbacks import CALLBACK_BYTES_PER_JOB, CallbacksTooLarge, measure
 from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.records import JobState
 from bridge.domain.jobs.registration import (
@@ -193,6 +194,35 @@ def test_callbacks_that_closed_at_once_are_kept_for_their_deliveries() -> None:
     closed = [each for each in watch.record.callbacks if not is_live(each)]
     assert len(closed) == CLOSED_KEPT
     assert closed[-1].url == f"https://again-{2 * CLOSED_KEPT - 2}.example/".encode()
+
+
+def test_the_bytes_of_a_jobs_callbacks_are_limited() -> None:
+    """One that would exceed them is refused, and so is a larger repetition; a smaller one is taken."""
+    watch = Candidate()
+    large = {"note": "m" * 400_000}
+    for n in range(5):
+        watch.register(f"https://{n}.example/", metadata=large)
+    before = watch.record
+    with pytest.raises(CallbacksTooLarge):
+        watch.register("https://one-more.example/", metadata=large)
+    with pytest.raises(CallbacksTooLarge):
+        watch.register("https://0.example/", metadata={"note": "m" * 600_000})
+    assert watch.record == before
+    assert watch.register_callback("https://0.example/", metadata={"note": "m"}).updated
+    watch.register("https://one-more.example/", metadata=large)
+
+
+def test_closed_callbacks_take_no_more_bytes_than_live_ones_may() -> None:
+    """All that close at once are kept; of those that closed before only as many as fit."""
+    watch = Candidate()
+    large = {"note": "m" * 400_000}
+    rounds = []
+    for _ in range(3):
+        rounds.append([watch.register(f"https://{n}.example/", metadata=large) for n in range(5)])
+        watch.read(simple("completed"))
+    kept = [each.id for each in watch.record.callbacks]
+    assert kept[-5:] == rounds[-1]
+    assert measure(watch.record.callbacks) <= 2 * CALLBACK_BYTES_PER_JOB
 
 
 def test_callbacks_that_wait_for_a_late_ending_are_never_dropped() -> None:
