@@ -112,6 +112,14 @@ def test_failed_items_listed_beside_their_successors(now: Parts, superseded: tup
     assert find_superseded(BEFORE, now, failed_words={"failed"}) == superseded
 
 
+def test_a_failure_has_the_providers_word() -> None:
+    """Which words say that an item failed is the provider's to state."""
+    before: Parts = (("a", "finished"), ("b", "broken"))
+    now: Parts = (*before, ("b2", ""))
+    assert find_superseded(before, now, failed_words={"broken"}) == ("b",)
+    assert find_superseded(before, now, failed_words={"failed"}) == ()
+
+
 def test_replaced_items() -> None:
     """Others took their place, or will; what merely goes missing was deleted."""
     other = (("d", ""),)
