@@ -58,12 +58,12 @@ async def open_services(
         raise NoMasterKey(NoMasterKey.__doc__)
     user_agent = f"reelbridge/{version('reelbridge')}"
     redis = connect(settings)
-    facts = await check_store(redis)
+    await check_store(redis)
     store = await Store.open(
         redis,
         keys=parse_master_keys(settings.master_keys.get_secret_value()),
         shards=CLUSTER_SHARDS if settings.redis_cluster else 1,
-        aof=facts.aof,
+        aof=True,
         share=settings.budget_share,
     )
     policy = url_policy(settings)

@@ -5,6 +5,8 @@ import sys
 
 from arq.cli import cli
 
+from bridge.store.server.connect import UnfitStoreError
+
 SETTINGS = "workers.main.WorkerSettings"
 LOGGING = ("--custom-log-dict", "bridge.config.log.ARQ_LOGGING")
 
@@ -13,4 +15,7 @@ if __name__ == "__main__":
         import uvloop  # does not exist for Windows
 
         asyncio.set_event_loop(uvloop.new_event_loop())
-    cli([SETTINGS, *LOGGING])
+    try:
+        cli([SETTINGS, *LOGGING])
+    except UnfitStoreError as error:
+        sys.exit(f"reelbridge: {error}")

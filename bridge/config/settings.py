@@ -64,7 +64,9 @@ class _ServerSettings(BaseSettings):
         fix="use addresses or networks with commas between, such as 10.0.0.0/8,192.0.2.7",
     )
     redis_url: RedisUrl | None = setting(
-        None, "Redis ≥ 7.0 or Valkey (default: an embedded Valkey of its own)", fix=REDIS_FIX
+        None,
+        "Redis ≥ 7.2 or Valkey with its append-only file on (default: an embedded Valkey of its own)",
+        fix=REDIS_FIX,
     )
     redis_cluster: bool = setting(
         default=False, meaning="REELBRIDGE_REDIS_URL names a node of a Redis Cluster", fix=SWITCH_FIX

@@ -4,16 +4,15 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal
 
+from bridge.cli.commands.findings import Finding, Level
 from bridge.cli.commands.remote import SECRET_VARIABLE
+from bridge.cli.commands.store_checks import check_store_settings
 from bridge.cli.local.api_client import ApiClient, local_url
 from bridge.cli.local.errors import CommandError
 from bridge.cli.local.key_files import MASTER_KEYS_FILE, find_api_key
 from bridge.cli.local.parent_death import SUPERVISOR_VARIABLE
-from bridge.cli.local.preflight import lock_directory
 from bridge.config.settings import PREFIX, Settings, variable_name
 from bridge.container import url_policy
 from bridge.domain.urls.policy import judge_address
@@ -21,21 +20,8 @@ from bridge.http.upstream import Login, UpstreamClient
 from bridge.providers.provider_spec import ProviderSpec, Standing
 from bridge.providers.registry import PROVIDERS
 from bridge.providers.spec import ExtraWords
-from bridge.store.errors import STORE_ERRORS
-from bridge.store.server.connect import UnfitStoreError, check_store, connect
-from bridge.store.server.engines import NoEngineError, find_engine
 
-Level = Literal["ok", "warning", "wrong"]
 MARKS: dict[Level, str] = {"ok": "✔", "warning": "!", "wrong": "✘"}
-STORE_TIMEOUT_S = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """The result of one check; unless the level is `ok`, the text says what to do."""
-
-    level: Level
-    text: str
 
 
 def run_doctor(settings: Settings, *, show: Callable[[str], None] = print) -> int:
@@ -49,7 +35,7 @@ def run_doctor(settings: Settings, *, show: Callable[[str], None] = print) -> in
 async def _collect(settings: Settings) -> list[Finding]:
     return [
         finding
-        for check in (_check_settings, _check_store, _check_upstreams, _check_bridge)
+        for check in (_check_settings, check_store_settings, _check_upstreams, _check_bridge)
         async for finding in check(settings)
     ]
 
@@ -97,55 +83,6 @@ def _warn_of_loopback(settings: Settings) -> str | None:
         "REELBRIDGE_ALLOW_NETWORKS lets callback URLs lead to programs on this machine, for everybody who has a key:"
         " take loopback out of it unless that is meant"
     )
-
-
-async def _check_store(settings: Settings) -> AsyncIterator[Finding]:
-    if settings.redis_url is None:
-        try:
-            engine = await asyncio.to_thread(find_engine)
-        except NoEngineError as error:
-            yield Finding(level="wrong", text=str(error))
-            return
-        yield Finding(level="ok", text=f"embedded store: {engine} in {settings.data_dir / 'store'}")
-        yield _check_directory(settings)
-        return
-    try:
-        async with asyncio.timeout(STORE_TIMEOUT_S), connect(settings) as redis:
-            facts = await check_store(redis)
-    except UnfitStoreError as error:
-        yield Finding(level="wrong", text=str(error))
-    except STORE_ERRORS as error:
-        yield Finding(
-            level="wrong",
-            text=f"REELBRIDGE_REDIS_URL: no use of the server there ({type(error).__name__}):"
-            " check the address, the password and that it runs",
-        )
-    else:
-        yield Finding(level="ok", text=f"store: {facts.engine} {facts.version}")
-        if not facts.persistent:
-            yield Finding(
-                level="wrong",
-                text="the store writes no append-only file, so a callback that was accepted is lost with the server:"
-                " set `appendonly yes`",
-            )
-        elif not facts.aof:
-            yield Finding(
-                level="warning",
-                text="the store has no WAITAOF (Redis 7.2): up to a second of accepted callbacks may be lost with it",
-            )
-
-
-def _check_directory(settings: Settings) -> Finding:
-    try:
-        os.close(lock_directory(settings.data_dir))
-    except CommandError as error:
-        held = "another `reelbridge up`" in str(error)
-        return (
-            Finding(level="ok", text="`reelbridge up` is running here")
-            if held
-            else Finding(level="wrong", text=str(error))
-        )
-    return Finding(level="ok", text=f"{settings.data_dir} can be written")
 
 
 async def _check_upstreams(settings: Settings) -> AsyncIterator[Finding]:

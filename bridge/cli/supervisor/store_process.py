@@ -12,8 +12,9 @@ from bridge.cli.supervisor.supervised_process import (
     WriteLine,
 )
 from bridge.config.settings import Settings
-from bridge.store.server.embedded import EmbeddedStore, EmbeddedStoreError
+from bridge.store.server.embedded import EmbeddedStore
 from bridge.store.server.engines import NoEngineError
+from bridge.store.server.errors import EmbeddedStoreError
 from bridge.store.server.sockets import SocketPlaceError
 
 SERVER_WAIT_S = 20.0
@@ -37,6 +38,7 @@ async def running_store(
         await store.start()
     except NOT_STARTED as error:
         raise CommandError(str(error)) from None
+    _report_repairs(store, write_line)
     write_line(
         "store",
         f"{store.engine} in {settings.data_dir / 'store'}"
@@ -98,4 +100,10 @@ async def _keep_running(store: EmbeddedStore, write_line: WriteLine) -> None:
         except NOT_STARTED as error:
             write_line("store", f"has died and cannot be started again: {error}")
         else:
+            _report_repairs(store, write_line)
             write_line("store", "had died and runs again")
+
+
+def _report_repairs(store: EmbeddedStore, write_line: WriteLine) -> None:
+    while store.repairs:
+        write_line("store", str(store.repairs.pop(0)))

@@ -1,7 +1,7 @@
 """Connect to Redis, for the bridge and for arq, and check that the server is suitable."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError  # noqa: A004 -- redis's own errors are meant
+from redis.exceptions import BusyLoadingError, ConnectionError, ResponseError, TimeoutError  # noqa: A004 -- redis's own errors are meant
 
 from bridge.config.settings import Settings, SettingsError
 from bridge.store.server.redis_connection import FewTurnsConnection
@@ -23,8 +23,8 @@ POOL_WAIT_S = 30
 SOCKET_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
 HEALTH_CHECK_S = 30
-OLDEST_REDIS = (7, 0)
-OLDEST_WAITAOF = (7, 2)
+OLDEST_REDIS = (7, 2)  # the first with WAITAOF; every Valkey has it
+PRIMARIES = "primaries"  # redis-py's name for the nodes of a Cluster that are written to
 RETRIED: list[type[Exception]] = [ConnectionError, TimeoutError, BusyLoadingError, OSError]
 
 
@@ -38,8 +38,6 @@ class StoreFacts:
 
     engine: str  # "redis" or "valkey"
     version: str
-    aof: bool  # WAITAOF works: the append-only file is on and the server knows the command
-    persistent: bool  # the append-only file is on
 
 
 def _retry(times: int) -> Retry:
@@ -156,29 +154,62 @@ def arq_settings(settings: Settings) -> RedisSettings:
 
 
 async def check_store(redis: Redis) -> StoreFacts:
-    """Return the server's properties; raise `UnfitStoreError` if it is too old or may evict keys."""
-    info = _one_node(await redis.info("everything"))
+    """Look at the server once, at each primary node of a Cluster.
+
+    Raise `UnfitStoreError` if it may lose what a client was told is registered: it is too old for WAITAOF, writes no
+    append-only file or never syncs it, or may evict keys.
+    """
+    found = [_check_node(info) for info in await _ask_nodes(redis, redis.info, "everything")]
+    for config in await _ask_config(redis):
+        if _text(config.get("appendfsync", config.get(b"appendfsync"))) == "no":
+            raise UnfitStoreError(
+                "the server's appendfsync is no, so that nothing tells when a callback is on disk:"
+                " set `appendfsync everysec`"
+            )
+    return found[0]
+
+
+def _check_node(info: Mapping[str, Any]) -> StoreFacts:
     engine = "valkey" if "valkey_version" in info else "redis"
     version = str(info.get("valkey_version") or info.get("redis_version", "0"))
-    numbers = _version_numbers(version)
-    if engine == "redis" and numbers < OLDEST_REDIS:
-        raise UnfitStoreError(f"the Redis server is version {version}: use Redis 7.0 or later, or Valkey")
+    if engine == "redis" and _version_numbers(version) < OLDEST_REDIS:
+        raise UnfitStoreError(
+            f"the Redis server is version {version}, which cannot confirm that a callback is on disk:"
+            " use Redis 7.2 or later, or Valkey; or unset REELBRIDGE_REDIS_URL for an embedded Valkey"
+        )
     policy = str(info.get("maxmemory_policy", "noeviction"))
     if policy != "noeviction":
         raise UnfitStoreError(
             f"the server's maxmemory-policy is {policy}, which would throw away callbacks when memory is short:"
             " set `maxmemory-policy noeviction`"
         )
-    persistent = bool(info.get("aof_enabled"))
-    knows_waitaof = engine == "valkey" or numbers >= OLDEST_WAITAOF
-    return StoreFacts(engine=engine, version=version, aof=persistent and knows_waitaof, persistent=persistent)
+    if not info.get("aof_enabled"):
+        raise UnfitStoreError(
+            "the server writes no append-only file, so that accepted callbacks would be lost with it: set"
+            " `appendonly yes` in its configuration file, or now and until its next start with"
+            " `CONFIG SET appendonly yes`"
+        )
+    return StoreFacts(engine=engine, version=version)
 
 
-def _one_node(info: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return INFO of one node; a Cluster may answer with a table of all nodes."""
-    if "redis_version" in info:
-        return info
-    return next((facts for facts in info.values() if isinstance(facts, dict)), {})
+async def _ask_nodes(redis: Redis, ask: Callable[..., Any], *args: str) -> list[Mapping[str, Any]]:
+    """Return the answer of the server, or those of the primary nodes of a Cluster."""
+    if not isinstance(redis, RedisCluster):
+        return [await ask(*args)]
+    answer = await ask(*args, target_nodes=PRIMARIES)
+    by_node = isinstance(answer, dict) and answer and all(isinstance(each, dict) for each in answer.values())
+    return list(answer.values()) if by_node else [answer]
+
+
+async def _ask_config(redis: Redis) -> list[Mapping[Any, Any]]:
+    try:
+        return await _ask_nodes(redis, redis.config_get, "appendfsync")
+    except ResponseError:  # services that run Redis for others often forbid CONFIG
+        return []
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _version_numbers(version: str) -> tuple[int, ...]:

@@ -8,7 +8,6 @@ with empty data unnoticed.
 
 import asyncio
 import fcntl
-import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -16,7 +15,16 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from bridge.store.server.aof_repair import Repair, mend
 from bridge.store.server.engines import Engine, find_engine
+from bridge.store.server.errors import EmbeddedStoreError
+from bridge.store.server.markers import (
+    AOF_DIRECTORY,
+    check_history,
+    check_marker,
+    read_marker,
+    write_marker,
+)
 from bridge.store.server.sockets import ask, choose_socket, wait_closed
 
 START_TIMEOUT_S = 15.0
@@ -29,11 +37,13 @@ OPTIONS = {
     "maxmemory-policy": "noeviction",
     "hash-max-listpack-value": "512",
     "timeout": "0",
+    # A cut file is cut by us instead, so that a copy of it is kept and the operator is told.
+    "aof-load-truncated": "no",
 }
 
 
-class EmbeddedStoreError(RuntimeError):
-    """The embedded store cannot be started; the message says why and what to do."""
+class StoreEndedError(EmbeddedStoreError):
+    """The server ended while it was starting; the message has its last lines."""
 
 
 class EmbeddedStore:
@@ -61,6 +71,7 @@ class EmbeddedStore:
         self._process: subprocess.Popen[bytes] | None = None
         self.engine: Engine | None = None
         self.adopted = False
+        self.repairs: list[Repair] = []  # what the starts of this object have cut off
 
     @property
     def url(self) -> str:
@@ -68,22 +79,44 @@ class EmbeddedStore:
         return f"unix://{quote(str(self._socket))}"
 
     async def start(self) -> None:
-        """Adopt the directory's server if one runs, else start one; return once it answers."""
+        """Adopt the directory's server if one runs, else start one; return once it answers.
+
+        An append-only file whose tail a power cut has damaged is cut at its last whole command, see `repairs`.
+        """
         engine = self.engine = await asyncio.to_thread(self._choose_engine)
         self._dir = self._root / engine.name
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._dir.mkdir(mode=0o700, exist_ok=True)
-        self._check_history(engine)
+        check_history(self._dir, engine)
         lock = await self._lock_or_adopt()
         if lock is None:
             return
         try:
-            self._check_marker(engine)
-            self._launch(engine, lock)
+            check_marker(self._dir, engine)
+            await self._launch_mended(engine, lock)
         finally:
             os.close(lock)
-        await self._wait_ready()
-        self._write("engine.json", {"engine": engine.name, "version": engine.version})
+        write_marker(self._dir, "engine.json", {"engine": engine.name, "version": engine.version})
+
+    async def _launch_mended(self, engine: Engine, lock: int) -> None:
+        """Launch the server; when it refuses its files, cut a damaged tail off and launch it again."""
+        self._launch(engine, lock)
+        try:
+            await self._wait_ready()
+        except StoreEndedError as refused:
+            # Only now: reading the files takes us half a minute a GB, and most are whole.
+            try:
+                repair = await asyncio.to_thread(mend, self._dir / AOF_DIRECTORY)
+            except EmbeddedStoreError as error:
+                raise EmbeddedStoreError(f"{error}\n{refused}") from None
+            if repair is None:
+                raise EmbeddedStoreError(
+                    f"{refused}\n(The incremental append-only files are whole. Where the lines above name another file,"
+                    f" restore {self._dir / AOF_DIRECTORY} from a backup.)"
+                ) from None
+            self.repairs.append(repair)
+            self._launch(engine, lock)
+            await self._wait_ready()
 
     async def wait_gone(self) -> None:
         """Return when the server has died."""
@@ -128,40 +161,6 @@ class EmbeddedStore:
             return "(no output)"
         return "\n".join(text.splitlines()[-lines:])
 
-    def _check_history(self, engine: Engine) -> None:
-        """Raise an error if only another engine's data are there, instead of starting empty."""
-        if (self._dir / "appendonlydir").exists():
-            return
-        others = [
-            path.name
-            for path in self._root.iterdir()
-            if path != self._dir and (path / "appendonlydir").exists()
-        ]
-        if others:
-            raise EmbeddedStoreError(
-                f"{self._root} holds data of {', '.join(others)}, which {engine} would not see: make"
-                f" {others[0]} available again, or set REELBRIDGE_DATA_DIR to a new directory to begin empty"
-            )
-
-    def _check_marker(self, engine: Engine) -> None:
-        """Raise an error if the data are gone, or were written by a newer version."""
-        marker = self._read("engine.json")
-        if marker is None:
-            return
-        if not any((self._dir / "appendonlydir").glob("*.manifest")):
-            raise EmbeddedStoreError(
-                f"the data that were in {self._dir} are gone: restore appendonlydir from a backup, or remove"
-                f" {self._dir / 'engine.json'} to begin empty"
-            )
-        version = marker.get("version")
-        written_by = tuple(version) if isinstance(version, list) else ()
-        if written_by[:2] > engine.version[:2]:
-            newer = ".".join(str(part) for part in written_by)
-            raise EmbeddedStoreError(
-                f"{self._dir} was written by {engine.name} {newer} and {engine} may not read it: install the"
-                " newer version again"
-            )
-
     async def _lock_or_adopt(self) -> int | None:
         """Return the directory's lock, or None if a running server holds it, which is then used."""
         loop = asyncio.get_running_loop()
@@ -183,7 +182,7 @@ class EmbeddedStore:
             await asyncio.sleep(0.05)  # it may be starting, loading, or about to end
 
     async def _adopt(self) -> bool:
-        record = self._read("server.json")
+        record = read_marker(self._dir, "server.json")
         if record is None:
             return False
         self._socket = Path(str(record.get("socket")))
@@ -198,7 +197,7 @@ class EmbeddedStore:
     def _launch(self, engine: Engine, lock: int) -> None:
         self._socket = choose_socket(self._dir, runtime_dir=self._runtime_dir)
         self._socket.unlink(missing_ok=True)
-        self._write("server.json", {"socket": str(self._socket)})
+        write_marker(self._dir, "server.json", {"socket": str(self._socket)})
         log = self._dir / "server.log"
         mode = "ab" if log.exists() and log.stat().st_size < LOG_LIMIT_BYTES else "wb"
         with log.open(mode) as output:
@@ -234,9 +233,7 @@ class EmbeddedStore:
         limit = self._start_timeout_s
         while (answer := await ask(self._socket, "PING")) != "+PONG":
             if self._process is not None and self._process.poll() is not None:
-                raise EmbeddedStoreError(
-                    f"the store ended while starting; its last lines:\n{self.log_tail()}"
-                )
+                raise StoreEndedError(f"the store ended while starting; its last lines:\n{self.log_tail()}")
             if answer is not None and answer.startswith("-LOADING"):
                 limit = LOADING_TIMEOUT_S
             if loop.time() - began > limit:
@@ -244,19 +241,3 @@ class EmbeddedStore:
                     f"the store did not answer in {limit:.0f} s; its last lines:\n{self.log_tail()}"
                 )
             await asyncio.sleep(0.01)
-
-    def _read(self, name: str) -> dict[str, object] | None:
-        try:
-            found = json.loads((self._dir / name).read_text())
-        except (OSError, ValueError):
-            return None
-        return found if isinstance(found, dict) else None
-
-    def _write(self, name: str, content: dict[str, object]) -> None:
-        """Replace a small file atomically."""
-        fresh = self._dir / f"{name}.new"
-        with fresh.open("w") as file:
-            json.dump(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._dir / name)

