@@ -1,6 +1,7 @@
 """The command line: `reelbridge COMMAND`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -8,6 +9,7 @@ from bridge.cli.local.errors import CommandError
 from bridge.cli.local.parent_death import tie_to_supervisor
 from bridge.cli.setting_help import describe_settings
 from bridge.config.settings import SettingsError, load_settings
+from bridge.domain.printable import printable
 from bridge.providers.registry import CATALOGUE, PROVIDERS
 
 SCOPES = ("register", "read", "manage", "proxy", "admin")
@@ -16,21 +18,24 @@ HELP_ON_SIGNING = (
     "of project default is read from the reelbridge that runs on this machine."
 )
 TITLES = " and ".join(provider.title for provider in PROVIDERS.values())
+PRIVATE = 0o077  # nothing that a command or its children write is for other users of the machine
 Command = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its status: 2 for bad arguments or settings, 1 for any other failure."""
+    os.umask(PRIVATE)
     tie_to_supervisor()
     chosen = _parser().parse_args(arguments)
     command: Command = chosen.command
     try:
         status = command(chosen)
     except SettingsError as error:
-        print(f"reelbridge: these settings cannot be used:\n{_indent(str(error))}", file=sys.stderr)  # noqa: T201 -- the command line's output
+        reason = _indent(printable(str(error), lines=True))
+        print(f"reelbridge: these settings cannot be used:\n{reason}", file=sys.stderr)  # noqa: T201 -- the command line's output
         status = 2
     except CommandError as error:
-        print(f"reelbridge: {error}", file=sys.stderr)  # noqa: T201 -- likewise
+        print(f"reelbridge: {printable(str(error), lines=True)}", file=sys.stderr)  # noqa: T201 -- likewise
         status = 1
     except KeyboardInterrupt:
         status = 130

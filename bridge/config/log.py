@@ -16,6 +16,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from bridge.config.settings import Settings
+from bridge.domain.printable import printable, printable_json
 from bridge.providers.registry import list_key_prefixes
 
 MASK = "…"
@@ -126,16 +127,18 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> No
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not stream.isatty())
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared = _shared_processors()
-    render = _render_json if as_json else structlog.dev.ConsoleRenderer(colors=stream.isatty())
+    renderers: list[Processor] = (
+        [_render_json] if as_json else [_escape_values, structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+    )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     structlog.configure(
-        processors=[*shared, render],
+        processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=_Loggers(_write_lines(stream, handler)),
         cache_logger_on_first_use=False,
@@ -225,6 +228,18 @@ _encode = msgspec.json.Encoder().encode
 
 
 def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    return printable_json(_to_json(event))
+
+
+def _escape_values(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape what would steer a terminal; values that are no text are shown by `repr`, which does so too."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = printable(value, lines=name == "exception")
+    return event
+
+
+def _to_json(event: EventDict) -> str:
     try:
         return _encode(event).decode()
     except (TypeError, ValueError):  # a lone surrogate, which only json writes, or a type unknown to msgspec

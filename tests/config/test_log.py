@@ -149,3 +149,24 @@ def test_people_get_a_readable_line() -> None:
     assert "job_ended" in stream.getvalue()
     assert "job_id=j1" in stream.getvalue()
     assert "\x1b" not in stream.getvalue()
+
+
+HOSTILE = "\x1b]0;owned\x07\x9b2J\u202e\u2028\n2026-01-01 [info] worker.ready"
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_value_from_outside_steers_no_terminal(log_format: Any) -> None:
+    """In both forms of the log a hostile value stays within its line and shows its control characters."""
+    stream = io.StringIO()
+    configure_logging(Settings(log_format=log_format, _env_file=None), stream=stream)
+    try:
+        get_logger("bridge.test").info("callback.refused", name=HOSTILE, names=[HOSTILE])
+        logging.getLogger("library").warning("said %s", HOSTILE)
+    finally:
+        logging.getLogger().handlers[:] = []
+        structlog.reset_defaults()
+    text = stream.getvalue()
+    assert len(text.splitlines()) == 2
+    assert not set(text) & set("\x1b\x07\x9b\u202e\u2028")
+    if log_format == "json":
+        assert json.loads(text.splitlines()[0])["name"] == HOSTILE

@@ -15,6 +15,7 @@ from bridge.cli.local.key_files import MASTER_KEYS_FILE, find_api_key
 from bridge.cli.local.parent_death import SUPERVISOR_VARIABLE
 from bridge.config.settings import PREFIX, Settings, variable_name
 from bridge.container import url_policy
+from bridge.domain.printable import printable
 from bridge.domain.urls.policy import judge_address
 from bridge.http.upstream import Login, UpstreamClient
 from bridge.providers.provider_spec import ProviderSpec, Standing
@@ -28,7 +29,7 @@ def run_doctor(settings: Settings, *, show: Callable[[str], None] = print) -> in
     """Print one line per finding; return 1 when something is wrong, else 0."""
     findings = asyncio.run(_collect(settings))
     for finding in findings:
-        show(f"{MARKS[finding.level]} {finding.text}")
+        show(f"{MARKS[finding.level]} {printable(finding.text)}")
     return 1 if any(finding.level == "wrong" for finding in findings) else 0
 
 

@@ -6,9 +6,11 @@ from urllib.parse import quote
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bridge.cli.local.api_client import ApiClient
 from bridge.cli.local.errors import CommandError
+from bridge.domain.printable import printable
 
 
 async def list_keys(api: ApiClient, console: Console) -> None:
@@ -21,11 +23,11 @@ async def list_keys(api: ApiClient, console: Console) -> None:
     for key in _rows(answer):
         scopes = key.get("scopes")
         table.add_row(
-            str(key.get("id", "")),
-            str(key.get("name") or ""),
-            " ".join(map(str, scopes)) if isinstance(scopes, list) else "",
-            str(key.get("project_id") or key.get("project") or ""),
-            str(key.get("created_at") or ""),
+            _cell(key.get("id")),
+            _cell(key.get("name")),
+            _cell(" ".join(map(str, scopes)) if isinstance(scopes, list) else ""),
+            _cell(key.get("project_id") or key.get("project")),
+            _cell(key.get("created_at")),
         )
     console.print(table)
     if isinstance(answer, dict) and answer.get("next_cursor"):
@@ -40,15 +42,20 @@ async def create_key(api: ApiClient, console: Console, *, name: str, scopes: Seq
         raise CommandError(
             "the bridge made a key but did not show it: revoke it with `reelbridge keys list` and revoke"
         )
-    console.print(f"{made.get('id')}  {name}  {' '.join(scopes)}", highlight=False, soft_wrap=True)
-    console.print(key, highlight=False, soft_wrap=True)
+    console.print(_cell(f"{made.get('id')}  {name}  {' '.join(scopes)}"), soft_wrap=True)
+    console.print(_cell(key), soft_wrap=True)
     console.print("Keep it now: it is not shown again.")
 
 
 async def revoke_key(api: ApiClient, console: Console, key_id: str) -> None:
     """Revoke a key with immediate effect."""
     await api.call("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
-    console.print(f"{key_id} is revoked")
+    console.print(_cell(f"{key_id} is revoked"), soft_wrap=True)
+
+
+def _cell(value: object) -> Text:
+    """Return a value from outside as text that is neither markup nor control of the terminal."""
+    return Text(printable(str(value or "")))
 
 
 def _rows(answer: Any) -> list[dict[str, Any]]:

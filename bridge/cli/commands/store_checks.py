@@ -8,6 +8,7 @@ from pathlib import Path
 from bridge.cli.commands.findings import Finding
 from bridge.cli.local.errors import CommandError
 from bridge.cli.local.preflight import lock_directory
+from bridge.cli.local.private_files import list_open
 from bridge.config.settings import Settings
 from bridge.store.errors import STORE_ERRORS
 from bridge.store.server.aof import find_damage
@@ -48,6 +49,7 @@ def _check_embedded(settings: Settings) -> Iterator[Finding]:
         return
     yield Finding(level="ok", text=f"embedded store: {engine} in {settings.data_dir / 'store'}")
     yield _check_directory(settings)
+    yield from _check_modes(settings.data_dir)
     directory = settings.data_dir / "store" / engine.name
     yield from _check_files(directory)
     for copy in list_copies(directory):
@@ -69,6 +71,20 @@ def _check_directory(settings: Settings) -> Finding:
             else Finding(level="wrong", text=str(error))
         )
     return Finding(level="ok", text=f"{settings.data_dir} can be written")
+
+
+def _check_modes(data_dir: Path) -> Iterator[Finding]:
+    try:
+        found = list_open(data_dir)
+    except OSError as error:
+        yield Finding(level="wrong", text=f"{error.filename}: {error.strerror}: run this as the user of `up`")
+        return
+    if found:
+        yield Finding(
+            level="warning",
+            text=f"other users of this machine may look into {found[0]}: the next `reelbridge up` closes it, or says why"
+            " it cannot",
+        )
 
 
 def _check_files(directory: Path) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, judge
 from bridge.domain.deliveries.signing import check_secret, sign
 from bridge.domain.events.samples import samples
 from bridge.domain.js_json import to_js_json
+from bridge.domain.printable import printable
 from bridge.domain.urls.host import RefusedUrl
 from bridge.domain.urls.policy import CheckedUrl, UrlPolicy, check_url, plan_policy
 from bridge.http.receivers import Sender
@@ -55,10 +56,10 @@ def run_trigger(
     body = _sample(type_, event_id=event_id, payload=payload, base_url=settings.base_url)
     answer = asyncio.run(_send(settings, policy, checked, event_id=event_id, body=body, secret=secret))
     good = judge(answer) in {Verdict.SUCCEEDED, Verdict.SUCCEEDED_WITH_WARNING}
-    show(f"{'✔' if good else '✘'} {type_} {event_id} to {checked.masked}")
-    show(f"  {answer.reason} ({answer.duration_ms} ms)")
+    show(f"{'✔' if good else '✘'} {type_} {event_id} to {printable(checked.masked)}")
+    show(f"  {printable(answer.reason)} ({answer.duration_ms} ms)")
     if answer.excerpt:
-        show(f"  {answer.excerpt}")
+        show(f"  {printable(answer.excerpt)}")
     return 0 if good else 1
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bridge.cli.local.errors import CommandError
 from bridge.domain.deliveries.signature_check import explain_signature
+from bridge.domain.printable import printable
 
 MAX_BODY_BYTES = 4 << 20
 
@@ -21,7 +22,7 @@ def run_verify(*, secret: str, headers: Iterable[str], body_file: str, tolerance
         tolerance_s=tolerance_s,
     )
     for finding in findings:
-        print(finding)  # noqa: T201 -- this command's output
+        print(printable(finding))  # noqa: T201 -- this command's output
     return 1 if any(finding.startswith("wrong: ") for finding in findings) else 0
 
 

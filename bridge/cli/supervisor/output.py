@@ -5,6 +5,8 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
+from bridge.domain.printable import printable
+
 NAME_WIDTH = 9
 COLORS = {"up": "1", "api": "36", "worker": "33", "simulator": "35", "store": "34", "inbox": "32"}
 
@@ -23,10 +25,13 @@ class Terminal:
         shown = f"{name:<{NAME_WIDTH}}"
         if self._colored and name in COLORS:
             shown = f"\x1b[{COLORS[name]}m{shown}\x1b[0m"
-        self.write(f"{shown} | {line}")
+        self._print(f"{shown} | {printable(line, lines=True)}")
 
     def write(self, text: str) -> None:
         """Print a text without a prefix."""
+        self._print(printable(text, lines=True))
+
+    def _print(self, text: str) -> None:
         if self._gone:
             return
         try:

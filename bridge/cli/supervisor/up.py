@@ -12,6 +12,7 @@ from bridge.cli.local.api_client import ApiClient, local_url
 from bridge.cli.local.errors import CommandError
 from bridge.cli.local.key_files import Keys, find_keys
 from bridge.cli.local.preflight import check_port, lock_directory
+from bridge.cli.local.private_files import close_to_others
 from bridge.cli.supervisor.banner import BannerFacts, write_banner
 from bridge.cli.supervisor.inbox import follow_inbox
 from bridge.cli.supervisor.output import Terminal
@@ -43,6 +44,8 @@ async def _up(settings: Settings, terminal: Terminal) -> int:
     signals = _listen_for_signals(terminal)
     lock = lock_directory(settings.data_dir)
     try:
+        for line in close_to_others(settings.data_dir):
+            terminal.write_line("up", line)
         port = await _wait_port(settings, signals)
         settings = settings.model_copy(update={"port": port})
         keys = find_keys(settings)

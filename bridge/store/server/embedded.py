@@ -22,6 +22,7 @@ from bridge.store.server.markers import (
     AOF_DIRECTORY,
     check_history,
     check_marker,
+    open_private,
     read_marker,
     write_marker,
 )
@@ -200,7 +201,7 @@ class EmbeddedStore:
         write_marker(self._dir, "server.json", {"socket": str(self._socket)})
         log = self._dir / "server.log"
         mode = "ab" if log.exists() and log.stat().st_size < LOG_LIMIT_BYTES else "wb"
-        with log.open(mode) as output:
+        with open(log, mode, opener=open_private) as output:
             self._process = subprocess.Popen(  # noqa: S603 -- our own arguments, no shell
                 self._command(engine),
                 stdin=subprocess.DEVNULL,
@@ -208,6 +209,7 @@ class EmbeddedStore:
                 stderr=output,
                 cwd=self._dir,
                 pass_fds=(lock,),
+                umask=0o077,
                 start_new_session=True,  # Ctrl-C on the terminal must reach only `up`, which ends the store last
             )
         self.adopted = False

@@ -68,8 +68,13 @@ def read_marker(directory: Path, name: str) -> dict[str, object] | None:
 def write_marker(directory: Path, name: str, content: dict[str, object]) -> None:
     """Replace a small file in one step, so that kill -9 leaves the old or the new one."""
     fresh = directory / f"{name}.new"
-    with fresh.open("w") as file:
+    with open(fresh, "w", opener=open_private) as file:
         json.dump(content, file)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(directory / name)
+
+
+def open_private(path: str, flags: int) -> int:
+    """Open a file that only this user may read; an `opener` for `open`."""
+    return os.open(path, flags, 0o600)

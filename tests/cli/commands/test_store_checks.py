@@ -53,8 +53,14 @@ async def test_up_starts_after_a_power_cut_and_doctor_knows(tmp_path: Path) -> N
     file = await make_store(tmp_path / "data")
     (tmp_path / "data/master-keys").write_text(MASTER_KEY)
     file.write_bytes(file.read_bytes() + b"\0" * 700)
+    for path in (
+        tmp_path / "data",
+        *(tmp_path / "data").rglob("*"),
+    ):  # as 0.1.0 and a careless copy leave them
+        path.chmod(0o755 if path.is_dir() else 0o644)
     before = (await asyncio.to_thread(run, "doctor", cwd=tmp_path, REELBRIDGE_PORT="1")).stdout.decode()
     assert f"! data/store/valkey/appendonlydir/{file.name} ends in 700 bytes" in before
+    assert "! other users of this machine may look into data:" in before
     up = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bridge.cli.main", "up", cwd=tmp_path,
         env=clean_environment() | {"REELBRIDGE_PORT": "0"}, stdout=asyncio.subprocess.PIPE,
@@ -72,9 +78,16 @@ async def test_up_starts_after_a_power_cut_and_doctor_knows(tmp_path: Path) -> N
         await up.communicate()
     (said,) = [line for line in lines if "power cut" in line]
     assert f"{file.name} ended in 700 bytes" in said
+    assert any(
+        "data was open to other users of this machine (mode 0755) and is closed now" in line for line in lines
+    )
+    (copy,) = (tmp_path / "data/store/valkey").glob("damaged-*")
+    written = [path for path in (tmp_path / "data").rglob("*") if copy not in path.parents]
+    assert [path for path in written if path.stat().st_mode & 0o077] == []
+    assert {"appendonly.aof.manifest", "server.log", "api-key"} < {path.name for path in written}
     after = await asyncio.to_thread(run, "doctor", cwd=tmp_path, REELBRIDGE_PORT="1")
     assert after.returncode == 0
-    (copy,) = (tmp_path / "data/store/valkey").glob("damaged-*")
+    assert "other users" not in after.stdout.decode()
     assert (
         f"! the store's append-only file was damaged and its tail was cut off: data/store/valkey/{copy.name}"
         in (after.stdout.decode())
@@ -92,3 +105,14 @@ async def test_damage_in_the_middle_stops_up_and_doctor_says_why(tmp_path: Path)
         assert done.returncode == 1, shown
         assert "truncate -s 0" in shown
         assert "Traceback" not in shown
+
+
+def test_a_directory_that_others_may_enter_and_that_holds_more_is_refused(tmp_path: Path) -> None:
+    """`up` changes no mode of a directory that is not its own, and keeps no keys where others may read them."""
+    (tmp_path / "shared").mkdir(mode=0o755)
+    (tmp_path / "shared/homework").touch()
+    done = run("up", cwd=tmp_path, REELBRIDGE_DATA_DIR="shared", REELBRIDGE_PORT="0")
+    assert done.returncode == 1
+    assert b"set REELBRIDGE_DATA_DIR to a directory of its own, such as shared/reelbridge" in done.stderr
+    assert (tmp_path / "shared").stat().st_mode & 0o777 == 0o755
+    assert not (tmp_path / "shared/master-keys").exists()
