@@ -101,3 +101,4 @@ async def bootstrap(services: Services) -> None:
     for provider in PROVIDERS:
         if (credential := settings.credential_of(provider)) is not None:
             await store.accounts.ensure(project.id, provider, credential.get_secret_value())
+    await store.key_usage.request_count()

@@ -108,10 +108,16 @@ class Unavailable(BridgeError):
     code = "SERVICE_UNAVAILABLE"
     status = 503
 
-    def __init__(self, message: str, *, retry_after_s: float = 5.0) -> None:
+    def __init__(
+        self, message: str, *, retry_after_s: float = 5.0, details: Mapping[str, Any] | None = None
+    ) -> None:
         """Take a message that names what is unavailable, and the seconds after which a client may repeat."""
         seconds = whole_seconds(retry_after_s)
-        super().__init__(message, details={"retry_after": seconds}, headers={"Retry-After": str(seconds)})
+        super().__init__(
+            message,
+            details={"retry_after": seconds, **(details or {})},
+            headers={"Retry-After": str(seconds)},
+        )
         self.retry_after_s = retry_after_s
 
 

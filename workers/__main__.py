@@ -6,6 +6,7 @@ import sys
 from arq.cli import cli
 
 from bridge.store.server.connect import UnfitStoreError
+from bridge.store.vault import VaultError
 
 SETTINGS = "workers.main.WorkerSettings"
 LOGGING = ("--custom-log-dict", "bridge.config.log.ARQ_LOGGING")
@@ -17,5 +18,5 @@ if __name__ == "__main__":
         asyncio.set_event_loop(uvloop.new_event_loop())
     try:
         cli([SETTINGS, *LOGGING])
-    except UnfitStoreError as error:
+    except (UnfitStoreError, VaultError) as error:
         sys.exit(f"reelbridge: {error}")

@@ -18,6 +18,7 @@ from bridge.config.log import configure_logging
 from bridge.config.settings import Settings, load_settings
 from bridge.container import bootstrap, open_services
 from bridge.services.context import Services
+from bridge.services.jobs.key_rotation import reseal_all
 from bridge.store.errors import STORE_ERRORS
 from bridge.store.queue.clock import StoreClock
 from bridge.store.server.connect import arq_settings
@@ -34,6 +35,7 @@ SUSPECT_SLOTS = 384
 RESTART_DELAY_S = 1.0
 HEARTBEAT_INTERVAL_S = 5.0
 TIDY_INTERVAL_MS = 10_000
+RESEAL_INTERVAL_S = 2.0
 STOP_GRACE_S = 32.0
 WORKER = f"{platform.node()}:{os.getpid()}"
 
@@ -63,6 +65,7 @@ async def start(context: dict[str, Any]) -> None:
         *(asyncio.create_task(supervise(pump.run)) for pump in pumps),
         asyncio.create_task(supervise(lambda: run_heartbeats(services, clock))),
         asyncio.create_task(supervise(lambda: run_tidying(services))),
+        asyncio.create_task(supervise(lambda: run_resealing(services))),
     ]
     tune_gc()
     await send_heartbeat(services, clock)  # last: from it `up` and /readyz conclude that jobs are polled
@@ -99,6 +102,18 @@ async def run_tidying(services: Services) -> None:
         if await services.store.take_tick("tidy", services.clock_ms(), every_ms=TIDY_INTERVAL_MS):
             await tidy(services)
         await asyncio.sleep(TIDY_INTERVAL_MS / 1000)
+
+
+async def run_resealing(services: Services) -> None:
+    """Seal everything under the newest master key whenever a process has started, until cancelled.
+
+    Each start asks for it, that of an API too: one that ran with an older list of keys may have sealed with its first.
+    """
+    while not is_cancelled():
+        if await services.store.key_usage.take_request():
+            jobs = await reseal_all(services)
+            log.info("keys.counted", resealed_jobs=jobs)
+        await asyncio.sleep(RESEAL_INTERVAL_S)
 
 
 async def supervise(run: Callable[[], Coroutine[Any, Any, None]]) -> None:

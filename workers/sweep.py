@@ -11,10 +11,11 @@ from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.jobs.next_poll import is_done
 from bridge.domain.jobs.records import Job
 from bridge.services.context import Services
-from bridge.services.jobs.key_rotation import reseal_job
+from bridge.services.jobs.key_rotation import reseal_job, reseal_tables
 from bridge.services.jobs.retention import end_retention
 from bridge.services.queries import load_deliveries, load_jobs
 from bridge.store.records import Loaded
+from bridge.store.tables.key_usage import KeyCounter
 
 log = structlog.get_logger()
 
@@ -39,14 +40,16 @@ async def tidy(services: Services) -> dict[str, int]:
 async def prove(services: Services) -> dict[str, int]:
     """Schedule jobs and deliveries that are missing in their queue, reseal what an old key sealed; return counts."""
     counts = {"polls": 0, "deliveries": 0, "resealed": 0}
+    counter = KeyCounter()
     for shard in services.store.shards:
         async for keys in services.store.scan.jobs(shard, count=SCAN_COUNT):
             page = await load_jobs(services.store, keys)
             counts["polls"] += await _repair_polls(services, shard, page)
-            counts["resealed"] += sum([await reseal_job(services, *each) for each in page.items()])
+            counts["resealed"] += sum([await reseal_job(services, *each, counter) for each in page.items()])
         async for ids in services.store.scan.deliveries(shard, count=SCAN_COUNT):
             page_of = await load_deliveries(services.store, ids)
             counts["deliveries"] += await _repair_deliveries(services, shard, page_of)
+    await reseal_tables(services, counter)
     repaired = counts["polls"] or counts["deliveries"]
     (log.warning if repaired else log.debug)("sweep.proved", **counts)
     return counts

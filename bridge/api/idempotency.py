@@ -10,7 +10,7 @@ import msgspec
 from bridge.api.responses.json_response import to_json
 from bridge.api.routing import ApiCall
 from bridge.errors import Conflict, ValidationFailed
-from bridge.store.tables.idempotency import New, Other, Same
+from bridge.store.tables.idempotency import New, Other, Same, open_answer, seal_answer
 
 HEADER = "Idempotency-Key"
 MAX_KEY_CHARS = 255
@@ -73,7 +73,7 @@ async def answer_once(call: ApiCall, work: Callable[[], Awaitable[Answered]]) ->
                     f"{HEADER} was used for another request: choose a new key, or repeat that request"
                 )
             case Same(answer=bytes() as answer):
-                opened = vault.open(answer, record=_record(call, key))
+                opened = open_answer(vault, call.project, key, answer)
                 return IdempotentResult(msgspec.msgpack.decode(opened, type=Answered), repeated=True)
         if waited_s >= MAX_WAIT_S:
             raise Conflict(
@@ -89,13 +89,9 @@ async def answer_once(call: ApiCall, work: Callable[[], Awaitable[Answered]]) ->
         await idempotency.abandon(call.project, key)
         raise
     # The answer shows the whole callback URL, which is a secret.
-    sealed = vault.seal(msgspec.msgpack.encode(answered), record=_record(call, key))
-    await idempotency.finish(call.project, key, sealed)
+    sealed, name = seal_answer(vault, call.project, key, msgspec.msgpack.encode(answered))
+    await idempotency.finish(call.project, key, sealed, name)
     return IdempotentResult(answered)
-
-
-def _record(call: ApiCall, key: str) -> str:
-    return f"idempotency {call.project} {key}"
 
 
 def _fingerprint(call: ApiCall) -> bytes:

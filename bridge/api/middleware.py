@@ -22,6 +22,7 @@ from bridge.errors import (
     ValidationFailed,
 )
 from bridge.store.errors import FULL_ERRORS, STORE_ERRORS
+from bridge.store.vault import UnknownKeyError, VaultError
 
 BODY_LIMIT = 256 * 1024
 BODY_TIMEOUT_S = 30.0
@@ -112,6 +113,8 @@ def _shape(request: web.Request, error: Exception) -> BridgeError | None:
             return ValidationFailed("", error.reason)
         case web.RequestPayloadError():
             return ValidationFailed("body", "not readable (its length or encoding is wrong): send it again")
+        case VaultError():
+            return _name_sealed(request, error)
         case _ if isinstance(error, FULL_ERRORS):
             return Unavailable("the store is full: nothing was changed, try again later", retry_after_s=30)
         case _ if isinstance(error, STORE_ERRORS):
@@ -123,6 +126,23 @@ def _shape(request: web.Request, error: Exception) -> BridgeError | None:
             )
             return Unavailable("the store does not answer: try again in a moment")
     return None
+
+
+def _name_sealed(request: web.Request, error: VaultError) -> BridgeError:
+    """Name what does not open; only the operator can mend it, and the log tells how."""
+    log.error("api.not_opened", method=request.method, path=_template(request), reason=str(error))
+    if isinstance(error, UnknownKeyError):
+        return Unavailable(
+            f"this is encrypted with master key {error.key_id}, which the bridge does not have any more: ask its operator"
+            " to add that key to REELBRIDGE_MASTER_KEYS again",
+            retry_after_s=60,
+            details={"reason": "master_key_missing", "master_key": error.key_id},
+        )
+    return Unavailable(
+        "what is stored of this is damaged and cannot be decrypted: ask the bridge's operator to restore a backup",
+        retry_after_s=60,
+        details={"reason": "sealed_value_damaged"},
+    )
 
 
 def _template(request: web.Request) -> str:

@@ -59,6 +59,8 @@ Key                     Type    Content                                         
 {g}:tick:<name>         hash    `probed_ms`: when the fleet last did this           store                never
 {g}:shards              string  number of shards, fixed at first start              store                never
 {g}:pepper              string  the fingerprints' key, sealed                       store                never
+{g}:key-usage           string  KeyUsage: what each master key seals                tables/key_usage     never
+{g}:reseal              string  "1": a process has started, reseal and count again  tables/key_usage     when taken
 """
 
 from typing import Literal
@@ -73,6 +75,8 @@ CREDENTIALS = "{g}:credentials"
 SHARDS = "{g}:shards"
 PEPPER = "{g}:pepper"
 WORKERS = "{g}:workers"
+KEY_USAGE = "{g}:key-usage"
+RESEAL = "{g}:reseal"
 
 
 def tick(name: str) -> str:

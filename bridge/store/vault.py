@@ -23,7 +23,8 @@ class UnknownKeyError(VaultError):
     """A sealed value names a master key that is not configured."""
 
     def __init__(self, key_id: bytes) -> None:
-        """Take the missing key's id, which is not a secret."""
+        """Name the missing key by its id, which is no secret."""
+        self.key_id = key_id.hex()
         super().__init__(
             f"sealed with master key {key_id.hex()}, which is not among REELBRIDGE_MASTER_KEYS: add that key again"
             " (it need not be the first)"
@@ -76,9 +77,27 @@ class Vault:
         """Return whether a value was encrypted under another key than the first one."""
         return sealed[:KEY_ID_BYTES] != self._first
 
+    def reseal(self, sealed: bytes, *, record: str) -> bytes:
+        """Return the value sealed by the first key: unchanged when it was so already; raise as `open` does."""
+        return (
+            self.seal(self.open(sealed, record=record), record=record)
+            if self.needs_reseal(sealed)
+            else sealed
+        )
+
+    @property
+    def key_ids(self) -> list[str]:
+        """The ids of the keys, the sealing one first; an id is no secret."""
+        return [key_id.hex() for key_id in self._ciphers]
+
     def fingerprint(self, text: str) -> bytes:
         """Return a keyed hash of 16 bytes, by which a URL or credential is found without being stored in clear."""
         return hmac.digest(self._pepper, text.encode(), "sha256")[:FINGERPRINT_BYTES]
+
+
+def sealing_key(sealed: bytes) -> str:
+    """Return the id of the master key that sealed a value."""
+    return sealed[:KEY_ID_BYTES].hex()
 
 
 def _key_id(key: bytes) -> bytes:

@@ -67,11 +67,11 @@ def make_settings(socket: Path, **chosen: Any) -> Settings:
     return load_settings(
         _env_file=None,
         redis_url=f"unix://{socket}",
-        master_keys=MASTER_KEY,
         api_key=KEY,
         **{
             "host": "127.0.0.1",
             "port": 0,
+            "master_keys": MASTER_KEY,
             "REELMIRROR_API_KEY": "rm_" + "b" * 32,
             "REELBOT_API_KEY": "rb_live_" + "c" * 32,
             "REELMIRROR_BASE_URL": "http://127.0.0.1:9/api",

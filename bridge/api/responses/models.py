@@ -253,8 +253,29 @@ class HealthShape(TypedDict):
     status: Literal["ok"]
 
 
+class MasterKeyShape(TypedDict):
+    """A master key by its id, and how many values of each noun it has encrypted.
+
+    `configured`: it is in REELBRIDGE_MASTER_KEYS; `encrypts`: it is the first there. One that is configured, does not
+    encrypt and holds nothing may be removed once all processes have been restarted.
+    """
+
+    id: str
+    configured: bool
+    encrypts: bool
+    holds: dict[str, int]
+
+
+class ReadinessDetails(TypedDict):
+    """What each master key held when that was counted last: at each start of a process, and every five minutes."""
+
+    master_keys: list[MasterKeyShape]
+    master_keys_counted_at: str | None
+
+
 class ReadinessShape(TypedDict):
     """The store answers too; `workers` counts those with a recent heartbeat (`/readyz`)."""
 
     status: Literal["ok"]
     workers: int
+    details: ReadinessDetails

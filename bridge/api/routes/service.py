@@ -7,6 +7,7 @@ from aiohttp import web
 
 from bridge.api.responses.budget_metrics import render_budgets
 from bridge.api.responses.json_response import reply
+from bridge.api.responses.master_keys import view_master_keys
 from bridge.api.responses.metrics import Metrics
 from bridge.api.responses.models import HealthShape, ReadinessShape
 from bridge.api.routing import API, Route
@@ -24,14 +25,16 @@ async def show_health(_: web.Request) -> web.StreamResponse:
 
 
 async def show_readiness(request: web.Request) -> web.StreamResponse:
-    """Report that the store answers too, and how many workers have a recent heartbeat."""
+    """Report that the store answers, how many workers have a recent heartbeat, and what each master key holds."""
     services = request.app[API].services
     try:
         async with asyncio.timeout(STORE_TIMEOUT_S):
             workers = await services.store.heartbeats.count(services.clock_ms())
+            usage = await services.store.key_usage.load()
     except TimeoutError:
         raise Unavailable("the store does not answer: try again in a moment") from None
-    answer: ReadinessShape = {"status": "ok", "workers": workers}
+    details = view_master_keys(services.store.vault.key_ids, usage)
+    answer: ReadinessShape = {"status": "ok", "workers": workers, "details": details}
     return reply(answer)
 
 

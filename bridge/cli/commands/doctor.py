@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from difflib import get_close_matches
 
 from bridge.cli.commands.findings import Finding, Level
+from bridge.cli.commands.key_checks import check_master_keys
 from bridge.cli.commands.remote import SECRET_VARIABLE
 from bridge.cli.commands.store_checks import check_store_settings
 from bridge.cli.local.api_client import ApiClient, local_url
@@ -124,7 +125,7 @@ async def _check_bridge(settings: Settings) -> AsyncIterator[Finding]:
         return
     try:
         async with ApiClient(url, api_key) as api:
-            ready, _ = await api.request("GET", "/readyz")
+            ready, facts = await api.request("GET", "/readyz")
             known, _ = await api.request("GET", "/v1/me") if ready == 200 else (0, None)
     except CommandError:
         yield Finding(level="ok", text=f"no bridge is running at {url}")
@@ -140,3 +141,5 @@ async def _check_bridge(settings: Settings) -> AsyncIterator[Finding]:
         )
     else:
         yield Finding(level="ok", text=f"the bridge at {url} is ready and knows the API key")
+        for finding in check_master_keys(facts):
+            yield finding

@@ -8,6 +8,7 @@ import sys
 from bridge.cli.local.errors import CommandError
 from bridge.config.settings import Settings, SettingsError
 from bridge.store.server.connect import UnfitStoreError
+from bridge.store.vault import VaultError
 
 WORKER = "workers"
 
@@ -19,7 +20,7 @@ def run_api(settings: Settings) -> int:
     app = importlib.import_module("bridge.api.app")
     try:
         app.main(settings)
-    except UnfitStoreError as error:
+    except (UnfitStoreError, VaultError) as error:
         raise CommandError(str(error)) from None
     return 0
 

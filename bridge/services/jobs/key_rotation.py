@@ -1,20 +1,73 @@
-"""Master key rotation: encrypt a job's secrets again under the newest key, so that the old one can be removed."""
+"""Master key rotation: encrypt every secret again under the newest key, and count what each key still holds."""
 
-from bridge.domain.jobs.callbacks import change_callbacks
+from typing import Final
+
+import structlog
+
+from bridge.domain.jobs.callbacks import callbacks_by_id, change_callbacks
 from bridge.domain.jobs.records import Job
 from bridge.services.context import Services
+from bridge.services.queries import load_jobs
 from bridge.services.subscriptions.sealing import reseal
+from bridge.store.errors import StoreFull
 from bridge.store.records import Loaded
+from bridge.store.tables.key_usage import KeyCounter
+
+log = structlog.get_logger()
+
+TRIES: Final = 3
+SCAN_COUNT: Final = 500
 
 
-async def reseal_job(services: Services, key: str, loaded: Loaded[Job]) -> bool:
-    """Seal a job's callbacks under the newest key.
+async def reseal_all(services: Services) -> int:
+    """Seal everything under the newest key, keep the count of what each key holds, and return how many jobs changed."""
+    counter, resealed = KeyCounter(), 0
+    for shard in services.store.shards:
+        async for keys in services.store.scan.jobs(shard, count=SCAN_COUNT):
+            for key, loaded in (await load_jobs(services.store, keys)).items():
+                resealed += await reseal_job(services, key, loaded, counter)
+    await reseal_tables(services, counter)
+    return resealed
 
-    Return False when nothing was to be done, or when the job was written by others meanwhile.
+
+async def reseal_tables(services: Services, counter: KeyCounter) -> None:
+    """Seal what lies outside of jobs under the newest key, and keep the count, to which callbacks were added before."""
+    store = services.store
+    try:
+        for noun, sealed in (
+            ("signing_secrets", await store.projects.reseal()),
+            ("credentials", await store.accounts.reseal()),
+            ("idempotent_responses", await store.idempotency.reseal(store.vault)),
+        ):
+            for value in sealed:
+                counter.note(noun, (value,))
+    except StoreFull:  # what is stored stays readable; the next sweep tries again
+        log.warning("keys.not_resealed", reason="the store is full")
+        return
+    usage = counter.usage(services.clock_ms())
+    await store.key_usage.save(usage)
+    if missing := sorted(set(usage.held) - set(store.vault.key_ids)):
+        log.error("keys.missing", key_ids=missing, held=[usage.held[key_id] for key_id in missing])
+
+
+async def reseal_job(services: Services, key: str, loaded: Loaded[Job], counter: KeyCounter) -> bool:
+    """Seal a job's callbacks under the newest key, and count them; return whether anything was written.
+
+    What others change meanwhile is tried again a few times; then the next sweep finds it.
     """
-    job = change_callbacks(loaded.record, lambda each: reseal(services.store.vault, each))
-    if job == loaded.record:
-        return False
-    unit = services.unit_of_work(key[0])
-    unit.put_job(key, job, loaded)
-    return await services.store.committer.commit(unit.change()) == "done"
+    current: Loaded[Job] | None = loaded
+    written = False
+    for _ in range(TRIES):
+        if current is None or written:
+            break
+        job = change_callbacks(current.record, lambda each: reseal(services.store.vault, each))
+        if job == current.record:
+            break
+        unit = services.unit_of_work(key[0])
+        unit.put_job(key, job, current)
+        written = await services.store.committer.commit(unit.change()) == "done"
+        current = await services.store.load_job(key)
+    if current is not None:
+        for each in callbacks_by_id(current.record).values():
+            counter.note("callbacks", (each.url, each.secret, each.headers))
+    return written

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from bridge.domain.subscriptions.callback import Callback
 from bridge.domain.subscriptions.subscription import Subscription
-from bridge.store.vault import Vault
+from bridge.store.vault import Vault, VaultError
 
 
 def seal_text(vault: Vault, identifier: str, text: str) -> bytes:
@@ -41,12 +41,16 @@ def open_headers(vault: Vault, subscription: Subscription) -> dict[str, str]:
 
 
 def reseal(vault: Vault, callback: Callback) -> Callback:
-    """Return the record with everything sealed under the newest master key; the same record when it was so already."""
+    """Return the record with everything sealed under the newest master key; the same record when it was so already.
+
+    What does not open stays as it is.
+    """
 
     def renew(sealed: bytes) -> bytes:
-        if not vault.needs_reseal(sealed):
+        try:
+            return vault.reseal(sealed, record=callback.id)
+        except VaultError:
             return sealed
-        return vault.seal(vault.open(sealed, record=callback.id), record=callback.id)
 
     return replace(
         callback,

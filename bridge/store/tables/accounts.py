@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from msgspec import Struct, structs
 from redis.asyncio import Redis
@@ -12,7 +13,7 @@ from bridge.store.records import Loaded, pack
 from bridge.store.scripts import SCRIPTS, ScriptCall, run
 from bridge.store.tables.account_health import Health
 from bridge.store.tables.table import Dice, Table, draw_id
-from bridge.store.vault import Vault
+from bridge.store.vault import Vault, VaultError
 
 
 class CredentialTaken(Exception):
@@ -107,7 +108,7 @@ class Accounts:
         if row.record.account.base_url != base_url:
             account = structs.replace(row.record.account, base_url=base_url)
             await self._rows.swap(identifier, row.raw, structs.replace(row.record, account=account))
-        if self._fingerprint(provider, credential) != row.record.fingerprint:
+        if self._fingerprint(provider, credential) != row.record.fingerprint or not self._opens(row.record):
             return await self.replace_credential(identifier, credential)
         return (await self._load(identifier)).record.account
 
@@ -142,6 +143,21 @@ class Accounts:
             await self._rows.swap(account, row.raw, fresh)
         return plain.decode()
 
+    async def reseal(self) -> Sequence[bytes]:
+        """Seal all credentials with the first master key; return them as they are stored then, opened or not."""
+        found = []
+        for account in [field.decode() for field in await self._rows.all()]:
+            row = await self._rows.load(account)
+            if row is None:
+                continue
+            sealed = row.record.credential
+            with suppress(VaultError):  # the count shows it under its key
+                fresh = structs.replace(row.record, credential=self._vault.reseal(sealed, record=account))
+                if fresh != row.record and await self._rows.swap(account, row.raw, fresh):
+                    sealed = fresh.credential
+            found.append(sealed)
+        return found
+
     async def replace_credential(self, account: str, credential: str) -> Account:
         """Replace an account's credential, which workers use from now on; raise `NoSuchAccount`, `CredentialTaken`."""
         while True:
@@ -154,6 +170,13 @@ class Accounts:
                 return fresh
             if holder is not None:
                 raise CredentialTaken
+
+    def _opens(self, row: _Row) -> bool:
+        try:
+            self._vault.open(row.credential, record=row.account.id)
+        except VaultError:  # its master key is gone; the credential itself has just been given again
+            return False
+        return True
 
     async def _load(self, account: str) -> Loaded[_Row]:
         row = await self._rows.load(account)

@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from msgspec import Struct
@@ -10,18 +11,22 @@ from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
 from bridge.store import keys
+from bridge.store.commit import Change, Committer, Guard, Put
 from bridge.store.errors import StoreFull
 from bridge.store.records import pack, unpack
+from bridge.store.vault import Vault, VaultError
 
 DAY_MS = 24 * 3600 * 1000
 # Longer than any request takes; a process that died must not block its client for a day.
 UNFINISHED_MS = 60_000
+SCAN_COUNT = 500
 
 
 class _Entry(Struct, frozen=True, array_like=True):
     fingerprint: bytes
     token: bytes
-    answer: bytes | None = None
+    answer: bytes | None = None  # sealed
+    name: bytes | None = None  # the client's key, sealed: without it the answer could not be sealed anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class Idempotency:
     def __init__(self, redis: Redis, *, dice: Callable[[int], bytes] = os.urandom) -> None:
         """Take the store's client."""
         self._redis = redis
+        self._committer = Committer(redis, aof=False)
         self._dice = dice
 
     async def begin(self, project: str, key: str, fingerprint: bytes) -> New | Same | Other:
@@ -64,18 +70,68 @@ class Idempotency:
         # A command that is sent again after a broken connection finds its own entry.
         return New() if found.token == mine.token else Same(found.answer)
 
-    async def finish(self, project: str, key: str, answer: bytes) -> None:
-        """Save the answer for 24 hours, unless the claim has expired."""
+    async def finish(self, project: str, key: str, answer: bytes, name: bytes | None = None) -> None:
+        """Keep the answer for 24 hours, unless the claim has run out meanwhile or the store is full.
+
+        `answer` and `name` are sealed by `seal_answer`. Without its answer a repetition does the work again.
+        """
         place = _place(project, key)
         raw = await self._redis.get(place)
         if raw is not None:
             found = unpack(_Entry, raw)
-            entry = _Entry(found.fingerprint, found.token, answer)
-            await self._redis.set(place, pack(entry), xx=True, px=DAY_MS)
+            entry = _Entry(found.fingerprint, found.token, answer, name)
+            with suppress(OutOfMemoryError):
+                await self._redis.set(place, pack(entry), xx=True, px=DAY_MS)
+
+    async def reseal(self, vault: Vault) -> Sequence[bytes]:
+        """Seal all answers with the first master key; return them as they are stored then, opened or not."""
+        found = []
+        async for name in self._redis.scan_iter(match=keys.idempotency("*", "*"), count=SCAN_COUNT):
+            place = name.decode()
+            raw = await self._redis.get(place)
+            entry = None if raw is None else unpack(_Entry, raw)
+            if entry is None or entry.answer is None:
+                continue
+            fresh = _reseal(vault, place, entry)
+            if fresh != entry:
+                # A repetition may end the claim and begin another meanwhile: only what was read is replaced.
+                left_ms = await self._redis.pttl(place)
+                change = Change("g", (Guard(place, raw),), (Put(place, pack(fresh), px=max(1, left_ms)),))
+                entry = fresh if await self._committer.commit(change) == "done" else entry
+            found.append(entry.answer or b"")
+        return found
 
     async def abandon(self, project: str, key: str) -> None:
         """Release a key whose request failed, so that the client may repeat it at once."""
         await self._redis.delete(_place(project, key))
+
+
+def seal_answer(vault: Vault, project: str, key: str, answer: bytes) -> tuple[bytes, bytes]:
+    """Return an answer and the client's key as they are stored; the answer opens with the same project and key."""
+    sealed = vault.seal(answer, record=_record(project, key))
+    return sealed, vault.seal(key.encode(), record=_place(project, key))
+
+
+def open_answer(vault: Vault, project: str, key: str, sealed: bytes) -> bytes:
+    """Return a stored answer in clear; raise `VaultError`."""
+    return vault.open(sealed, record=_record(project, key))
+
+
+def _reseal(vault: Vault, place: str, entry: _Entry) -> _Entry:
+    """Return the entry under the first key; what does not open stays, as do answers of 0.1.0, which bring no name."""
+    if entry.answer is None or entry.name is None or not vault.needs_reseal(entry.answer):
+        return entry
+    try:
+        key = vault.open(entry.name, record=place).decode()
+        project = place[len("{p:") : place.index("}")]
+        answer = vault.reseal(entry.answer, record=_record(project, key))
+        return _Entry(entry.fingerprint, entry.token, answer, vault.reseal(entry.name, record=place))
+    except VaultError:
+        return entry
+
+
+def _record(project: str, key: str) -> str:
+    return f"idempotency {project} {key}"
 
 
 def _place(project: str, key: str) -> str:

@@ -1,7 +1,8 @@
 """Projects and their default signing secrets."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import cast
 
 import msgspec
@@ -12,7 +13,7 @@ from bridge.domain.deliveries.signing import make_secret
 from bridge.store import keys
 from bridge.store.records import Loaded
 from bridge.store.tables.table import Dice, Table, draw_id
-from bridge.store.vault import Vault
+from bridge.store.vault import Vault, VaultError
 
 DEFAULT = "prj_default"
 ROTATION_MS = 24 * 3600 * 1000  # for so long both secrets sign
@@ -101,6 +102,21 @@ class Projects:
             )
             if await self._secrets.swap(project, loaded.raw, self._seal(project, rotated)):
                 return rotated
+
+    async def reseal(self) -> Sequence[bytes]:
+        """Seal all secrets with the first master key; return them as they are stored then, opened or not."""
+        found = []
+        for project in [field.decode() for field in await self._secrets.all()]:
+            loaded = await self._secrets.load(project)
+            if loaded is None:
+                continue
+            sealed = loaded.record.secrets
+            with suppress(VaultError):  # the count shows it under its key
+                fresh = _Sealed(self._vault.reseal(sealed, record=project))
+                if fresh.secrets != sealed and await self._secrets.swap(project, loaded.raw, fresh):
+                    sealed = fresh.secrets
+            found.append(sealed)
+        return found
 
     def _seal(self, project: str, secrets: Secrets) -> _Sealed:
         return _Sealed(self._vault.seal(msgspec.msgpack.encode(secrets), record=project))

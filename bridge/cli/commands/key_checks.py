@@ -1,0 +1,48 @@
+"""What `reelbridge doctor` says of the master keys of a running bridge."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from bridge.cli.commands.findings import Finding
+
+NAMES = {
+    "callbacks": "callbacks",
+    "signing_secrets": "signing secrets",
+    "credentials": "upstream credentials",
+    "idempotent_responses": "answers kept for an Idempotency-Key (a day at most)",
+}
+
+
+def check_master_keys(ready: Any) -> Iterator[Finding]:
+    """Yield a finding for each master key, from the body of `/readyz`; none before the first count."""
+    details = ready.get("details") if isinstance(ready, dict) else None
+    if not isinstance(details, dict) or not details.get("master_keys_counted_at"):
+        return
+    for number, key in enumerate(details.get("master_keys") or [], start=1):
+        yield _judge(key, number, str(details["master_keys_counted_at"]))
+
+
+def _judge(key: dict[str, Any], number: int, counted_at: str) -> Finding:
+    name = f"master key {key.get('id')}"
+    holds = ", ".join(
+        f"{count} {NAMES.get(noun, noun)}" for noun, count in dict(key.get("holds") or {}).items()
+    )
+    if not key.get("configured"):
+        return Finding(
+            level="wrong",
+            text=f"{name} is not in REELBRIDGE_MASTER_KEYS, and {holds} cannot be read without it: add it again,"
+            " at the end of the list",
+        )
+    if key.get("encrypts"):
+        return Finding(level="ok", text=f"{name} encrypts and holds {holds or 'nothing yet'}")
+    if holds:
+        return Finding(
+            level="warning",
+            text=f"{name} (number {number} of REELBRIDGE_MASTER_KEYS) still holds {holds}: keep it, and look again in"
+            " a few minutes",
+        )
+    return Finding(
+        level="ok",
+        text=f"{name} (number {number} of REELBRIDGE_MASTER_KEYS) holds nothing (counted {counted_at}): it may be"
+        " removed, if every process was started before that with another key at the front",
+    )

@@ -1,0 +1,61 @@
+"""What each master key seals, as counted last, and the request to count again."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from msgspec import Struct, field
+from redis.asyncio import Redis
+
+from bridge.store import keys
+from bridge.store.commit import Change, Committer, Put
+from bridge.store.records import pack, unpack
+from bridge.store.vault import sealing_key
+
+
+class KeyUsage(Struct, frozen=True, array_like=True, kw_only=True):
+    """The numbers of sealed values by key id and noun, such as {"3f1c09aa": {"callbacks": 12}}."""
+
+    counted_ms: int
+    held: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+class KeyCounter:
+    """Counts sealed values by key and noun."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Counter[str]] = {}
+
+    def note(self, noun: str, sealed: Iterable[bytes | None]) -> None:
+        """Count one object, once for each key that sealed a part of it."""
+        for key_id in {sealing_key(value) for value in sealed if value}:
+            self._held.setdefault(key_id, Counter())[noun] += 1
+
+    def usage(self, now_ms: int) -> KeyUsage:
+        """Return what was counted."""
+        return KeyUsage(counted_ms=now_ms, held={key_id: dict(held) for key_id, held in self._held.items()})
+
+
+class KeyUsageTable:
+    """Keeps the last count, and the request for the next one."""
+
+    def __init__(self, redis: Redis, committer: Committer) -> None:
+        """Write with `committer`, so that a full store takes it."""
+        self._redis = redis
+        self._committer = committer
+
+    async def request_count(self) -> None:
+        """Ask the workers to reseal what an old key sealed, and to count again."""
+        await self._committer.commit(Change("g", (), (Put(keys.RESEAL, b"1"),)))
+
+    async def take_request(self) -> bool:
+        """Return whether somebody has asked; one of the workers gets True."""
+        return await self._redis.getdel(keys.RESEAL) is not None
+
+    async def save(self, usage: KeyUsage) -> None:
+        """Keep a count."""
+        await self._committer.commit(Change("g", (), (Put(keys.KEY_USAGE, pack(usage)),)))
+
+    async def load(self) -> KeyUsage | None:
+        """Return the last count, None before the first one."""
+        raw = await self._redis.get(keys.KEY_USAGE)
+        return None if raw is None else unpack(KeyUsage, raw)
