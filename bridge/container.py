@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ from bridge.http.receivers import Sender
 from bridge.http.upstream import UpstreamClient
 from bridge.providers.registry import PROVIDERS
 from bridge.services.context import Services
-from bridge.store.server.connect import check_store, connect
+from bridge.store.server.connect import StoreFacts, check_store, connect
 from bridge.store.store import Store
 
 ALL_SCOPES = frozenset({"register", "read", "manage", "proxy", "admin"})
@@ -52,26 +52,14 @@ async def open_services(
 ) -> AsyncIterator[Services]:
     """Open the store and the HTTP clients, and close them at the end.
 
-    Raise NoMasterKey without a master key, and UnfitStoreError for a store that could lose data.
+    Raise NoMasterKey without a master key, UnfitStoreError for a store that could lose data, and VaultError for one
+    whose contents no master key opens.
     """
     if settings.master_keys is None:
         raise NoMasterKey(NoMasterKey.__doc__)
-    user_agent = f"reelbridge/{version('reelbridge')}"
-    redis = connect(settings)
-    await check_store(redis)
-    store = await Store.open(
-        redis,
-        keys=parse_master_keys(settings.master_keys.get_secret_value()),
-        shards=CLUSTER_SHARDS if settings.redis_cluster else 1,
-        aof=True,
-        share=settings.budget_share,
-    )
-    policy = url_policy(settings)
-    sender = Sender(policy=policy, user_agent=user_agent)
-    upstream = UpstreamClient(user_agent=user_agent, words=settings.extra_words)
-    await sender.start()
-    await upstream.start()
-    try:
+    master_keys = parse_master_keys(settings.master_keys.get_secret_value())
+    async with _open_store(settings, master_keys) as (store, facts), _open_clients(settings) as clients:
+        policy, sender, upstream = clients
         yield Services(
             store=store,
             settings=settings,
@@ -80,11 +68,39 @@ async def open_services(
             upstream=upstream,
             clock_ms=clock_ms or wall_clock_ms,
             dice=secrets.token_bytes,
+            store_memory=facts.maxmemory,
         )
+
+
+@asynccontextmanager
+async def _open_store(
+    settings: Settings, master_keys: Sequence[bytes]
+) -> AsyncIterator[tuple[Store, StoreFacts]]:
+    redis = connect(settings)
+    try:
+        facts = await check_store(redis)
+        shards = CLUSTER_SHARDS if settings.redis_cluster else 1
+        store = await Store.open(
+            redis, keys=master_keys, shards=shards, aof=True, share=settings.budget_share
+        )
+        yield store, facts
+    finally:
+        await redis.aclose()
+
+
+@asynccontextmanager
+async def _open_clients(settings: Settings) -> AsyncIterator[tuple[UrlPolicy, Sender, UpstreamClient]]:
+    user_agent = f"reelbridge/{version('reelbridge')}"
+    policy = url_policy(settings)
+    sender = Sender(policy=policy, user_agent=user_agent)
+    upstream = UpstreamClient(user_agent=user_agent, words=settings.extra_words)
+    await sender.start()
+    await upstream.start()
+    try:
+        yield policy, sender, upstream
     finally:
         await upstream.close()
         await sender.close()
-        await redis.aclose()
 
 
 def wall_clock_ms() -> int:

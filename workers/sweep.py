@@ -41,11 +41,16 @@ async def prove(services: Services) -> dict[str, int]:
     """Schedule jobs and deliveries that are missing in their queue, reseal what an old key sealed; return counts."""
     counts = {"polls": 0, "deliveries": 0, "resealed": 0}
     counter = KeyCounter()
+    projects = [project.id for project in await services.store.projects.list()]
     for shard in services.store.shards:
+        held = dict.fromkeys(projects, 0)
         async for keys in services.store.scan.jobs(shard, count=SCAN_COUNT):
             page = await load_jobs(services.store, keys)
+            for each in page.values():
+                held[each.record.project] = held.get(each.record.project, 0) + len(each.raw)
             counts["polls"] += await _repair_polls(services, shard, page)
             counts["resealed"] += sum([await reseal_job(services, *each, counter) for each in page.items()])
+        await services.store.job_bytes.correct(shard, held)
         async for ids in services.store.scan.deliveries(shard, count=SCAN_COUNT):
             page_of = await load_deliveries(services.store, ids)
             counts["deliveries"] += await _repair_deliveries(services, shard, page_of)

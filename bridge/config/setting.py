@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 REDIS_FIX = "use redis://HOST:PORT/DB, rediss://… or unix:///path/to/socket"
+SIZE_FIX = "use a number with kb, mb or gb, such as 512mb; at least 1mb"
 SWITCH_FIX = "use true or false"
 URL_FIX = "use an http:// or https:// address without query"
 UPSTREAM_FIX = "use an http:// or https:// address without query, user name and password, other letters in its host as xn--…"

@@ -8,7 +8,7 @@ from pydantic import SecretStr, ValidationError, create_model, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bridge.config.provider_settings import WORD_PREFIXES, credential_field, provider_fields, url_field
-from bridge.config.setting import REDIS_FIX, SWITCH_FIX, URL_FIX, setting
+from bridge.config.setting import REDIS_FIX, SIZE_FIX, SWITCH_FIX, URL_FIX, setting
 from bridge.config.value_types import (
     AllowHttp,
     BootstrapKey,
@@ -19,6 +19,7 @@ from bridge.config.value_types import (
     NetworkList,
     Networks,
     RedisUrl,
+    Size,
     WebUrl,
 )
 from bridge.providers.registry import PROVIDERS
@@ -81,6 +82,16 @@ class _ServerSettings(BaseSettings):
     )
     data_dir: Path = setting(
         Path("data"), "directory of the embedded store and of generated keys", fix="use a directory's path"
+    )
+    store_memory: Size | None = setting(
+        None,
+        "memory at which the embedded store takes nothing new (default: about a quarter of the machine's or container's)",
+        fix=SIZE_FIX,
+    )
+    project_quota: Size = setting(
+        1 << 30,
+        "bytes that the jobs and callbacks of a project may have, at most half of the store's memory",
+        fix=SIZE_FIX,
     )
     api_key: BootstrapKey | None = setting(
         None,

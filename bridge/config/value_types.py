@@ -12,6 +12,7 @@ from pydantic_settings import NoDecode
 from bridge.config.master_keys import parse_master_keys
 from bridge.domain.urls.policy import plan_policy
 
+BITS_PER_UNIT = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -32,6 +33,15 @@ def _read_duration(value: object) -> object:
     if match is None:
         raise ValueError("not a duration")
     return int(match[1]) * SECONDS_PER_UNIT[match[2] or "s"]
+
+
+def _read_size(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d{1,15})\s*(?:([kmgt])b?)?", value.strip().lower())
+    if match is None:
+        raise ValueError("not a size")
+    return int(match[1]) << BITS_PER_UNIT[match[2] or ""]
 
 
 def _check_delays(delays: tuple[float, ...]) -> tuple[float, ...]:
@@ -108,6 +118,7 @@ Networks = Annotated[
 ]
 Delays = Annotated[tuple[float, ...], NoDecode, BeforeValidator(_split_words), AfterValidator(_check_delays)]
 Duration = Annotated[int, BeforeValidator(_read_duration), Field(ge=1, le=10 * 365 * 86400)]
+Size = Annotated[int, BeforeValidator(_read_size), Field(ge=1 << 20, le=1 << 50)]
 Host = Annotated[str, AfterValidator(_check_host)]
 WebUrl = Annotated[str, AfterValidator(_check_web_url)]
 UpstreamUrl = Annotated[str, AfterValidator(_check_upstream_url)]

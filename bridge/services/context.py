@@ -29,6 +29,7 @@ class Services:
     upstream: UpstreamClient
     clock_ms: Callable[[], int]
     dice: Dice
+    store_memory: int = 0  # bytes at which the store refuses new work, 0: not known
 
     @property
     def time_scale(self) -> TimeScale:

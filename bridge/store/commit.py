@@ -17,6 +17,7 @@ __all__ = [
     "Delete",
     "Drop",
     "Due",
+    "Grow",
     "Guard",
     "Lease",
     "Put",
@@ -97,6 +98,14 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
+class Grow:
+    """Add to a counter; what is negative takes from it."""
+
+    key: str
+    by: int
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     """Remove an item from its queue, even if it is leased, and its nudge."""
 
@@ -105,7 +114,7 @@ class Drop:
     member: str
 
 
-Op = Put | Delete | Rank | Unrank | Due | Drop
+Op = Put | Delete | Rank | Unrank | Due | Drop | Grow
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +137,7 @@ class Committer:
         """Take whether the store has an append-only file; without one `durable` has no effect."""
         self._redis = redis
         self._aof = aof
-        self._script = SCRIPTS["commit_v1"]
+        self._script = SCRIPTS["commit_v2"]
         self._new_work_script = self._script.refusing_when_full()
 
     async def commit(self, change: Change, *, new_work: bool = False, durable: bool = False) -> CommitResult:
@@ -195,6 +204,8 @@ class _Arguments:
                 self._extend((key,), ("R", member, score))
             case Unrank(key, member):
                 self._extend((key,), ("U", member))
+            case Grow(key, by):
+                self._extend((key,), ("B", by))
             case Due(queue, lane, member, delay_ms, how):
                 self._extend(self._queue(queue, lane), (HOWS[how], lane, member, delay_ms))
             case Drop(queue, lane, member):

@@ -12,7 +12,7 @@ A callback has no key of its own. It lies in the record of its job (`Job.callbac
 `cb_` it begins with the job's key, see `bridge.domain.ids`. Only the project's indexes of callbacks, `cbs` and `urls`,
 and the callback's `hold` are keys.
 
-Owners are modules of bridge/store; `unit_of_work` writes through the script commit_v1, `queue/lanes` through claim_v1,
+Owners are modules of bridge/store; `unit_of_work` writes through the script commit_v2, `queue/lanes` through claim_v1,
 settle_v1 and their like. "Retention" is the setting REELBRIDGE_RETENTION, counted from a job's end.
 
 Key                     Type    Content                                             Owner                Removed
@@ -38,6 +38,7 @@ Key                     Type    Content                                         
 {s}:p:<prj>:cbs         zset    callback id -> created ms                           unit_of_work         with the callback
 {s}:p:<prj>:dlvs        zset    delivery id -> created ms                           unit_of_work         with the delivery
 {s}:p:<prj>:urls        zset    8 bytes of URL fingerprint + callback id -> 0       unit_of_work         with the callback
+{s}:p:<prj>:bytes       string  bytes of the project's job records                  unit_of_work, sweep  never
 {s}:acct:<acc>          hash    an account's health, see tables/account_health      account_health       never
 {s}:gone:<acc>          zset    job key -> ms at which it was found missing         account_health       TTL: the window it counts
 {s}:rate:<acc>:<limit>  hash    an account's rate budget, see lua/spend_v1          rate_budgets         TTL: 30 days unused
@@ -187,6 +188,11 @@ def deliveries(letter: str, project: str) -> str:
 def urls(letter: str, project: str) -> str:
     """Return the key of the index of a project's callbacks by URL."""
     return f"{{{letter}}}:p:{project}:urls"
+
+
+def job_bytes(letter: str, project: str) -> str:
+    """Return the key of the number of bytes that a project's job records have."""
+    return f"{{{letter}}}:p:{project}:bytes"
 
 
 def account(letter: str, identifier: str) -> str:

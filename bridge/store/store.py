@@ -29,6 +29,7 @@ from bridge.store.tables.holds import Holds
 from bridge.store.tables.idempotency import Idempotency
 from bridge.store.tables.inbox import Inbox
 from bridge.store.tables.indexes import Indexes
+from bridge.store.tables.job_bytes import JobBytes
 from bridge.store.tables.key_usage import KeyUsageTable
 from bridge.store.tables.projects import Projects
 from bridge.store.tables.rate_budgets import Budgets
@@ -78,6 +79,7 @@ class Store:
         self.holds = Holds(redis)
         self.idempotency = Idempotency(redis, dice=dice)
         self.indexes = Indexes(redis, shards)
+        self.job_bytes = JobBytes(redis, self.committer, shards)
         self.key_usage = KeyUsageTable(redis, self.committer)
         self.scan = Scan(redis)
 

@@ -9,7 +9,20 @@ from bridge.domain.jobs.callbacks import callbacks_by_id
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.subscriptions.callback import Callback
 from bridge.store import keys
-from bridge.store.commit import Change, Committer, Delete, Drop, Due, Guard, Lease, Op, Put, Rank, Unrank
+from bridge.store.commit import (
+    Change,
+    Committer,
+    Delete,
+    Drop,
+    Due,
+    Grow,
+    Guard,
+    Lease,
+    Op,
+    Put,
+    Rank,
+    Unrank,
+)
 from bridge.store.errors import LeaseLost, WriteConflict
 from bridge.store.records import Loaded, pack, pack_object
 from bridge.store.tables.indexes import rank_callback, unrank_callback, url_member
@@ -31,6 +44,7 @@ class UnitOfWork:
         self._ops: list[Op] = []
         self._lease: Lease | None = None
         self.made = 0  # jobs that had no record
+        self.grown = 0  # bytes by which job records become larger
 
     def change(self) -> Change:
         """Return what was collected, ready to be committed."""
@@ -47,6 +61,12 @@ class UnitOfWork:
         packed = pack(job)
         if loaded is None or packed != loaded.raw:
             self._ops.append(Put(keys.job(key), packed))
+            self._count_bytes(job.project, len(packed) - (len(loaded.raw) if loaded else 0))
+
+    def _count_bytes(self, project: str, growth: int) -> None:
+        self.grown += growth
+        if growth:
+            self._ops.append(Grow(keys.job_bytes(self.shard, project), growth))
 
     def put_log(self, key: str, log: PollLog) -> None:
         """Write a job's poll log."""
@@ -86,6 +106,7 @@ class UnitOfWork:
             self._ops += [Delete(name), Unrank(keys.deliveries(self.shard, project), each.record.id)]
         for callback in callbacks_by_id(loaded.record).values():
             self._ops += unrank_callback(project, callback)
+        self._count_bytes(project, -len(loaded.raw))
 
     def put_event(self, event: EventRecord) -> None:
         """Write an event, and note that the project's feed does not have it yet."""

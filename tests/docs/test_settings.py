@@ -26,6 +26,8 @@ def show_default(name: str, default: Any) -> str:
         return f"`{str(default).lower()}`"
     if name == "retention":
         return f"`{default // DAY_S}d`"
+    if name == "project_quota":
+        return f"`{default >> 30}gb`"
     if isinstance(default, tuple):
         return f"`{','.join(f'{each:g}' for each in default)}`"
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"

@@ -17,7 +17,7 @@ from bridge.domain.subscriptions.callback import CallbackState
 from bridge.domain.urls.policy import MAX_URL_CHARACTERS
 from bridge.providers.registry import CATALOGUE, KINDS
 from bridge.providers.spec import BRIDGE_ENDINGS
-from bridge.services.jobs.registration import JOBS_PER_PROJECT
+from bridge.services.quota import JOBS_PER_PROJECT
 from tests.docs.pages import ROOT, between, read, table_rows, without_code_blocks
 
 # The kinds in the order of the README's tables.

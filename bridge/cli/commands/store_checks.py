@@ -39,6 +39,13 @@ async def check_store_settings(settings: Settings) -> AsyncIterator[Finding]:
         )
     else:
         yield Finding(level="ok", text=f"store: {facts.engine} {facts.version}, with its append-only file on")
+        if not facts.maxmemory:
+            yield Finding(
+                level="warning",
+                text="the store has no memory limit, so that the system may end it when memory is short: set `maxmemory`"
+                " to less than half of its machine's memory; at the limit new registrations are refused, and the rest"
+                " goes on",
+            )
 
 
 def _check_embedded(settings: Settings) -> Iterator[Finding]:

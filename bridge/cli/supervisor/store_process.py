@@ -33,7 +33,7 @@ async def running_store(
         await _wait_for_server(settings, write_line, stop)
         yield settings.redis_url.get_secret_value()
         return
-    store = EmbeddedStore(settings.data_dir)
+    store = EmbeddedStore(settings.data_dir, memory_bytes=settings.store_memory)
     try:
         await store.start()
     except NOT_STARTED as error:
@@ -41,7 +41,7 @@ async def running_store(
     _report_repairs(store, write_line)
     write_line(
         "store",
-        f"{store.engine} in {settings.data_dir / 'store'}"
+        f"{store.engine} in {settings.data_dir / 'store'}, which takes nothing new above {store.memory_bytes >> 20:,} MB"
         + (" (was still running)" if store.adopted else ""),
     )
     keeper = asyncio.create_task(_keep_running(store, write_line))

@@ -9,9 +9,10 @@ from bridge.domain.jobs.records import Job
 from bridge.services.context import Services
 from bridge.services.queries import load_jobs
 from bridge.services.subscriptions.sealing import reseal
-from bridge.store.errors import StoreFull
+from bridge.store.errors import StoreFull, WriteConflict
 from bridge.store.records import Loaded
 from bridge.store.tables.key_usage import KeyCounter
+from bridge.store.unit_of_work import UnitOfWork, retrying
 
 log = structlog.get_logger()
 
@@ -53,21 +54,27 @@ async def reseal_tables(services: Services, counter: KeyCounter) -> None:
 async def reseal_job(services: Services, key: str, loaded: Loaded[Job], counter: KeyCounter) -> bool:
     """Seal a job's callbacks under the newest key, and count them; return whether anything was written.
 
-    What others change meanwhile is tried again a few times; then the next sweep finds it.
+    A job that others write again and again is counted as it was; the next sweep finds it.
     """
-    current: Loaded[Job] | None = loaded
-    written = False
-    for _ in range(TRIES):
-        if current is None or written:
-            break
+    known: Loaded[Job] | None = loaded  # for the first try
+
+    async def stage() -> tuple[UnitOfWork | None, tuple[Job | None, bool]]:
+        nonlocal known
+        current, known = known or await services.store.load_job(key), None
+        if current is None:
+            return None, (None, False)
         job = change_callbacks(current.record, lambda each: reseal(services.store.vault, each))
         if job == current.record:
-            break
+            return None, (job, False)
         unit = services.unit_of_work(key[0])
         unit.put_job(key, job, current)
-        written = await services.store.committer.commit(unit.change()) == "done"
-        current = await services.store.load_job(key)
-    if current is not None:
-        for each in callbacks_by_id(current.record).values():
+        return unit, (job, True)
+
+    try:
+        found, written = await retrying(services.store.committer, stage, tries=TRIES)
+    except WriteConflict:
+        found, written = loaded.record, False
+    if found is not None:
+        for each in callbacks_by_id(found).values():
             counter.note("callbacks", (each.url, each.secret, each.headers))
     return written

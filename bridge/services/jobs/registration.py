@@ -1,7 +1,6 @@
 """Register callbacks: job, callback and first poll are written in one step, and are on disk before the answer."""
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +24,7 @@ from bridge.errors import Conflict, RateLimited, Unavailable, ValidationFailed
 from bridge.providers.registry import KINDS
 from bridge.services.accounts.budget_view import next_turn_ms
 from bridge.services.context import Services, lasts_ms
+from bridge.services.quota import check_bytes, check_jobs
 from bridge.services.subscriptions.patch import refuse_size
 from bridge.services.subscriptions.sealing import seal_headers, seal_text
 from bridge.store.errors import StoreFull, StoreNotDurable
@@ -34,8 +34,8 @@ from bridge.store.tables.idempotency import DAY_MS
 from bridge.store.unit_of_work import UnitOfWork, retrying
 
 HOLD_MS = 15_000  # longer than a slow disk may delay the answer
+STORE_FULL_RETRY_S = 30.0
 RELEASE_AFTER_MS = 1_000  # first deliveries start this long after the answer
-JOBS_PER_PROJECT = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,14 +89,17 @@ async def register(
         unit = services.unit_of_work(shard)
         registered = [await _stage(services, unit, project, account, command) for command in commands]
         if unit.made:
-            await _check_quota(services, project, unit.made)
+            await check_jobs(services, project, unit.made)
+        await check_bytes(services, project, unit.grown)
         return unit, registered
 
     conflict = Conflict("many registrations for the same job at once: repeat this one")
     try:
         return await retrying(services.store.committer, stage, conflict=conflict, new_work=True, durable=True)
     except StoreFull:
-        raise Unavailable("the store is full: nothing was registered, try again later") from None
+        raise Unavailable(
+            "the store is full: nothing was registered, try again later", retry_after_s=STORE_FULL_RETRY_S
+        ) from None
     except StoreNotDurable:
         raise Unavailable(
             "the disk is too slow to confirm the registration: repeat it, it is not doubled"
@@ -226,21 +229,6 @@ def _write(
         unit.index_callback(registered.job, registered.callback)
     if not registered.updated or registered.callback.id in held:
         unit.hold(registered.callback, HOLD_MS)
-
-
-async def _check_quota(services: Services, project: str, made: int) -> None:
-    """Raise RateLimited if a project would watch too many jobs; concurrent registrations may exceed that by a few."""
-    store = services.store
-    by_shard: dict[str, list[str]] = defaultdict(list)
-    for account in await store.accounts.list(project):
-        by_shard[store.shard_of(account.id)].append(account.id)
-    watched = 0
-    for shard, accounts in by_shard.items():
-        watched += sum((await store.poll.sizes(shard, accounts)).values())
-    if watched + made > JOBS_PER_PROJECT:
-        raise RateLimited(
-            60, f"this project watches {watched:,} jobs of {JOBS_PER_PROJECT:,}: wait for some to end"
-        )
 
 
 def _callback(services: Services, identifier: str, command: RegisterCallback, *, now_ms: int) -> Callback:

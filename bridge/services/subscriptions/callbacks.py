@@ -18,6 +18,7 @@ from bridge.errors import Conflict, NotFound
 from bridge.services.accounts.budget_view import next_turn_ms, view_budget
 from bridge.services.context import Services
 from bridge.services.queries import load_callback_deliveries, load_deliveries, load_events, load_log
+from bridge.services.quota import check_bytes
 from bridge.services.requeue import cancel_delivery, move_delivery
 from bridge.services.subscriptions.lookup import list_job_callbacks
 from bridge.services.subscriptions.patch import (
@@ -130,6 +131,7 @@ async def patch(services: Services, project: str, callback_id: str, change: Call
         lane = lane_of(project, changed.origin, proven=changed.origin in proven)
         for delivery in await load_callback_deliveries(services.store, key, callback_id):
             move_delivery(unit, delivery, lane)
+        await check_bytes(services, project, unit.grown)
         return unit, (key, job, changed)
 
     return await _find(services, *await retrying(services.store.committer, stage, conflict=_conflict()))

@@ -38,6 +38,7 @@ class StoreFacts:
 
     engine: str  # "redis" or "valkey"
     version: str
+    maxmemory: int = 0  # bytes at which it refuses new work, 0: never
 
 
 def _retry(times: int) -> Retry:
@@ -189,7 +190,7 @@ def _check_node(info: Mapping[str, Any]) -> StoreFacts:
             " `appendonly yes` in its configuration file, or now and until its next start with"
             " `CONFIG SET appendonly yes`"
         )
-    return StoreFacts(engine=engine, version=version)
+    return StoreFacts(engine=engine, version=version, maxmemory=int(info.get("maxmemory", 0)))
 
 
 async def _ask_nodes(redis: Redis, ask: Callable[..., Any], *args: str) -> list[Mapping[str, Any]]:

@@ -26,6 +26,7 @@ from bridge.store.server.markers import (
     read_marker,
     write_marker,
 )
+from bridge.store.server.memory import plan_store_memory, read_machine_memory
 from bridge.store.server.sockets import ask, choose_socket, wait_closed
 
 START_TIMEOUT_S = 15.0
@@ -55,11 +56,13 @@ class EmbeddedStore:
         data_dir: Path,
         *,
         choose_engine: Callable[[], Engine] = find_engine,
+        memory_bytes: int | None = None,
         runtime_dir: Path | None = None,
         start_timeout_s: float = START_TIMEOUT_S,
     ) -> None:
         """Take the bridge's data directory, in which the store has a directory.
 
+        `memory_bytes` is the limit at which the server refuses new work (None: a share of the machine's memory),
         `runtime_dir` is for the socket if its path would be too long, `start_timeout_s` how long to wait for a server
         that neither answers nor loads its data.
         """
@@ -68,6 +71,8 @@ class EmbeddedStore:
         self._runtime_dir = runtime_dir
         self._start_timeout_s = start_timeout_s
         self._dir = self._root
+        self.memory_bytes = memory_bytes or plan_store_memory(read_machine_memory())
+        self._options = OPTIONS | {"maxmemory": str(self.memory_bytes)}
         self._socket = self._root / "s.sock"
         self._process: subprocess.Popen[bytes] | None = None
         self.engine: Engine | None = None
@@ -190,7 +195,7 @@ class EmbeddedStore:
         if await ask(self._socket, "PING") != "+PONG":
             return False
         await ask(
-            self._socket, "CONFIG SET " + " ".join(f"{name} {value}" for name, value in OPTIONS.items())
+            self._socket, "CONFIG SET " + " ".join(f"{name} {value}" for name, value in self._options.items())
         )
         self.adopted = self._process is None or self._process.poll() is not None
         return True
@@ -226,7 +231,7 @@ class EmbeddedStore:
             "700",
         ]
         durable = ["--dir", str(self._dir), "--appendonly", "yes", "--save", ""]
-        tuned = [part for name, value in OPTIONS.items() for part in (f"--{name}", value)]
+        tuned = [part for name, value in self._options.items() for part in (f"--{name}", value)]
         return [str(engine.binary), *fixed, *durable, *tuned]
 
     async def _wait_ready(self) -> None:

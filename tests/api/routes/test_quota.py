@@ -1,11 +1,13 @@
 """Quotas: how many jobs a project may watch, over all of its accounts, and how large a job's callbacks may be."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from bridge.domain.jobs.registration import CALLBACKS_PER_JOB
-from bridge.services.jobs.registration import JOBS_PER_PROJECT
+from bridge.services.quota import JOBS_PER_PROJECT, quota_bytes
 from bridge.store import keys
-from tests.api.serving import Client
+from tests.api.serving import Client, make_settings, serving
 
 
 async def test_a_full_project_takes_no_new_job_but_knows_the_old_ones(api: Client) -> None:
@@ -50,3 +52,56 @@ async def test_the_callbacks_of_a_job_may_take_two_megabytes(api: Client) -> Non
     change = {name: large[name] for name in ("metadata", "headers", "events")}
     status, body, _ = await api.ask("PATCH", f"/v1/callbacks/{callback['id']}", json=change)
     assert (status, body["error"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
+
+
+LARGE: dict[str, Any] = {"metadata": "m" * 4000, "callback_url": f"https://hooks.example/{'u' * 3900}"}
+
+
+async def record_bytes(api: Client) -> int:
+    """Add up what the records of all jobs really have."""
+    redis = api.services.store.redis
+    return sum([len(await redis.get(key)) async for key in redis.scan_iter("{a}:j:*")])
+
+
+async def test_a_project_that_holds_too_many_bytes_takes_nothing_larger(store_socket: Path) -> None:
+    """Refused with a reason; what does not grow passes, other projects too, and the count is that of the records."""
+    async with serving(make_settings(store_socket, project_quota=1 << 20)) as api:
+        made = [await api.register(job_id=f"job{number}", **LARGE) for number in range(60)]
+        assert await api.services.store.job_bytes.total("prj_default") == await record_bytes(api)
+        refused = None
+        for number in range(60, 200):
+            status, refused, headers = await api.ask(
+                "POST", "/v1/callbacks", json={"job_id": f"job{number}", **LARGE}
+            )
+            if status != 201:
+                break
+        assert refused is not None
+        assert (status, refused["error"]["code"], headers["Retry-After"]) == (429, "RATE_LIMITED", "60")
+        assert "of 1.0 MB" in refused["error"]["message"]
+        assert (1 << 20) - 10_000 < await record_bytes(api) <= 1 << 20
+        again = {"job_id": "job0", **LARGE, "metadata": "short"}
+        assert (await api.call("POST", "/v1/callbacks", json=again))[0] == 200
+        path = f"/v1/callbacks/{made[0]['id']}"
+        assert (await api.call("PATCH", path, json={"metadata": "x"}))[0] == 200
+        many = {"headers": {f"X-{number}": "v" * 900 for number in range(9)}}
+        statuses = [
+            (await api.call("PATCH", f"/v1/callbacks/{each['id']}", json=many))[0] for each in made[:5]
+        ]
+        assert 429 in statuses
+        _, other = await api.call("POST", "/v1/projects", json={"name": "other"})
+        mine = {"X-API-Key": other["key"]}
+        account = {"provider": "reelmirror", "credential": "rm_fedcba9876543210fedcba9876543210"}
+        assert (await api.call("POST", "/v1/accounts", headers=mine, json=account))[0] == 201
+        body = {"job_id": "new", **LARGE}
+        assert (await api.call("POST", "/v1/callbacks", headers=mine, json=body))[0] == 201
+        store = api.services.store
+        held = await store.job_bytes.total("prj_default") + await store.job_bytes.total(other["id"])
+        assert held == await record_bytes(api)
+
+
+async def test_a_project_never_takes_more_than_half_of_the_store(api: Client) -> None:
+    """Whatever the setting says; without a limit of the store only the setting counts."""
+    services = api.services
+    assert quota_bytes(services) == services.settings.project_quota == 1 << 30
+    assert quota_bytes(replace(services, store_memory=100 << 20)) == 50 << 20
+    assert quota_bytes(replace(services, store_memory=100 << 30)) == 1 << 30

@@ -116,3 +116,10 @@ def test_a_directory_that_others_may_enter_and_that_holds_more_is_refused(tmp_pa
     assert b"set REELBRIDGE_DATA_DIR to a directory of its own, such as shared/reelbridge" in done.stderr
     assert (tmp_path / "shared").stat().st_mode & 0o777 == 0o755
     assert not (tmp_path / "shared/master-keys").exists()
+
+
+def test_doctor_asks_for_a_memory_limit(tmp_path: Path) -> None:
+    """A server of one's own without `maxmemory` is a warning that says how much to give it."""
+    with running_store(tmp_path) as socket:
+        done = run("doctor", cwd=tmp_path, REELBRIDGE_REDIS_URL=f"unix://{socket}", REELBRIDGE_PORT="1")
+    assert "! the store has no memory limit" in done.stdout.decode()

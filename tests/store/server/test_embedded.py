@@ -51,7 +51,9 @@ async def test_it_runs_with_the_options_that_durability_needs(make: Make) -> Non
     async with client(store) as redis:
         config = await redis.config_get("*")
         assert await check_store(redis) == StoreFacts(
-            engine="valkey", version=".".join(map(str, find_engine().version))
+            engine="valkey",
+            version=".".join(map(str, find_engine().version)),
+            maxmemory=store.memory_bytes,
         )
     wanted = {
         "appendonly": "yes",

@@ -5,6 +5,7 @@
 --          this change puts there (0: it leaves the key alone, -1: it deletes it); then operations:
 --            P value px('': none)   key         put              D                key                  delete
 --            R member score         key         rank             U member         key                  unrank
+--            B number               key         add to a counter
 --            S|N|A lane member delay  queue lanes gate nudge     due: set, sooner, absent
 --            X lane member            queue lanes gate nudge     drop
 -- Returns  'done', 'fenced' or 'conflict'; the latter two wrote nothing
@@ -52,6 +53,9 @@ while a < #ARGV do
     a, k = a + 3, k + 1
   elseif op == 'U' then
     redis.call('ZREM', key, ARGV[a + 2])
+    a, k = a + 2, k + 1
+  elseif op == 'B' then
+    redis.call('INCRBY', key, ARGV[a + 2])
     a, k = a + 2, k + 1
   else
     local lane, member, nudge = ARGV[a + 2], ARGV[a + 3], KEYS[k + 4]

@@ -1,0 +1,60 @@
+"""A store at its memory limit: nothing new is taken, and what was accepted is polled, ended and delivered."""
+
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from redis.asyncio import Redis
+
+from tests.e2e.processes import API_KEY, Bridge, Receiver, Simulator, running_bridge
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e"), pytest.mark.timeout(240)]
+LIMIT_MB = 16
+LARGE: dict[str, Any] = {"metadata": "m" * 4000, "callback_url": f"https://hooks.invalid/{'u' * 3900}"}
+
+
+async def fill(bridge: Bridge, key: str, prefix: str) -> tuple[int, str | None]:
+    """Register until a request is refused; give its status and Retry-After."""
+    headers = {"Authorization": f"Bearer {key}"}
+    async with aiohttp.ClientSession(headers=headers) as http:
+        for number in range(200):
+            body = {"job_ids": [f"{prefix}-{number}-{each}" for each in range(20)], **LARGE}
+            async with http.post(f"{bridge.url}/v1/callbacks", json=body) as answer:
+                if answer.status != 201:
+                    assert (await answer.json())["error"]["code"] in {"RATE_LIMITED", "SERVICE_UNAVAILABLE"}
+                    return answer.status, answer.headers.get("Retry-After")
+    raise AssertionError("nothing was refused")
+
+
+async def new_project(bridge: Bridge, number: int) -> str:
+    _, made = await bridge.call("POST", "/v1/projects", {"name": f"p{number}"})
+    account = {"provider": "reelmirror", "credential": f"rm_{number:032x}"}
+    status, body = await bridge.call(
+        "POST", "/v1/accounts", account, headers={"authorization": f"Bearer {made['key']}"}
+    )
+    assert status == 201, body
+    return str(made["key"])
+
+
+async def test_a_full_embedded_store_refuses_and_goes_on(
+    simulator: Simulator, receiver: Receiver, tmp_path: Path
+) -> None:
+    """429 for the project at its quota, 503 with Retry-After for all at the limit; endings go out, after a restart too."""
+    jobs = [await simulator.make("sync_job", set={"status": "running"}) for _ in range(2)]
+    settings = {"REELBRIDGE_STORE_MEMORY": f"{LIMIT_MB}mb"}
+    with running_bridge(simulator, tmp_path, **settings) as bridge:
+        for job in jobs:
+            await bridge.register(job_id=job, callback_url=f"{receiver.url}/{job}", timeout_seconds=6000)
+        (socket,) = bridge.data_dir.glob("store/*/s.sock")
+        async with Redis(unix_socket_path=str(socket)) as redis:
+            memory = await redis.info("memory")
+        assert (memory["maxmemory"], memory["maxmemory_policy"]) == (LIMIT_MB << 20, "noeviction")
+        assert await fill(bridge, API_KEY, "a") == (429, "60")
+        refused = [await fill(bridge, await new_project(bridge, number), f"p{number}") for number in (1, 2)]
+        assert refused[-1] == (503, "30")
+        await simulator.control("PATCH", f"/jobs/sync_job/{jobs[0]}", {"status": "completed"})
+        await receiver.wait(f"/{jobs[0]}")
+    with running_bridge(simulator, tmp_path, **settings) as bridge:
+        await simulator.control("PATCH", f"/jobs/sync_job/{jobs[1]}", {"status": "completed"})
+        await receiver.wait(f"/{jobs[1]}")
