@@ -15,7 +15,7 @@ RUNTIME_STAMP := $(VENV)/.runtime-$(RUNTIME_STATE)
 DEV_STAMP := $(VENV)/.dev-$(DEV_STATE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test browser soak lint format bench freshness lock clean
+.PHONY: help setup run test browser soak isolation lint format bench freshness lock clean
 
 help:
 	@echo 'make run        set up and start reelbridge (Ctrl-C stops it)'
@@ -24,6 +24,7 @@ help:
 	@echo 'make lint       run the checks only: ruff, formatting, mypy'
 	@echo 'make format     format the code and fix what ruff can fix'
 	@echo 'make soak       run the crash tests for longer: make soak ROUNDS=10 SEED=1'
+	@echo 'make isolation  watch a host that never answers for a minute'
 	@echo 'make bench      measure polls, deliveries and registrations a second (5 minutes, on an idle machine)'
 	@echo 'make freshness  simulate how soon the end of a job is noticed under a rate limit (half an hour)'
 	@echo 'make lock       resolve the dependencies again and write $(LOCKS)'
@@ -55,6 +56,9 @@ soak: $(DEV_STAMP)
 	@echo 'seed $(SEED), $(ROUNDS) rounds'
 	REELBRIDGE_SOAK_ROUNDS=$(ROUNDS) REELBRIDGE_SOAK_SEED=$(SEED) \
 		$(BIN)/pytest -x -s tests/e2e/crash
+
+isolation: $(DEV_STAMP)
+	REELBRIDGE_ISOLATION_S=62 $(BIN)/pytest tests/e2e/isolation
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

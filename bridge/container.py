@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from bridge.config.master_keys import parse_master_keys
 from bridge.config.settings import Settings
+from bridge.domain.deliveries.origin_limits import plan_limits
 from bridge.domain.urls.policy import UrlPolicy, plan_policy
 from bridge.http.receivers import Sender
 from bridge.http.upstream import UpstreamClient
@@ -81,7 +82,12 @@ async def _open_store(
         facts = await check_store(redis)
         shards = CLUSTER_SHARDS if settings.redis_cluster else 1
         store = await Store.open(
-            redis, keys=master_keys, shards=shards, aof=True, share=settings.budget_share
+            redis,
+            keys=master_keys,
+            shards=shards,
+            aof=True,
+            share=settings.budget_share,
+            limits=plan_limits(settings.attempt_timeout),
         )
         yield store, facts
     finally:

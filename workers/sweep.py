@@ -31,6 +31,7 @@ async def tidy(services: Services) -> dict[str, int]:
     for shard in store.shards:
         await store.poll.sweep_gates(shard)
         await store.dlv.sweep_gates(shard)
+        await store.dlv.forget_marks(shard)
         removed += await end_retention(services, shard)
     counts = {"published": published, "removed": removed}
     log.debug("sweep.tidied", **counts)

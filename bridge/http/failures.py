@@ -6,7 +6,7 @@ import ssl
 import aiohttp
 
 from bridge.domain.urls.policy import explain_rule
-from bridge.http.http_client import NotHttpError
+from bridge.http.http_client import NotHttpError, UnansweredError
 from bridge.http.ssrf_guard import RefusedAddress
 
 # OpenSSL's X509_V_ERR_… numbers (openssl-verify, "Diagnostics").
@@ -44,6 +44,11 @@ def explain_failure(error: BaseException, *, timeout_s: float) -> tuple[str, str
     match error:
         case aiohttp.ConnectionTimeoutError():
             return "timeout", f"No connection to the receiver was made within {timeout_s:g} s."
+        case UnansweredError():
+            return (
+                "timeout",
+                f"The receiver got the whole request and did not answer within {timeout_s:g} s: answer at once, work later.",
+            )
         case TimeoutError():
             return "timeout", f"The receiver did not answer within {timeout_s:g} s."
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():

@@ -33,6 +33,10 @@ TIMEOUT_STEPS_PER_SECOND = 10
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # would end a header, or hide in it
 
 
+class UnansweredError(TimeoutError):
+    """The whole request was sent, and no answer came in time."""
+
+
 class NotHttpError(aiohttp.ClientError):
     """What came back is not HTTP, its head is too large, or too many heads came."""
 
@@ -196,11 +200,16 @@ class HttpClient:
             decompress=self._decompress, read_bufsize=self._read_bufsize, max_headers=self._max_headers
         )
         # Written whole and not waited for: it is in memory anyway, and a response may come before all of it is sent.
-        protocol.transport.write(request)
+        transport = protocol.transport
+        transport.write(request)
         # Cheaper than a timeout around the wait, which would cancel and catch: many are set and nearly none expires.
         late = self._loop.call_at(until, protocol.set_exception, TimeoutError())
         try:
             return await _read_head(protocol)
+        except TimeoutError as error:
+            if not transport.get_write_buffer_size():
+                raise UnansweredError from error
+            raise
         finally:
             late.cancel()
 

@@ -19,7 +19,7 @@ from bridge.domain.deliveries.retry import (
 from bridge.domain.urls.policy import MAX_URL_CHARACTERS, CheckedUrl, RefusedUrl, UrlPolicy, check_url
 from bridge.http.body import MAX_BODY_BYTES, read_capped
 from bridge.http.failures import explain_failure
-from bridge.http.http_client import HttpClient, HttpResponse
+from bridge.http.http_client import HttpClient, HttpResponse, UnansweredError
 from bridge.http.keep_alive import MAX_IDLE_S
 from bridge.http.ssrf_guard import AddressLookup, GuardedResolver, SystemAddressLookup, guard_sockets
 
@@ -116,7 +116,15 @@ class Sender:
             content, note = await _read_body(response, until)
         except Exception as error:  # noqa: BLE001 - an attempt always has an outcome, whatever a parser trips over
             failure, reason = explain_failure(error, timeout_s=timeout_s)
-            return self._failed(began, failure, reason)
+            return self._failed(
+                began,
+                failure,
+                reason,
+                connected=not isinstance(
+                    error, aiohttp.ConnectionTimeoutError | aiohttp.ClientConnectorError
+                ),
+                sent=isinstance(error, UnansweredError),
+            )
         excerpt = _excerpt(content, target, headers) if content else ""
         return self._answered(response, excerpt, note, began=began)
 
@@ -138,7 +146,9 @@ class Sender:
             excerpt=excerpt,
         )
 
-    def _failed(self, began: float, failure: str, reason: str) -> ReceiverAnswer:
+    def _failed(
+        self, began: float, failure: str, reason: str, *, connected: bool = False, sent: bool = False
+    ) -> ReceiverAnswer:
         return ReceiverAnswer(
             status=None,
             failure=failure,
@@ -147,6 +157,8 @@ class Sender:
             retry_after_s=None,
             content_type="",
             excerpt="",
+            connected=connected,
+            sent=sent,
         )
 
     def _split(self, url: str) -> tuple[str, str]:

@@ -4,7 +4,8 @@ No other file spells a key.
 
 The part in braces is a Redis Cluster hash tag: keys with the same tag lie in one slot, so one script may touch them
 all. `{s}` stands for the shard letter of an account (the first character of a job key, and of what follows `cb_`,
-`evt_` or `dlv_` in an id), `{p:<prj>}` for a project, `{g}` for the whole installation. Shard "g" shares its tag with
+`evt_` or `dlv_` in an id), `{p:<prj>}` for a project, `{o:<origin>}` for where
+deliveries go, `{g}` for the whole installation. Shard "g" shares its tag with
 the installation; the names behind the tag differ. A record is a msgspec Struct packed by msgpack as an array, so its
 fields may be renamed but never reordered.
 
@@ -31,7 +32,8 @@ Key                     Type    Content                                         
 {s}:<q>:seq             string  counter of claims, which makes lease tokens unique  queue/lanes          never
 {s}:<q>:q:<lane>        zset    member -> due ms, or -(lease end) while in flight   unit_of_work, lanes  with its last item
                                 (q = poll: lane = account, member = job key;
-                                 q = dlv: lane = destination, member = delivery id)
+                                 q = dlv: lane = URL without query, see domain/deliveries/lane,
+                                 member = delivery id)
 {s}:touched             string  empty; written before each wait for the disk        commit               never
 {s}:ended               zset    job key -> ms at which its retention ends           unit_of_work         with the job
 {s}:outbox              zset    event id -> created ms: not yet in the feed         unit_of_work         by tables/feed, at once
@@ -45,8 +47,16 @@ Key                     Type    Content                                         
 {s}:sent:<acc>:<limit>  zset    own request -> ms at which it was spent             rate_budgets         TTL: two windows, at least 1 h
 {s}:open:<acc>:<limit>  zset    own request without an answer -> ms                 rate_budgets         TTL: two windows, at least 1 h
 {s}:learnt:<acc>        hash    statistics: `lives`, `list:<name>`                  account_stats        TTL: 30 days unused
-{s}:proven              hash    origin -> ms of its last 2xx                        destinations         never
-{s}:dlv:bad             hash    lane of a destination -> failures in a row          destinations         at the next 2xx
+{s}:proven              hash    origin -> ms of its last 2xx                        queue/fair_lanes     never
+{s}:dlv:good            zset    lane -> ms of a 2xx since which no attempt failed   queue/fair_lanes     after 1 h, by the sweep
+{s}:dlv:slow            zset    lane -> ms of the time-out that was its last end    queue/fair_lanes     after 1 d, by the sweep
+{s}:dlv:down            zset    origin -> ms of its last failure to connect; its    queue/fair_lanes     after 1 h, by the sweep
+                                last three digits are the failures in a row
+{s}:dlv:fly:<origin>    zset    token + member in flight -> lease end ms + pool / 8 queue/fair_lanes     by settle or a later claim
+{s}:dlv:turns:<origin>  zset    lane that waits for a slot -> pool * 1e12 + turn    queue/fair_lanes     by claim
+{s}:dlv:tags:<origin>   hash    pool and project -> its last turn                   queue/fair_lanes     with `turns`
+{o:<origin>}:permits    zset    token + member in flight at a stranger, all shards  queue/origin_permits with the attempt
+{o:<origin>}:proven     string  1: it has answered 2xx (both: with several shards)  queue/origin_permits never
 {p:<prj>}:feed          zset    event id -> position                                tables/feed          with the event
 {p:<prj>}:pos           string  the last position given                             tables/feed          never
 {p:<prj>}:inbox         list    deliveries to `inbox:`, newest first                tables/inbox         beyond the newest 100
@@ -230,9 +240,44 @@ def proven(letter: str) -> str:
     return f"{{{letter}}}:proven"
 
 
-def failing(letter: str) -> str:
-    """Return the key of the failures in a row by destination."""
-    return f"{{{letter}}}:dlv:bad"
+def good(letter: str) -> str:
+    """Return the key of the lanes whose last attempt was answered 2xx."""
+    return f"{{{letter}}}:dlv:good"
+
+
+def slow(letter: str) -> str:
+    """Return the key of the lanes whose last attempt took too long."""
+    return f"{{{letter}}}:dlv:slow"
+
+
+def down(letter: str) -> str:
+    """Return the key of the origins that could not be connected to."""
+    return f"{{{letter}}}:dlv:down"
+
+
+def fly(letter: str, origin: str) -> str:
+    """Return the key of an origin's attempts in flight."""
+    return f"{{{letter}}}:dlv:fly:{origin}"
+
+
+def turns(letter: str, origin: str) -> str:
+    """Return the key of the lanes that wait for a slot at an origin."""
+    return f"{{{letter}}}:dlv:turns:{origin}"
+
+
+def tags(letter: str, origin: str) -> str:
+    """Return the key of the turns given so far at an origin."""
+    return f"{{{letter}}}:dlv:tags:{origin}"
+
+
+def permits(origin: str) -> str:
+    """Return the key of the attempts in flight at an origin over all shards."""
+    return f"{{o:{origin}}}:permits"
+
+
+def origin_proven(origin: str) -> str:
+    """Return the key that exists once an origin has answered 2xx, whatever the shard."""
+    return f"{{o:{origin}}}:proven"
 
 
 def feed(project: str) -> str:

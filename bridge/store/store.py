@@ -7,6 +7,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from bridge.domain.deliveries.origin_limits import DEFAULT_LIMITS, OriginLimits
 from bridge.domain.deliveries.records import Delivery
 from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import SHARD_LETTERS, shard_of
@@ -14,6 +15,7 @@ from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.polling.rate_limit import SHARE
 from bridge.store import keys
 from bridge.store.commit import Change, Committer, Guard, Put
+from bridge.store.queue.fair_lanes import FairLanes
 from bridge.store.queue.heartbeats import Heartbeats
 from bridge.store.queue.lanes import Lanes
 from bridge.store.queue.scan import Scan
@@ -23,7 +25,6 @@ from bridge.store.tables.account_health import Health
 from bridge.store.tables.account_stats import AccountStatsTable
 from bridge.store.tables.accounts import Accounts
 from bridge.store.tables.apikeys import ApiKeys
-from bridge.store.tables.destinations import Destinations
 from bridge.store.tables.feed import Feed
 from bridge.store.tables.holds import Holds
 from bridge.store.tables.idempotency import Idempotency
@@ -56,6 +57,7 @@ class Store:
         *,
         aof: bool,
         share: float,
+        limits: OriginLimits,
         clock_ms: Callable[[], int],
         dice: Dice,
     ) -> None:
@@ -64,7 +66,7 @@ class Store:
         self.vault = vault
         self.shards = shards
         self.poll = Lanes(redis, "poll", shards)
-        self.dlv = Lanes(redis, "dlv", shards)
+        self.dlv = FairLanes(redis, shards, limits=limits)
         self.committer = Committer(redis, aof=aof)
         self.projects = Projects(redis, vault, clock_ms=clock_ms, dice=dice)
         self.health = Health(redis, self.shard_of)
@@ -72,7 +74,6 @@ class Store:
         self.account_stats = AccountStatsTable(redis, self.shard_of)
         self.accounts = Accounts(redis, vault, self.health, clock_ms=clock_ms, dice=dice)
         self.apikeys = ApiKeys(redis, clock_ms=clock_ms, dice=dice)
-        self.destinations = Destinations(redis)
         self.feed = Feed(redis, shards)
         self.heartbeats = Heartbeats(redis)
         self.inbox = Inbox(redis)
@@ -92,17 +93,19 @@ class Store:
         shards: int = 1,
         aof: bool,
         share: float = SHARE,
+        limits: OriginLimits = DEFAULT_LIMITS,
         clock_ms: Callable[[], int] = wall_clock_ms,
         dice: Dice = os.urandom,
     ) -> "Store":
         """Return the store, opened with the master keys, of which the first one encrypts.
 
         `shards` matters only at the very first start. `share` is the part of an account's rate limit that the bridge
-        may always use. Raise `VaultError` if no key decrypts what is stored.
+        may always use. `limits` are those of an origin that receives deliveries. Raise `VaultError` if no key decrypts
+        what is stored.
         """
         letters = SHARD_LETTERS[: await _fix_shards(redis, shards)]
         vault = Vault(keys, pepper=await _fix_pepper(redis, Vault(keys, dice=dice), dice), dice=dice)
-        return cls(redis, vault, letters, aof=aof, share=share, clock_ms=clock_ms, dice=dice)
+        return cls(redis, vault, letters, aof=aof, share=share, limits=limits, clock_ms=clock_ms, dice=dice)
 
     def shard_of(self, account: str) -> str:
         """Return the shard letter of an account and of all that belongs to it."""

@@ -142,7 +142,7 @@ async def _read_once(bridge: Bridge, jobs: Sequence[Job], interval_s: float) -> 
             scale=services.time_scale,
         )
         draft = UnitOfWork(name[0], now_ms=now_ms, retention_s=services.settings.retention)
-        await write_advance(services, draft, name, loaded[name], moved=moved, at=at)
+        write_advance(services, draft, name, loaded[name], moved=moved, at=at)
         draft.poll_at(name, moved.job, round(interval_s * 1000), how="set")
         changes.append(draft.change())
     assert set(await services.store.committer.commit_many(changes)) == {"done"}

@@ -106,6 +106,27 @@ async def test_an_answer_that_never_comes_is_a_timeout(
     assert (answer.status, answer.failure) == (None, "timeout")
     assert 400 <= answer.duration_ms < 2000
     assert len(receiver.requests) == 1
+    assert (answer.connected, answer.sent) == (True, True)
+    assert "answer at once, work later" in answer.reason
+
+
+async def test_a_request_that_did_not_leave_whole_is_no_unanswered_one() -> None:
+    """The receiver cannot be working on what it has not read."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # it accepts and reads nothing
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
+        async with sending() as sender:
+            answer = await post(sender, url, body=b"x" * 40_000_000, timeout_s=0.5)
+    assert (answer.failure, answer.connected, answer.sent) == ("timeout", True, False)
+    assert "work later" not in answer.reason
+
+
+async def test_no_connection_says_nothing_of_the_url() -> None:
+    """A closed port, and a name that is not known."""
+    async with receive(OK) as receiver, sending(names={}) as sender:
+        unknown = await post(sender, receiver.url(host="nowhere.example"))
+    async with sending() as sender:
+        closed = await post(sender, receiver.url())
+    assert [(each.connected, each.sent) for each in (unknown, closed)] == [(False, False)] * 2
 
 
 @pytest.mark.parametrize("act", [_drip_headers, _drip_body])

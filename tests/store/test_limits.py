@@ -8,11 +8,11 @@ from redis.asyncio import Redis
 
 from bridge.store.commit import Change, Committer, Due, Guard, Put, Rank
 from bridge.store.errors import StoreFull, StoreNotDurable
+from bridge.store.queue.fair_lanes import FairLanes
 from bridge.store.queue.heartbeats import Heartbeats
 from bridge.store.queue.lanes import Lanes, Settled
 from bridge.store.scripts import SCRIPTS, ScriptCall, run_many
 from bridge.store.tables.account_health import Health
-from bridge.store.tables.destinations import Destinations
 from bridge.store.tables.feed import Feed
 from bridge.store.tables.idempotency import Idempotency
 from bridge.store.tables.inbox import Inbox
@@ -62,7 +62,7 @@ async def test_a_full_store_goes_on_with_what_it_has(full: Redis) -> None:
     await lanes.block("a", "acc", for_ms=9)
     await lanes.unblock("a", "acc", due_all=True)
     assert await Feed(full, "a").publish("prj_1", ["evt_a"]) == [1]
-    assert await Destinations(full).note_failure("a", "lane") == 1
+    assert await FairLanes(full, "a").forget_marks("a") == 0
     health = Health(full, lambda _account: "a")
     assert await health.note_refused("acc", 1) == "suspect"
     assert await health.note_vanished("acc", "job", 1, 1000) == 1

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 import structlog
 from msgspec import Struct
 
-from bridge.domain.deliveries.lanes import UNPROVEN, cap_of
+from bridge.domain.deliveries.lanes import is_origin_wide
 from bridge.domain.deliveries.records import Delivery
-from bridge.domain.deliveries.retry import Verdict, judge
+from bridge.domain.deliveries.retry import judge
 from bridge.services.context import Services
 from bridge.services.deliveries.after_attempt import after_attempt, finish_late
 from bridge.services.deliveries.attempt import Attempts, ReadyDelivery, load_ready
-from bridge.services.deliveries.destination_health import Receivers
+from bridge.services.requeue import move_to_url_lanes
+from bridge.services.subscriptions.delivery_lane import lane_of
 from bridge.store.errors import STORE_ERRORS, WriteConflict
 from bridge.store.queue.lanes import Claim, Settled
 from bridge.store.records import Loaded
@@ -29,6 +30,7 @@ class SendTask(Struct, frozen=True, kw_only=True, gc=False):
 
     ready: ReadyDelivery
     token: bytes
+    is_suspect: bool = False  # the attempt may well take its whole time-out
 
     @property
     def delivery(self) -> Loaded[Delivery]:
@@ -37,13 +39,12 @@ class SendTask(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class DeliverHandler:
-    """The pump's handler for the delivery queue: a lane is a destination, a member a delivery's id."""
+    """The pump's handler for the delivery queue: a lane is a URL of a project, a member a delivery's id."""
 
     def __init__(self, services: Services, *, suspects_at_most: int) -> None:
-        """Let destinations that do not answer take up at most so many of the pump's slots."""
+        """Let attempts that may well hang take up at most so many of the pump's slots."""
         self._services = services
         self._attempts = Attempts(services)
-        self._receivers = Receivers(services.store)
         self._suspects_at_most = suspects_at_most
         self._suspects = 0
         self._log = log.bind()  # bound once: a lazy logger is made anew each time it is used
@@ -54,34 +55,44 @@ class DeliverHandler:
         return most, max(1, most // lanes)
 
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
-        """Give each destination its room: little for a stranger, less for one that fails."""
-        known = await self._receivers.load(shard, lanes)
-        capped = []
-        for lane in lanes:
-            proven, failures = known[lane]
-            suspect = failures > 0 or (lane.startswith(UNPROVEN) and not proven)
-            if not suspect or self._suspects < self._suspects_at_most:
-                capped.append((lane, cap_of(lane, proven=proven, failures=failures)))
-        return capped
+        """Return with each lane how many attempts that may hang this worker has slots for, over all lanes."""
+        del shard
+        left = max(0, self._suspects_at_most - self._suspects)
+        return [(lane, left) for lane in lanes]
 
     async def load(self, shard: str, claim: Claim) -> tuple[list[SendTask], list[Settled]]:
         """Load the claimed deliveries; those that need no attempt, or must wait for one, are settled."""
-        del shard
         found = await load_ready(self._services.store, [item.member for item in claim.items])
         tasks: list[SendTask] = []
         settled: list[Settled] = []
+        moves: list[ReadyDelivery] = []
         for item in claim.items:
             ready = found.get(item.member)
-            if ready is None:
+            if (
+                ready is None or ready.delivery.record.lane != item.lane
+            ):  # over, or moved since it was claimed
                 settled.append(Settled(item.lane, item.member, claim.token, None))
+            elif is_origin_wide(item.lane):
+                moves.append(ready)
             elif ready.hold_ms:
                 delay_ms = min(ready.hold_ms, HOLD_STEP_MS)
                 settled.append(Settled(item.lane, item.member, claim.token, delay_ms))
             else:
-                task = SendTask(ready=ready, token=claim.token)
-                tasks.append(task)
-                self._suspects += self._is_suspect(task)
+                is_suspect = item.lane in claim.risky or ready.delivery.record.tries > 0
+                tasks.append(SendTask(ready=ready, token=claim.token, is_suspect=is_suspect))
+                self._suspects += is_suspect
+        if moves:
+            settled += await self._move(shard, claim.token, moves)
         return tasks, settled
+
+    async def _move(self, shard: str, token: bytes, moves: Sequence[ReadyDelivery]) -> list[Settled]:
+        """Move deliveries out of lanes of version 0.1; return what to settle: those that others changed meanwhile."""
+        vault = self._services.store.vault
+        places = [
+            (each.delivery, lane_of(vault, each.delivery.record.project, each.subscription)) for each in moves
+        ]
+        changed = await move_to_url_lanes(self._services, shard, token, places)
+        return [Settled(each.lane, each.id, token, 0) for each in changed]
 
     def give_back(self, task: SendTask) -> Sequence[Settled]:
         """Let another worker send it now."""
@@ -89,10 +100,7 @@ class DeliverHandler:
 
     def leave(self, task: SendTask) -> None:
         """Make room for another suspect."""
-        self._suspects -= self._is_suspect(task)
-
-    def _is_suspect(self, task: SendTask) -> bool:
-        return task.delivery.record.lane.startswith(UNPROVEN) or task.delivery.record.tries > 0
+        self._suspects -= task.is_suspect
 
     async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
         """Count a 2xx that came after its lease had ended, since the receiver has the event."""
@@ -122,7 +130,6 @@ class DeliverHandler:
             ms=answer.duration_ms,
         )
         # From here on the answer exists only here: a store that is away must not cost it, or it is asked for twice.
-        await self._note(delivery, verdict, began_ms)
         while True:
             try:
                 settled = await after_attempt(
@@ -132,11 +139,4 @@ class DeliverHandler:
                 log.warning("delivery.not_recorded", delivery=delivery.id, error=type(error).__name__)
                 await asyncio.sleep(STORE_BACKOFF_S)
             else:
-                return (settled,) if settled else ()
-
-    async def _note(self, delivery: Delivery, verdict: Verdict, at_ms: int) -> None:
-        """Note how the destination fared; what is missed by a store that is away, the next attempt tells."""
-        try:
-            await self._receivers.note(delivery.id[4], delivery.lane, verdict, now_ms=at_ms)
-        except STORE_ERRORS as error:
-            log.warning("delivery.not_noted", delivery=delivery.id, error=type(error).__name__)
+                return (settled,)

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from bridge.api.responses.models import TimelineEntry, TimelineShape
 from bridge.api.responses.views import view_url
+from bridge.domain.deliveries.lanes import read_origin
 from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.events.records import EventRecord
 from bridge.domain.jobs.poll_history import KEPT, PastPoll, read_poll_history
@@ -12,6 +13,7 @@ from bridge.domain.jobs.records import Job
 from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.domain.times import iso_ms
 from bridge.services.subscriptions.callbacks import CallbackHistory
+from bridge.store.queue.fair_lanes import LaneStanding
 
 WAITS_MS = 1_000  # a poll that comes later than due by more than this gets an explanation
 
@@ -26,7 +28,11 @@ MAY_END_LATE = (
 
 
 def view_timeline(
-    history: CallbackHistory, *, state: CallbackState, dues: Mapping[str, int | None]
+    history: CallbackHistory,
+    *,
+    state: CallbackState,
+    dues: Mapping[str, int | None],
+    standings: Mapping[str, LaneStanding],
 ) -> TimelineShape:
     """Return the history; `dues` has each delivery's next attempt in Unix ms, negative while one is in flight."""
     found = history.found
@@ -47,7 +53,7 @@ def view_timeline(
         "polls": log.polls,
         "earlier_polls": max(0, log.polls - KEPT),
         "entries": entries,
-        "next": _next(history, state, dues),
+        "next": _next(history, state, dues, standings),
     }
 
 
@@ -91,7 +97,7 @@ def _stopped(deliveries: Iterable[Delivery]) -> Iterable[TimelineEntry]:
 
 
 def _place(delivery: Delivery) -> str:
-    return delivery.lane.partition(" ")[2]
+    return read_origin(delivery.lane)
 
 
 def _closed(callback: Callback) -> Iterable[TimelineEntry]:
@@ -102,7 +108,10 @@ def _closed(callback: Callback) -> Iterable[TimelineEntry]:
 
 
 def _next(
-    history: CallbackHistory, state: CallbackState, dues: Mapping[str, int | None]
+    history: CallbackHistory,
+    state: CallbackState,
+    dues: Mapping[str, int | None],
+    standings: Mapping[str, LaneStanding],
 ) -> list[TimelineEntry]:
     found = history.found
     due_ms = found.due_ms
@@ -119,7 +128,7 @@ def _next(
     if state is CallbackState.WATCHING and found.callback.expires_ms:
         coming.append(_entry(found.callback.expires_ms, "next", "The callback expires."))
     for delivery in history.deliveries:
-        coming += _coming_attempt(delivery, dues.get(delivery.id))
+        coming += _coming_attempt(delivery, dues.get(delivery.id), standings.get(delivery.id))
     return sorted(coming, key=lambda entry: entry["at"])
 
 
@@ -142,10 +151,33 @@ def _describe_next_poll(history: CallbackHistory, due_ms: int) -> str:
     return f"The job is read again at the latest then: it was due at {iso_ms(was_due_ms)}, but {why}."
 
 
-def _coming_attempt(delivery: Delivery, due_ms: int | None) -> Iterable[TimelineEntry]:
+def _coming_attempt(
+    delivery: Delivery, due_ms: int | None, standing: LaneStanding | None
+) -> Iterable[TimelineEntry]:
     if delivery.state is DeliveryState.PARKED:
         text = f"Parked ({delivery.reason or 'all attempts failed'}): POST /v1/deliveries/{delivery.id}/retry sends it again."
         yield _entry(delivery.done_ms or delivery.created_ms, "next", text, delivery.id)
     elif delivery.state is DeliveryState.PENDING and due_ms is not None:
         text = "An attempt is in flight" if due_ms < 0 else f"Attempt {delivery.tries + 1}"
-        yield _entry(abs(due_ms), "next", f"{text} to {_place(delivery)}.", delivery.id)
+        why = explain_wait(standing) if standing else ""
+        yield _entry(abs(due_ms), "next", f"{text} to {_place(delivery)}{why}.", delivery.id)
+
+
+def explain_wait(standing: LaneStanding) -> str:
+    """Return why an attempt that is due has not begun, to stand behind where it goes; empty where it begins at once."""
+    if standing.in_flight >= standing.per_url:
+        if standing.per_url > 1:
+            return f" is due and waits: {standing.in_flight} attempts are in flight to this URL, as many as may be"
+        return " is due and waits: an attempt to this URL is in flight, and it gets one at a time until it answers 2xx"
+    if standing.before is None:
+        return ""
+    attempts = f"{standing.origin_in_flight} of {standing.origin_most} attempts"
+    why = {
+        "stranger": f"this host has never answered 2xx, so {attempts} over all its URLs are in flight",
+        "unreachable": "connecting to this host failed several times in a row, so one attempt at a time tries it",
+        "slow": f"this URL took too long the last time, and {attempts} for such URLs of the host are in flight",
+    }.get(standing.kind, f"{attempts} for this host are in flight")
+    if standing.before == 0:
+        return f" is due and waits for its turn, which comes next: {why}"
+    urls = "URL is" if standing.before == 1 else "URLs are"
+    return f" is due and waits for its turn: {why}; {standing.before:,} other {urls} before it"

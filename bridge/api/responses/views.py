@@ -13,6 +13,7 @@ from bridge.api.responses.models import (
     ProjectShape,
     SecretShape,
 )
+from bridge.domain.deliveries.lanes import read_origin
 from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.observation import Outcome
@@ -123,7 +124,7 @@ def view_delivery(delivery: Delivery, *, due_ms: int | None) -> DeliveryShape:
         "event_id": delivery.event,
         "callback_id": delivery.subscription,
         "state": cast("Any", "in_flight" if in_flight else str(delivery.state)),
-        "destination": delivery.lane.partition(" ")[2],
+        "destination": read_origin(delivery.lane),
         "created_at": iso_ms(delivery.created_ms),
         "finished_at": iso_or_none(delivery.done_ms),
         "next_attempt_at": iso_ms(due_ms) if waits and due_ms and due_ms > 0 else None,

@@ -25,6 +25,7 @@ from bridge.api.responses.views import view_callback, view_job
 from bridge.api.routing import ApiCall, Routes
 from bridge.domain.deliveries.retry import Verdict, judge
 from bridge.errors import ValidationFailed
+from bridge.services.deliveries import admin as deliveries
 from bridge.services.deliveries import lists
 from bridge.services.deliveries.send_test import send_test
 from bridge.services.jobs import last_seen as jobs
@@ -150,7 +151,13 @@ async def get_timeline(call: ApiCall) -> web.StreamResponse:
     """Describe in words what happened to a callback and what comes next."""
     history = await callbacks.history(call.services, call.project, call.path("id"))
     dues = await lists.next_attempts_ms(call.services, history.deliveries)
-    return reply(view_timeline(history, state=callbacks.view_state(history.found), dues=dues))
+    standings = {
+        delivery.id: standing
+        for delivery in history.deliveries
+        if (standing := await deliveries.find_wait(call.services, delivery, dues[delivery.id]))
+    }
+    state = callbacks.view_state(history.found)
+    return reply(view_timeline(history, state=state, dues=dues, standings=standings))
 
 
 @ROUTES.add(

@@ -1,33 +1,37 @@
-"""Names and limits of the lanes in which deliveries wait.
+"""The lane that a delivery waits in: one for each URL without its query, in its project.
 
-There is one lane per project and origin; origins that never answered 2xx share one over all projects. So a dead
-receiver delays nobody else, and the bridge is no reflector: a stranger's host gets few attempts at a time, however many
-projects name it.
+A whole n8n, Make or Zapier account is one origin, so an origin is no unit that may fail together. The query is left
+out, since tools put a token there that differs from one registration to the next.
 """
 
-INBOX = "inbox:"  # the origin of the built-in inbox
-UNPROVEN = "?"  # first character of the shared lane of an origin that never answered 2xx
+from collections.abc import Callable
+from typing import Final
 
-CAP = 10
-UNPROVEN_CAP = 2
-FAILING_CAP = 1
-FAILING_AFTER = 5  # failures in a row
+INBOX: Final = "inbox:"
+_DIGEST_CHARACTERS = 16
 
 
-def lane_of(project: str, origin: str, *, proven: bool) -> str:
-    """Return the name of the lane for deliveries to an origin; `proven` when it has ever answered 2xx."""
-    if origin == INBOX or proven:
-        return f"{project} {origin}"
-    return f"{UNPROVEN} {origin}"
+def name_lane(project: str, origin: str, url: str, *, fingerprint: Callable[[str], bytes]) -> str:
+    """Return the name of a URL's lane: project, origin and a keyed digest of the path, since URLs are secret.
+
+    `fingerprint` must need a key: without one a path that can be guessed could be confirmed by its digest.
+    """
+    if origin == INBOX:
+        return f"{project} {INBOX}"
+    path = url.partition("#")[0].partition("?")[0]
+    return f"{project} {origin} {fingerprint(f'{origin} {path}').hex()[:_DIGEST_CHARACTERS]}"
 
 
-def origin_of(lane: str) -> str:
-    """Return the origin that a lane leads to."""
-    return lane.split(" ", 1)[1]
+def read_project(lane: str) -> str:
+    """Return the project that a lane belongs to; "?" for the lane that 0.1 shared among projects."""
+    return lane.partition(" ")[0]
 
 
-def cap_of(lane: str, *, proven: bool, failures: int) -> int:
-    """Return how many attempts a lane may have in flight after so many failures in a row."""
-    if lane.startswith(UNPROVEN) and not proven:
-        return UNPROVEN_CAP if failures < FAILING_AFTER else FAILING_CAP
-    return CAP if failures < FAILING_AFTER else FAILING_CAP
+def read_origin(lane: str) -> str:
+    """Return the origin that a lane leads to, `https://host:port` or `inbox:`."""
+    return lane.split(" ", 2)[1]
+
+
+def is_origin_wide(lane: str) -> bool:
+    """Return whether a lane is one of version 0.1, which kept all URLs of an origin in one."""
+    return lane.count(" ") < 2 and not lane.endswith(f" {INBOX}")

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 QUIET_S = 1800.0  # who refuses twice is asked again at this distance or a greater one
 MAX_RETRY_AFTER_S = 36000.0
+ANSWER_LATER_S = 300.0  # what took a request and did not answer in time is still busy with it for a while
 JITTER = 0.2
 EXCERPT_CHARACTERS = 1024
 _REFUSALS = frozenset({401, 403, 405, 422})
@@ -22,7 +23,8 @@ class ReceiverAnswer(Struct, frozen=True, kw_only=True, gc=False):  # one is mad
 
     `failure` is a class to count by: `timeout`, `dns`, `refused_address`, `refused_url`, `connect`, `reset`, `header`,
     `tls`, `tls_self_signed`, `tls_expired`, `tls_wrong_host`, `tls_untrusted`, `internal`. `reason` is one sentence for a
-    person, without secrets or internal addresses. `excerpt` is decompressed text, at most 1,024 characters.
+    person, without secrets or internal addresses. `excerpt` is decompressed text, at most 1,024 characters. `connected`: the
+    failure came after a connection stood. `sent`: the request had left whole when the time was up.
     """
 
     status: int | None
@@ -32,6 +34,8 @@ class ReceiverAnswer(Struct, frozen=True, kw_only=True, gc=False):  # one is mad
     retry_after_s: float | None
     content_type: str
     excerpt: str
+    connected: bool = True
+    sent: bool = False
 
 
 class Verdict(enum.Enum):
@@ -89,6 +93,22 @@ def plan_retry(
     spread = 1 + JITTER * roll
     asked = min((retry_after_s or 0.0) * spread, MAX_RETRY_AFTER_S)
     return max(delay * spread, asked)
+
+
+def is_unanswered(answer: ReceiverAnswer) -> bool:
+    """Return whether the receiver took the whole request and did not answer in time: it may well be working on it."""
+    return answer.failure == "timeout" and answer.sent
+
+
+def skip_quick(schedule_s: Sequence[float], attempts: int) -> int:
+    """Return how many attempts of the schedule count as made after one that was unanswered.
+
+    A quick repeat would start the receiver's work once more while the first still runs: the next attempt comes after the first
+    delay of at least five minutes, or after the last one where none is left that long.
+    """
+    here = max(attempts, 1) - 1
+    long = (at for at, delay in enumerate(schedule_s) if at >= here and delay >= ANSWER_LATER_S)
+    return next(long, max(here, len(schedule_s) - 1)) + 1
 
 
 def _entry(schedule_s: Sequence[float], index: int) -> float | None:

@@ -4,14 +4,16 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from bridge.domain.deliveries.lanes import lane_of, origin_of
 from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.ids import read_shard
 from bridge.errors import Conflict, NotFound
 from bridge.services.context import Services
 from bridge.services.queries import load_deliveries
 from bridge.services.requeue import start_again
-from bridge.store.records import Loaded
+from bridge.services.subscriptions.delivery_lane import lane_of
+from bridge.services.subscriptions.lookup import find_subscription
+from bridge.store.queue.fair_lanes import LaneStanding
+from bridge.store.records import Loaded, Wanted
 from bridge.store.tables.indexes import Cursor
 from bridge.store.unit_of_work import UnitOfWork, retrying
 
@@ -38,6 +40,14 @@ async def next_attempt_ms(services: Services, delivery: Delivery) -> int | None:
     return await services.store.dlv.due_of(delivery.id[4], delivery.lane, delivery.id)
 
 
+async def find_wait(services: Services, delivery: Delivery, due_ms: int | None) -> LaneStanding | None:
+    """Return what an attempt that is due may wait for; None for one that is not due, is in flight or never comes."""
+    now_ms = services.clock_ms()
+    if delivery.state is not DeliveryState.PENDING or due_ms is None or not 0 <= due_ms <= now_ms:
+        return None
+    return await services.store.dlv.look(delivery.id[4], delivery.lane, now_ms=now_ms)
+
+
 async def view_state(services: Services, delivery: Delivery) -> DeliveryState:
     """Give a delivery's state as clients see it: `in_flight` while an attempt holds it."""
     if delivery.state is not DeliveryState.PENDING:
@@ -47,10 +57,12 @@ async def view_state(services: Services, delivery: Delivery) -> DeliveryState:
 
 
 async def current_lane(services: Services, delivery: Delivery) -> str:
-    """Give the lane to where a delivery goes now; its origin may have answered 2xx since."""
-    origin = origin_of(delivery.lane)
-    proven = await services.store.destinations.proven(delivery.id[4], {origin})
-    return lane_of(delivery.project, origin, proven=origin in proven)
+    """Return the lane of where a delivery goes now: its subscription's URL may have changed since it was sent."""
+    page = await services.store.load_many(Wanted(jobs=[delivery.job]))
+    subscription = find_subscription(delivery, page)
+    if subscription is None:
+        return delivery.lane
+    return lane_of(services.store.vault, delivery.project, subscription)
 
 
 async def retry(services: Services, project: str, delivery_id: str) -> Delivery:

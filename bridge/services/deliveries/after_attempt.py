@@ -4,10 +4,10 @@ import random
 
 from msgspec.structs import replace
 
+from bridge.domain.deliveries.outcome import SUCCESSES, outcome_of
 from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState
-from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, plan_retry
+from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, is_unanswered, plan_retry, skip_quick
 from bridge.services.context import Services
-from bridge.services.deliveries.destination_health import SUCCESSES
 from bridge.services.deliveries.gone import stop_gone
 from bridge.store.queue.lanes import Settled
 from bridge.store.records import Loaded, unpack
@@ -24,12 +24,17 @@ async def after_attempt(
     verdict: Verdict,
     *,
     at_ms: int,
-) -> Settled | None:
-    """Return what the pump must settle; None when a 410 has stopped the subscription, in a step of its own."""
+) -> Settled:
+    """Return what the pump must settle.
+
+    A 410 stops the subscription in a step of its own, which takes the delivery off its lane. It is settled all the same,
+    so that the attempt no longer counts as in flight at its origin.
+    """
     delivery = _record(loaded.record, answer, verdict, at_ms=at_ms)
+    outcome = outcome_of(answer, verdict)
     if verdict is Verdict.GONE:
         await stop_gone(services, loaded, delivery)
-        return None
+        return Settled(delivery.lane, delivery.id, token, None, outcome=outcome)
     delivery, delay_ms = _plan(services, delivery, answer, verdict)
     return Settled(
         lane=delivery.lane,
@@ -37,6 +42,7 @@ async def after_attempt(
         token=token,
         delay_ms=delay_ms,
         records=(pack_delivery(delivery),),
+        outcome=outcome,
     )
 
 
@@ -73,8 +79,11 @@ def _plan(
         return replace(delivery, state=DeliveryState.CANCELLED, reason=reason, done_ms=now_ms), None
     if delivery.resume_ms > now_ms:
         return replace(delivery, resume_ms=0), delivery.resume_ms - now_ms
+    schedule = services.settings.retry_schedule
+    if is_unanswered(answer):
+        delivery = replace(delivery, step=skip_quick(schedule, delivery.step))
     delay_s = plan_retry(
-        services.settings.retry_schedule,
+        schedule,
         attempts=max(1, delivery.step),
         refusals=delivery.refusals,
         verdict=verdict,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from bridge.domain.deliveries.lanes import lane_of
 from bridge.domain.deliveries.records import new_delivery
 from bridge.domain.events.event import build_event
 from bridge.domain.events.records import EventRecord
@@ -22,6 +21,7 @@ from bridge.providers.registry import CATALOGUE
 from bridge.services.context import Services, kind_traits
 from bridge.services.jobs.unchanged import UnchangedAnswers
 from bridge.services.queries import NO_LOG, load_log
+from bridge.services.subscriptions.delivery_lane import lane_of
 from bridge.store.commit import Lease
 from bridge.store.errors import LeaseLost, WriteConflict
 from bridge.store.queue.lanes import Settled
@@ -154,7 +154,7 @@ def _settle(held: Held, log: PollLog, delay_ms: int | None, stored: bytes | None
 async def _stage_save(services: Services, held: Held, moved: Transition, at: PollContext) -> UnitOfWork:
     job = held.job.record
     unit = UnitOfWork(held.key[0], now_ms=at.now_ms, retention_s=services.settings.retention)
-    await write_advance(services, unit, held.key, held.job, moved=moved, at=at)
+    write_advance(services, unit, held.key, held.job, moved=moved, at=at)
     if moved.delay_ms is None:
         unit.retire(held.key, moved.job)
     else:
@@ -164,7 +164,7 @@ async def _stage_save(services: Services, held: Held, moved: Transition, at: Pol
     return unit
 
 
-async def write_advance(
+def write_advance(
     services: Services, unit: UnitOfWork, key: str, loaded: Loaded[Job], *, moved: Transition, at: PollContext
 ) -> None:
     """Put a job that moved on into a draft: its records, new events, and a delivery for each letter."""
@@ -174,21 +174,20 @@ async def write_advance(
         unit.put_object(key, moved.data)
     for new_events in moved.new_events:
         unit.put_event(_event(loaded.record, key, moved, new_events, at))
-    await _add_deliveries(services, unit, key, moved)
+    _add_deliveries(services, unit, key, moved)
 
 
-async def _add_deliveries(services: Services, unit: UnitOfWork, key: str, moved: Transition) -> None:
-    """Add a delivery for each notification, due now, in the lane of its subscription's origin."""
+def _add_deliveries(services: Services, unit: UnitOfWork, key: str, moved: Transition) -> None:
+    """Add a delivery for each notification, due now, in the lane of its subscription's URL."""
     callbacks, project = callbacks_by_id(moved.job), moved.job.project
     wanted = [(each, callbacks[each.callback]) for each in moved.notifications]
-    proven = await services.store.destinations.proven(unit.shard, {to.origin for _, to in wanted})
     for each, to in wanted:
         delivery = new_delivery(
             event=each.event,
             job=key,
             subscription=to.id,
             project=project,
-            lane=lane_of(project, to.origin, proven=to.origin in proven),
+            lane=lane_of(services.store.vault, project, to),
             now_ms=unit.now_ms,
             late=each.late,
         )
@@ -241,7 +240,7 @@ async def _replace_items(
         )
         if moved is None:
             continue
-        await write_advance(services, unit, key, loaded, moved=moved, at=at)
+        write_advance(services, unit, key, loaded, moved=moved, at=at)
         if moved.delay_ms is None:
             unit.retire(key, moved.job)
 

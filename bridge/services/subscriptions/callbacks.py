@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.domain.deliveries.lanes import lane_of
 from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import delivery_id, read_callback_job
@@ -20,6 +19,7 @@ from bridge.services.context import Services
 from bridge.services.queries import load_callback_deliveries, load_deliveries, load_events, load_log
 from bridge.services.quota import check_bytes
 from bridge.services.requeue import cancel_delivery, move_delivery
+from bridge.services.subscriptions.delivery_lane import lane_of
 from bridge.services.subscriptions.lookup import list_job_callbacks
 from bridge.services.subscriptions.patch import (
     CallbackPatch,
@@ -127,8 +127,7 @@ async def patch(services: Services, project: str, callback_id: str, change: Call
         if changed.fingerprint != callback.fingerprint:
             unit.unindex_url(job, callback)
             unit.index_callback(job, changed)
-        proven = await services.store.destinations.proven(key[0], {changed.origin})
-        lane = lane_of(project, changed.origin, proven=changed.origin in proven)
+        lane = lane_of(services.store.vault, project, changed)
         for delivery in await load_callback_deliveries(services.store, key, callback_id):
             move_delivery(unit, delivery, lane)
         await check_bytes(services, project, unit.grown)

@@ -36,12 +36,15 @@ class Claim:
     token: bytes
     now_ms: int
     items: tuple[Item, ...]
+    risky: frozenset[str] = frozenset()  # lanes whose attempts may well take their whole time-out
+    strangers: frozenset[str] = frozenset()  # lanes to origins that have never answered 2xx
 
 
 class Settled(Struct, frozen=True, gc=False):  # likewise
     """An item whose work is done: back in `delay_ms` (None: it leaves the queue), with the records to write.
 
-    `records` are keys and values. Each is written only where one exists, and keeps its expiry.
+    `records` are keys and values. Each is written only where one exists, and keeps its expiry. `outcome` is how an attempt
+    fared, see `fair_lanes`; polling has none.
     """
 
     lane: str
@@ -49,6 +52,7 @@ class Settled(Struct, frozen=True, gc=False):  # likewise
     token: bytes
     delay_ms: int | None
     records: tuple[tuple[str, bytes], ...] = ()
+    outcome: str = ""
 
 
 class Lanes:

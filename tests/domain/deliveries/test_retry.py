@@ -6,14 +6,17 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from bridge.domain.deliveries.retry import (
     ReceiverAnswer,
     Verdict,
     explain_status,
+    is_unanswered,
     judge,
     plan_retry,
     read_retry_after,
+    skip_quick,
 )
 
 SCHEDULE = (2.0, 5.0, 30.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
@@ -193,3 +196,40 @@ def test_every_status_has_one_sentence_that_names_it(status: int) -> None:
     text = explain_status(status, "application/json")
     assert str(status) in text
     assert text.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "attempts", "next_s"),
+    [
+        (SCHEDULE, 1, 300),
+        (SCHEDULE, 3, 300),
+        (SCHEDULE, 4, 300),  # that entry is this attempt's own
+        (SCHEDULE, 5, 1800),
+        (SCHEDULE, 11, 86400),
+        ((1.0, 2.0, 3.0), 1, 3),  # no entry of five minutes: the last one
+        ((1.0, 2.0, 3.0), 3, 3),
+        ((1.0, 2.0, 3.0), 4, None),  # all used: parked, as after any failure
+        ((400.0, 1.0), 2, 1),
+    ],
+)
+def test_the_quick_tries_are_skipped_for_who_is_still_busy(
+    schedule: tuple[float, ...], attempts: int, next_s: float | None
+) -> None:
+    """The next attempt comes after the first delay of at least five minutes, else the last one."""
+    planned = plan_retry(
+        schedule,
+        attempts=skip_quick(schedule, attempts),
+        refusals=0,
+        verdict=Verdict.RETRY,
+        retry_after_s=None,
+        roll=0.0,
+    )
+    assert planned == next_s
+
+
+def test_only_a_request_that_was_sent_whole_is_unanswered() -> None:
+    """A receiver that never got it cannot be busy with it."""
+    timeout = _answer(None)
+    assert not is_unanswered(timeout)
+    assert is_unanswered(structs.replace(timeout, sent=True))
+    assert not is_unanswered(structs.replace(_answer(500), sent=True))

@@ -1,4 +1,4 @@
-"""Inbox, Idempotency-Key and destinations."""
+"""Inbox and Idempotency-Key."""
 
 import asyncio
 
@@ -51,20 +51,3 @@ async def test_a_repeated_command_recognises_its_own_claim(store: Store) -> None
     store.idempotency._dice = lambda size: b"1" * size
     assert await store.idempotency.begin("prj_1", "k", b"f") == New()
     assert await store.idempotency.begin("prj_1", "k", b"f") == New()
-
-
-async def test_failures_in_a_row_are_counted_until_a_2xx(store: Store) -> None:
-    """By destination; the 2xx proves its origin for ever."""
-    fared = store.destinations
-    assert [await fared.note_failure("a", "lane") for _ in range(3)] == [1, 2, 3]
-    assert (await fared.known("a", [], ["lane", "other"]))[1] == {"lane": 3}
-    assert await fared.proven("a", ["https://a.example"]) == set()
-    await fared.note_success("a", "lane", "https://a.example", 5)
-    assert await fared.known("a", ["https://b.example", "https://a.example"], ["lane"]) == (
-        {"https://a.example"},
-        {},
-    )
-    assert await fared.note_failure("a", "lane") == 1
-    assert await fared.proven("a", ["https://b.example", "https://a.example"]) == {"https://a.example"}
-    assert await fared.proven("a", []) == set()
-    assert (await fared.known("a", [], []))[1] == {}

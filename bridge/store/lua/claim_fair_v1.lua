@@ -1,0 +1,257 @@
+#!lua flags=allow-oom
+-- Leases the deliveries of lanes that are due; lanes of one origin share its slots in turns.
+-- KEYS     lanes, gate, seq, full, good, slow, proven, down; per origin: fly, turns, tags; then the queue of each lane
+-- ARGV     lease ms, most items, most items of one lane, most risky items, failures after which an origin is down;
+--          per limit (healthy, unknown, slow, stranger, unreachable): per lane, young ms, young, total, burst, interval ms;
+--          number of origins, then their names; per lane: name, project, number of its origin (0: none), its cap then
+-- Returns  token, now ms, then per lane with items: its number (from 1; negative: risky; .5 more: at an origin that never
+--          answered 2xx), {member, old score, ...}
+-- Why      Leases are as in claim_v1. `fly` holds the attempts in flight at an origin, as token and member, scored by the
+--          end of the lease and the pool in eighths: they are counted, never kept as a number, so that nothing leaks.
+--          A pool is a kind of lanes with slots of its own: 1 healthy, 2 unknown, 3 slow; at a stranger or a down origin
+--          all lanes are in pool 2 and all attempts count there. Those are paced too: the member `rate` of `fly` holds the
+--          theoretical arrival time (GCRA), `burst` attempts at once and then one each `interval`.
+--          A lane that has due items and finds no slot waits in `turns`. Its score is
+--          pool * 1e12 + tag; tag = max(last served, last of the project) + 1 (start-time fair queueing): turns go round
+--          by project, within one in order of arrival. Of the lanes in `turns` the first `room` may take, whoever is visited
+--          first, so that none can push in. They are due in `lanes`; without room the first one is, at the time when
+--          a slot can come free by itself. The others are visited a minute or two later all the same: a worker of
+--          version 0.1 beside this one, or after it, knows `lanes` only.
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local lease, left, page = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local risks, down_after = tonumber(ARGV[4]), tonumber(ARGV[5])
+local POOL, SNOOZE, REVISIT, DOWN_MS, MOVED = 1e12, 200, 60000, 3600000, 50
+local limits = {}
+for r = 1, 5 do
+  local i = 6 * r
+  limits[r] = {
+    lane = tonumber(ARGV[i]), young_ms = tonumber(ARGV[i + 1]),
+    young = tonumber(ARGV[i + 2]), total = tonumber(ARGV[i + 3]),
+    burst = tonumber(ARGV[i + 4]), interval = tonumber(ARGV[i + 5]),
+  }
+end
+local origins = tonumber(ARGV[36])
+local queues, head = 8 + 3 * origins, 36 + origins
+local token = string.format('-%.3f', now + lease + redis.call('INCR', KEYS[3]) % 1000 / 1000)
+local gated = redis.call('HLEN', KEYS[2]) > 0
+local crowded = redis.call('SCARD', KEYS[4]) > 0
+
+local names, good, slow, proven, down = {}, {}, {}, {}, {}
+for l = 1, #KEYS - queues do names[l] = ARGV[head + 4 * l - 3] end
+if names[1] then
+  good = redis.call('ZMSCORE', KEYS[5], unpack(names))
+  slow = redis.call('ZMSCORE', KEYS[6], unpack(names))
+end
+if origins > 0 then
+  local asked = {unpack(ARGV, 37, 36 + origins)}
+  proven = redis.call('HMGET', KEYS[7], unpack(asked))
+  down = redis.call('ZMSCORE', KEYS[8], unpack(asked))
+end
+
+local opened = {}
+local function open(o)
+  local place = {
+    fly = KEYS[6 + 3 * o], turns = KEYS[7 + 3 * o], tags = KEYS[8 + 3 * o], rate = now,
+    limits = limits, total = {0, 0, 0}, young = {0, 0, 0}, ends = {}, ages = {}, flights = {}, snoozed = false,
+  }
+  local failed = tonumber(down[o] or 0)
+  if failed % 1000 >= down_after and failed > now - DOWN_MS then
+    place.strict = limits[5]
+  elseif not proven[o] then
+    place.strict = limits[4]
+  end
+  if place.strict then place.limits = {place.strict, place.strict, place.strict} end
+  local flying, expired = redis.call('ZRANGE', place.fly, 0, -1, 'WITHSCORES'), false
+  for i = 1, #flying, 2 do
+    local ends = tonumber(flying[i + 1])
+    if flying[i] == 'rate' then
+      place.rate = math.max(now, ends)
+    elseif ends < now + 1 then
+      expired = true
+    else
+      local p = place.strict and 2 or ends % 1 * 8
+      local aged = ends - lease + place.limits[p].young_ms
+      place.total[p] = place.total[p] + 1
+      place.ends[p] = math.min(place.ends[p] or ends, ends)
+      if aged > now then
+        place.young[p] = place.young[p] + 1
+        place.ages[p] = math.min(place.ages[p] or aged, aged)
+      end
+    end
+  end
+  if expired then redis.call('ZREMRANGEBYSCORE', place.fly, '-inf', '(' .. now + 1) end
+  place.waiting = redis.call('ZCARD', place.turns)
+  place.waited = place.waiting > 0
+  opened[o] = place
+  return place
+end
+
+local function room(place, p)
+  local limit = place.limits[p]
+  local free = math.min(limit.total - place.total[p], limit.young - place.young[p])
+  if limit.interval == 0 then return free end
+  return math.min(free, math.floor(limit.burst - (place.rate - now) / limit.interval))
+end
+
+local function join(place, p, lane, project, score)
+  score = tonumber(score)
+  if score and math.floor(score / POOL) == p then return score end
+  local last = redis.call('HMGET', place.tags, p .. '|', p .. '|' .. project)
+  local tag = math.max(tonumber(last[1] or 0), tonumber(last[2] or 0)) + 1
+  redis.call('HSET', place.tags, p .. '|' .. project, tag)
+  redis.call('ZADD', place.turns, p * POOL + tag, lane)
+  if not score then place.waiting = place.waiting + 1 end
+  place.waited = true
+  return p * POOL + tag
+end
+
+local function leave(place, lane)
+  redis.call('ZREM', place.turns, lane)
+  place.waiting = place.waiting - 1
+end
+
+local out, wakes, gone, full, free = {token, tostring(now)}, {}, {}, {}, {}
+for l = 1, #KEYS - queues do
+  if left <= 0 then break end
+  local queue, at = KEYS[queues + l], head + 4 * l - 3
+  local lane, project, o, cap = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local place = o > 0 and (opened[o] or open(o))
+  local p = place and (place.strict and 2 or slow[l] and 3 or good[l] and 1 or 2)
+  local risky = place and (place.strict or p == 3)
+  if place then cap = place.limits[p].lane end
+  local blocked = gated and tonumber(redis.call('HGET', KEYS[2], lane) or 0) or 0
+  if blocked > 0 and blocked <= now then redis.call('HDEL', KEYS[2], lane) end
+  if risky and risks <= 0 then
+    place.snoozed = true
+    wakes[#wakes + 1] = now + SNOOZE
+    wakes[#wakes + 1] = lane
+  else
+    local own = cap - redis.call('ZCOUNT', queue, '-inf', '(-' .. now)
+    local most, found, got = math.min(left, page, own), {}, 0
+    if blocked <= now and most > 0 then
+      found = redis.call('ZRANGEBYSCORE', queue, -now, now, 'WITHSCORES', 'LIMIT', 0, most)
+    end
+    local score = place and place.waiting > 0 and redis.call('ZSCORE', place.turns, lane)
+    if found[1] then
+      local due = #found / 2
+      if not place then
+        got = due
+      elseif place.waiting == 0 then
+        got = math.max(0, math.min(due, room(place, p)))
+      elseif room(place, p) > 0 then
+        score = join(place, p, lane, project, score)
+        local before = redis.call('ZRANK', place.turns, lane)
+          - redis.call('ZCOUNT', place.turns, '-inf', '(' .. string.format('%d', p * POOL))
+        if before < room(place, p) then
+          got = math.min(due, math.max(1, math.floor(room(place, p) / place.waiting)))
+          local tag = score - p * POOL
+          if tag > tonumber(redis.call('HGET', place.tags, p .. '|') or 0) then
+            redis.call('HSET', place.tags, p .. '|', tag)
+          end
+          leave(place, lane)
+          score = false
+        end
+      end
+    end
+    if got > 0 then
+      local leased, taken = {}, {}
+      for i = 1, 2 * got, 2 do
+        leased[i], leased[i + 1] = token, found[i]
+        taken[i], taken[i + 1] = found[i], found[i + 1]
+        if place then
+          place.flights[#place.flights + 1] = now + lease + p / 8
+          place.flights[#place.flights + 1] = token .. found[i]
+        end
+      end
+      redis.call('ZADD', queue, unpack(leased))
+      left = left - got
+      if place then
+        place.total[p] = place.total[p] + got
+        place.ends[p] = math.min(place.ends[p] or now + lease, now + lease)
+        local young_ms = place.limits[p].young_ms
+        if young_ms > 0 then
+          place.young[p] = place.young[p] + got
+          place.ages[p] = math.min(place.ages[p] or now + young_ms, now + young_ms)
+        end
+        if risky then risks = risks - got end
+        place.rate = place.rate + got * place.limits[p].interval
+      end
+      out[#out + 1] = tostring((risky and -l or l) - (place and not proven[o] and 0.5 or 0))
+      out[#out + 1] = taken
+    end
+    if own <= got then
+      full[#full + 1] = lane
+    elseif crowded then
+      free[#free + 1] = lane
+    end
+    local wake = math.huge
+    local size = redis.call('ZCARD', queue)
+    if size > 0 and size == got then
+      wake = now + lease
+    elseif size > 0 then
+      local held = redis.call('ZREVRANGEBYSCORE', queue, '(0', '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
+      if held[2] then wake = -tonumber(held[2]) end
+      if own > got then
+        local waiting = redis.call('ZRANGEBYSCORE', queue, 0, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+        if waiting[2] then wake = math.min(wake, tonumber(waiting[2])) end
+      end
+    end
+    local hungry = place and blocked <= now and own > got and wake <= now
+    if hungry and (place.waiting > 0 or room(place, p) <= 0) then
+      score = join(place, p, lane, project, score)
+      wakes[#wakes + 1] = now + REVISIT + score % 60 * 1000
+      wakes[#wakes + 1] = lane
+    else
+      if score then leave(place, lane) end
+      if wake < math.huge then
+        wakes[#wakes + 1] = math.floor(math.max(wake, now, blocked))
+        wakes[#wakes + 1] = lane
+      else
+        gone[#gone + 1] = lane
+      end
+    end
+  end
+end
+if wakes[1] then redis.call('ZADD', KEYS[1], unpack(wakes)) end
+if gone[1] then redis.call('ZREM', KEYS[1], unpack(gone)) end
+if free[1] then redis.call('SREM', KEYS[4], unpack(free)) end
+if full[1] then redis.call('SADD', KEYS[4], unpack(full)) end
+
+for _, place in pairs(opened) do
+  if place.flights[1] then
+    if place.rate > now then
+      place.flights[#place.flights + 1] = place.rate
+      place.flights[#place.flights + 1] = 'rate'
+    end
+    redis.call('ZADD', place.fly, unpack(place.flights))
+    redis.call('PEXPIRE', place.fly, lease + 60000)  -- where nobody comes again; workers' leases may differ
+  end
+  if place.waiting > 0 then
+    local next = {}
+    for p = 1, 3 do
+      local many, wake = room(place, p), now
+      if place.strict and p ~= 2 then
+        many = MOVED  -- tagged while the origin was in better standing: their visit moves them
+      elseif many <= 0 then
+        local limit = place.limits[p]
+        if place.total[p] >= limit.total then wake = math.max(wake, math.ceil(place.ends[p])) end
+        if place.young[p] >= limit.young then wake = math.max(wake, math.ceil(place.ages[p])) end
+        if limit.interval > 0 then
+          wake = math.max(wake, math.ceil(place.rate - (limit.burst - 1) * limit.interval))
+        end
+      end
+      if place.snoozed then wake = math.max(wake, now + SNOOZE) end
+      local first = redis.call('ZRANGEBYSCORE', place.turns, string.format('%d', p * POOL),
+        '(' .. string.format('%d', (p + 1) * POOL), 'LIMIT', 0, math.max(many, 1))
+      for _, lane in ipairs(first) do
+        next[#next + 1] = wake
+        next[#next + 1] = lane
+      end
+    end
+    redis.call('ZADD', KEYS[1], 'LT', unpack(next))
+  elseif place.waited then
+    redis.call('DEL', place.tags)
+  end
+end
+return out

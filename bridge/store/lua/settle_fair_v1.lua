@@ -1,0 +1,126 @@
+#!lua flags=allow-oom
+-- Ends the leases of deliveries, notes how their URLs and origins fared, and wakes the lanes whose turn it is.
+-- KEYS     lanes, gate, nudge, full, good, slow, proven, down; per origin: fly, turns, tags; then the queue of each lane;
+--          then the records of each item
+-- ARGV     ms between attempts at a paced origin; number of origins, then their names; number of lanes, then per lane:
+--          name, number of its origin (0: none), number of items, then per item: member, token, delay ms ('' leaves
+--          the queue), outcome, number of its records, then each of them
+-- Returns  the members whose lease is another's by now: nothing of theirs was written but the outcome
+-- Why      Leases are ended as in settle_v1. The slot at the origin is given back by the token, also by who is fenced:
+--          a commit that took the item off its lane left it in `fly`.
+--          Outcomes: g 2xx, r another answer that came soon, b broken before an answer, s none in time, c no connection,
+--          '' no attempt. c is the origin's, whose URLs may be well; the others are the URL's. Marks are written only where
+--          they change something, or once in a while: the append-only file has each write.
+--          The pace of an origin that never answered (see claim_fair_v1) is for attempts without an answer: what was
+--          answered soon, or not sent at all, is given back.
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local POOL, AGAIN_MS, PROVEN_MS = 1e12, 600000, 3600000
+local nudged = redis.call('HLEN', KEYS[3]) > 0
+local gated = redis.call('HLEN', KEYS[2]) > 0
+local crowded = redis.call('SCARD', KEYS[4]) > 0
+local slowed = redis.call('ZCARD', KEYS[6]) > 0
+local downs = redis.call('ZCARD', KEYS[8]) > 0
+local origins = tonumber(ARGV[2])
+local lanes = tonumber(ARGV[origins + 3])
+local places = {}
+for o = 1, origins do
+  places[o] = {name = ARGV[2 + o], fly = KEYS[6 + 3 * o], turns = KEYS[7 + 3 * o], ended = {}, failed = 0, unpaced = 0}
+end
+local queues = 8 + 3 * origins
+local a, record, fenced, wakes = origins + 4, queues + lanes, {}, {}
+for l = 1, lanes do
+  local lane, place, count, queue = ARGV[a], places[tonumber(ARGV[a + 1])], tonumber(ARGV[a + 2]), KEYS[queues + l]
+  a = a + 3
+  local members, waiting, leaving, wake, fared = {}, {}, {}, math.huge, ''
+  local at = a
+  for i = 1, count do
+    members[i] = ARGV[at]
+    at = at + 5 + tonumber(ARGV[at + 4])
+  end
+  local scores = redis.call('ZMSCORE', queue, unpack(members))
+  for i = 1, count do
+    local member, token, delay, records = ARGV[a], ARGV[a + 1], ARGV[a + 2], tonumber(ARGV[a + 4])
+    if place then
+      place.ended[#place.ended + 1] = token .. member
+      if ARGV[a + 3] == '' or ARGV[a + 3] == 'r' then place.unpaced = place.unpaced + 1 end
+      if ARGV[a + 3] == 'c' then
+        place.failed = place.failed + 1
+      elseif ARGV[a + 3] ~= '' then
+        fared, place.reached = ARGV[a + 3], true
+        place.proved = place.proved or fared == 'g'
+      end
+    end
+    if not scores[i] or tonumber(scores[i]) ~= tonumber(token) then
+      fenced[#fenced + 1] = member
+    else
+      local due = delay ~= '' and now + tonumber(delay) or math.huge
+      local sooner = nudged and redis.call('HGET', KEYS[3], member)
+      if sooner then
+        redis.call('HDEL', KEYS[3], member)
+        due = math.min(due, tonumber(sooner))
+      end
+      if due < math.huge then
+        wake = math.min(wake, due)
+        waiting[#waiting + 1] = due
+        waiting[#waiting + 1] = member
+      else
+        leaving[#leaving + 1] = member
+      end
+      for r = 1, records do
+        redis.call('SET', KEYS[record + r], ARGV[a + 4 + r], 'XX', 'KEEPTTL')
+      end
+    end
+    record = record + records
+    a = a + 5 + records
+  end
+  if waiting[1] then redis.call('ZADD', queue, unpack(waiting)) end
+  if leaving[1] then redis.call('ZREM', queue, unpack(leaving)) end
+  if fared == 'g' then
+    if slowed then redis.call('ZREM', KEYS[6], lane) end
+    if tonumber(redis.call('ZSCORE', KEYS[5], lane) or 0) < now - AGAIN_MS then redis.call('ZADD', KEYS[5], now, lane) end
+  elseif fared ~= '' then
+    redis.call('ZREM', KEYS[5], lane)
+    if fared == 's' then
+      redis.call('ZADD', KEYS[6], now, lane)
+    elseif slowed then
+      redis.call('ZREM', KEYS[6], lane)
+    end
+  end
+  if crowded and (waiting[1] or leaving[1]) and redis.call('SISMEMBER', KEYS[4], lane) == 1 then
+    local first = redis.call('ZRANGEBYSCORE', queue, 0, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+    if first[2] then wake = math.min(wake, tonumber(first[2])) end
+  end
+  if wake < math.huge then
+    local blocked = gated and tonumber(redis.call('HGET', KEYS[2], lane) or 0) or 0
+    wakes[#wakes + 1] = math.max(wake, now, blocked)
+    wakes[#wakes + 1] = lane
+  end
+end
+for _, place in ipairs(places) do
+  if place.proved and tonumber(redis.call('HGET', KEYS[7], place.name) or 0) < now - PROVEN_MS then
+    redis.call('HSET', KEYS[7], place.name, now)
+  end
+  if place.reached then
+    if downs then redis.call('ZREM', KEYS[8], place.name) end
+  elseif place.failed > 0 then
+    local count = tonumber(redis.call('ZSCORE', KEYS[8], place.name) or 0) % 1000 + place.failed
+    redis.call('ZADD', KEYS[8], math.floor(now / 1000) * 1000 + math.min(count, 999), place.name)
+  end
+  if place.unpaced > 0 and redis.call('ZSCORE', place.fly, 'rate') then
+    redis.call('ZINCRBY', place.fly, -place.unpaced * tonumber(ARGV[1]), 'rate')
+  end
+  local freed = place.ended[1] and redis.call('ZREM', place.fly, unpack(place.ended)) or 0
+  if redis.call('EXISTS', place.turns) == 1 then
+    for p = 1, 3 do
+      local first = redis.call('ZRANGEBYSCORE', place.turns, string.format('%d', p * POOL),
+        '(' .. string.format('%d', (p + 1) * POOL), 'LIMIT', 0, math.max(freed, 1))
+      for _, lane in ipairs(first) do
+        wakes[#wakes + 1] = now
+        wakes[#wakes + 1] = lane
+      end
+    end
+  end
+end
+if wakes[1] then redis.call('ZADD', KEYS[1], 'LT', unpack(wakes)) end
+return fenced

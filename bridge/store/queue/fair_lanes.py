@@ -1,0 +1,240 @@
+"""The lanes of deliveries: one for each URL, and the slots of an origin are shared among its lanes in turns.
+
+The lease on the item, its token and its fencing are those of `lanes`. What is added is derived: an origin's attempts in
+flight are counted from live leases, so a worker that dies leaves nothing behind that does not end with its leases.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from bridge.domain.deliveries.lanes import INBOX, is_origin_wide, read_origin, read_project
+from bridge.domain.deliveries.origin_limits import (
+    DEFAULT_LIMITS,
+    UNREACHABLE_AFTER,
+    OriginLimits,
+    SlotLimit,
+)
+from bridge.store import keys
+from bridge.store.queue.lanes import MOST_ITEMS, Claim, Item, Lanes, Settled
+from bridge.store.queue.origin_permits import OriginPermits
+from bridge.store.scripts import SCRIPTS, Bytes, ScriptCall, run
+
+INBOX_CAP: Final = 10
+REFUSED_PERMIT_MS: Final = 1_000  # until an attempt without a permit asks again
+MOVE_CAP: Final = 200  # of lanes that are only moved to other ones
+GOOD_MS: Final = 3_600_000
+SLOW_MS: Final = 86_400_000
+DOWN_MS: Final = 3_600_000
+MAX_MARKS: Final = 20_000  # 120 bytes each
+PACE: Final = b"rate"  # the member of `fly` that paces a stranger
+_POOL: Final = 10**12
+
+
+class LaneStanding(Struct, frozen=True, kw_only=True):
+    """What a lane's items may wait for."""
+
+    in_flight: int  # attempts of the lane
+    per_url: int  # most of them
+    before: int | None  # lanes whose turn comes before; None: it waits for no slot
+    origin_in_flight: int  # attempts that share slots with the lane
+    origin_most: int  # most of them
+    kind: str  # "healthy", "unknown", "slow", "stranger" or "unreachable"
+    blocked_ms: int  # the lane sleeps until then, 0: it does not
+
+
+class FairLanes(Lanes):
+    """The delivery queue: a lane is a URL without its query, in its project."""
+
+    def __init__(self, redis: Redis, shards: str, *, limits: OriginLimits = DEFAULT_LIMITS) -> None:
+        """Take the letters of the shards in use, and how many attempts an origin may have in flight."""
+        super().__init__(redis, "dlv", shards)
+        self._limits = limits
+        self._permits = OriginPermits(redis, limits.stranger) if len(shards) > 1 else None
+        self._rows: list[int] = [
+            each
+            for row in limits.rows()
+            for each in (row.per_url, row.young_ms, row.young, row.total, row.burst, row.interval_ms)
+        ]
+
+    async def claim(
+        self, shard: str, lanes: Sequence[tuple[str, int]], *, most: int, page: int, lease_ms: int
+    ) -> Claim:
+        """Lease at most `most` items, at most `page` of one lane, as far as their origins have slots.
+
+        With each lane comes how many risky items this worker has room for, over all lanes of the call. A lane without a
+        slot waits for its turn; `Claim.risky` names those whose attempts may hang.
+        """
+        origins: dict[str, int] = {}
+        wanted: list[Bytes] = []
+        for lane, _ in lanes:
+            number, cap = 0, MOVE_CAP
+            if not is_origin_wide(lane):
+                origin = read_origin(lane)
+                cap = INBOX_CAP
+                if origin != INBOX:
+                    number = origins.setdefault(origin, len(origins) + 1)
+            wanted += [lane, read_project(lane), number, cap]
+        most_risky = min((room for _, room in lanes), default=0)
+        args: list[Bytes] = [
+            *(lease_ms, min(most, MOST_ITEMS), page, most_risky, UNREACHABLE_AFTER, *self._rows),
+            *(len(origins), *origins, *wanted),
+        ]
+        head = (keys.lanes(shard, "dlv"), keys.gate(shard, "dlv"), keys.claims(shard, "dlv"))
+        places = [keys.lane(shard, "dlv", lane) for lane, _ in lanes]
+        names = [*head, *_marks(shard), *_origins(shard, origins), *places]
+        token, now, *found = await run(self.redis, ScriptCall(SCRIPTS["claim_fair_v1"], names, args))
+        claim = _read_claim(token, int(now), found, [lane for lane, _ in lanes])
+        return await self._keep_permitted(shard, claim, lease_ms) if self._permits else claim
+
+    async def _keep_permitted(self, shard: str, claim: Claim, lease_ms: int) -> Claim:
+        """Put back what must not begin at a stranger now, since the other shards count too."""
+        attempts: dict[str, list[str]] = {}
+        for item in claim.items:
+            if item.lane in claim.strangers:
+                attempts.setdefault(read_origin(item.lane), []).append(_attempt(claim.token, item.member))
+        if not attempts or self._permits is None:
+            return claim
+        refused, proven = await self._permits.take(attempts, lease_ms=lease_ms)
+        if proven:
+            known: dict[str | bytes, bytes | float | int | str] = dict.fromkeys(proven, claim.now_ms)
+            await self.redis.hset(keys.proven(shard), mapping=known)  # type: ignore[misc]  # redis-py types both clients at once
+        may_begin, again = [], []
+        for item in claim.items:
+            if _attempt(claim.token, item.member) in refused:
+                again.append(Settled(item.lane, item.member, claim.token, REFUSED_PERMIT_MS))
+            else:
+                may_begin.append(item)
+        if again:
+            await self.settle(shard, again)
+        return replace(claim, items=tuple(may_begin))
+
+    async def settle(self, shard: str, settled: Sequence[Settled]) -> list[str]:
+        """End leases; return the members that were fenced, of which nothing but the outcome was written."""
+        fenced = await super().settle(shard, settled)
+        if self._permits:
+            await self._permits.give_back(
+                {_attempt(each.token, each.member): each.outcome for each in settled}
+            )
+        return fenced
+
+    def _settle_call(self, shard: str, settled: Sequence[Settled]) -> ScriptCall:
+        by_lane: dict[str, list[Settled]] = {}
+        for item in settled:
+            by_lane.setdefault(item.lane, []).append(item)
+        origins: dict[str, int] = {}
+        records: list[str] = []
+        args: list[Bytes] = []
+        for lane, items in by_lane.items():
+            origin = INBOX if is_origin_wide(lane) else read_origin(lane)
+            number = 0 if origin == INBOX else origins.setdefault(origin, len(origins) + 1)
+            args += (lane, number, len(items))
+            for item in items:
+                delay = "" if item.delay_ms is None else item.delay_ms
+                args += (item.member, item.token, delay, item.outcome, len(item.records))
+                for key, value in item.records:
+                    records.append(key)
+                    args.append(value)
+        head = (keys.lanes(shard, "dlv"), keys.gate(shard, "dlv"), keys.nudge(shard, "dlv"))
+        places = [keys.lane(shard, "dlv", lane) for lane in by_lane]
+        names = [*head, *_marks(shard), *_origins(shard, origins), *places, *records]
+        head_args: tuple[Bytes, ...] = (
+            self._limits.stranger.interval_ms,
+            len(origins),
+            *origins,
+            len(by_lane),
+        )
+        return ScriptCall(SCRIPTS["settle_fair_v1"], names, [*head_args, *args])
+
+    async def forget_marks(self, shard: str) -> int:
+        """Forget how URLs and origins fared long ago; return how many marks were removed."""
+        names = (keys.good(shard), keys.slow(shard), keys.down(shard))
+        args = (GOOD_MS, MAX_MARKS, SLOW_MS, MAX_MARKS, DOWN_MS, MAX_MARKS)
+        return int(await run(self.redis, ScriptCall(SCRIPTS["forget_marks_v1"], names, args)))
+
+    async def look(self, shard: str, lane: str, *, now_ms: int) -> LaneStanding | None:
+        """Return what a lane's items may wait for, in one round trip; None for a lane that leads to no origin."""
+        if is_origin_wide(lane) or read_origin(lane) == INBOX:
+            return None
+        origin = read_origin(lane)
+        pipe = self.redis.pipeline(transaction=False)
+        pipe.zcount(keys.lane(shard, "dlv", lane), "-inf", f"({-now_ms}")
+        pipe.hget(keys.gate(shard, "dlv"), lane)
+        pipe.zscore(keys.good(shard), lane)
+        pipe.zscore(keys.slow(shard), lane)
+        pipe.hget(keys.proven(shard), origin)
+        pipe.zscore(keys.down(shard), origin)
+        pipe.zrangebyscore(keys.fly(shard, origin), now_ms, "+inf", withscores=True)
+        pipe.zscore(keys.turns(shard, origin), lane)
+        own, blocked, good, slow, proven, down, flying, turn = await pipe.execute()
+        kind, pool, limit = self._kind(good=good, slow=slow, proven=proven, down=down, now_ms=now_ms)
+        strict = kind in ("stranger", "unreachable")
+        pools = [round(ends % 1 * 8) for member, ends in flying if member != PACE]
+        return LaneStanding(
+            in_flight=int(own),
+            per_url=limit.per_url,
+            before=None if turn is None else await self._count_before(shard, origin, turn),
+            origin_in_flight=len(pools) if strict else pools.count(pool),
+            origin_most=limit.total,
+            kind=kind,
+            blocked_ms=int(blocked or 0),
+        )
+
+    async def _count_before(self, shard: str, origin: str, turn: float) -> int:
+        first = turn // _POOL * _POOL
+        return int(await self.redis.zcount(keys.turns(shard, origin), f"{first:.0f}", f"({turn:.0f}"))
+
+    def _kind(
+        self, *, good: float | None, slow: float | None, proven: bytes | None, down: float | None, now_ms: int
+    ) -> tuple[str, int, SlotLimit]:
+        """Return the kind of a lane, its pool and its limit, as claim_fair_v1 decides them."""
+        if down and down % 1000 >= UNREACHABLE_AFTER and down > now_ms - DOWN_MS:
+            return "unreachable", 2, self._limits.unreachable
+        if proven is None:
+            return "stranger", 2, self._limits.stranger
+        if slow is not None:
+            return "slow", 3, self._limits.slow
+        return ("unknown", 2, self._limits.unknown) if good is None else ("healthy", 1, self._limits.healthy)
+
+
+def _attempt(token: bytes, member: str) -> str:
+    return token.decode() + member
+
+
+def _marks(shard: str) -> tuple[str, ...]:
+    return (
+        keys.full(shard, "dlv"),
+        keys.good(shard),
+        keys.slow(shard),
+        keys.proven(shard),
+        keys.down(shard),
+    )
+
+
+def _origins(shard: str, origins: dict[str, int]) -> list[str]:
+    return [
+        name
+        for origin in origins
+        for name in (keys.fly(shard, origin), keys.turns(shard, origin), keys.tags(shard, origin))
+    ]
+
+
+def _read_claim(token: bytes, now_ms: int, found: Sequence[object], lanes: Sequence[str]) -> Claim:
+    items: list[Item] = []
+    risky: set[str] = set()
+    strangers: set[str] = set()
+    for number, scored in zip(found[::2], found[1::2], strict=True):
+        place = float(number)  # type: ignore[arg-type]  # Redis's answer
+        lane = lanes[int(abs(place)) - 1]
+        if place < 0:
+            risky.add(lane)
+        if place % 1:
+            strangers.add(lane)
+        pairs = iter(scored)  # type: ignore[call-overload]
+        items += [
+            Item(lane, member.decode(), int(float(due))) for member, due in zip(pairs, pairs, strict=True)
+        ]
+    return Claim(token, now_ms, tuple(items), frozenset(risky), frozenset(strangers))

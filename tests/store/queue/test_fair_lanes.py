@@ -1,0 +1,208 @@
+"""Fair lanes: what an origin gives whom, and what its URLs' answers change."""
+
+import asyncio
+import dataclasses
+
+import pytest
+from msgspec.structs import replace
+from redis.asyncio import Redis
+
+from bridge.domain.deliveries.origin_limits import DEFAULT_LIMITS, UNREACHABLE_AFTER, OriginLimits
+from bridge.domain.deliveries.outcome import ANSWERED, BROKEN, REFUSED, TIMED_OUT, UNREACHED, UNSENT
+from bridge.store import keys
+from bridge.store.commit import Change, Committer, Due
+from bridge.store.queue.fair_lanes import FairLanes
+from bridge.store.queue.lanes import Claim, Lanes, Settled
+
+LEASE_MS = 60_000
+ORIGIN = "https://a.example:443"
+BURST = DEFAULT_LIMITS.stranger.burst
+OFTEN = replace(  # a stranger whose age limit does not matter
+    DEFAULT_LIMITS,
+    stranger=replace(DEFAULT_LIMITS.stranger, young=100, total=100, interval_ms=60_000),
+)
+
+
+def lane(url: int | str, project: str = "prj_x", origin: str = ORIGIN) -> str:
+    return f"{project} {origin} {url}"
+
+
+@dataclasses.dataclass
+class Queue:
+    """A delivery queue with helpers."""
+
+    lanes: FairLanes
+
+    async def add(self, *names: str, each: int = 1) -> None:
+        ops = [Due("dlv", name, f"{name}/{number}", 0, "sooner") for name in names for number in range(each)]
+        assert await Committer(self.lanes.redis, aof=False).commit(Change("a", (), ops)) == "done"
+
+    async def claim(self, *names: str, risky: int = 1000) -> Claim:
+        """Visit some lanes, or those that are due."""
+        if not names:
+            now_ms = (await self.claim("prj_x inbox:")).now_ms
+            names = tuple(name for _, name, wake in await self.lanes.peek(limit=1000) if wake <= now_ms)
+        visited = [(name, risky) for name in names]
+        return await self.lanes.claim("a", visited, most=1000, page=1000, lease_ms=LEASE_MS)
+
+    async def settle(self, claim: Claim, outcome: str, *, delay_ms: int | None = None) -> None:
+        settled = [
+            Settled(item.lane, item.member, claim.token, delay_ms, outcome=outcome) for item in claim.items
+        ]
+        assert await self.lanes.settle("a", settled) == []
+
+    async def prove(self, *names: str) -> None:
+        """Let URLs answer 2xx."""
+        await self.add(*names)
+        for name in names:
+            await self.settle(await self.claim(name), ANSWERED)
+
+
+def queue_of(redis: Redis, limits: OriginLimits = DEFAULT_LIMITS) -> Queue:
+    return Queue(FairLanes(redis, "a", limits=limits))
+
+
+@pytest.fixture
+def queue(redis: Redis) -> Queue:
+    return queue_of(redis)
+
+
+async def test_a_url_gets_one_attempt_until_it_answers_2xx(queue: Queue) -> None:
+    """Then ten; a failure of any sort takes them away again."""
+    await queue.prove(lane("proof"))
+    await queue.add(lane(1), each=30)
+    first = await queue.claim(lane(1))
+    assert len(first.items) == 1
+    await queue.settle(first, ANSWERED)
+    second = await queue.claim(lane(1))
+    assert len(second.items) == DEFAULT_LIMITS.healthy.per_url
+    await queue.settle(second, REFUSED)
+    assert len((await queue.claim(lane(1))).items) == 1
+
+
+@pytest.mark.parametrize("outcome", [UNREACHED, BROKEN, TIMED_OUT])
+async def test_a_host_that_never_answers_is_paced(redis: Redis, outcome: str) -> None:
+    """So many attempts at once, however soon they end, and then one each interval; the lanes wait in turns."""
+    queue = queue_of(redis, OFTEN)
+    await queue.add(*map(lane, range(40)))
+    got = 0
+    for _ in range(40):
+        claim = await queue.claim(*map(lane, range(40)))
+        got += len(claim.items)
+        await queue.settle(claim, outcome)
+    assert got == BURST
+    standing = await queue.lanes.look("a", lane(39), now_ms=claim.now_ms)
+    assert standing is not None
+    assert standing.before is not None
+
+
+@pytest.mark.parametrize("outcome", [REFUSED, UNSENT])
+async def test_answers_that_come_soon_are_not_paced(redis: Redis, outcome: str) -> None:
+    """Forty hooks that answer 404 must not keep a healthy one waiting."""
+    queue = queue_of(redis, OFTEN)
+    await queue.add(*map(lane, range(40)))
+    got = 0
+    for _ in range(40):
+        claim = await queue.claim(*map(lane, range(40)))
+        got += len(claim.items)
+        await queue.settle(claim, outcome)
+    assert got == 40
+
+
+async def test_a_2xx_frees_the_host(queue: Queue) -> None:
+    """Whoever waited because it was a stranger goes now."""
+    await queue.add(*map(lane, range(12)))
+    first = await queue.claim(*map(lane, range(12)))
+    assert len(first.items) == DEFAULT_LIMITS.stranger.young
+    await queue.settle(first, ANSWERED)
+    assert len((await queue.claim()).items) + len((await queue.claim()).items) == 10
+
+
+async def test_an_origin_that_cannot_be_reached_gets_one_attempt_at_a_time(queue: Queue) -> None:
+    """Though it had answered before; any answer ends that."""
+    await queue.prove(*map(lane, range(10)))
+    await queue.add(*map(lane, range(10)), each=3)
+    for _ in range(UNREACHABLE_AFTER):
+        claim = await queue.claim(lane(0))
+        await queue.settle(claim, UNREACHED, delay_ms=0)
+    claim = await queue.claim(*map(lane, range(10)))
+    assert len(claim.items) == 1
+    await queue.settle(claim, REFUSED)
+    assert len((await queue.claim()).items) > 1
+
+
+async def test_projects_take_turns(queue: Queue) -> None:
+    """A project with many URLs before another with one: the one comes second, whoever is visited first."""
+    many = [lane(number) for number in range(50)]
+    late = lane("late", "prj_y")
+    await queue.add(*many)
+    await queue.claim(*many)
+    await queue.add(late)
+    assert not (await queue.claim(late)).items
+    turns: list[bytes] = await queue.lanes.redis.zrange(keys.turns("a", ORIGIN), 0, -1)
+    assert turns.index(late.encode()) <= 1
+
+
+async def test_a_worker_without_slots_for_what_may_hang_leaves_it(queue: Queue) -> None:
+    """Another one may take it; healthy URLs are claimed all the same."""
+    await queue.prove(lane(1))
+    await queue.add(lane(1), lane("x", origin="https://stranger.example:443"))
+    claim = await queue.claim(lane("x", origin="https://stranger.example:443"), lane(1), risky=0)
+    assert [item.lane for item in claim.items] == [lane(1)]
+    assert claim.risky == frozenset()
+
+
+async def test_lanes_of_version_0_1_are_emptied_in_pages(queue: Queue) -> None:
+    """Their items are moved, not sent, so no cap of an origin holds for them."""
+    await queue.add(f"? {ORIGIN}", f"prj_x {ORIGIN}", each=150)
+    assert len((await queue.claim()).items) == 300
+
+
+async def test_a_worker_of_version_0_1_cannot_make_lanes_be_forgotten(queue: Queue) -> None:
+    """It may take all that wakes lanes in their turn; each is seen again within two minutes."""
+    names = [*map(lane, range(20))]
+    await queue.add(*names)
+    await queue.claim(*names)
+    old = Lanes(queue.lanes.redis, "dlv", "a")
+    seen = {name: wake for _, name, wake in await old.peek()}
+    assert set(seen) == set(names)
+    now_ms = (await queue.claim("prj_x inbox:")).now_ms
+    assert max(seen.values()) <= now_ms + 120_000
+
+
+async def test_marks_end_by_their_age_and_their_number(queue: Queue) -> None:
+    """URLs that are called once leave a mark each."""
+    await queue.prove(lane(1))
+    redis = queue.lanes.redis
+    await redis.zadd(keys.good("a"), {lane("old"): 1})
+    await redis.zadd(keys.slow("a"), {lane("old"): 1})
+    assert await queue.lanes.forget_marks("a") == 2
+    assert await redis.zscore(keys.good("a"), lane(1)) is not None
+
+
+async def test_what_a_lane_waits_for_can_be_told(queue: Queue) -> None:
+    """Its own attempt in flight, other lanes before it, or nothing."""
+    await queue.prove(lane(0))
+    await queue.add(lane(1), each=2)
+    claim = await queue.claim(lane(1))
+    own = await queue.lanes.look("a", lane(1), now_ms=claim.now_ms)
+    assert own is not None
+    assert (own.kind, own.in_flight, own.per_url, own.before) == ("unknown", 1, 1, None)
+    free = await queue.lanes.look("a", lane(2), now_ms=claim.now_ms)
+    assert free is not None
+    assert (free.in_flight, free.before, free.origin_in_flight) == (0, None, 1)
+    assert await queue.lanes.look("a", "prj_x inbox:", now_ms=claim.now_ms) is None
+
+
+async def test_the_pace_goes_on_at_its_interval(redis: Redis) -> None:
+    """After the burst the next attempt comes an interval later."""
+    quick = replace(OFTEN, stranger=replace(OFTEN.stranger, burst=2, interval_ms=60))
+    queue = queue_of(redis, quick)
+    await queue.add(*map(lane, range(4)))
+    first = await queue.claim(*map(lane, range(4)))
+    assert len(first.items) == 2
+    wake = min(at for _, name, at in await queue.lanes.peek() if name in map(lane, (2, 3)))
+    await queue.settle(first, UNREACHED)
+    assert wake - first.now_ms == pytest.approx(60, abs=5)
+    await asyncio.sleep(0.061)
+    assert 1 <= len((await queue.claim()).items) <= 2  # the second one where the store is slow
