@@ -82,12 +82,12 @@ def cut_post(status: str) -> bytes:
 
 def test_of_an_answer_that_was_cut_the_status_counts() -> None:
     """`completed` in its beginning is an end; the items that were seen end nothing by themselves."""
-    began = time.perf_counter()
+    began = time.process_time()
     assert read(cut_post("completed"), "generated_post", is_cut=True).ending is not None
     assert read(cut_post("generating"), "generated_post", is_cut=True).ending is None
     text = b'{"data":{"id":"j1","text":"%b","status":"completed","more":"x' % (b"\\n" * 3_000_000)
     assert read(text, is_cut=True).ending is not None
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 2.0
 
 
 def test_a_beginning_without_a_state_is_an_outage() -> None:
