@@ -9,6 +9,7 @@ from bridge import errors
 from bridge.api.middleware import BODY_LIMIT
 from bridge.api.requests.coercion import MAX_EVENTS, MAX_METADATA_BYTES
 from bridge.api.requests.job_identity import MAX_ID_CHARS, MAX_JOBS
+from bridge.config.settings import Settings
 from bridge.domain.deliveries.records import DeliveryState
 from bridge.domain.jobs.callbacks import CALLBACK_BYTES_PER_JOB
 from bridge.domain.jobs.records import JobState
@@ -85,6 +86,7 @@ def test_the_limits_are_the_codes_own() -> None:
     shown = [int(value.replace(",", "")) for _, value, _ in table_rows(between("docs/contract.md", "limits"))]
     assert shown == [
         JOBS_PER_PROJECT,
+        Settings.model_fields["project_quota"].default,
         CALLBACKS_PER_JOB,
         CALLBACK_BYTES_PER_JOB,
         MAX_JOBS,
