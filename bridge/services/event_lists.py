@@ -68,7 +68,7 @@ class _Scan:
     async def narrow(self, kind: str | None, job_id: str) -> None:
         """Look the events up by their job; do nothing if no job has this id.
 
-        That may be the id of a part (a `publishing_delivery`), whose events stand with the job that has it.
+        It may be the id of a part, whose events stand with the job that has the part.
         """
         store = self._services.store
         kinds = list(KINDS) if kind is None else [kind]
