@@ -15,9 +15,8 @@ from bridge.cli.local.errors import CommandError
 from bridge.cli.local.key_files import MASTER_KEYS_FILE, find_api_key
 from bridge.cli.local.parent_death import SUPERVISOR_VARIABLE
 from bridge.config.settings import PREFIX, Settings, variable_name
-from bridge.container import url_policy
 from bridge.domain.printable import printable
-from bridge.domain.urls.policy import judge_address
+from bridge.domain.urls.policy import judge_address, plan_policy
 from bridge.http.upstream import Login, UpstreamClient
 from bridge.providers.provider_spec import ProviderSpec, Standing
 from bridge.providers.registry import PROVIDERS
@@ -71,7 +70,13 @@ async def _check_settings(settings: Settings) -> AsyncIterator[Finding]:
 
 def _warn_of_loopback(settings: Settings) -> str | None:
     """Return a warning where callback URLs may lead to this machine and others may reach the bridge."""
-    policy = url_policy(settings)
+    policy = plan_policy(
+        host=settings.host,
+        allow_http=settings.allow_http,
+        allow_networks=settings.allow_networks,
+        own_origins=frozenset(),
+        behind_proxy=settings.behind_proxy,
+    )
     if all(judge_address(address, policy) for address in ("127.0.0.1", "::1")):
         return None
     if settings.allow_networks is None:

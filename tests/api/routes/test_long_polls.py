@@ -122,6 +122,7 @@ async def test_a_full_process_ends_the_oldest_poll_of_the_largest_project(
         assert [poll.ended.is_set() for poll in large] == [True, False, False, False]
         assert not any(poll.ended.is_set() for poll in small)
         assert not enter(waiting, polls, "large", 1)[0].ended.is_set()
+    enter(waiting, polls, "large", 1)
     with pytest.raises(RateLimited), polls.enter("large"):
         pass
 
