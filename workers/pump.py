@@ -186,24 +186,28 @@ class Pump(Generic[Task]):
     async def _slot(self) -> None:
         me = asyncio.current_task()
         while not (me and me.cancelling()):  # as `is_cancelled`, without looking up the task each time
-            loaded_at, task = await self._waiting.get()
-            if self._stopping or time.monotonic() - loaded_at > STALE_S:
-                self._give_back(task)
-                continue
-            try:
-                done = await self._handler.work(task)
-            except STORE_ERRORS as error:
-                # Nothing of it was written, so that it starts again as soon as the store is back.
-                log.warning("pump.store_unreachable", loop="slot", error=type(error).__name__)
-                await asyncio.sleep(STORE_BACKOFF_S)
-                done = self._handler.give_back(task)
-            except Exception:
-                # The item is claimed again when its lease expires.
-                log.exception("pump.item_failed")
-                done = ()
-            self._ended[self._shard_of(task)] += done
-            self._pace.note_end()
-            self._leave(task)
+            # No variable here holds the item: each idle slot would keep its last one, a job's record of some megabytes
+            # perhaps, until the next.
+            await self._work_on(*await self._waiting.get())
+
+    async def _work_on(self, loaded_at: float, task: Task) -> None:
+        if self._stopping or time.monotonic() - loaded_at > STALE_S:
+            self._give_back(task)
+            return
+        try:
+            done = await self._handler.work(task)
+        except STORE_ERRORS as error:
+            # Nothing of it was written, so that it starts again as soon as the store is back.
+            log.warning("pump.store_unreachable", loop="slot", error=type(error).__name__)
+            await asyncio.sleep(STORE_BACKOFF_S)
+            done = self._handler.give_back(task)
+        except Exception:
+            # The item is claimed again when its lease expires.
+            log.exception("pump.item_failed")
+            done = ()
+        self._ended[self._shard_of(task)] += done
+        self._pace.note_end()
+        self._leave(task)
 
     def _give_back(self, task: Task) -> None:
         self._ended[self._shard_of(task)] += self._handler.give_back(task)

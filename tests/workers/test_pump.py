@@ -1,6 +1,7 @@
 """The pump: what it holds is never dropped, neither at a stop nor when its store goes away."""
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -118,6 +119,44 @@ async def test_a_stop_leaves_no_lease_behind(lanes: Lanes) -> None:
     assert await lanes.size("a", "x") == 600
     assert await held(lanes) == 0
     assert len(work.left) == len(set(work.left))
+
+
+class Large:
+    """A task with the records of its item, as a handler's task has."""
+
+    def __init__(self, settled: Settled) -> None:
+        self.settled = settled
+
+
+class LargeWork(Work):
+    """A handler that remembers its tasks without holding them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watched: list[weakref.ref[Large]] = []
+
+    async def load(self, shard: str, claim: Claim) -> tuple[list[Any], list[Settled]]:
+        items, settled = await super().load(shard, claim)
+        tasks = [Large(each) for each in items]
+        self.watched += [weakref.ref(each) for each in tasks]
+        return tasks, settled
+
+    async def work(self, task: Any) -> Sequence[Settled]:
+        return await super().work(task.settled)
+
+    def leave(self, task: Any) -> None:
+        super().leave(task.settled)
+
+
+async def test_idle_slots_hold_nothing_of_the_items_they_worked_on(lanes: Lanes) -> None:
+    """Hundreds of slots that keep their last item's records hold a gigabyte where those are large."""
+    work = LargeWork()
+    work.may_end.set()
+    await add(lanes, 20)
+    async with running(lanes, work, slots=4):
+        await until(lambda: is_empty(lanes))
+        await until(lambda: len(work.left) == 20)
+        assert [each() for each in work.watched] == [None] * 20
 
 
 async def test_a_stop_waits_for_a_claim_under_way(lanes: Lanes) -> None:
