@@ -77,7 +77,12 @@ class _Shapes:
         inputs = [each for route in routes for each in (route.query, route.body) if each is not None]
         outputs = [
             ErrorAnswer,
-            *(shape for route in routes for shape in route.answers.values() if not isinstance(shape, str)),
+            *(
+                shape
+                for route in routes
+                for shape in route.answers.values()
+                if shape is not None and not isinstance(shape, str)
+            ),
         ]
         asked = [(_name(each), "validation", TypeAdapter[Any](each)) for each in dict.fromkeys(inputs)]
         asked += [(_name(each), "serialization", TypeAdapter[Any](each)) for each in _unique(outputs)]
@@ -196,7 +201,11 @@ def _responses(route: Route, shapes: _Shapes) -> dict[str, Any]:
 
 def _answer(route: Route, status: int, shape: Any, shapes: _Shapes) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": route.summary}
-    if isinstance(shape, str):
+    if shape is None:
+        answer["headers"] = {
+            "Location": {"description": "where it is", "schema": {"type": "string", "format": "uri"}}
+        }
+    elif isinstance(shape, str):
         answer["content"] = {shape: {"schema": {"type": "string"}}}
     else:
         answer["content"] = {"application/json": {"schema": shapes.output(shape)}}

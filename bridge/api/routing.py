@@ -91,7 +91,7 @@ class Route:
     """One operation of the API.
 
     `scope` is what a key needs: None for no key at all, ANY_SCOPE for any key. `by_query`: the key may be in the URL.
-    `lenient`: the body may also be a form or multipart. `answers` are models by status, or content types.
+    `lenient`: the body may also be a form or multipart. `answers` are models by status, or content types, None for a redirect.
     """
 
     method: str

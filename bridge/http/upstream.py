@@ -20,6 +20,7 @@ from bridge.domain.observation import Observed, PollResult, RateHeaders, Upstrea
 from bridge.domain.polling.list_pages import PAGE
 from bridge.http.http_client import HttpClient, HttpResponse
 from bridge.http.keep_alive import MAX_IDLE_S
+from bridge.providers.download import DownloadResult, read_download
 from bridge.providers.lists import Rows, read_list
 from bridge.providers.provider_spec import Standing
 from bridge.providers.read import read_answer, read_credential, read_network_failure, read_rate
@@ -65,6 +66,14 @@ class ListAnswer:
     result: Rows | PollResult
     rate: RateHeaders = NO_RATE
     took_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadAnswer:
+    """The link to a job's file, or why there is none, and the rate headers."""
+
+    result: DownloadResult
+    rate: RateHeaders = NO_RATE
 
 
 class KnownAnswer(Struct, frozen=True, kw_only=True, gc=False):
@@ -170,6 +179,19 @@ class UpstreamClient:
             )
         result = read_list(kind, http_status=raw.status, headers=raw.headers, body=raw.body, now_ms=now_ms)
         return ListAnswer(result=result, rate=rate, took_ms=took_ms)
+
+    async def read_download(
+        self, login: Login, kind: KindSpec, job_id: str, *, now_ms: int
+    ) -> DownloadAnswer:
+        """Ask for a link to one job's file; whatever the network does becomes a result, never an exception."""
+        raw = await self._get(login, kind.download_path_for(job_id))
+        if isinstance(raw, UpstreamBroken):
+            return DownloadAnswer(result=raw)
+        rate = read_rate(headers=raw.headers, body=raw.body, http_status=raw.status, now_ms=now_ms)
+        result = read_download(
+            kind, http_status=raw.status, headers=raw.headers, body=raw.body, now_ms=now_ms
+        )
+        return DownloadAnswer(result=result, rate=rate)
 
     async def check(self, login: Login, *, now_ms: int) -> Standing:
         """Ask the upstream whether it accepts a credential; this costs one request."""

@@ -6,9 +6,10 @@ from typing import Any
 from bridge.domain.events.catalogue import KindSample
 from bridge.domain.events.fields import STATUS, Field, time_fields
 from bridge.domain.observation import Outcome, Timing
+from bridge.domain.polling.rate_limit import Limit
 from bridge.providers.provider_spec import CredentialForm, ProviderSpec, index_kinds
 from bridge.providers.rules import observe_status
-from bridge.providers.spec import ErrorShape, KindSpec, RequestNames
+from bridge.providers.spec import DownloadSpec, ErrorShape, KindSpec, RequestNames
 
 _SAMPLE_ID = "k7m2p9x4q1zd"
 _SAMPLE_REASON = "the b-roll could not be downloaded"
@@ -64,7 +65,14 @@ REELBOT_VIDEO = KindSpec(
         id=_SAMPLE_ID, build=_build_sample, running="processing", messages={"failed": _SAMPLE_REASON}
     ),
     names=RequestNames(fields=("projectId", "project_id")),
-    download_path="/v1/video/download/{id}",
+    # Download Video: a link that lasts an hour. Rate Limits: 30 an hour.
+    download=DownloadSpec(
+        path="/v1/video/download/{id}",
+        limit=Limit(name="download", requests=30, window_s=3600),
+        link_field="downloadUrl",
+        not_ready="VIDEO_NOT_READY",
+        missing="OUTPUT_NOT_FOUND",
+    ),
 )
 
 REELBOT = ProviderSpec(

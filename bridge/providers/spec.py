@@ -11,6 +11,7 @@ from bridge.domain.events.catalogue import EVERY_ENDING, KindEvents, KindSample
 from bridge.domain.events.fields import Field
 from bridge.domain.jobs.outcome import KindTraits, PartTraits
 from bridge.domain.observation import Observation, Outcome, Timing
+from bridge.domain.polling.rate_limit import Limit
 
 # Lenient on purpose: the providers show UUIDs and short words but promise neither. What must never pass is
 # anything that changes the path it is put into.
@@ -110,6 +111,21 @@ class RequestNames:
     retried: RetriedParts | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadSpec:
+    """Where a provider gives a link to a finished job's file, and the rate limit that such requests count under.
+
+    `path` is relative to the provider's URL, `link_field` the answer's field that holds the link. `not_ready` and
+    `missing` are codes of refusals: the file is not made yet, and it is gone.
+    """
+
+    path: str
+    limit: Limit
+    link_field: str
+    not_ready: str
+    missing: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class KindSpec:
     """One kind of job: where it is read, which words it speaks, how fast, and what its events say.
@@ -127,7 +143,8 @@ class KindSpec:
     `parts_are_reported` says that the end of each part is an event of its own, `parts_are_replaced` that a new run may
     put new parts in the place of old ones. A part names the whole in `parent_field`; `persona_field` holds the persona
     that the job belongs to. `path` is relative to the provider's URL, and empty for a kind that is only seen as a
-    part. `limit` names the rate limit that its reads count under, at a provider that has several.
+    part. `limit` names the rate limit that its reads count under, at a provider that has several. `download` says where
+    the link to a finished job's file is, where there is one.
     """
 
     name: str
@@ -172,7 +189,7 @@ class KindSpec:
     media_field: str | None = None
     timing_by_media: Mapping[str, Timing] = field(default_factory=lambda: NOTHING)
     expected_by_media: Mapping[str, tuple[float, float]] = field(default_factory=lambda: NOTHING)
-    download_path: str | None = None
+    download: DownloadSpec | None = None
     list: ListSpec | None = None
     limit: str = "api"
     ending_words: Mapping[str, Outcome] = field(init=False)
@@ -221,7 +238,7 @@ class KindSpec:
             part=self.part.name if self.part else "",
             reports_parts=self.parts_are_reported,
             parent_field=self.parent_field or "",
-            has_download=self.download_path is not None,
+            has_download=self.download is not None,
         )
 
     def words_for(self, outcome: Outcome) -> frozenset[str]:
@@ -233,9 +250,16 @@ class KindSpec:
 
         Raise ValueError for an id that no path may carry.
         """
-        if not self.path or not self.id_pattern.fullmatch(job_id):
+        return self._fill(self.path, job_id)
+
+    def download_path_for(self, job_id: str) -> str:
+        """Return the path that gives the link to one job's file; raise ValueError as `path_for` does."""
+        return self._fill(self.download.path if self.download else "", job_id)
+
+    def _fill(self, path: str, job_id: str) -> str:
+        if not path or not self.id_pattern.fullmatch(job_id):
             raise ValueError(f"no {self.name} can be read under this id")
-        return self.path.replace("{id}", job_id)
+        return path.replace("{id}", job_id)
 
     def timing_for(self, media_type: object) -> Timing:
         """Return the documented pace for a media type, the kind's own when the type is unknown."""

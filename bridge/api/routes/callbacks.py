@@ -29,6 +29,7 @@ from bridge.services.deliveries import admin as deliveries
 from bridge.services.deliveries import lists
 from bridge.services.deliveries.send_test import send_test
 from bridge.services.jobs import last_seen as jobs
+from bridge.services.jobs.download import find_download
 from bridge.services.subscriptions import callback_lists, callbacks
 from bridge.services.subscriptions.callbacks import FoundCallback
 from bridge.services.subscriptions.patch import CallbackPatch
@@ -201,3 +202,10 @@ async def get_job(call: ApiCall) -> web.StreamResponse:
     """Read a job as it was last seen, without a request to the provider."""
     job, log, data = await jobs.get_job(call.services, call.project, call.path("kind"), call.path("id"))
     return reply(view_job(job, log, data))
+
+
+@ROUTES.add("GET", "/v1/jobs/{kind}/{id}/download", scope="read", answers={302: None}, errors=(404, 409, 503))
+async def download_file(call: ApiCall) -> web.StreamResponse:
+    """Redirect to a fresh link to a finished job's file; each costs a request to the provider."""
+    url = await find_download(call.services, call.project, call.path("kind"), call.path("id"))
+    return web.Response(status=302, headers={"Location": url})
