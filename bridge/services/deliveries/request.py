@@ -124,6 +124,6 @@ class RequestBuilder:
             valid = await self._services.store.projects.default_secret(project)
         finally:
             self._reading.discard(project)
-        secrets = [valid.current, valid.previous] if valid.previous else [valid.current]
+        secrets = valid.signing
         self._secrets[project] = (now_ms, secrets)
         return secrets

@@ -22,7 +22,7 @@ async def send_test(
 ) -> tuple[str, ReceiverAnswer]:
     """Send a sample event, signed as a delivery is; return its id and the receiver's answer.
 
-    Without `secret` it is signed with the project's. Nothing is stored.
+    Without `secret` it is signed with the project's, after a rotation with both. Nothing is stored.
     """
     event_id = f"evt_test_{secrets.token_hex(12)}"
     now_ms = services.clock_ms()
@@ -36,7 +36,7 @@ async def send_test(
             base_url=services.settings.base_url,
         ),
         event_id=event_id,
-        secrets=[secret or (await services.store.projects.default_secret(project)).current],
+        secrets=[secret] if secret else (await services.store.projects.default_secret(project)).signing,
         headers=headers or {},
         now_ms=now_ms,
     )

@@ -34,6 +34,11 @@ class Secrets(Struct, frozen=True, array_like=True, kw_only=True):
     previous: str | None = None
     previous_expires_ms: int = 0
 
+    @property
+    def signing(self) -> list[str]:
+        """The secrets that sign now, the newest first."""
+        return [self.current, self.previous] if self.previous else [self.current]
+
 
 class _Sealed(Struct, frozen=True, array_like=True):
     secrets: bytes

@@ -1,13 +1,18 @@
 """Events, deliveries, the inbox and the catalogue over HTTP."""
 
 import asyncio
+import base64
 import json
 
 import pytest
+from aiohttp import web
 
 from bridge.domain.deliveries.records import Attempt, DeliveryState
+from bridge.domain.deliveries.signing import sign
 from bridge.providers.registry import CATALOGUE
 from tests.api.serving import Client, settle, tell
+
+OWN_SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two characters").decode()
 
 
 async def test_events_are_listed_newest_first_and_filtered(api: Client) -> None:
@@ -168,6 +173,32 @@ async def test_the_catalogue_has_every_type_with_samples(api: Client) -> None:
             assert (status, type(some), all(each["id"] for each in some)) == (200, list, True)
     assert (await api.call("GET", "/v1/event-types/odd"))[0] == 404
     assert (await api.call("GET", "/v1/event-types/odd/samples"))[0] == 404
+
+
+async def test_a_test_is_signed_as_a_delivery_is(api: Client) -> None:
+    """After a rotation with both secrets, the newest first; with a secret of the request's own by that alone."""
+    got: list[tuple[dict[str, str], bytes]] = []
+
+    async def receive(request: web.Request) -> web.Response:
+        got.append(({name.lower(): value for name, value in request.headers.items()}, await request.read()))
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/x", receive)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    body = {"url": f"http://127.0.0.1:{runner.addresses[0][1]}/x"}
+    try:
+        _, old = await api.call("GET", "/v1/secrets/default")
+        _, new = await api.call("POST", "/v1/secrets/default/rotate")
+        for chosen in ({}, {"secret": OWN_SECRET}):
+            assert (await api.call("POST", "/v1/callbacks/test", json={**body, **chosen}))[1]["delivered"]
+    finally:
+        await runner.cleanup()
+    for (headers, sent), secrets in zip(got, ([new["secret"], old["secret"]], [OWN_SECRET]), strict=True):
+        id_, at_s = headers["webhook-id"], int(headers["webhook-timestamp"])
+        assert headers["webhook-signature"] == sign(secrets, event_id=id_, timestamp_s=at_s, body=sent)
 
 
 async def test_a_sample_is_sent_to_a_url_and_reported(api: Client) -> None:
