@@ -74,11 +74,15 @@ class ApiKeys:
         return any([await self._keys.remove(digest) for digest in mine])
 
     async def ensure(self, text: str, project: str, scopes: Iterable[str]) -> ApiKey:
-        """Create or update the configured key with exactly these scopes, and revoke the one configured before."""
+        """Create or update the configured key with at least these scopes, and revoke the one configured before."""
         wanted = frozenset(scopes)
         identifier = "key_" + hashlib.sha256(f"bootstrap {project}".encode()).hexdigest()[:16]
         found = await self.find(text)
-        if found is not None and (found.project, found.scopes, found.id) == (project, wanted, identifier):
+        if (
+            found is not None
+            and (found.project, found.id) == (project, identifier)
+            and found.scopes >= wanted
+        ):
             return found
         await self.revoke(project, identifier)
         return await self._put(self._plan(identifier, project, wanted, "bootstrap", text), text)

@@ -38,13 +38,14 @@ async def test_a_key_may_be_brought_along(store: Store) -> None:
 
 
 async def test_the_configured_key_is_the_only_configured_one(store: Store, clock: list[int]) -> None:
-    """A restart changes nothing, other scopes are taken over, and a changed key ends the one before it."""
+    """A restart changes nothing, further scopes are taken over and none is lost, and a changed key ends the one before it."""
     _, other = await store.apikeys.create("prj_1", ["read"], "other")
     first = await store.apikeys.ensure(TEXT, "prj_1", ["read"])
     clock[0] += 1
     assert await store.apikeys.ensure(TEXT, "prj_1", ["read"]) == first
     wider = await store.apikeys.ensure(TEXT, "prj_1", ["read", "admin"])
     assert wider.scopes == {"read", "admin"}
+    assert await store.apikeys.ensure(TEXT, "prj_1", ["read"]) == wider
     await store.apikeys.ensure(TEXT + "2", "prj_1", ["read"])
     assert await store.apikeys.find(TEXT) is None
     assert await store.apikeys.find(TEXT + "2") is not None
