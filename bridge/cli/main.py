@@ -104,6 +104,10 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
         default=1.0,
         help="how many times as fast as documented the jobs run (default 1)",
     )
+    parser.epilog = (
+        "A job of any kind whose id begins with `demo` begins at its first read and ends 8 seconds later.\n"
+        "Any other id that was not started here answers 404, as a mistyped one would."
+    )
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:

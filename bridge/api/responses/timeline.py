@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from bridge.api.responses.models import TimelineEntry, TimelineShape
 from bridge.api.responses.views import view_url
-from bridge.domain.deliveries.lanes import read_origin
+from bridge.domain.deliveries.lanes import INBOX, read_origin
 from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.events.records import EventRecord
 from bridge.domain.jobs.poll_history import KEPT, PastPoll, read_poll_history
@@ -97,7 +97,8 @@ def _stopped(deliveries: Iterable[Delivery]) -> Iterable[TimelineEntry]:
 
 
 def _place(delivery: Delivery) -> str:
-    return read_origin(delivery.lane)
+    origin = read_origin(delivery.lane)
+    return "the inbox" if origin == INBOX else origin
 
 
 def _closed(callback: Callback) -> Iterable[TimelineEntry]:

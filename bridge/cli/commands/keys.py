@@ -12,14 +12,22 @@ from bridge.cli.local.api_client import ApiClient
 from bridge.cli.local.errors import CommandError
 from bridge.domain.printable import printable
 
+ONE_LINE = 1_000  # characters, more than a key takes
+
 
 async def list_keys(api: ApiClient, console: Console) -> None:
-    """Print a table of the keys, without their secrets: the bridge keeps only hashes of those."""
+    """Print a table of the keys, without their secrets: the bridge keeps only hashes of those.
+
+    Where no terminal has a width, each key is one line.
+    """
     answer = await api.call("GET", "/v1/keys?limit=100")
+    if not console.is_terminal:
+        console.width = max(console.width, ONE_LINE)
     table = Table(box=None, pad_edge=False)
     table.add_column("id", no_wrap=True)  # to be copied for `keys revoke`
-    for title in ("name", "scopes", "project", "created"):
+    for title in ("name", "scopes", "project"):
         table.add_column(title, overflow="fold")
+    table.add_column("created", no_wrap=True)
     for key in _rows(answer):
         scopes = key.get("scopes")
         table.add_row(

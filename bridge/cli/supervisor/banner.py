@@ -57,6 +57,7 @@ def _about_demo(facts: BannerFacts) -> list[str]:
         return []
     return [
         f"No upstream key is set, so a built-in simulator plays {' and '.join(each.title for each in SIMULATED)}.",
+        "It knows every id that begins with `demo`; any other id is not found, as a mistyped one would be.",
         f"For the real ones set {' or '.join(each.key_variable for each in SIMULATED)} and start again.",
     ]
 

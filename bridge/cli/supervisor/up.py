@@ -183,12 +183,26 @@ async def _wait_ready(
                 )
         if time.monotonic() - reported > REPORT_INTERVAL_S:
             reported = time.monotonic()
-            terminal.write_line(
-                "up", f"still waiting: /readyz says {status or 'nothing'} {answer or ''}".rstrip()
-            )
+            terminal.write_line("up", f"still waiting: {describe_readiness(status, answer)}")
         with suppress(TimeoutError):
             await asyncio.wait_for(signals.stop.wait(), POLL_INTERVAL_S)
     return False
+
+
+def describe_readiness(status: int, answer: object) -> str:
+    """Return in words what `/readyz` has answered; status 0 stands for no answer."""
+    if status == 0:
+        return "the API does not answer yet"
+    body = answer if isinstance(answer, dict) else {}
+    if status == 200:
+        return (
+            "the worker has not reported yet"
+            if not body.get("workers")
+            else "another process is not ready yet"
+        )
+    error = body.get("error")
+    message = error.get("message") if isinstance(error, dict) else None
+    return f"the API is not ready: {message or f'it answers {status}'}"
 
 
 async def _collect_facts(

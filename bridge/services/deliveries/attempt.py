@@ -99,7 +99,7 @@ def _inbox_answer() -> ReceiverAnswer:
     return ReceiverAnswer(
         status=200,
         failure=None,
-        reason="kept in the inbox",
+        reason="Kept in the inbox.",
         duration_ms=0,
         retry_after_s=None,
         content_type="application/json",

@@ -255,6 +255,16 @@ async def test_the_timeline_tells_what_happened_and_what_comes(api: Client) -> N
     assert "s3cr3t" not in json.dumps(body)
 
 
+async def test_the_timeline_names_the_inbox_in_words(api: Client) -> None:
+    """And not as the address that stands for it."""
+    made = await api.register(job_id="1")
+    _, delivery = await tell(api, made)
+    kept = Attempt(at_ms=api.services.clock_ms(), status=200, failure=None, reason="Kept.", duration_ms=0)
+    await settle(api, delivery, DeliveryState.SUCCEEDED, kept)
+    _, body = await api.call("GET", f"/v1/callbacks/{made['id']}/timeline")
+    assert body["entries"][2]["text"] == "Attempt 1 to the inbox: status 200 after 0 ms. Kept."
+
+
 async def test_a_job_is_read_free_of_upstream_cost(api: Client) -> None:
     """What was last seen; a job that nobody registered is a 404, a kind that does not exist a 400."""
     await api.register(job_id="1")

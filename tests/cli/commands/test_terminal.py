@@ -14,6 +14,7 @@ from bridge.cli.supervisor.output import Terminal
 from tests.cli.commands.test_commands import BODY, SECRET, run, signed_headers
 
 HOSTILE = "\x1b]0;owned\x07\x9b2J\u202egpj\u2028[bold]x[/bold] :smile:"
+CREATED = "2026-11-29T08:57:07.123Z"
 UNSAFE = set("\x1b\x07\x9b\u202e\u2028")
 
 
@@ -36,11 +37,11 @@ async def answering(body: object, *, status: int = 200) -> AsyncIterator[int]:
         await runner.cleanup()
 
 
-async def shown_by(*words: str, cwd: Path, port: int, stdin: bytes = b"") -> str:
+async def shown_by(*words: str, cwd: Path, port: int, stdin: bytes = b"", columns: int = 300) -> str:
     """Run a command against the API at a port, and return what it printed."""
     done = await asyncio.to_thread(
         run, *words, cwd=cwd, stdin=stdin, REELBRIDGE_API_KEY="brk_0123", REELBRIDGE_PORT=str(port),
-        REELBRIDGE_SIGNING_SECRET=SECRET, PYTHONIOENCODING="utf-8", COLUMNS="300",
+        REELBRIDGE_SIGNING_SECRET=SECRET, PYTHONIOENCODING="utf-8", COLUMNS=str(columns),
     )  # fmt: skip
     return (done.stdout + done.stderr).decode()
 
@@ -55,6 +56,14 @@ async def test_names_of_keys_are_printed_as_text(tmp_path: Path) -> None:
     for text in (listed, made):
         assert not set(text) & UNSAFE
         assert r"\x1b]0;owned\x07\x9b2J\u202egpj\u2028[bold]x[/bold] :smile:" in text
+
+
+async def test_a_key_is_one_line_where_there_is_no_terminal(tmp_path: Path) -> None:
+    """However narrow one would be: a pipe cuts and searches lines."""
+    key = {"id": "key_1", "name": "n" * 100, "scopes": ["read"], "project_id": "prj_1", "created_at": CREATED}
+    async with answering({"data": [key]}) as port:
+        listed = await shown_by("keys", "list", cwd=tmp_path, port=port, columns=40)
+    assert listed.splitlines()[1].split() == ["key_1", "n" * 100, "read", "prj_1", CREATED]
 
 
 async def test_an_error_of_the_api_is_printed_as_text(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from bridge.cli.setting_help import describe_settings
 from bridge.cli.supervisor.banner import BannerFacts, write_banner
 from bridge.cli.supervisor.inbox import describe_entry
 from bridge.cli.supervisor.process_plan import Demo, child_environment, plan_demo
+from bridge.cli.supervisor.up import describe_readiness
 from bridge.config.master_keys import parse_master_keys
 from bridge.config.settings import Settings, variable_name
 
@@ -164,6 +165,7 @@ def test_the_banner_of_a_first_start_can_be_pasted() -> None:
     """It shows key, secret and DEMO, and a shell splits the curl command as intended."""
     banner = write_banner(make_facts(), dice=lambda size: "a" * size)
     assert "DEMO" in banner
+    assert "every id that begins with `demo`" in banner
     assert "whsec_x" in banner
     assert "brk_0123  (made now, kept in my data/api-key)" in banner
     assert curl_in(banner) == [
@@ -224,3 +226,22 @@ def test_the_help_lists_every_setting_with_its_default() -> None:
         "RETRY_SCHEDULE=2,5,30,300,",
     ):
         assert f"REELBRIDGE_{shown}" in text
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "words"),
+    [
+        (0, None, "the API does not answer yet"),
+        (200, {"status": "ok", "workers": 0}, "the worker has not reported yet"),
+        (200, {"status": "ok", "workers": 1}, "another process is not ready yet"),
+        (
+            503,
+            {"error": {"message": "the store does not answer"}},
+            "the API is not ready: the store does not answer",
+        ),
+        (502, "<html>", "the API is not ready: it answers 502"),
+    ],
+)
+def test_a_long_start_is_told_in_words(status: int, answer: Any, words: str) -> None:
+    """Whatever `/readyz` answers."""
+    assert describe_readiness(status, answer) == words
