@@ -13,6 +13,7 @@ from bridge.providers.spec import ErrorShape, KindSpec, RequestNames
 
 def _build_sample(state: str) -> dict[str, Any]:
     return {
+        "id": "clip-1",  # as the data of every event has it
         "renderId": "clip-1",
         "phase": state,
         "fault": "the footage is too dark" if state == "broken" else None,
