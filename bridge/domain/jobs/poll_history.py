@@ -76,6 +76,11 @@ def _add_span(
     return spans
 
 
+def last_took_ms(log: PollLog) -> int:
+    """Return how long the last poll took in milliseconds, at most 65,535; 0 if there was none."""
+    return int(_TICK.unpack(log.ticks[-_TICK.size :])[1]) if log.ticks else 0
+
+
 def previous_poll_ms(log: PollLog) -> int | None:
     """Return the time of the last poll but one, None if there was none."""
     return log.last_ms - _TICK.unpack(log.ticks[-_TICK.size :])[0] if log.polls > 1 else None

@@ -18,7 +18,6 @@ from bridge.store.errors import STORE_ERRORS
 from bridge.store.tables.rate_budgets import MAX_OPEN, Ask
 
 REPORT_DELAY_S = 0.02  # reports are gathered for so long, unless a request is asked for sooner
-MAX_OPEN_SILENT = 2  # requests in flight of an account whose upstream let the last one hang
 SILENT_MS = 5_000  # a request that failed after so long counts as one that the upstream let hang
 # The budget hears of an answer a little later: it may count this many times the requests that are really in flight.
 UNREPORTED_FACTOR = 2
@@ -81,9 +80,9 @@ class RateBudget:
         self._buckets[place] = bucket
         return bucket
 
-    def max_in_flight(self, account: str) -> int:
-        """Return how many requests of an account may be in flight: few while its upstream does not answer."""
-        return MAX_OPEN_SILENT if account in self._silent else MAX_OPEN
+    def is_silent(self, account: str) -> bool:
+        """Return whether the upstream let the account's last request hang."""
+        return account in self._silent
 
     async def ask(self, requests: Sequence[BudgetRequest]) -> list[Grant]:
         """Ask for requests; of each account's the first ones are granted, as many as its budget has."""
@@ -94,7 +93,7 @@ class RateBudget:
                     limit=each.bucket.limit,
                     wanted=each.wanted,
                     reports=self._reports.pop(each.bucket, ()),
-                    max_open=UNREPORTED_FACTOR * self.max_in_flight(each.bucket.account),
+                    max_open=UNREPORTED_FACTOR * MAX_OPEN,
                     turn_ms=each.turn_ms,
                 )
                 for each in requests

@@ -19,8 +19,10 @@ from bridge.services.polling.list_eligibility import ListEligibility, is_untried
 from bridge.services.polling.list_membership import ListMembership
 from bridge.services.polling.poll_requests import DueJob, GrantedRequest
 from bridge.store.tables.account_stats import AccountStats
+from bridge.store.tables.rate_budgets import MAX_OPEN
 from bridge.store.vault import VaultError
 
+MAX_LEASED = 2 * MAX_OPEN  # jobs of an account that are held at once: room behind those whose reads hang
 MAX_CANDIDATES = 500  # jobs of an account in one plan
 UNUSABLE_RETRY_MS = 60_000  # before the jobs of an account whose credential cannot be opened are tried again
 
@@ -70,8 +72,7 @@ class Planner:
 
     def max_claimed(self, account: str) -> int:
         """Return how many jobs of an account to claim: more while the account is behind, to compare many jobs."""
-        max_in_flight = self._rate_budget.max_in_flight(account)
-        return MAX_CANDIDATES + max_in_flight if account in self._backlog else max_in_flight
+        return MAX_CANDIDATES + MAX_LEASED if account in self._backlog else MAX_LEASED
 
     async def plan(self, shard: str, due: Sequence[DueJob]) -> Planned:
         """Ask each account's budget for requests, for the jobs with the highest priority first."""
@@ -86,9 +87,7 @@ class Planner:
             )
             for bucket, jobs in by_bucket.items()
         ]
-        grants = await self._rate_budget.ask(
-            [_ask_for(each, self._rate_budget.max_in_flight(each.bucket.account)) for each in plans]
-        )
+        grants = await self._rate_budget.ask([_ask_for(each) for each in plans])
         granted: list[GrantedRequest] = []
         waiting = [(job, UNUSABLE_RETRY_MS) for job in unusable]
         answered = list(zip(plans, grants, strict=True))
@@ -198,9 +197,9 @@ def _plan_all(keys: Collection[str]) -> Plan:
     return Plan(requests=requests, priorities=dict.fromkeys(keys, NO_PRIORITY))
 
 
-def _ask_for(each: _AccountPlan, max_in_flight: int) -> BudgetRequest:
+def _ask_for(each: _AccountPlan) -> BudgetRequest:
     """Return the plan's request to the budget: at most as many requests as may be in flight, and the expected wait."""
-    wanted = [request.purpose for request in each.plan.requests[:max_in_flight]]
+    wanted = [request.purpose for request in each.plan.requests[:MAX_OPEN]]
     share = each.context.watched / max(1, len(each.candidates))
     turn_ms = round(len(each.plan.requests) * share * each.context.ms_per_request)
     return BudgetRequest(bucket=each.bucket, wanted=wanted, turn_ms=turn_ms)

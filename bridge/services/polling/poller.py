@@ -18,6 +18,7 @@ from bridge.services.polling.piggyback import Piggyback
 from bridge.services.polling.planner import Planner
 from bridge.services.polling.poll_requests import DueJob, GrantedRequest
 from bridge.services.polling.single_poll import SinglePolls, SinglePollTask
+from bridge.services.polling.slow_reads import SlowReads
 from bridge.store.queue.lanes import Claim, Settled
 from bridge.store.records import Wanted
 from bridge.store.tables.account_health import AccountHealth
@@ -39,6 +40,7 @@ class Poller:
         self._planner = Planner(services, self._rate_budget, durations, list_membership)
         self._piggyback = Piggyback(services, durations, lease_ms=lease_ms)
         reader = AccountReader(services, credentials, lease_ms=lease_ms)
+        self._slow_reads = SlowReads(is_silent=self._rate_budget.is_silent)
         health_recorder = AccountHealthRecorder(services, self._health_cache)
         self._single_polls = SinglePolls(
             services,
@@ -84,34 +86,38 @@ class Poller:
                 version = health[item.lane].version
                 due.append(DueJob(held=held, account=item.lane, version=version, queued_ms=item.due_ms))
         tasks: list[PollTask] = [*_join_refused(refused)]
-        if due:
-            planned = await self._planner.plan(shard, due)
-            tasks += [_make_task(granted, health) for granted in planned.granted]
-            settled += [
-                Settled(job.account, job.held.key, job.held.token, delay_ms)
-                for job, delay_ms in planned.waiting
-            ]
+        chosen, waiting = self._slow_reads.choose(due)
+        if chosen:
+            planned = await self._planner.plan(shard, chosen)
+            tasks += [self._make_task(granted, health) for granted in planned.granted]
+            waiting += planned.waiting
+        settled += [Settled(job.account, job.held.key, job.held.token, delay_ms) for job, delay_ms in waiting]
         return tasks, settled
+
+    def _make_task(self, granted: GrantedRequest, health: Mapping[str, AccountHealth]) -> PollTask:
+        account = granted.bucket.account
+        if granted.request.list:
+            return ListPollTask(granted=granted, health=health[account])
+        (job,) = granted.jobs
+        self._slow_reads.begin(job)
+        return SinglePollTask(held=job.held, account=account, health=health[account], granted=granted)
 
     async def poll(self, task: PollTask) -> Sequence[Settled]:
         """Send one request and apply its answer; return what is left to settle."""
-        if isinstance(task, SinglePollTask):
+        if not isinstance(task, SinglePollTask):
+            return await self._list_polls.poll(task)
+        try:
             return await self._single_polls.poll(task)
-        return await self._list_polls.poll(task)
+        finally:
+            self._slow_reads.end(task.account, task.held.key)
 
     def give_back(self, task: PollTask) -> Sequence[Settled]:
         """Return what puts the jobs of a request that was not sent back into the queue, due now."""
+        for each in task.jobs:
+            self._slow_reads.end(task.account, each.key)
         if task.granted is not None:
             self._rate_budget.give_back(task.granted.bucket, task.granted.id)
         return [Settled(task.account, each.key, each.token, 0) for each in task.jobs]
-
-
-def _make_task(granted: GrantedRequest, health: Mapping[str, AccountHealth]) -> PollTask:
-    account = granted.bucket.account
-    if granted.request.list:
-        return ListPollTask(granted=granted, health=health[account])
-    (job,) = granted.jobs
-    return SinglePollTask(held=job.held, account=account, health=health[account], granted=granted)
 
 
 def _join_refused(tasks: Sequence[SinglePollTask]) -> list[SinglePollTask]:
