@@ -1,8 +1,9 @@
 """Thirty jobs of one account whose reads drip until they are given up, and healthy jobs beside them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -17,23 +18,17 @@ INTERVAL_S = 15 * SCALE
 BOUND_S = INTERVAL_S + 10
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def upstream() -> Iterator[Simulator]:
+    """Run a simulator of its own for each test: jobs of another test would share the account's rate limit."""
     with running_simulator() as simulator:
         yield simulator
 
 
-@pytest.fixture(scope="module")
-def bridge(upstream: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bridge]:
-    with running_bridge(upstream, tmp_path_factory.mktemp("bridge")) as running:
+@pytest.fixture
+def bridge(upstream: Simulator, tmp_path: Path) -> Iterator[Bridge]:
+    with running_bridge(upstream, tmp_path) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-async def calm(upstream: Simulator) -> AsyncIterator[None]:
-    """Leave the upstream in order for the next test."""
-    yield
-    await upstream.control("DELETE", "/faults")
 
 
 async def watched(bridge: Bridge, upstream: Simulator, receiver: Receiver) -> str:
