@@ -9,6 +9,7 @@ from bridge.services.context import Services
 JOBS_PER_PROJECT: Final = 100_000
 WAIT_S: Final = 60
 MEGABYTE: Final = 1 << 20
+MIN_QUOTA: Final = 16 * MEGABYTE
 
 
 async def check_jobs(services: Services, project: str, made: int) -> None:
@@ -44,6 +45,10 @@ async def check_bytes(services: Services, project: str, grown: int) -> None:
 
 
 def quota_bytes(services: Services) -> int:
-    """Return the bytes that a project may have: the setting's, and at most half of the store's memory."""
+    """Return the bytes that a project may have: the setting's, and at most half of the store's memory.
+
+    A store with next to no memory is full, which its own answers say, and is no reason to blame a project.
+    """
     quota = services.settings.project_quota
-    return min(quota, services.store_memory // 2) if services.store_memory else quota
+    half = max(services.store_memory // 2, MIN_QUOTA)
+    return min(quota, half) if services.store_memory else quota
