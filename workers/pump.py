@@ -25,6 +25,7 @@ STALE_S = 5.0  # an item that waited so long for a slot is given back, because i
 IDLE_S = 0.02
 FLUSH_S = 0.02
 STORE_BACKOFF_S = 0.5
+LOAD_RETRY_MS = 1000  # a page that cannot be loaded is claimed again after this
 
 
 class Handler(Protocol[Task]):
@@ -171,8 +172,12 @@ class Pump(Generic[Task]):
             return 0
         try:
             tasks, settled = await self._handler.load(shard, claim)
-        except STORE_ERRORS:
-            self._ended[shard] += [Settled(item.lane, item.member, claim.token, 0) for item in claim.items]
+        except Exception as error:
+            # An error that comes again with each claim of the same items must leave room for others in between.
+            delay_ms = 0 if isinstance(error, STORE_ERRORS) else LOAD_RETRY_MS
+            self._ended[shard] += [
+                Settled(item.lane, item.member, claim.token, delay_ms) for item in claim.items
+            ]
             raise
         self._ended[shard] += settled
         self._loaded += len(tasks)

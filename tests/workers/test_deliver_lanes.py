@@ -1,10 +1,13 @@
 """Deliveries are sent only out of the lane in which they wait; those of version 0.1 get a lane of their own first."""
 
+import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from msgspec.structs import replace
+from redis.exceptions import ConnectionError as LostError
 
 from bridge.domain.deliveries.records import Delivery
 from bridge.store import keys
@@ -101,3 +104,26 @@ async def test_a_lease_that_was_lost_keeps_a_delivery_where_it_is(
     assert tasks == []
     assert await api.services.store.dlv.settle("a", settled) == [before.id]
     assert await api.services.store.dlv.due_of("a", lane, before.id) is not None
+
+
+async def test_a_move_that_fails_leaves_no_suspect_counted(
+    api: Client, handler: DeliverHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page is given back whole: its suspects take no slots from those of later pages."""
+    risky = f"prj_default {ORIGIN} 0123456789abcdef"
+    for lane in (risky, f"? {ORIGIN}"):
+        await waiting_in(api, lane)
+    lanes = [(risky, 9), (f"? {ORIGIN}", 9)]
+    held = await api.services.store.dlv.claim("a", lanes, most=9, page=9, lease_ms=60_000)
+    page = dataclasses.replace(held, risky=frozenset({risky}))
+    assert len(page.items) == 2
+    with monkeypatch.context() as broken:
+        broken.setattr("workers.handlers.deliver.move_to_url_lanes", AsyncMock(side_effect=LostError("away")))
+        with pytest.raises(LostError):
+            await handler.load("a", page)
+    assert await handler.cap_lanes("a", [risky]) == [(risky, 9)]
+    (task,), _ = await handler.load("a", page)
+    assert task.is_suspect
+    assert await handler.cap_lanes("a", [risky]) == [(risky, 8)]
+    handler.leave(task)
+    assert await handler.cap_lanes("a", [risky]) == [(risky, 9)]

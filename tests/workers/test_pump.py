@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as LostError
 
 from bridge.store.commit import Change, Committer, Due
+from bridge.store.errors import StoreFull
 from bridge.store.queue.clock import StoreClock
 from bridge.store.queue.lanes import Claim, Lanes, Settled
 from workers.pump import PAGE, Pump
@@ -30,6 +31,7 @@ class Work:
     late: list[str] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
     late_failures: list[Exception] = field(default_factory=list)
+    load_failures: list[Exception] = field(default_factory=list)
     loading: asyncio.Event | None = None
     wished: list[int] = field(default_factory=list)
 
@@ -43,6 +45,8 @@ class Work:
     async def load(self, shard: str, claim: Claim) -> tuple[list[Settled], list[Settled]]:
         if self.loading is not None:
             await self.loading.wait()
+        if self.load_failures:
+            raise self.load_failures.pop()
         return [Settled(item.lane, item.member, claim.token, None) for item in claim.items], []
 
     async def work(self, task: Settled) -> Sequence[Settled]:
@@ -183,6 +187,19 @@ async def test_what_a_store_error_interrupted_begins_anew_at_once(lanes: Lanes) 
         await until(lambda: len(work.begun) == 2)
         await until(lambda: is_empty(lanes))
     assert work.left == ["0", "0"]
+
+
+@pytest.mark.parametrize("failure", [LostError("away"), StoreFull(), ValueError("a record is broken")])
+async def test_a_page_that_could_not_be_loaded_is_claimed_again_soon(
+    lanes: Lanes, failure: Exception
+) -> None:
+    """Whatever the error was, its items do not wait for their lease of a minute."""
+    work = Work(load_failures=[failure])
+    work.may_end.set()
+    await add(lanes, 3)
+    async with running(lanes, work):
+        await until(lambda: is_empty(lanes))
+    assert sorted(work.begun) == ["0", "1", "2"]
 
 
 async def test_a_late_answer_is_kept_until_it_is_looked_at(lanes: Lanes) -> None:

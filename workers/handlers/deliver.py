@@ -80,9 +80,10 @@ class DeliverHandler:
             else:
                 is_suspect = item.lane in claim.risky or ready.delivery.record.tries > 0
                 tasks.append(SendTask(ready=ready, token=claim.token, is_suspect=is_suspect))
-                self._suspects += is_suspect
         if moves:
             settled += await self._move(shard, claim.token, moves)
+        # Counted when nothing can fail any more: what is not returned never leaves.
+        self._suspects += sum(task.is_suspect for task in tasks)
         return tasks, settled
 
     async def _move(self, shard: str, token: bytes, moves: Sequence[ReadyDelivery]) -> list[Settled]:
