@@ -13,7 +13,7 @@ from bridge.domain.jobs.records import Job
 from bridge.services.context import Services
 from bridge.services.jobs.key_rotation import reseal_job, reseal_tables
 from bridge.services.jobs.retention import end_retention
-from bridge.services.queries import load_deliveries, load_jobs
+from bridge.services.queries import load_deliveries, load_readable_jobs
 from bridge.store.records import Loaded
 from bridge.store.tables.key_usage import KeyCounter
 
@@ -46,7 +46,7 @@ async def prove(services: Services) -> dict[str, int]:
     for shard in services.store.shards:
         held = dict.fromkeys(projects, 0)
         async for keys in services.store.scan.jobs(shard, count=SCAN_COUNT):
-            page = await load_jobs(services.store, keys)
+            page = await load_readable_jobs(services.store, keys)
             for each in page.values():
                 held[each.record.project] = held.get(each.record.project, 0) + len(each.raw)
             counts["polls"] += await _repair_polls(services, shard, page)

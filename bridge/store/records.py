@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
+import structlog
 from msgspec import Struct, msgpack
 from redis.asyncio import Redis
 
@@ -21,6 +22,7 @@ R = TypeVar("R", bound=Struct)
 ZLIB_FROM = 200  # bytes of JSON from which on compression saves memory
 ZLIB_MARK = 0x78  # first byte of zlib's output; JSON never begins with it
 MAX_OBJECT_BYTES = 8 << 20  # unpacked; more than any answer of a provider may have
+log = structlog.get_logger()
 _ENCODER = msgpack.Encoder()
 
 
@@ -77,6 +79,11 @@ def unpack(kind: type[R], raw: bytes) -> R:
         return cast("R", _decoder(kind).decode(raw))  # `cache` loses the type
     except (msgspec.DecodeError, UnicodeDecodeError) as broken:
         raise UnreadableRecord(f"a {kind.__name__} of {len(raw)} bytes") from broken
+
+
+def log_unreadable(table: str, key: str, error: UnreadableRecord) -> None:
+    """Log which record is passed over; without the traceback, since the errors it shows may quote the content."""
+    log.error("store.record_unreadable", table=table, key=key, error=str(error))
 
 
 def pack_object(value: Any) -> bytes:

@@ -13,6 +13,7 @@ from bridge.store.errors import StoreFull, StoreNotDurable
 
 Bytes = bytes | str | int
 SHEBANG = b"#!lua flags=allow-oom\n"
+REFUSED_SHEBANG = b"#!lua\n"
 WAITAOF_MS = (
     8000  # long enough for slow disks (1.5 s for an fsync was seen), short enough for clients that wait
 )
@@ -32,7 +33,11 @@ class Script:
 
     def refusing_when_full(self) -> "Script":
         """Return the same script for new work, which Redis refuses at `maxmemory` before it starts."""
-        return Script.read(self.source.replace(SHEBANG, b"#!lua\n", 1))
+        return Script.read(self.source.replace(SHEBANG, REFUSED_SHEBANG, 1))
+
+    def accepted_when_full(self) -> "Script":
+        """Return the same script for work in progress, which Redis runs at `maxmemory` too."""
+        return Script.read(self.source.replace(REFUSED_SHEBANG, SHEBANG, 1))
 
 
 @dataclass(frozen=True, slots=True)

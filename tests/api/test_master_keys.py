@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bridge.api.app import build_app
 from bridge.container import bootstrap, open_services
 from bridge.services.jobs.key_rotation import reseal_all
+from bridge.store import keys
 from bridge.store.vault import UnknownKeyError, Vault
 from tests.api.serving import Client, make_settings, running
 from tests.api.store_server import running_store
@@ -72,6 +74,33 @@ async def test_one_round_seals_everything_anew_and_the_old_key_can_go(socket: Pa
         for account in await api.services.store.accounts.all():
             assert await api.services.store.accounts.credential(account.id)
         assert await keys_shown(api) == {NEW_ID: everything}
+
+
+async def test_unreadable_records_are_named_and_the_rest_is_sealed_anew(socket: Path) -> None:
+    """One of each kind, with text that is no UTF-8 or cut off: what a key holds is still counted and shown."""
+    broken = {
+        "jobs": "a" + "0" * 20,
+        "{g}:secrets": "prj_broken",
+        "{g}:accounts": "acc_broken",
+        "idempotency": "{p:prj_broken}:idem:" + "0" * 32,
+    }
+    async with with_keys(socket, OLD) as api:
+        await register(api)
+        await api.call("GET", "/v1/secrets/default")
+        await reseal_all(api.services)
+        everything = (await keys_shown(api))[OLD_ID]
+    async with with_keys(socket, NEW, OLD) as api:
+        redis: Any = api.services.store.redis
+        await redis.set(keys.job(broken["jobs"]), b"\x92\xa7content\xa2\xff\xfe")
+        await redis.hset("{g}:secrets", broken["{g}:secrets"], b"\x91\xc4")
+        await redis.hset("{g}:accounts", broken["{g}:accounts"], b"\x91\x91\xa2\xff\xfe")
+        await redis.set(broken["idempotency"], b"\xa7content")
+        with capture_logs() as logs:
+            assert await reseal_all(api.services) == 1
+        assert await keys_shown(api) == {NEW_ID: everything, OLD_ID: {}}
+    named = {each["table"]: each["key"] for each in logs if each["event"] == "store.record_unreadable"}
+    assert named == broken
+    assert "content" not in str(logs)
 
 
 async def test_a_key_that_was_removed_too_early_is_named(socket: Path) -> None:

@@ -12,10 +12,12 @@ from bridge.store.queue.fair_lanes import FairLanes
 from bridge.store.queue.heartbeats import Heartbeats
 from bridge.store.queue.lanes import Lanes, Settled
 from bridge.store.scripts import SCRIPTS, ScriptCall, run_many
+from bridge.store.store import Store
 from bridge.store.tables.account_health import Health
 from bridge.store.tables.feed import Feed
 from bridge.store.tables.idempotency import Idempotency
 from bridge.store.tables.inbox import Inbox
+from bridge.store.vault import sealing_key
 
 J = "{a}:j:1"
 
@@ -66,6 +68,33 @@ async def test_a_full_store_goes_on_with_what_it_has(full: Redis) -> None:
     health = Health(full, lambda _account: "a")
     assert await health.note_refused("acc", 1) == "suspect"
     assert await health.note_vanished("acc", "job", 1, 1000) == 1
+
+
+async def test_a_full_store_takes_the_signing_secret_that_a_delivery_needs(real: Redis) -> None:
+    """A project whose first delivery falls due at the limit gets its secret; a rotation is new work."""
+    store = await Store.open(real, keys=[b"k" * 32], aof=False)
+    await real.config_set("maxmemory", "1")
+    made = await store.projects.default_secret("prj_1")
+    assert await store.projects.default_secret("prj_1") == made
+    with pytest.raises(StoreFull):
+        await store.projects.rotate("prj_1")
+
+
+async def test_a_full_store_is_read_and_sealed_anew_under_a_new_master_key(real: Redis) -> None:
+    """Polling reads credentials, delivering reads secrets: both go on, and after a sweep the old key can go."""
+    former = await Store.open(real, keys=[b"k" * 32], aof=False)
+    account = await former.accounts.create("prj_1", "reelmirror", "rm_1", "main")
+    await former.accounts.create("prj_1", "reelmirror", "rm_2", "unread")
+    secrets = await former.projects.default_secret("prj_1")
+    await former.projects.default_secret("prj_unread")
+    await real.config_set("maxmemory", "1")
+    rotated = await Store.open(real, keys=[b"n" * 32, b"k" * 32], aof=False)
+    assert await rotated.accounts.credential(account.id) == "rm_1"
+    assert await rotated.projects.default_secret("prj_1") == secrets
+    sealed = [*await rotated.accounts.reseal(), *await rotated.projects.reseal()]
+    assert [sealing_key(value) for value in sealed] == [rotated.vault.key_ids[0]] * 4
+    alone = await Store.open(real, keys=[b"n" * 32], aof=False)
+    assert await alone.accounts.credential(account.id) == "rm_1"
 
 
 async def test_a_durable_commit_has_waited_for_the_disk(real: Redis) -> None:

@@ -7,9 +7,9 @@ import structlog
 from bridge.domain.jobs.callbacks import callbacks_by_id, change_callbacks
 from bridge.domain.jobs.records import Job
 from bridge.services.context import Services
-from bridge.services.queries import load_jobs
+from bridge.services.queries import load_readable_jobs
 from bridge.services.subscriptions.sealing import reseal
-from bridge.store.errors import StoreFull, WriteConflict
+from bridge.store.errors import WriteConflict
 from bridge.store.records import Loaded
 from bridge.store.tables.key_usage import KeyCounter
 from bridge.store.unit_of_work import UnitOfWork, retrying
@@ -21,11 +21,14 @@ SCAN_COUNT: Final = 500
 
 
 async def reseal_all(services: Services) -> int:
-    """Seal everything under the newest key, keep the count of what each key holds, and return how many jobs changed."""
+    """Seal everything under the newest key, keep the count of what each key holds, and return how many jobs changed.
+
+    A record that is unreadable is logged by its key, and passed over.
+    """
     counter, resealed = KeyCounter(), 0
     for shard in services.store.shards:
         async for keys in services.store.scan.jobs(shard, count=SCAN_COUNT):
-            for key, loaded in (await load_jobs(services.store, keys)).items():
+            for key, loaded in (await load_readable_jobs(services.store, keys)).items():
                 resealed += await reseal_job(services, key, loaded, counter)
     await reseal_tables(services, counter)
     return resealed
@@ -34,17 +37,13 @@ async def reseal_all(services: Services) -> int:
 async def reseal_tables(services: Services, counter: KeyCounter) -> None:
     """Seal what lies outside of jobs under the newest key, and keep the count, to which callbacks were added before."""
     store = services.store
-    try:
-        for noun, sealed in (
-            ("signing_secrets", await store.projects.reseal()),
-            ("credentials", await store.accounts.reseal()),
-            ("idempotent_responses", await store.idempotency.reseal(store.vault)),
-        ):
-            for value in sealed:
-                counter.note(noun, (value,))
-    except StoreFull:  # what is stored stays readable; the next sweep tries again
-        log.warning("keys.not_resealed", reason="the store is full")
-        return
+    for noun, sealed in (
+        ("signing_secrets", await store.projects.reseal()),
+        ("credentials", await store.accounts.reseal()),
+        ("idempotent_responses", await store.idempotency.reseal(store.vault)),
+    ):
+        for value in sealed:
+            counter.note(noun, (value,))
     usage = counter.usage(services.clock_ms())
     await store.key_usage.save(usage)
     if missing := sorted(set(usage.held) - set(store.vault.key_ids)):

@@ -140,20 +140,17 @@ class Accounts:
         plain = self._vault.open(sealed, record=account)
         if self._vault.needs_reseal(sealed):
             fresh = structs.replace(row.record, credential=self._vault.seal(plain, record=account))
-            await self._rows.swap(account, row.raw, fresh)
+            await self._replace(account, row, fresh)
         return plain.decode()
 
     async def reseal(self) -> Sequence[bytes]:
         """Seal all credentials with the first master key; return them as they are stored then, opened or not."""
         found = []
-        for account in [field.decode() for field in await self._rows.all()]:
-            row = await self._rows.load(account)
-            if row is None:
-                continue
+        async for account, row in self._rows.readable():
             sealed = row.record.credential
             with suppress(VaultError):  # the count shows it under its key
                 fresh = structs.replace(row.record, credential=self._vault.reseal(sealed, record=account))
-                if fresh != row.record and await self._rows.swap(account, row.raw, fresh):
+                if fresh != row.record and await self._replace(account, row, fresh):
                     sealed = fresh.credential
             found.append(sealed)
         return found
@@ -170,6 +167,10 @@ class Accounts:
                 return fresh
             if holder is not None:
                 raise CredentialTaken
+
+    async def _replace(self, account: str, row: Loaded[_Row], resealed: _Row) -> bool:
+        """Write what is sealed anew; a full store takes it too, because it is as long as before."""
+        return await self._rows.swap(account, row.raw, resealed, new_work=False)
 
     def _opens(self, row: _Row) -> bool:
         try:

@@ -13,7 +13,7 @@ from redis.exceptions import OutOfMemoryError
 from bridge.store import keys
 from bridge.store.commit import Change, Committer, Guard, Put
 from bridge.store.errors import StoreFull
-from bridge.store.records import pack, unpack
+from bridge.store.records import UnreadableRecord, log_unreadable, pack, unpack
 from bridge.store.vault import Vault, VaultError
 
 DAY_MS = 24 * 3600 * 1000
@@ -89,7 +89,11 @@ class Idempotency:
         async for name in self._redis.scan_iter(match=keys.idempotency("*", "*"), count=SCAN_COUNT):
             place = name.decode()
             raw = await self._redis.get(place)
-            entry = None if raw is None else unpack(_Entry, raw)
+            try:
+                entry = None if raw is None else unpack(_Entry, raw)
+            except UnreadableRecord as error:
+                log_unreadable("idempotency", place, error)
+                continue
             if entry is None or entry.answer is None:
                 continue
             fresh = _reseal(vault, place, entry)
@@ -126,7 +130,7 @@ def _reseal(vault: Vault, place: str, entry: _Entry) -> _Entry:
         project = place[len("{p:") : place.index("}")]
         answer = vault.reseal(entry.answer, record=_record(project, key))
         return _Entry(entry.fingerprint, entry.token, answer, vault.reseal(entry.name, record=place))
-    except VaultError:
+    except (VaultError, UnicodeDecodeError):
         return entry
 
 

@@ -82,9 +82,9 @@ class Projects:
     async def default_secret(self, project: str) -> Secrets:
         """Return a project's secrets, created on first use; an expired previous one is left out."""
         while (loaded := await self._secrets.load(project)) is None:
-            await self._secrets.swap(
-                project, None, self._seal(project, Secrets(current=make_secret(self._dice)))
-            )
+            made = self._seal(project, Secrets(current=make_secret(self._dice)))
+            # Deliveries of accepted jobs are signed with it, so that a full store takes it too.
+            await self._secrets.swap(project, None, made, new_work=False)
         secrets = await self._open(project, loaded)
         if secrets.previous is not None and secrets.previous_expires_ms <= self._clock_ms():
             return Secrets(current=secrets.current)
@@ -111,14 +111,11 @@ class Projects:
     async def reseal(self) -> Sequence[bytes]:
         """Seal all secrets with the first master key; return them as they are stored then, opened or not."""
         found = []
-        for project in [field.decode() for field in await self._secrets.all()]:
-            loaded = await self._secrets.load(project)
-            if loaded is None:
-                continue
+        async for project, loaded in self._secrets.readable():
             sealed = loaded.record.secrets
             with suppress(VaultError):  # the count shows it under its key
                 fresh = _Sealed(self._vault.reseal(sealed, record=project))
-                if fresh.secrets != sealed and await self._secrets.swap(project, loaded.raw, fresh):
+                if fresh.secrets != sealed and await self._replace(project, loaded, fresh):
                     sealed = fresh.secrets
             found.append(sealed)
         return found
@@ -130,5 +127,9 @@ class Projects:
         plain = self._vault.open(loaded.record.secrets, record=project)
         secrets = msgspec.msgpack.decode(plain, type=Secrets)
         if self._vault.needs_reseal(loaded.record.secrets):
-            await self._secrets.swap(project, loaded.raw, self._seal(project, secrets))
+            await self._replace(project, loaded, self._seal(project, secrets))
         return secrets
+
+    async def _replace(self, project: str, loaded: Loaded[_Sealed], resealed: _Sealed) -> bool:
+        """Write what is sealed anew; a full store takes it too, because it is as long as before."""
+        return await self._secrets.swap(project, loaded.raw, resealed, new_work=False)

@@ -2,17 +2,19 @@
 
 import base64
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from bridge.store.records import Loaded, pack, unpack
+from bridge.store.records import Loaded, UnreadableRecord, log_unreadable, pack, unpack
 from bridge.store.scripts import SCRIPTS, ScriptCall, run
 
 R = TypeVar("R", bound=Struct)
 Dice = Callable[[int], bytes]
+SWAP = SCRIPTS["swap_v1"]
+SWAP_WHEN_FULL = SWAP.accepted_when_full()
 
 
 class Table(Generic[R]):
@@ -39,10 +41,29 @@ class Table(Generic[R]):
         rows = await self._redis.hgetall(self._name)
         return {field: unpack(self._kind, raw) for field, raw in rows.items()}
 
-    async def swap(self, field: str | bytes, former: bytes | None, record: R) -> bool:
-        """Write a record if its bytes are still `former` (None: absent); raise `StoreFull` at the memory limit."""
+    async def readable(self) -> AsyncIterator[tuple[str, Loaded[R]]]:
+        """Yield the ids and records, each one as it is when its turn comes; log and skip those that are unreadable."""
+        for field in await self._redis.hkeys(self._name):
+            name = field.decode(errors="backslashreplace")
+            try:
+                loaded = await self.load(field)
+            except UnreadableRecord as error:
+                log_unreadable(self._name, name, error)
+                continue
+            if loaded is not None:
+                yield name, loaded
+
+    async def swap(
+        self, field: str | bytes, former: bytes | None, record: R, *, new_work: bool = True
+    ) -> bool:
+        """Write a record if its bytes are still `former` (None: absent); return whether it was written.
+
+        New work is refused at the store's memory limit: raise `StoreFull`. What accepted work needs, or what takes no
+        more memory than before, is written there too.
+        """
+        script = SWAP if new_work else SWAP_WHEN_FULL
         args = (field, former or b"", pack(record))
-        return bool(await run(self._redis, ScriptCall(SCRIPTS["swap_v1"], (self._name,), args)) == b"done")
+        return bool(await run(self._redis, ScriptCall(script, (self._name,), args)) == b"done")
 
     async def remove(self, field: str | bytes) -> bool:
         """Remove a record; return whether there was one."""
