@@ -118,7 +118,7 @@ for l = 1, #KEYS - queues do
   local lane, project, o, cap = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   local place = o > 0 and (opened[o] or open(o))
   local p = place and (place.strict and 2 or slow[l] and 3 or good[l] and 1 or 2)
-  local risky = place and (place.strict or p == 3)
+  local risky = place and (place.strict or p ~= 1)
   if place then cap = place.limits[p].lane end
   local blocked = gated and tonumber(redis.call('HGET', KEYS[2], lane) or 0) or 0
   if blocked > 0 and blocked <= now then redis.call('HDEL', KEYS[2], lane) end

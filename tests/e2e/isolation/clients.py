@@ -92,3 +92,12 @@ async def _has_succeeded(client: Client, url: str) -> bool:
 async def end_jobs(*clients: Client) -> None:
     """Let the jobs of several clients end at the same time."""
     await asyncio.gather(*(client.end_job() for client in clients))
+
+
+async def wait_settled(client: Client, event: str) -> None:
+    """Wait until no delivery of the event is in flight, since a resend would be refused."""
+    while True:
+        found = await client.call("GET", f"/v1/deliveries?event_id={event}")
+        if {each["state"] for each in found["data"]} == {"succeeded"}:
+            return
+        await asyncio.sleep(0.01)

@@ -86,6 +86,14 @@ class Host:
         await until(have_all, within_s=within_s, every_s=0.01)
         return self.first(urls)
 
+    async def wait_attempts(self, count: int, *, within_s: float) -> None:
+        """Wait until so many attempts have come."""
+
+        async def have_come() -> bool:
+            return len(self.attempts) >= count
+
+        await until(have_come, within_s=within_s, every_s=0.01)
+
     def count_within(self, seconds: float) -> int:
         """Return the most attempts that began in any window of so many seconds."""
         times = [attempt.at for attempt in self.attempts]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.isolation.clients import Client, new_client, prove_host
+from tests.e2e.isolation.clients import Client, new_client, prove_host, wait_settled
 from tests.e2e.isolation.hosts import Host, running_host
 from tests.e2e.processes import Bridge, Simulator, running_bridge
 
@@ -86,15 +86,6 @@ async def measure_resends(host: Host, client: Client, event: str) -> list[float]
         took += [each.at - began for each in came]
         await wait_settled(client, event)
     return took
-
-
-async def wait_settled(client: Client, event: str) -> None:
-    """Wait until no delivery of the event is in flight, since a resend would be refused."""
-    while True:
-        found = await client.call("GET", f"/v1/deliveries?event_id={event}")
-        if {each["state"] for each in found["data"]} == {"succeeded"}:
-            return
-        await asyncio.sleep(0.01)
 
 
 def percentile(values: list[float]) -> float:

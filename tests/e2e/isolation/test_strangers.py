@@ -6,11 +6,12 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from datetime import datetime
 
 import pytest
 
-from tests.e2e.isolation.clients import end_jobs, new_client, prove_host
+from tests.e2e.isolation.clients import end_jobs, new_client, prove_host, wait_settled
 from tests.e2e.isolation.hosts import Host, running_host
 from tests.e2e.isolation.options import WATCHED_S
 from tests.e2e.processes import Bridge, Simulator, running_bridge, until
@@ -104,3 +105,27 @@ async def test_fourteen_hanging_hooks_with_the_default_settings(
         wait_s = datetime.fromisoformat(coming["at"]).timestamp() - time.time()
         assert 250 <= wait_s <= 300 * 1.2
         assert len(host.attempts) == 1 + 8 + 14
+
+
+async def test_hanging_hooks_of_many_hosts_leave_room_for_healthy_ones(
+    default_bridge: Bridge, simulator: Simulator
+) -> None:
+    """More new hooks hang, over twelve proven hosts, than a worker has slots; a hook that has answered does not wait."""
+    async with AsyncExitStack() as stack:
+        host, *others = [await stack.enter_async_context(running_host()) for _ in range(13)]
+        client = await new_client(default_bridge, simulator)
+        await prove_host(client, f"{host.url}/ok/known")
+        event = (await client.call("GET", "/v1/events?limit=1"))["data"][0]["id"]
+        crowds = [await new_client(default_bridge, simulator) for _ in others]
+        for other, crowd in zip(others, crowds, strict=True):
+            await prove_host(crowd, f"{other.url}/ok/first")
+            await crowd.register(other.urls("hang", 48))
+        await end_jobs(*crowds)
+        until_s, waits = time.time() + 8, []
+        while time.time() < until_s:
+            asked, seen = time.time(), len(host.attempts)
+            await client.call("POST", f"/v1/events/{event}/resend")
+            await host.wait_attempts(seen + 1, within_s=30)
+            waits.append(host.attempts[-1].at - asked)
+            await wait_settled(client, event)
+        assert max(waits) <= 1.0

@@ -144,12 +144,18 @@ async def test_projects_take_turns(queue: Queue) -> None:
 
 
 async def test_a_worker_without_slots_for_what_may_hang_leaves_it(queue: Queue) -> None:
-    """Another one may take it; healthy URLs are claimed all the same."""
+    """Another one may take it; URLs whose last answer was a 2xx are claimed all the same.
+
+    A new URL may hang too, also at a host that has answered before.
+    """
+    stranger = lane("x", origin="https://stranger.example:443")
     await queue.prove(lane(1))
-    await queue.add(lane(1), lane("x", origin="https://stranger.example:443"))
-    claim = await queue.claim(lane("x", origin="https://stranger.example:443"), lane(1), risky=0)
+    await queue.add(lane(1), lane("new"), stranger)
+    claim = await queue.claim(stranger, lane("new"), lane(1), risky=0)
     assert [item.lane for item in claim.items] == [lane(1)]
     assert claim.risky == frozenset()
+    claim = await queue.claim(stranger, lane("new"))
+    assert claim.risky == {stranger, lane("new")}
 
 
 async def test_lanes_of_version_0_1_are_emptied_in_pages(queue: Queue) -> None:

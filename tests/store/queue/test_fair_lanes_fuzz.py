@@ -235,7 +235,7 @@ class Fuzz:
             flying = {each for each, at in seen.origins[read_origin(lane)].flying.items() if at > seen.now_ms}
             mine = {self.tokens[each].decode() + each for each in seen.live(lane) if each in self.tokens}
             assert mine <= flying, "an attempt in flight is not counted"
-            assert strict or lane not in got.risky or lane in seen.slow
+            assert strict or (lane in got.risky) == (seen.limit(lane)[0] != 1)
         return len(got.items)
 
     def check_pace(self, before: Observed, after: Observed, origin: str, lanes: list[str]) -> None:
