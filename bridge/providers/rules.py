@@ -153,7 +153,7 @@ def _read_piece(kind: KindSpec, entry: object, lens: Lens) -> _Piece:
 def _claim_failure(
     kind: KindSpec, data: Mapping[str, Any], *, failed: bool, pieces: _Pieces, ending: Ending | None
 ) -> Ending | None:
-    """Give the failure that the object's own word claims against its parts, None where nothing is left to claim."""
+    """Return the failure that the object's own word claims against its parts, None where nothing is left to claim."""
     if not failed or ending is not None or pieces.superseded:
         return None
     return read_ending(kind, "failed", data)

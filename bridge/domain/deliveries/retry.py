@@ -50,7 +50,7 @@ class Verdict(enum.Enum):
 
 
 def judge(answer: ReceiverAnswer, *, may_be_over: bool = False) -> Verdict:
-    """Give the verdict. A status decides alone: a 2xx whose body broke off is final, a second POST would do harm.
+    """Return the verdict. A status decides alone: a 2xx whose body broke off is final, a second POST would do harm.
 
     `may_be_over`: the receiver takes one call and may have had it, so a 409 or 410 only says that it had.
     """
@@ -77,7 +77,7 @@ def plan_retry(
     retry_after_s: float | None,
     roll: float,
 ) -> float | None:
-    """Give the seconds until the next attempt, or None: exhausted (park it), or nothing is to follow.
+    """Return the seconds until the next attempt, or None: exhausted (park it), or nothing is to follow.
 
     `attempts` and `refusals` count what was made in this schedule, the attempt just ended included. `roll` in [0, 1) spreads receivers' retries; it only ever delays, by up to
     20 %. `retry_after_s` lifts the delay to what the receiver asked for, 10 h at most, and never shortens it.
@@ -145,7 +145,7 @@ def read_retry_after(value: str | None, *, now_s: float) -> float | None:
 
 
 def explain_status(status: int, content_type: str) -> str:
-    """Say in one sentence what a status means for the delivery and, where it failed, what to do."""
+    """Return in one sentence what a status means for the delivery and, where it failed, what to do."""
     if 200 <= status < 300:
         if _is_page(content_type):
             return f"The receiver answered {status} with a web page: check that the URL is the webhook's, not a site's."

@@ -75,7 +75,7 @@ def build_body(
 
 
 def read_event_job(event: bytes) -> str:
-    """Give the job id of a stored event."""
+    """Return the job id of a stored event."""
     try:
         return _job_decoder.decode(event).job_id
     except msgspec.DecodeError:  # a lone surrogate somewhere, which msgspec does not read

@@ -31,12 +31,12 @@ async def _load(services: Services, project: str, delivery_id: str) -> Loaded[De
 
 
 async def get_delivery(services: Services, project: str, delivery_id: str) -> Delivery:
-    """Give one delivery; NotFound when this project has none such."""
+    """Return one delivery; NotFound when this project has none such."""
     return (await _load(services, project, delivery_id)).record
 
 
 async def next_attempt_ms(services: Services, delivery: Delivery) -> int | None:
-    """Give when the next attempt is due; negative while one is in flight, None when none comes."""
+    """Return when the next attempt is due; negative while one is in flight, None when none comes."""
     return await services.store.dlv.due_of(delivery.id[4], delivery.lane, delivery.id)
 
 
@@ -49,7 +49,7 @@ async def find_wait(services: Services, delivery: Delivery, due_ms: int | None) 
 
 
 async def view_state(services: Services, delivery: Delivery) -> DeliveryState:
-    """Give a delivery's state as clients see it: `in_flight` while an attempt holds it."""
+    """Return a delivery's state as clients see it: `in_flight` while an attempt holds it."""
     if delivery.state is not DeliveryState.PENDING:
         return delivery.state
     due = await next_attempt_ms(services, delivery)

@@ -167,7 +167,7 @@ async def _stage_save(services: Services, held: Held, moved: Transition, at: Pol
 def write_advance(
     services: Services, unit: UnitOfWork, key: str, loaded: Loaded[Job], *, moved: Transition, at: PollContext
 ) -> None:
-    """Put a job that moved on into a draft: its records, new events, and a delivery for each letter."""
+    """Add a job that changed to a unit of work: its records, new events, and a delivery for each notification."""
     unit.put_job(key, moved.job, loaded)
     unit.put_log(key, moved.log)
     if moved.data is not None:

@@ -75,7 +75,7 @@ async def load(services: Services, project: str, callback_id: str) -> tuple[str,
 
 
 async def get(services: Services, project: str, callback_id: str) -> FoundCallback:
-    """Give one callback; NotFound when this project has none such."""
+    """Return one callback; NotFound when this project has none such."""
     key, loaded, callback = await load(services, project, callback_id)
     return await _find(services, key, loaded.record, callback)
 
@@ -107,7 +107,7 @@ async def history(services: Services, project: str, callback_id: str) -> Callbac
 
 
 def view_state(found: FoundCallback) -> CallbackState:
-    """Give a callback's state as clients see it: `paused` while its account's key is refused."""
+    """Return a callback's state as clients see it: `paused` while its account's key is refused."""
     health = found.health
     refused = health.outage_ms or found.job.kind in health.forbidden
     return CallbackState.PAUSED if is_live(found.callback) and refused else found.callback.state

@@ -65,7 +65,7 @@ class Lanes:
         self.shards = shards
 
     async def peek(self, *, limit: int = 200) -> list[tuple[str, str, int]]:
-        """Give (shard, lane, wake ms), earliest first; compare with the `now_ms` of a claim, not a clock of yours."""
+        """Return (shard, lane, wake ms), earliest first; compare with the `now_ms` of a claim, not a clock of yours."""
         pipe = self.redis.pipeline(transaction=False)
         for shard in self.shards:
             pipe.zrange(keys.lanes(shard, self.queue), 0, limit - 1, withscores=True)
@@ -191,19 +191,19 @@ class Lanes:
         return dict(zip(lanes, map(int, await pipe.execute()), strict=True))
 
     async def blocked(self, shard: str, lanes: Sequence[str]) -> Mapping[str, int]:
-        """Give the ms until which each of these lanes sleeps, for those with a gate."""
+        """Return the ms until which each of these lanes sleeps, for those with a gate."""
         if not lanes:
             return {}
         found = await self.redis.hmget(keys.gate(shard, self.queue), list(lanes))  # type: ignore[misc]  # redis-py types both clients at once
         return {lane: int(until) for lane, until in zip(lanes, found, strict=True) if until}
 
     async def due_of(self, shard: str, lane: str, member: str) -> int | None:
-        """Give when an item is due, negative: in flight until; None: it is not queued."""
+        """Return when an item is due, negative: in flight until; None: it is not queued."""
         score = await self.redis.zscore(keys.lane(shard, self.queue, lane), member)
         return None if score is None else int(score)
 
     async def due_many(self, shard: str, items: Sequence[tuple[str, str]]) -> list[int | None]:
-        """Give when each of these (lane, member) is due, in order; see `due_of`."""
+        """Return when each of these (lane, member) is due, in order; see `due_of`."""
         pipe = self.redis.pipeline(transaction=False)
         for lane, member in items:
             pipe.zscore(keys.lane(shard, self.queue, lane), member)

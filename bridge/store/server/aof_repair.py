@@ -48,7 +48,7 @@ def mend(directory: Path) -> Repair | None:
 
 
 def explain_damage(damage: Damage) -> str:
-    """Say what damage means that nothing is cut off for, and what can be done."""
+    """Return what damage means that nothing is cut off for, and what can be done."""
     commands = [f"truncate -s {damage.offset} '{damage.file}'"]
     commands += [f"truncate -s 0 '{file}'" for file in damage.later]
     return (
