@@ -9,7 +9,7 @@ from bridge.services.context import Services
 JOBS_PER_PROJECT: Final = 100_000
 WAIT_S: Final = 60
 MEGABYTE: Final = 1 << 20
-MIN_QUOTA: Final = 16 * MEGABYTE
+MIN_QUOTA: Final = 4 * MEGABYTE
 
 
 async def check_jobs(services: Services, project: str, made: int) -> None:

@@ -114,5 +114,5 @@ async def test_a_project_never_takes_more_than_half_of_the_store(api: Client) ->
     services = api.services
     assert quota_bytes(services) == services.settings.project_quota == 1 << 30
     assert quota_bytes(dataclasses.replace(services, store_memory=100 << 20)) == 50 << 20
-    assert quota_bytes(dataclasses.replace(services, store_memory=1)) == 16 << 20
+    assert quota_bytes(dataclasses.replace(services, store_memory=1)) == 4 << 20
     assert quota_bytes(dataclasses.replace(services, store_memory=100 << 30)) == 1 << 30
