@@ -2,12 +2,13 @@
 
 from msgspec.structs import replace
 
-from bridge.domain.deliveries.records import Delivery, DeliveryState
+from bridge.domain.deliveries.records import Delivery, DeliveryState, visible_state
 from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import read_shard
 from bridge.errors import Conflict, NotFound
 from bridge.services.context import Services
-from bridge.services.deliveries.admin import current_lane, view_state
+from bridge.services.deliveries.admin import current_lane
+from bridge.services.deliveries.lists import next_attempts_ms
 from bridge.services.queries import load_job_deliveries
 from bridge.services.requeue import start_again
 from bridge.store.records import Loaded
@@ -31,9 +32,9 @@ async def resend(services: Services, project: str, event_id: str) -> list[Delive
     event = await get_event(services, project, event_id)
     deliveries = await load_job_deliveries(services.store, event.job)
     mine = [each for each in deliveries if each.record.event == event_id]
-    for each in mine:
-        if await view_state(services, each.record) is DeliveryState.IN_FLIGHT:
-            raise Conflict("an attempt of this event is in flight: repeat the request when it has ended")
+    dues = await next_attempts_ms(services, [each.record for each in mine])
+    if any(visible_state(each.record, dues[each.record.id]) is DeliveryState.IN_FLIGHT for each in mine):
+        raise Conflict("an attempt of this event is in flight: repeat the request when it has ended")
     return [await _resend(services, each.record.id) for each in mine]
 
 

@@ -14,7 +14,7 @@ from bridge.api.responses.models import (
     SecretShape,
 )
 from bridge.domain.deliveries.lanes import read_origin
-from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState
+from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState, visible_state
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.observation import Outcome
 from bridge.domain.polling.rate_limit import BudgetView, Purpose
@@ -117,13 +117,12 @@ def view_attempt(attempt: Attempt) -> AttemptShape:
 def view_delivery(delivery: Delivery, *, due_ms: int | None) -> DeliveryShape:
     """Return a delivery; `due_ms` is its next attempt in Unix milliseconds, negative while one is in flight."""
     waits = delivery.state is DeliveryState.PENDING
-    in_flight = waits and due_ms is not None and due_ms < 0
     return {
         "id": delivery.id,
         "object": "delivery",
         "event_id": delivery.event,
         "callback_id": delivery.subscription,
-        "state": cast("Any", "in_flight" if in_flight else str(delivery.state)),
+        "state": cast("Any", str(visible_state(delivery, due_ms))),
         "destination": read_origin(delivery.lane),
         "created_at": iso_ms(delivery.created_ms),
         "finished_at": iso_or_none(delivery.done_ms),

@@ -69,3 +69,9 @@ def new_delivery(
         created_ms=now_ms,
         late=late,
     )
+
+
+def visible_state(delivery: Delivery, due_ms: int | None) -> DeliveryState:
+    """Return a delivery's state as clients see it; `due_ms` is its next attempt, negative while one is in flight."""
+    is_in_flight = delivery.state is DeliveryState.PENDING and due_ms is not None and due_ms < 0
+    return DeliveryState.IN_FLIGHT if is_in_flight else delivery.state

@@ -48,14 +48,6 @@ async def find_wait(services: Services, delivery: Delivery, due_ms: int | None) 
     return await services.store.dlv.look(delivery.id[4], delivery.lane, now_ms=now_ms)
 
 
-async def view_state(services: Services, delivery: Delivery) -> DeliveryState:
-    """Return a delivery's state as clients see it: `in_flight` while an attempt holds it."""
-    if delivery.state is not DeliveryState.PENDING:
-        return delivery.state
-    due = await next_attempt_ms(services, delivery)
-    return DeliveryState.IN_FLIGHT if due is not None and due < 0 else DeliveryState.PENDING
-
-
 async def current_lane(services: Services, delivery: Delivery) -> str:
     """Return the lane of where a delivery goes now: its subscription's URL may have changed since it was sent."""
     page = await services.store.load_many(Wanted(jobs=[delivery.job]))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from bridge.domain.deliveries.records import Delivery, DeliveryState
+from bridge.domain.deliveries.records import Delivery, DeliveryState, visible_state
 from bridge.domain.ids import read_callback_job, read_shard
 from bridge.services.context import Services
 from bridge.services.queries import fill_page, load_deliveries
@@ -51,7 +51,7 @@ async def list_deliveries(
         return {
             each.id: (each, dues[each.id])
             for each in records
-            if state in (None, _view_state(each, dues[each.id]))
+            if state in (None, visible_state(each, dues[each.id]))
         }
 
     is_filtered = by_job or state is not None
@@ -67,11 +67,6 @@ async def next_attempts_ms(services: Services, deliveries: Sequence[Delivery]) -
         dues = await services.store.dlv.due_many(shard, [(each.lane, each.id) for each in here])
         found |= {each.id: due_ms for each, due_ms in zip(here, dues, strict=True)}
     return found
-
-
-def _view_state(delivery: Delivery, due_ms: int | None) -> DeliveryState:
-    is_in_flight = delivery.state is DeliveryState.PENDING and due_ms is not None and due_ms < 0
-    return DeliveryState.IN_FLIGHT if is_in_flight else delivery.state
 
 
 async def _find_job(
