@@ -61,10 +61,15 @@ def build_app(services: Services) -> web.Application:
     )
     app.on_shutdown.append(_end_long_polls)
     app.on_response_prepare.append(add_headers)
-    for route in KEYED_ROUTES:
-        app.router.add_route(route.method, route.path, bind(route, api))
-    for route in open_routes():
-        app.router.add_get(route.path, route.handler)
+    handlers = [
+        *((route, bind(route, api)) for route in KEYED_ROUTES),
+        *((route, route.handler) for route in open_routes()),
+    ]
+    # A slash too many at the end is forgiven; a redirect would lose the body of a POST. These come last, so that no
+    # lookup of an ordinary path takes longer.
+    for ending in ("", "/"):
+        for route, handler in handlers:
+            app.router.add_route(route.method, route.path + ending, handler)
     add_docs(app.router, [*KEYED_ROUTES, *open_routes()])
     return app
 

@@ -1,7 +1,5 @@
 """Authentication by API key, and the check of a key's scopes."""
 
-import base64
-import binascii
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,12 +7,18 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from bridge.api.rate_limiter import RateLimiter
+from bridge.api.requests.key_text import (
+    explain_missing,
+    explain_wrong,
+    read_authorization,
+    read_basic,
+    read_key_text,
+)
 from bridge.errors import Forbidden, RateLimited, Unauthorized
 from bridge.store.tables.apikeys import ApiKey, ApiKeys
 
 QUERY_FIELD = "api_key"
 MAX_KEY_CHARS = 200
-HINT = "send a key as `Authorization: Bearer brk_…` or `X-API-Key: brk_…`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,29 +29,22 @@ class Presented:
     in_query: bool = False
 
 
-def read_key(request: web.BaseRequest) -> Presented | None:
-    """Return the request's key, None without one.
+def read_key(request: web.BaseRequest) -> Presented:
+    """Return the request's key; raise Unauthorized without one.
 
-    The places, in this order: Bearer, X-API-Key, Basic (as user name, else as password), `?api_key=`.
+    The places, in this order: Bearer, X-API-Key, Basic, `?api_key=`. Basic may be the login of a proxy in front of us.
     """
-    scheme, _, value = request.headers.get("Authorization", "").strip().partition(" ")
-    if scheme.casefold() == "bearer" and value.strip():
-        return Presented(text=value.strip())
-    if header := request.headers.get("X-API-Key", "").strip():
-        return Presented(text=header)
-    if scheme.casefold() == "basic" and (text := _read_basic(value.strip())):
-        return Presented(text=text)
-    if text := request.query.get(QUERY_FIELD, "").strip():
+    authorization = request.headers.get("Authorization", "")
+    for text in (
+        read_authorization(authorization),
+        read_key_text(request.headers.get("X-API-Key", "")),
+        read_basic(authorization),
+    ):
+        if text:
+            return Presented(text=text)
+    if text := read_key_text(request.query.get(QUERY_FIELD, "")):
         return Presented(text=text, in_query=True)
-    return None
-
-
-def _read_basic(value: str) -> str:
-    try:
-        user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
-    except (binascii.Error, ValueError):
-        return ""
-    return user or password
+    raise Unauthorized(explain_missing(authorization))
 
 
 class Authenticator:
@@ -60,20 +57,18 @@ class Authenticator:
         self._requests = RateLimiter(burst=10_000, per_second=1_000, clock_s=clock_s)
         self._tests = RateLimiter(burst=10, per_second=0.2, clock_s=clock_s)
 
-    async def authenticate(self, presented: Presented | None, client: str) -> ApiKey:
+    async def authenticate(self, presented: Presented, client: str) -> ApiKey:
         """Return the key's record.
 
-        Raise Unauthorized without a key or with a wrong one, RateLimited when `client` (an address) sent too many
+        Raise Unauthorized for a wrong key, RateLimited when `client` (an address) sent too many
         wrong keys or the key's project too many requests.
         """
-        if presented is None:
-            raise Unauthorized(f"no API key: {HINT}")
         key = await self._keys.find(presented.text) if len(presented.text) <= MAX_KEY_CHARS else None
         if key is None:
             # Only wrong keys are limited, since a valid one behind the same address must still be accepted.
             if wait_s := self._failures.take(client):
                 raise RateLimited(wait_s, "too many requests with a wrong API key: correct it, then wait")
-            raise Unauthorized(f"this API key is not known or was revoked: {HINT}")
+            raise Unauthorized(explain_wrong(presented.text))
         if wait_s := self._requests.take(key.project):
             raise RateLimited(wait_s)
         return key

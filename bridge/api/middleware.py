@@ -17,7 +17,6 @@ from bridge.errors import (
     BridgeError,
     MethodNotAllowed,
     NotFound,
-    Unauthorized,
     Unavailable,
     ValidationFailed,
 )
@@ -38,8 +37,6 @@ def bind(route: Route, api: Api) -> Inner:
         check_query(request.rel_url.raw_query_string)
         presented = read_key(request)
         key = await api.authenticator.authenticate(presented, api.forwarding.client(request))
-        if presented is None or route.scope is None:
-            raise Unauthorized("no API key")
         scope = None if route.scope == ANY_SCOPE else route.scope
         check_scope(key, scope, presented, by_query=route.by_query)
         content = await _read_body(request)
@@ -108,7 +105,7 @@ def _shape(request: web.Request, error: Exception) -> BridgeError | None:
                 f"{request.method} is not for this path: use {allowed}", headers={"Allow": allowed}
             )
         case web.HTTPNotFound():
-            return NotFound("there is nothing at this path: see /docs")
+            return NotFound(_explain_path(request.rel_url.raw_path))
         case web.HTTPException() if 400 <= error.status < 500:
             return ValidationFailed("", error.reason)
         case web.RequestPayloadError():
@@ -126,6 +123,12 @@ def _shape(request: web.Request, error: Exception) -> BridgeError | None:
             )
             return Unavailable("the store does not answer: try again in a moment")
     return None
+
+
+def _explain_path(path: str) -> str:
+    if "//" in path:
+        return "there is nothing at this path, which has two slashes in a row: remove one"
+    return "there is nothing at this path: see /docs"
 
 
 def _name_sealed(request: web.Request, error: VaultError) -> BridgeError:
@@ -148,7 +151,7 @@ def _name_sealed(request: web.Request, error: VaultError) -> BridgeError:
 def _template(request: web.Request) -> str:
     """Return the route's path pattern, for logs and metrics, where ids and queries must not appear."""
     resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else "(none)"
+    return (resource.canonical.rstrip("/") or "/") if resource is not None else "(none)"
 
 
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:

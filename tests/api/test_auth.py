@@ -27,6 +27,12 @@ def basic(text: str) -> str:
         {"Authorization": basic(KEY)},
         {"Authorization": basic(f":{KEY}")},  # tools with only a password field
         {"Authorization": f"Bearer {KEY}", "Cookie": "session=x"},
+        {"Authorization": KEY},  # pasted into a field for the whole header
+        {"Authorization": f"Bearer Bearer {KEY}"},  # pasted with the word into a field that adds it
+        {"X-API-Key": f"Bearer {KEY}"},
+        {"Authorization": basic(f"api:{KEY}")},  # tools that demand a user name
+        {"Authorization": basic(f"{KEY}:x")},
+        {"Authorization": basic("proxy:login"), "X-API-Key": KEY},  # the login of a proxy in front
     ],
 )
 async def test_a_key_may_be_carried_in_many_ways(api: Client, headers: dict[str, str]) -> None:
@@ -56,6 +62,32 @@ async def test_no_key_or_a_wrong_one_is_a_401_without_a_challenge(
     assert (status, body["error"]["code"]) == (401, "UNAUTHORIZED")
     assert "WWW-Authenticate" not in answered
     assert "Set-Cookie" not in answered
+
+
+@pytest.mark.parametrize(
+    ("headers", "named"),
+    [
+        ({}, "no API key: send a key as"),
+        ({"Authorization": "Bearer"}, "nothing follows the word Bearer"),
+        ({"Authorization": f"Token {KEY}"}, "none of Bearer and Basic"),
+        ({"Authorization": "Basic !!!"}, "no readable user name and password"),
+        ({"X-API-Key": "brk_..."}, "a placeholder"),
+        ({"Authorization": "Bearer {{ $env.KEY }}"}, "a placeholder"),
+        ({"Authorization": f"Bearer {KEY[:20]} {KEY[20:]}"}, "holds a blank"),
+        ({"X-API-Key": "rm_" + "b" * 32}, "a provider's key"),
+        ({"X-API-Key": "whsec_" + "b" * 32}, "a signing secret"),
+        ({"X-API-Key": "hunter2"}, "begins with brk_"),
+        ({"X-API-Key": KEY + "x"}, "not known or was revoked"),
+    ],
+)
+async def test_a_401_names_what_was_wrong_and_never_the_key(
+    api: Client, headers: dict[str, str], named: str
+) -> None:
+    """The message is all that the user of a no-code tool sees."""
+    status, body = await api.call("GET", "/v1/me", headers=headers)
+    message = body["error"]["message"]
+    assert (status, named in message, "`X-API-Key: brk_…`" in message) == (401, True, True), message
+    assert not any(len(word) > 8 and word in message for value in headers.values() for word in value.split())
 
 
 async def test_a_key_in_the_url_registers_and_reads_state_only(api: Client) -> None:

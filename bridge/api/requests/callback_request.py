@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bridge.api.requests.bodies import Fields, parse_json, read_fields
-from bridge.api.requests.coercion import Flag, Headers, Metadata, Seconds, WordList
+from bridge.api.requests.coercion import Flag, Headers, Metadata, Seconds, Url, WordList
 from bridge.api.requests.job_identity import NamedJobs, name_jobs, read_id
 from bridge.domain.deliveries.headers import check_headers
 from bridge.domain.deliveries.signing import check_secret
@@ -32,7 +32,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    callback_url: str
+    callback_url: Url
     events: WordList = ()
     once: Flag = True
     late: Flag = True

@@ -9,6 +9,8 @@ from pydantic import BeforeValidator
 MAX_METADATA_BYTES = 4096
 MAX_EVENTS = 50
 MAX_EVENTS_CHARS = 8192
+# ASCII white space; line ends, fixed and wide blanks of Unicode; zero-width space; byte order mark.
+PASTED = " \t\r\n\v\f\x85\xa0\u200b\u2028\u2029\u202f\u3000\ufeff"
 WORDS_FIX = 'use a list of texts, such as ["completed", "failed"], or text with commas between'
 _FLAGS = {
     "true": True,
@@ -107,7 +109,13 @@ def _check_numbers(value: Any) -> None:
         _check_numbers(inner)
 
 
+def _strip_url(value: Any) -> Any:
+    """Return a URL without the blanks, line breaks and invisible marks around it, which come with a copied text."""
+    return value.strip(PASTED) if isinstance(value, str) else value
+
+
 Flag = Annotated[bool, BeforeValidator(_read_flag)]
+Url = Annotated[str, BeforeValidator(_strip_url)]
 Seconds = Annotated[float, BeforeValidator(_read_seconds)]
 WordList = Annotated[tuple[str, ...], BeforeValidator(_read_words)]
 Headers = Annotated[dict[str, str], BeforeValidator(_read_object)]

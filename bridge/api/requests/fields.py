@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
-from bridge.api.requests.coercion import Headers, Metadata, Seconds, WordList
+from bridge.api.requests.coercion import Headers, Metadata, Seconds, Url, WordList
 from bridge.api.responses.models import CallbackWord, DeliveryWord, Kind
 from bridge.api.words import one_of
 from bridge.providers.registry import PROVIDERS, REQUEST_FIELDS
@@ -54,7 +54,7 @@ class CallbackQuery(PageQuery):
 
     kind: Kind | None = None
     job_id: str | None = Field(default=None, max_length=200)
-    callback_url: str | None = Field(default=None, max_length=4096)
+    callback_url: Url | None = Field(default=None, max_length=4096)
     state: CallbackWord | None = None
 
 
@@ -62,7 +62,7 @@ class CallbackSelection(_Fields):
     """Which callbacks to delete: exactly one of the two."""
 
     job_id: str | None = Field(default=None, max_length=200)
-    callback_url: str | None = Field(default=None, max_length=4096)
+    callback_url: Url | None = Field(default=None, max_length=4096)
 
 
 def _add_provider_fields(schema: dict[str, Any]) -> None:
@@ -115,7 +115,7 @@ class CallbackBody(_Fields):
 class CallbackChange(_Fields):
     """Fields to change; null removes metadata, headers, timeout_seconds."""
 
-    callback_url: str | None = None
+    callback_url: Url | None = None
     headers: Headers | None = None
     metadata: Metadata | None = None
     events: WordList | None = None
@@ -125,8 +125,8 @@ class CallbackChange(_Fields):
 class TestBody(_Fields):
     """Where to send a sample."""
 
-    callback_url: str | None = Field(default=None, description="or `url`")
-    url: str | None = None
+    callback_url: Url | None = Field(default=None, description="or `url`")
+    url: Url | None = None
     payload: Payload = "full"
     headers: Headers | None = None
     secret: str | None = None
