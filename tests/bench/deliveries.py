@@ -40,6 +40,12 @@ class Deliveries:
         slots = ground.size.slots
         self._handler = CountedDelivering(bridge.services, suspects_at_most=round(slots * SUSPECTS))
         self._polling = CountedPolling(bridge.services)
+        self._ended = 0  # jobs so far
+
+    async def end_enough(self, *, warm_up: int, measured: int) -> Speed:
+        """End jobs for a `measure` with the same numbers: a stopped pump lets what is in flight end, uncounted."""
+        late = LATE * self._ground.size.slots
+        return await self.end_jobs(warm_up=warm_up, measured=measured + late, spare=late)
 
     async def measure(self, *, warm_up: int, measured: int) -> Speed:
         """Send what is due as fast as the worker can."""
@@ -59,19 +65,23 @@ class Deliveries:
             shard_of=lambda task: task.delivery.record.id[4],
         )
 
-    async def end_jobs(self, first: int, count: int) -> Speed:
-        """Register jobs that have ended, and read them: each read writes an event and a delivery."""
+    async def end_jobs(self, *, warm_up: int, measured: int, spare: int = 0) -> Speed:
+        """Register jobs that have ended, and read them: each read writes an event and a delivery.
+
+        `spare` jobs keep the slots full until the last one that is measured; what is left of them ends next time.
+        """
         size, bridge = self._ground.size, self._bridge
+        first, self._ended = self._ended, self._ended + warm_up + measured + spare
         jobs = [
             Job(
                 account=bridge.accounts[number % size.accounts],
                 id=name_job(number, "ends"),
                 url=self._ground.stub.hook(number),
             )
-            for number in range(first, first + count)
+            for number in range(first, self._ended)
         ]
         callbacks = await bridge.watch(jobs)
-        meter = self._polling.meter = Meter(warm_up=1, measured=count - 1)
+        meter = self._polling.meter = Meter(warm_up=warm_up, measured=measured)
         await pump_until_done(polling_pump(bridge, self._polling, slots=size.slots), meter)
         await bridge.wait_released(callbacks)
         return meter.speed()
@@ -92,14 +102,11 @@ class Deliveries:
 
 
 @asynccontextmanager
-async def ready_to_deliver(ground: Ground) -> AsyncIterator[tuple[Deliveries, Speed, bytes]]:
-    """Prove every destination, then let enough jobs end; gives also how fast they ended, and a body."""
-    size = ground.size
+async def ready_to_deliver(ground: Ground) -> AsyncIterator[Deliveries]:
+    """Prove every destination."""
     async with running_bridge(ground, "deliveries", poll_scale=1.0) as bridge:
         deliveries = Deliveries(ground, bridge)
-        await deliveries.end_jobs(0, size.destinations)
-        await deliveries.measure(warm_up=1, measured=size.destinations - 1)
-        # A stopped pump lets what is in flight end, which counts for nobody.
-        needed = size.rounds * (size.warm_up + size.deliveries + LATE * size.slots)
-        endings = await deliveries.end_jobs(size.destinations, needed)
-        yield deliveries, endings, await deliveries.read_body(size.destinations)
+        count = ground.size.destinations
+        await deliveries.end_jobs(warm_up=1, measured=count - 1)
+        await deliveries.measure(warm_up=1, measured=count - 1)
+        yield deliveries

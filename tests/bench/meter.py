@@ -1,6 +1,8 @@
 """Times a run between two counts, so that neither its start nor its end is measured."""
 
 import asyncio
+import ctypes
+import functools
 import itertools
 import time
 from collections.abc import Awaitable, Callable
@@ -11,7 +13,7 @@ PATIENCE_S = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
-    """What one run did: items a second, and microseconds of this process's time an item."""
+    """What one run did: items a second, and microseconds of a process's time an item."""
 
     per_s: float
     cpu_us: float
@@ -20,8 +22,12 @@ class Speed:
 class Meter:
     """Counts items; `done` is set once `warm_up` and then `measured` of them have ended."""
 
-    def __init__(self, *, warm_up: int, measured: int) -> None:
+    def __init__(
+        self, *, warm_up: int, measured: int, cpu_s: Callable[[], float] = time.process_time
+    ) -> None:
+        """Take a clock of the processor time that counts: this process's, or `cpu_clock` of another one."""
         self.count = 0
+        self._cpu_s = cpu_s
         self.done = asyncio.Event()
         self._from = warm_up
         self._until = warm_up + measured
@@ -32,9 +38,9 @@ class Meter:
         """Count one item."""
         self.count += 1
         if self.count == self._from:
-            self._began = _now()
+            self._began = self._now()
         elif self.count == self._until:
-            self._ended = _now()
+            self._ended = self._now()
             self.done.set()
 
     async def wait(self) -> None:
@@ -48,9 +54,18 @@ class Meter:
         items = self._until - self._from
         return Speed(per_s=items / took_s, cpu_us=cpu_s / items * 1e6)
 
+    def _now(self) -> tuple[float, float]:
+        return time.perf_counter(), self._cpu_s()
 
-def _now() -> tuple[float, float]:
-    return time.perf_counter(), time.process_time()
+
+def cpu_clock(process: int) -> Callable[[], float]:
+    """Return a clock of the processor seconds that a running process has used, all its threads together."""
+    found = ctypes.c_int()
+    failed = ctypes.CDLL(None).clock_getcpuclockid(
+        process, ctypes.byref(found)
+    )  # POSIX: clock_getcpuclockid(3)
+    assert not failed, f"process {process}: error {failed}"
+    return functools.partial(time.clock_gettime, found.value)
 
 
 async def drive(meter: Meter, send: Callable[[int], Awaitable[None]], *, slots: int) -> Speed:

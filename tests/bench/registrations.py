@@ -1,4 +1,4 @@
-"""Registrations: a real `reelbridge api` on the worker's core, and clients on the other one."""
+"""Registrations: a real `reelbridge api`, then a bare one, on the worker's core, and one client on the other core."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ import aiohttp
 
 from tests.bench.bare import bare_session
 from tests.bench.ground import API_KEY, Ground, make_environment, name_job, on_core, running_store
-from tests.bench.meter import Meter, Speed, drive
+from tests.bench.meter import Meter, Speed, cpu_clock, drive
 
 READY_S = 60.0
 LOOK_S = 0.05
@@ -23,17 +23,19 @@ LOOK_S = 0.05
 class Registrations:
     """Measures `POST /v1/callbacks`, each for another job and answered when it is on disk."""
 
-    def __init__(self, ground: Ground, session: aiohttp.ClientSession, url: str) -> None:
+    def __init__(self, ground: Ground, session: aiohttp.ClientSession, *, port: int, process: int) -> None:
+        """Take where the API listens, and its process id."""
         self._ground = ground
         self._session = session
-        self._url = url
+        self._url = f"http://127.0.0.1:{port}/v1/callbacks"
+        self._cpu_s = cpu_clock(process)
         self._number = 0
         self.latencies_ms: list[float] = []
 
     async def measure(self, *, warm_up: int, measured: int) -> Speed:
-        """Register as fast as the API can; the processor time is the clients'."""
+        """Register as fast as the API can; the processor time is the API's."""
         with on_core(self._ground.cores.other):
-            meter = Meter(warm_up=warm_up, measured=measured)
+            meter = Meter(warm_up=warm_up, measured=measured, cpu_s=self._cpu_s)
             return await drive(meter, self._register, slots=self._ground.size.slots)
 
     async def _register(self, _: int) -> None:
@@ -47,19 +49,25 @@ class Registrations:
 
 
 @asynccontextmanager
-async def ready_to_register(ground: Ground) -> AsyncIterator[Registrations]:
-    """Start an API over a fresh store."""
-    async with running_store(ground, "registrations") as store_url:
-        environment = make_environment(ground, store_url, poll_scale=1.0)
-        with _running_api(ground, environment) as log:
+async def ready_to_register(ground: Ground) -> AsyncIterator[tuple[Registrations, Registrations]]:
+    """Start the bridge's API and the bare one, each over a fresh store; yields what measures them, in this order."""
+    async with (
+        running_store(ground, "registrations") as store,
+        running_store(ground, "bare-registrations") as bare_store,
+        bare_session(Authorization=f"Bearer {API_KEY}") as session,
+    ):
+        environment = make_environment(ground, store, poll_scale=1.0)
+        with _running_api(ground, environment) as (api, log), _running_bare(ground, bare_store) as (bare, at):
             port = await _wait_ready(log)
-            async with bare_session(Authorization=f"Bearer {API_KEY}") as session:
-                yield Registrations(ground, session, f"http://127.0.0.1:{port}/v1/callbacks")
+            yield (
+                Registrations(ground, session, port=port, process=api),
+                Registrations(ground, session, port=at, process=bare),
+            )
 
 
 @contextmanager
-def _running_api(ground: Ground, environment: dict[str, str]) -> Iterator[Path]:
-    """Run the API as installed; gives its log."""
+def _running_api(ground: Ground, environment: dict[str, str]) -> Iterator[tuple[int, Path]]:
+    """Run the API as installed; yields its process id and its log."""
     log = ground.folder / "api.log"
     program = [str(Path(sys.executable).with_name("reelbridge")), "api"]
     with (
@@ -68,9 +76,24 @@ def _running_api(ground: Ground, environment: dict[str, str]) -> Iterator[Path]:
         subprocess.Popen(program, env={**os.environ, **environment}, stderr=output) as process,
     ):
         try:
-            yield log
+            yield process.pid, log
         finally:
             process.terminate()
+
+
+@contextmanager
+def _running_bare(ground: Ground, redis_url: str) -> Iterator[tuple[int, int]]:
+    """Run the bare API; yields its process id and its port."""
+    program = [sys.executable, str(Path(__file__).with_name("bare_api.py")), redis_url]
+    with (
+        on_core(ground.cores.worker),
+        subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            yield process.pid, int(process.stdout.readline())
+        finally:
+            process.kill()
 
 
 async def _wait_ready(log: Path) -> int:

@@ -8,10 +8,10 @@ import argparse
 import asyncio
 import os
 import signal
+import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
@@ -32,28 +32,23 @@ from tests.bench.ground import (
     running_store,
     running_stub,
 )
-from tests.bench.meter import Meter, Speed
+from tests.bench.meter import Meter
 from tests.bench.polls import Polls, ready_to_poll
 from tests.bench.registrations import Registrations, ready_to_register
-from tests.bench.report import Row, percentile, write_table
-from tests.bench.watching import Watching, measure_watching
+from tests.bench.report import write_table
+from tests.bench.rows import Rounds, list_rows
+from tests.bench.watching import measure_watching
 from workers.gc_tuning import tune_gc
-
-POLL_RATIO = 0.6
-DELIVERY_RATIO = 0.7
-BYTES_A_JOB = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rounds:
-    """What each round gave."""
+class Measured:
+    """What a round measures."""
 
-    bare_reads: list[Speed] = field(default_factory=list)
-    polls: list[Speed] = field(default_factory=list)
-    bare_posts: list[Speed] = field(default_factory=list)
-    deliveries: list[Speed] = field(default_factory=list)
-    registrations: list[Speed] = field(default_factory=list)
-    latencies_ms: list[float] = field(default_factory=list)
+    polls: Polls
+    deliveries: Deliveries
+    registrations: Registrations
+    bare_registrations: Registrations
 
 
 async def measure(size: Size, folder: Path) -> str:
@@ -61,43 +56,42 @@ async def measure(size: Size, folder: Path) -> str:
     cores = Cores.choose()
     with on_core(cores.other), running_stub(size.destinations) as stub, on_core(cores.worker):
         ground = Ground(folder=folder, cores=cores, stub=stub, size=size)
-        rounds, endings, engine = Rounds(), [], await _name_engine(ground)
+        rounds, engine = Rounds(), await _name_engine(ground)
         async with (
             ready_to_poll(ground) as polls,
-            ready_to_deliver(ground) as (deliveries, ended, body),
-            ready_to_register(ground) as registrations,
+            ready_to_deliver(ground) as deliveries,
+            ready_to_register(ground) as (registrations, bare),
         ):
-            endings.append(ended)
+            measured = Measured(
+                polls=polls, deliveries=deliveries, registrations=registrations, bare_registrations=bare
+            )
+            body = await deliveries.read_body(0)
             tune_gc()  # as the worker does; the bare loops have it too
             for number in range(size.rounds):
                 _say(f"round {number + 1} of {size.rounds}")
-                await _measure_round(ground, rounds, polls, deliveries, registrations, body=body)
+                await _measure_round(ground, rounds, measured, body=body)
             rounds.latencies_ms.extend(registrations.latencies_ms)
         _say(f"{size.watched_jobs:,} watched jobs")
-        watching = await measure_watching(ground, able_per_s=_middle(rounds.polls))
-    return write_table(_list_rows(size, rounds, endings, watching), engine=engine)
+        able_per_s = statistics.median(each.per_s for each in rounds.polls)
+        watching = await measure_watching(ground, able_per_s=able_per_s)
+    return write_table(list_rows(size, rounds, watching), engine=engine)
 
 
-async def _measure_round(
-    ground: Ground,
-    rounds: Rounds,
-    polls: Polls,
-    deliveries: Deliveries,
-    registrations: Registrations,
-    *,
-    body: bytes,
-) -> None:
+async def _measure_round(ground: Ground, rounds: Rounds, measured: Measured, *, body: bytes) -> None:
     """Measure each thing beside its bare loop."""
-    size, stub = ground.size, ground.stub
-    reads = Meter(warm_up=size.warm_up, measured=size.polls)
+    size, stub, warm_up = ground.size, ground.stub, ground.size.warm_up
+    reads = Meter(warm_up=warm_up, measured=size.polls)
     rounds.bare_reads.append(await read_bare(stub, reads, slots=size.slots, jobs=size.polled_jobs))
-    rounds.polls.append(await polls.measure(warm_up=size.warm_up, measured=size.polls))
-    posts = Meter(warm_up=size.warm_up, measured=size.deliveries)
+    rounds.polls.append(await measured.polls.measure(warm_up=warm_up, measured=size.polls))
+    rounds.endings.append(await measured.deliveries.end_enough(warm_up=warm_up, measured=size.deliveries))
+    posts = Meter(warm_up=warm_up, measured=size.deliveries)
     rounds.bare_posts.append(await post_bare(stub, posts, slots=size.slots, body=body))
-    rounds.deliveries.append(await deliveries.measure(warm_up=size.warm_up, measured=size.deliveries))
-    rounds.registrations.append(
-        await registrations.measure(warm_up=size.warm_up, measured=size.registrations)
-    )
+    rounds.deliveries.append(await measured.deliveries.measure(warm_up=warm_up, measured=size.deliveries))
+    for api, speeds in (
+        (measured.bare_registrations, rounds.bare_registrations),
+        (measured.registrations, rounds.registrations),
+    ):
+        speeds.append(await api.measure(warm_up=warm_up, measured=size.registrations))
 
 
 async def _name_engine(ground: Ground) -> str:
@@ -106,97 +100,6 @@ async def _name_engine(ground: Ground) -> str:
         async with connect(Settings(_env_file=None)) as redis:
             facts = await check_store(redis)
     return f"embedded {facts.engine} {facts.version} (AOF everysec, hz 100)"
-
-
-def _middle(speeds: Sequence[Speed]) -> float:
-    return sorted(each.per_s for each in speeds)[len(speeds) // 2]
-
-
-def _list_rows(size: Size, rounds: Rounds, endings: Sequence[Speed], watching: Watching) -> list[Row]:
-    jobs = f"{size.watched_jobs:,} watched jobs"
-    lags = watching.lags_ms
-    return [
-        Row(name="bare GET loop", values=_rates(rounds.bare_reads), unit=" /s"),
-        Row(name="polls", values=_rates(rounds.polls), unit=" /s"),
-        Row(
-            name="**polls, ratio to the bare loop**",
-            values=_divide(rounds.polls, rounds.bare_reads, lambda each: each.per_s),
-            digits=2,
-            least=POLL_RATIO,
-        ),
-        Row(
-            name="processor time a bare GET",
-            values=[each.cpu_us for each in rounds.bare_reads],
-            unit=" µs",
-        ),
-        Row(name="processor time a poll", values=[each.cpu_us for each in rounds.polls], unit=" µs"),
-        Row(
-            name="processor time a poll, ratio to a bare GET",
-            values=_divide(rounds.polls, rounds.bare_reads, lambda each: each.cpu_us),
-            digits=2,
-        ),
-        Row(name="bare POST + HMAC loop", values=_rates(rounds.bare_posts), unit=" /s"),
-        Row(name="signed deliveries", values=_rates(rounds.deliveries), unit=" /s"),
-        Row(
-            name="**deliveries, ratio to the bare loop**",
-            values=_divide(rounds.deliveries, rounds.bare_posts, lambda each: each.per_s),
-            digits=2,
-            least=DELIVERY_RATIO,
-        ),
-        Row(
-            name="processor time a bare POST",
-            values=[each.cpu_us for each in rounds.bare_posts],
-            unit=" µs",
-        ),
-        Row(name="processor time a delivery", values=[each.cpu_us for each in rounds.deliveries], unit=" µs"),
-        Row(
-            name="processor time a delivery, ratio to a bare POST",
-            values=_divide(rounds.deliveries, rounds.bare_posts, lambda each: each.cpu_us),
-            digits=2,
-        ),
-        Row(
-            name="polls that end a job (event and delivery written)",
-            values=_rates(endings),
-            unit=" /s",
-        ),
-        Row(name="registrations over HTTP, on disk", values=_rates(rounds.registrations), unit=" /s"),
-        Row(
-            name=f"registration, {size.slots} at once, p50",
-            values=[percentile(rounds.latencies_ms, 0.5)],
-            unit=" ms",
-        ),
-        Row(
-            name=f"registration, {size.slots} at once, p99",
-            values=[percentile(rounds.latencies_ms, 0.99)],
-            unit=" ms",
-        ),
-        Row(
-            name=f"{jobs}, polls done of {watching.offered_per_s:,.0f} /s due",
-            values=[watching.polled_per_s],
-            unit=" /s",
-        ),
-        Row(name=f"{jobs}, schedule lag p50", values=[percentile(lags, 0.5)], unit=" ms"),
-        Row(name=f"{jobs}, schedule lag p99", values=[percentile(lags, 0.99)], unit=" ms"),
-        Row(
-            name=f"**{jobs}, bytes of Redis a job, registered**",
-            values=[watching.bytes_registered],
-            unit=" B",
-            most=BYTES_A_JOB,
-        ),
-        Row(
-            name=f"{jobs}, bytes of Redis a job, with its last object and poll log",
-            values=[watching.bytes_read],
-            unit=" B",
-        ),
-    ]
-
-
-def _rates(speeds: Sequence[Speed]) -> list[float]:
-    return [each.per_s for each in speeds]
-
-
-def _divide(ours: Sequence[Speed], bare: Sequence[Speed], of: Callable[[Speed], float]) -> list[float]:
-    return [of(mine) / of(least) for mine, least in zip(ours, bare, strict=True)]
 
 
 def _say(text: str) -> None:
