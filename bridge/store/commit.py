@@ -7,8 +7,9 @@ from typing import Literal, get_args
 from redis.asyncio import Redis
 
 from bridge.store import keys
+from bridge.store.grouping import Grouping
 from bridge.store.keys import Queue
-from bridge.store.scripts import SCRIPTS, Bytes, Script, ScriptCall, run, run_many
+from bridge.store.scripts import SCRIPTS, Bytes, Script, ScriptCall, run_each, run_many
 
 __all__ = [
     "Change",
@@ -27,6 +28,7 @@ __all__ = [
 
 CommitResult = Literal["done", "conflict", "fenced"]
 COMMIT_RESULTS: dict[bytes, CommitResult] = {name.encode(): name for name in get_args(CommitResult)}
+MOST_TOGETHER = 64  # changes in one round trip; each is some KB, and other commands wait meanwhile
 HOWS = {"set": "S", "sooner": "N", "absent": "A"}
 
 
@@ -139,10 +141,20 @@ class Committer:
         self._aof = aof
         self._script = SCRIPTS["commit_v2"]
         self._new_work_script = self._script.refusing_when_full()
+        self._together: Grouping[Change, CommitResult] = Grouping(self._commit_each, most=MOST_TOGETHER)
 
     async def commit(self, change: Change, *, new_work: bool = False, durable: bool = False) -> CommitResult:
-        """Commit one change; see `commit_many`."""
-        return (await self.commit_many((change,), new_work=new_work, durable=durable))[0]
+        """Commit one change; see `commit_many`.
+
+        Without options it shares its round trip with what else is committed in this iteration of the event loop.
+        """
+        if new_work or durable:
+            return (await self.commit_many((change,), new_work=new_work, durable=durable))[0]
+        return await self._together.ask(change)
+
+    async def _commit_each(self, changes: Sequence[Change]) -> list[CommitResult | Exception]:
+        answers = await run_each(self._redis, [plan_call(self._script, change) for change in changes])
+        return [_read_result(answer) for answer in answers]
 
     async def commit_many(
         self, changes: Sequence[Change], *, new_work: bool = False, durable: bool = False
@@ -157,14 +169,16 @@ class Committer:
         script = self._new_work_script if new_work else self._script
         calls = [plan_call(script, change) for change in changes]
         durable = durable and self._aof
-        if len(calls) == 1 and not durable:
-            return [COMMIT_RESULTS[await run(self._redis, calls[0])]]
         if durable:
             # A repeated change writes nothing, but WAITAOF needs a write of this connection to wait for.
             touch = SCRIPTS["touch_v1"].refusing_when_full() if new_work else SCRIPTS["touch_v1"]
             calls.append(ScriptCall(touch, (keys.touched(changes[0].shard),), ()))
         answers = await run_many(self._redis, calls, durable=durable)
         return [COMMIT_RESULTS[answer] for answer in answers[: len(changes)]]
+
+
+def _read_result(answer: bytes | Exception) -> CommitResult | Exception:
+    return answer if isinstance(answer, Exception) else COMMIT_RESULTS[answer]
 
 
 class _Arguments:

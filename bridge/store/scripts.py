@@ -86,13 +86,7 @@ async def run_many(redis: Redis, calls: Sequence[ScriptCall], *, durable: bool =
     With `durable` wait until all is on disk, on the same connection, as WAITAOF requires; raise `StoreNotDurable` if
     that is not confirmed. Raise `StoreFull` if any script was refused at the memory limit; the others have still run.
     """
-    answers = await _send(redis, [call.by_hash() for call in calls], durable=durable)
-    unknown = [at for at, answer in enumerate(answers[: len(calls)]) if isinstance(answer, NoScriptError)]
-    if unknown:
-        again = await _send(redis, [calls[at].whole() for at in unknown], durable=durable)
-        for at, answer in zip(unknown, again, strict=False):
-            answers[at] = answer
-        answers[len(calls) :] = again[len(unknown) :]
+    answers = await _run_each(redis, calls, durable=durable)
     failed = next((answer for answer in answers if isinstance(answer, Exception)), None)
     if isinstance(failed, OutOfMemoryError):
         raise StoreFull from None
@@ -101,6 +95,24 @@ async def run_many(redis: Redis, calls: Sequence[ScriptCall], *, durable: bool =
     if failed is not None:
         raise failed
     return answers[: len(calls)]
+
+
+async def run_each(redis: Redis, calls: Sequence[ScriptCall]) -> list[Any]:
+    """Run scripts in one round trip, and return the answer of each, or the error of one that failed, in order."""
+    answers = await _run_each(redis, calls)
+    return [StoreFull() if isinstance(answer, OutOfMemoryError) else answer for answer in answers]
+
+
+async def _run_each(redis: Redis, calls: Sequence[ScriptCall], *, durable: bool = False) -> list[Any]:
+    """Return answers and errors, with that of WAITAOF at the end where `durable` asked for it."""
+    answers = await _send(redis, [call.by_hash() for call in calls], durable=durable)
+    unknown = [at for at, answer in enumerate(answers[: len(calls)]) if isinstance(answer, NoScriptError)]
+    if unknown:
+        again = await _send(redis, [calls[at].whole() for at in unknown], durable=durable)
+        for at, answer in zip(unknown, again, strict=False):
+            answers[at] = answer
+        answers[len(calls) :] = again[len(unknown) :]
+    return answers
 
 
 async def _send(redis: Redis, commands: Sequence[tuple[Bytes, ...]], *, durable: bool) -> list[Any]:

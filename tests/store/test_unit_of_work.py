@@ -1,7 +1,5 @@
 """Optimistic retry: a change is built anew after each conflict, and ends in a value or a named error."""
 
-from collections.abc import Sequence
-
 import pytest
 
 from bridge.store.commit import Change, CommitResult, Committer, Lease
@@ -17,12 +15,10 @@ class ScriptedCommitter(Committer):
         self.changes: list[Change] = []
         self.options: list[tuple[bool, bool]] = []
 
-    async def commit_many(
-        self, changes: Sequence[Change], *, new_work: bool = False, durable: bool = False
-    ) -> list[CommitResult]:
-        self.changes += changes
+    async def commit(self, change: Change, *, new_work: bool = False, durable: bool = False) -> CommitResult:
+        self.changes.append(change)
         self.options.append((new_work, durable))
-        return [self._results.pop(0) if len(self._results) > 1 else self._results[0]]
+        return self._results.pop(0) if len(self._results) > 1 else self._results[0]
 
 
 class Stage:

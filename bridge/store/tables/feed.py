@@ -5,14 +5,17 @@ have a position here. What a crash leaves there the sweep drains.
 """
 
 from collections.abc import Sequence
+from itertools import islice
 
 from redis.asyncio import Redis
 
 from bridge.store import keys
+from bridge.store.grouping import Grouping
 from bridge.store.records import Wanted, load_many
-from bridge.store.scripts import SCRIPTS, ScriptCall, run
+from bridge.store.scripts import SCRIPTS, ScriptCall, run_each
 
 DRAIN_STEP = 200
+MOST_TOGETHER = 64  # calls of `publish` in one round trip
 
 
 class Feed:
@@ -22,15 +25,34 @@ class Feed:
         """Take the letters of the shards in use."""
         self._redis = redis
         self._shards = shards
+        self._together = Grouping(self._publish_each, most=MOST_TOGETHER)
 
     async def publish(self, project: str, events: Sequence[str]) -> list[int]:
-        """Append events, remove them from the outbox, and return their positions, the same ones when repeated."""
-        if not events:
-            return []
-        names = (keys.feed(project), keys.position(project))
-        positions = await run(self._redis, ScriptCall(SCRIPTS["publish_v1"], names, events))
-        await self._leave_outbox(events)
-        return [int(position) for position in positions]
+        """Append events, remove them from the outbox, and return their positions, the same ones when repeated.
+
+        It shares its round trips with what else is published in this iteration of the event loop.
+        """
+        return await self._together.ask((project, events)) if events else []
+
+    async def _publish_each(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[list[int] | Exception]:
+        """Publish with one script for each project; return positions, or the error, for each part of a feed."""
+        by_project: dict[str, list[str]] = {}
+        for project, events in asked:
+            by_project.setdefault(project, []).extend(events)
+        calls = [
+            ScriptCall(SCRIPTS["publish_v1"], (keys.feed(project), keys.position(project)), events)
+            for project, events in by_project.items()
+        ]
+        answers = dict(zip(by_project, await run_each(self._redis, calls), strict=True))
+        done = [project for project in by_project if not isinstance(answers[project], Exception)]
+        await self._leave_outbox([event for project in done for event in by_project[project]])
+        places = {project: iter(answers[project]) for project in done}
+        return [
+            [int(place) for place in islice(places[project], len(events))]
+            if project in places
+            else answers[project]
+            for project, events in asked
+        ]
 
     async def _leave_outbox(self, events: Sequence[str]) -> None:
         by_shard: dict[str, list[str]] = {}

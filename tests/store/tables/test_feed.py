@@ -3,6 +3,7 @@
 import asyncio
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from bridge.domain.events.records import EventRecord
 from bridge.store import keys
@@ -38,6 +39,17 @@ async def test_positions_are_given_exactly_once_by_many_at_a_time(store: Store) 
     given = [dict(zip(order, positions, strict=True)) for order, positions in zip(orders, found, strict=True)]
     assert all(positions == given[0] for positions in given)
     assert sorted(given[0].values()) == list(range(1, 41))
+
+
+async def test_a_feed_that_cannot_be_written_holds_up_no_other_project(store: Store) -> None:
+    """Of what is published at once each part fails or succeeds for itself; what failed waits in the outbox."""
+    await store.redis.set(keys.feed("prj_2"), b"no feed")
+    await store.redis.zadd(keys.outbox("a"), {"evt_a1": 1, "evt_a2": 2, "evt_a3": 3})
+    parts = [("prj_1", ["evt_a1", "evt_b1"]), ("prj_2", ["evt_a2"]), ("prj_1", ["evt_a3"])]
+    found = await asyncio.gather(*(store.feed.publish(*part) for part in parts), return_exceptions=True)
+    assert (found[0], found[2]) == ([1, 2], [3])
+    assert isinstance(found[1], ResponseError)
+    assert await store.redis.zrange(keys.outbox("a"), 0, -1) == [b"evt_a2"]
 
 
 async def test_a_feed_is_read_both_ways(store: Store) -> None:
