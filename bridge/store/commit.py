@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from functools import partial
+from typing import Literal, NamedTuple, get_args
 
 from redis.asyncio import Redis
 
 from bridge.store import keys
 from bridge.store.grouping import Grouping
 from bridge.store.keys import Queue
-from bridge.store.scripts import SCRIPTS, Bytes, Script, ScriptCall, run_each, run_many
+from bridge.store.scripts import SCRIPTS, Bytes, Script, ScriptCall, run_each
 
 __all__ = [
     "Change",
@@ -30,6 +31,9 @@ CommitResult = Literal["done", "conflict", "fenced"]
 COMMIT_RESULTS: dict[bytes, CommitResult] = {name.encode(): name for name in get_args(CommitResult)}
 MOST_TOGETHER = 64  # changes in one round trip; each is some KB, and other commands wait meanwhile
 HOWS = {"set": "S", "sooner": "N", "absent": "A"}
+# Each script for work in progress, and for new work.
+COMMIT = (SCRIPTS["commit_v2"], SCRIPTS["commit_v2"].refusing_when_full())
+TOUCH = (SCRIPTS["touch_v1"], SCRIPTS["touch_v1"].refusing_when_full())
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,42 +143,55 @@ class Committer:
         """Take whether the store has an append-only file; without one `durable` has no effect."""
         self._redis = redis
         self._aof = aof
-        self._script = SCRIPTS["commit_v2"]
-        self._new_work_script = self._script.refusing_when_full()
-        self._together: Grouping[Change, CommitResult] = Grouping(self._commit_each, most=MOST_TOGETHER)
+        self._together: dict[_How, Grouping[Change, CommitResult]] = {}
 
     async def commit(self, change: Change, *, new_work: bool = False, durable: bool = False) -> CommitResult:
-        """Commit one change; see `commit_many`.
+        """Commit one change; it shares its round trip with what else is committed in this iteration of the event loop.
 
-        Without options it shares its round trip with what else is committed in this iteration of the event loop.
+        With `new_work` a change is refused at the store's memory limit: raise `StoreFull`. With `durable` return once
+        it is on disk; raise `StoreNotDurable` if that takes too long (the change is made, and may be repeated).
         """
-        if new_work or durable:
-            return (await self.commit_many((change,), new_work=new_work, durable=durable))[0]
-        return await self._together.ask(change)
-
-    async def _commit_each(self, changes: Sequence[Change]) -> list[CommitResult | Exception]:
-        answers = await run_each(self._redis, [plan_call(self._script, change) for change in changes])
-        return [_read_result(answer) for answer in answers]
+        how = _How(change.shard, new_work, durable and self._aof)
+        together = self._together.get(how)
+        if together is None:
+            together = self._together[how] = Grouping(partial(self._commit_each, how), most=MOST_TOGETHER)
+        return await together.ask(change)
 
     async def commit_many(
         self, changes: Sequence[Change], *, new_work: bool = False, durable: bool = False
     ) -> list[CommitResult]:
-        """Commit changes in one round trip, each one atomic; return their results in order.
+        """Commit changes as `commit` does, in a round trip of their own; return their results in order.
 
-        With `new_work` a change is refused at the store's memory limit: raise `StoreFull`. With `durable` return once
-        all is on disk; raise `StoreNotDurable` if that takes too long (the changes are made, and may be repeated).
+        If one of them fails, its error is raised, and the others have still been made.
         """
         if not changes:
             return []
-        script = self._new_work_script if new_work else self._script
-        calls = [plan_call(script, change) for change in changes]
-        durable = durable and self._aof
-        if durable:
-            # A repeated change writes nothing, but WAITAOF needs a write of this connection to wait for.
-            touch = SCRIPTS["touch_v1"].refusing_when_full() if new_work else SCRIPTS["touch_v1"]
-            calls.append(ScriptCall(touch, (keys.touched(changes[0].shard),), ()))
-        answers = await run_many(self._redis, calls, durable=durable)
-        return [COMMIT_RESULTS[answer] for answer in answers[: len(changes)]]
+        answers = await self._commit_each(_How(changes[0].shard, new_work, durable and self._aof), changes)
+        results: list[CommitResult] = []
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+            results.append(answer)
+        return results
+
+    async def _commit_each(self, how: "_How", changes: Sequence[Change]) -> list[CommitResult | Exception]:
+        calls = [plan_call(COMMIT[how.new_work], change) for change in changes]
+        if not how.durable:
+            return [_read_result(answer) for answer in await run_each(self._redis, calls)]
+        # A repeated change writes nothing, but WAITAOF needs a write of this connection to wait for.
+        touch = ScriptCall(TOUCH[how.new_work], (keys.touched(how.shard),), ())
+        *answers, touched = await run_each(self._redis, [*calls, touch], durable=True)
+        if isinstance(touched, Exception):
+            answers = [answer if isinstance(answer, Exception) else touched for answer in answers]
+        return [_read_result(answer) for answer in answers]
+
+
+class _How(NamedTuple):
+    """What the changes of one round trip share; `shard` is where one writes before it waits for the disk."""
+
+    shard: str
+    new_work: bool
+    durable: bool
 
 
 def _read_result(answer: bytes | Exception) -> CommitResult | Exception:

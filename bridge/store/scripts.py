@@ -80,38 +80,37 @@ async def run(redis: Redis, call: ScriptCall) -> Any:
         raise StoreFull from None
 
 
-async def run_many(redis: Redis, calls: Sequence[ScriptCall], *, durable: bool = False) -> list[Any]:
-    """Run scripts in one round trip, on one connection, and return their answers in order. Each one is atomic.
+async def run_many(redis: Redis, calls: Sequence[ScriptCall]) -> list[Any]:
+    """Run scripts in one round trip, and return their answers in order. Each one is atomic.
 
-    With `durable` wait until all is on disk, on the same connection, as WAITAOF requires; raise `StoreNotDurable` if
-    that is not confirmed. Raise `StoreFull` if any script was refused at the memory limit; the others have still run.
+    If one of them fails, its error is raised (`StoreFull` at the memory limit), and the others have still run.
     """
-    answers = await _run_each(redis, calls, durable=durable)
-    failed = next((answer for answer in answers if isinstance(answer, Exception)), None)
-    if isinstance(failed, OutOfMemoryError):
-        raise StoreFull from None
-    if durable and (failed is answers[-1] or (failed is None and int(answers[-1][0]) < 1)):
-        raise StoreNotDurable from failed
-    if failed is not None:
-        raise failed
-    return answers[: len(calls)]
+    answers = await run_each(redis, calls)
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
 
 
-async def run_each(redis: Redis, calls: Sequence[ScriptCall]) -> list[Any]:
-    """Run scripts in one round trip, and return the answer of each, or the error of one that failed, in order."""
-    answers = await _run_each(redis, calls)
-    return [StoreFull() if isinstance(answer, OutOfMemoryError) else answer for answer in answers]
+async def run_each(redis: Redis, calls: Sequence[ScriptCall], *, durable: bool = False) -> list[Any]:
+    """Run scripts in one round trip, and return the answer of each, or the error of one that failed, in order.
 
-
-async def _run_each(redis: Redis, calls: Sequence[ScriptCall], *, durable: bool = False) -> list[Any]:
-    """Return answers and errors, with that of WAITAOF at the end where `durable` asked for it."""
-    answers = await _send(redis, [call.by_hash() for call in calls], durable=durable)
-    unknown = [at for at, answer in enumerate(answers[: len(calls)]) if isinstance(answer, NoScriptError)]
+    With `durable` wait until all is on disk, on the same connection, as WAITAOF requires; what is not confirmed has
+    `StoreNotDurable` as its answer.
+    """
+    found = await _send(redis, [call.by_hash() for call in calls], durable=durable)
+    unknown = [at for at, answer in enumerate(found[: len(calls)]) if isinstance(answer, NoScriptError)]
     if unknown:
         again = await _send(redis, [calls[at].whole() for at in unknown], durable=durable)
         for at, answer in zip(unknown, again, strict=False):
-            answers[at] = answer
-        answers[len(calls) :] = again[len(unknown) :]
+            found[at] = answer
+        found[len(calls) :] = again[len(unknown) :]
+    answers = [StoreFull() if isinstance(answer, OutOfMemoryError) else answer for answer in found]
+    if not durable:
+        return answers
+    *answers, waited = answers
+    if isinstance(waited, Exception) or int(waited[0]) < 1:
+        return [answer if isinstance(answer, Exception) else StoreNotDurable() for answer in answers]
     return answers
 
 

@@ -176,7 +176,7 @@ async def retrying(
     return None for the unit when there is nothing to write.
 
     Raise `conflict` (`WriteConflict` by default) when other writers were first in all `tries`, `LeaseLost` when the
-    change required a lease that has ended. `new_work` and `durable` are those of `Committer.commit_many`.
+    change required a lease that has ended. `new_work` and `durable` are those of `Committer.commit`.
     """
     for _ in range(tries):
         unit, value = await stage()

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from bridge.store.commit import Change, Committer, Guard, Put, Rank
-from bridge.store.errors import STORE_ERRORS
+from bridge.store.errors import STORE_ERRORS, StoreFull
 from bridge.store.grouping import Grouping
 
 WRONG_TYPE = "{a}:p:x:cbs"  # holds a string, so that no member can be ranked in it
@@ -115,6 +115,34 @@ async def test_changes_of_one_iteration_share_a_round_trip(real: Redis) -> None:
     after = (await real.info("stats"))["total_reads_processed"]
     assert after - before < 20
     assert (await real.info("clients"))["connected_clients"] == 1
+
+
+async def test_durable_changes_of_one_iteration_share_the_wait_for_the_disk(real: Redis) -> None:
+    """One WAITAOF is enough for all of them, and a conflict beside them is still a conflict."""
+    committer = Committer(real, aof=True)
+    await committer.commit(Change("a", (), (Put("{a}:j:0", b"0"),)), new_work=True, durable=True)
+    await real.config_resetstat()
+    changes = [Change("a", (Guard(f"{{a}}:j:{n}", None),), (Put(f"{{a}}:j:{n}", b"1"),)) for n in range(4)]
+    done = await asyncio.gather(*(committer.commit(each, new_work=True, durable=True) for each in changes))
+    assert done == ["conflict", "done", "done", "done"]
+    assert (await real.info("commandstats"))["cmdstat_waitaof"]["calls"] == 1
+
+
+async def test_a_full_store_refuses_new_work_beside_what_goes_on(real: Redis) -> None:
+    """What is new and what is in progress never share a fate."""
+    committer = Committer(real, aof=False)
+    await real.config_set("maxmemory", "1")
+    try:
+        new, old = await asyncio.gather(
+            committer.commit(Change("a", (), (Put("{a}:j:1", b"1"),)), new_work=True),
+            committer.commit(Change("a", (), (Put("{a}:j:2", b"1"),))),
+            return_exceptions=True,
+        )
+    finally:
+        await real.config_set("maxmemory", "0")
+    assert isinstance(new, StoreFull)
+    assert old == "done"
+    assert await real.mget("{a}:j:1", "{a}:j:2") == [None, b"1"]
 
 
 async def test_every_change_fails_that_finds_no_store(tmp_path: Path) -> None:

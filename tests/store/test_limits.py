@@ -11,7 +11,7 @@ from bridge.store.errors import StoreFull, StoreNotDurable
 from bridge.store.queue.fair_lanes import FairLanes
 from bridge.store.queue.heartbeats import Heartbeats
 from bridge.store.queue.lanes import Lanes, Settled
-from bridge.store.scripts import SCRIPTS, ScriptCall, run_many
+from bridge.store.scripts import SCRIPTS, ScriptCall, run_each, run_many
 from bridge.store.store import Store
 from bridge.store.tables.account_health import Health
 from bridge.store.tables.feed import Feed
@@ -129,7 +129,9 @@ async def test_a_script_that_fails_for_another_reason_raises_its_own_error(real:
     await real.set("{p:x}:feed", b"no zset")
     call = ScriptCall(SCRIPTS["publish_v1"], ("{p:x}:feed", "{p:x}:pos"), ("evt_a",))
     with pytest.raises(Exception, match="WRONGTYPE"):
-        await run_many(real, [call], durable=True)
+        await run_many(real, [call])
+    (answer,) = await run_each(real, [call], durable=True)
+    assert "WRONGTYPE" in str(answer)
 
 
 async def test_what_was_durable_outlives_kill_9(start_server: Callable[[], Any]) -> None:
