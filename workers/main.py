@@ -19,14 +19,16 @@ from bridge.config.settings import Settings, load_settings
 from bridge.container import bootstrap, open_services
 from bridge.services.context import Services
 from bridge.services.jobs.key_rotation import reseal_all
+from bridge.store.cancellation import is_cancelled
 from bridge.store.errors import STORE_ERRORS
 from bridge.store.queue.clock import StoreClock
+from bridge.store.queue.wakeups import listen
 from bridge.store.server.connect import arq_settings
 from workers.arq_queue import open_queue, read_job, write_job
 from workers.gc_tuning import tune_gc
 from workers.handlers.deliver import DeliverHandler
 from workers.handlers.poll import PollHandler
-from workers.pump import Pump, is_cancelled
+from workers.pump import Pump
 from workers.sweep import prove, tidy
 
 POLL_SLOTS = 256  # one account gets at most 16, fewer if its provider hangs, so that there is room for others
@@ -63,6 +65,7 @@ async def start(context: dict[str, Any]) -> None:
     ]
     context["tasks"] = [
         *(asyncio.create_task(supervise(pump.run)) for pump in pumps),
+        asyncio.create_task(supervise(lambda: listen((services.store.poll, services.store.dlv)))),
         asyncio.create_task(supervise(lambda: run_heartbeats(services, clock))),
         asyncio.create_task(supervise(lambda: run_tidying(services))),
         asyncio.create_task(supervise(lambda: run_resealing(services))),
@@ -167,6 +170,7 @@ class WorkerSettings:
     job_deserializer = read_job
     keep_result = 0
     job_completion_wait = 5
+    poll_delay = 5.0  # the one job of its queue is due every five minutes
     health_check_interval = 30
     redis_settings = arq_settings(load_settings())
     redis_pool = open_queue(load_settings())

@@ -1,8 +1,10 @@
 """Decide how many items a pump loads: enough that no slot waits for the store, not more than are started soon."""
 
+from math import exp
+
 MIN_PER_SLOT = 2  # one in work, and the next one
 AHEAD_S = 0.15  # a claim and the load of its records take some iterations of a busy event loop
-SMOOTHING = 0.3
+SMOOTHED_S = 0.06  # what was so long ago has lost two thirds of its weight
 
 
 class Throughput:
@@ -22,7 +24,7 @@ class Throughput:
         """Update the smoothed rate with the items since the last call; `now_s` is monotonic."""
         if self._measured_s is not None and now_s > self._measured_s:
             per_s = self._ended / (now_s - self._measured_s)
-            self._per_s += (per_s - self._per_s) * SMOOTHING
+            self._per_s += (per_s - self._per_s) * (1 - exp((self._measured_s - now_s) / SMOOTHED_S))
         self._measured_s = now_s
         self._ended = 0
 

@@ -8,10 +8,12 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
+from bridge.store.cancellation import is_cancelled
 from bridge.store.errors import STORE_ERRORS
 from bridge.store.queue.clock import StoreClock
 from bridge.store.queue.lanes import Claim, Lanes, Settled
@@ -22,7 +24,9 @@ log = structlog.get_logger()
 
 PAGE = 200  # items of a batch, at least, so that its round trips are shared by many
 STALE_S = 5.0  # an item that waited so long for a slot is given back, because its lease must outlast its work
-IDLE_S = 0.02
+NAP_S = 0.02  # between two looks at a queue that had nothing due, so that a claim may take several items
+# A queue is looked at so often at least: an older API sends no wake-ups, and messages get lost with connections.
+MAX_SLEEP_S = 0.5
 FLUSH_S = 0.02
 STORE_BACKOFF_S = 0.5
 LOAD_RETRY_MS = 1000  # a page that cannot be loaded is claimed again after this
@@ -55,16 +59,6 @@ class Handler(Protocol[Task]):
         """Handle results that were not written, because their lease had ended."""
 
 
-def is_cancelled() -> bool:
-    """Return whether the running task has been cancelled.
-
-    The store's client, when it is cancelled during a command, may raise an error of its own instead or go on, so that
-    loops must check this.
-    """
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
 class Pump(Generic[Task]):
     """Runs one queue's items through a handler until it is stopped."""
 
@@ -87,6 +81,7 @@ class Pump(Generic[Task]):
         self._room = asyncio.Event()
         self._loaded = 0
         self._ended: dict[str, list[Settled]] = defaultdict(list)
+        self._unsettled = asyncio.Event()
         self._stopping = False
         self._claiming = False
         self._flushing = asyncio.Lock()
@@ -134,9 +129,12 @@ class Pump(Generic[Task]):
 
     async def _feed(self) -> None:
         await self._room.wait()
-        due = [] if self._stopping else await self._due_lanes()
+        self._lanes.woken.clear()
+        seen = [] if self._stopping else await self._lanes.peek()
+        now_ms = self._clock.now_ms()
+        due = [(shard, lane) for shard, lane, wake_ms in seen if wake_ms <= now_ms]
         if not due:
-            await asyncio.sleep(IDLE_S)
+            await self._sleep((seen[0][2] - now_ms) / 1000 if seen else MAX_SLEEP_S)
             return
         got = 0
         by_shard: dict[str, list[str]] = defaultdict(list)
@@ -147,11 +145,14 @@ class Pump(Generic[Task]):
             if not self._stopping:
                 got += await self._claim(shard, lanes)
         if not got:
-            await asyncio.sleep(IDLE_S)
+            await asyncio.sleep(NAP_S)
 
-    async def _due_lanes(self) -> list[tuple[str, str]]:
-        now_ms = self._clock.now_ms()
-        return [(shard, lane) for shard, lane, wake_ms in await self._lanes.peek() if wake_ms <= now_ms]
+    async def _sleep(self, due_in_s: float) -> None:
+        """Sleep until the queue's next visit, or until the store says that it has become earlier."""
+        await asyncio.sleep(NAP_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(due_in_s, MAX_SLEEP_S) - NAP_S):
+                await self._lanes.woken.wait()
 
     async def _claim(self, shard: str, names: Sequence[str]) -> int:
         self._claiming = True
@@ -175,11 +176,11 @@ class Pump(Generic[Task]):
         except Exception as error:
             # An error that comes again with each claim of the same items must leave room for others in between.
             delay_ms = 0 if isinstance(error, STORE_ERRORS) else LOAD_RETRY_MS
-            self._ended[shard] += [
-                Settled(item.lane, item.member, claim.token, delay_ms) for item in claim.items
-            ]
+            self._settle_soon(
+                shard, [Settled(item.lane, item.member, claim.token, delay_ms) for item in claim.items]
+            )
             raise
-        self._ended[shard] += settled
+        self._settle_soon(shard, settled)
         self._loaded += len(tasks)
         if self._loaded > self._pace.held:
             self._room.clear()
@@ -210,13 +211,18 @@ class Pump(Generic[Task]):
             # The item is claimed again when its lease expires.
             log.exception("pump.item_failed")
             done = ()
-        self._ended[self._shard_of(task)] += done
+        self._settle_soon(self._shard_of(task), done)
         self._pace.note_end()
         self._leave(task)
 
     def _give_back(self, task: Task) -> None:
-        self._ended[self._shard_of(task)] += self._handler.give_back(task)
+        self._settle_soon(self._shard_of(task), self._handler.give_back(task))
         self._leave(task)
+
+    def _settle_soon(self, shard: str, ended: Sequence[Settled]) -> None:
+        if ended:
+            self._ended[shard] += ended
+            self._unsettled.set()
 
     def _leave(self, task: Task) -> None:
         self._handler.leave(task)
@@ -225,6 +231,7 @@ class Pump(Generic[Task]):
             self._room.set()
 
     async def _flush_soon(self) -> None:
+        await self._unsettled.wait()
         await asyncio.sleep(FLUSH_S)
         self._pace.measure(time.monotonic())
         await self._flush()
@@ -232,8 +239,13 @@ class Pump(Generic[Task]):
     async def _flush(self) -> None:
         # One at a time: `stop` must not find empty what the flusher has taken but not written yet.
         async with self._flushing:
-            for shard in list(self._ended):
-                await self._flush_shard(shard)
+            self._unsettled.clear()
+            try:
+                for shard in list(self._ended):
+                    await self._flush_shard(shard)
+            finally:
+                if any(self._ended.values()):
+                    self._unsettled.set()
 
     async def _flush_shard(self, shard: str) -> None:
         ended = self._ended[shard]

@@ -32,7 +32,7 @@ COMMIT_RESULTS: dict[bytes, CommitResult] = {name.encode(): name for name in get
 MOST_TOGETHER = 64  # changes in one round trip; each is some KB, and other commands wait meanwhile
 HOWS = {"set": "S", "sooner": "N", "absent": "A"}
 # Each script for work in progress, and for new work.
-COMMIT = (SCRIPTS["commit_v2"], SCRIPTS["commit_v2"].refusing_when_full())
+COMMIT = (SCRIPTS["commit_v3"], SCRIPTS["commit_v3"].refusing_when_full())
 TOUCH = (SCRIPTS["touch_v1"], SCRIPTS["touch_v1"].refusing_when_full())
 
 
@@ -199,7 +199,7 @@ def _read_result(answer: bytes | Exception) -> CommitResult | Exception:
 
 
 class _Arguments:
-    """KEYS and ARGV in the order of commit_v1's header."""
+    """KEYS and ARGV in the order of commit_v3's header."""
 
     def __init__(self, change: Change) -> None:
         self.keys: list[str] = []
@@ -257,6 +257,6 @@ class _Arguments:
 
 
 def plan_call(script: Script, change: Change) -> ScriptCall:
-    """Return the call of commit_v1 for a change."""
+    """Return the call of commit_v3 for a change."""
     arguments = _Arguments(change)
     return ScriptCall(script, arguments.keys, arguments.args)

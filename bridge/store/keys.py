@@ -13,8 +13,8 @@ A callback has no key of its own. It lies in the record of its job (`Job.callbac
 `cb_` it begins with the job's key, see `bridge.domain.ids`. Only the project's indexes of callbacks, `cbs` and `urls`,
 and the callback's `hold` are keys.
 
-Owners are modules of bridge/store; `unit_of_work` writes through the script commit_v2, `queue/lanes` through claim_v1,
-settle_v1 and their like. "Retention" is the setting REELBRIDGE_RETENTION, counted from a job's end.
+Owners are modules of bridge/store; `unit_of_work` writes through the script commit_v3, `queue/lanes` through claim_v1,
+settle_v2 and their like. "Retention" is the setting REELBRIDGE_RETENTION, counted from a job's end.
 
 Key                     Type    Content                                             Owner                Removed
 {s}:j:<job key>         string  Job, with its callbacks                             unit_of_work         by the sweep, after retention
@@ -25,7 +25,7 @@ Key                     Type    Content                                         
 {s}:e:<evt>             string  EventRecord                                         unit_of_work         with the job
 {s}:d:<dlv>             string  Delivery, with its last attempts                    unit_of_work, lanes  with the job
 {s}:hold:<cb>           string  "1": first deliveries wait while this exists        unit_of_work, holds  TTL: 15 s, 1 s once answered
-{s}:<q>:lanes           zset    lane -> ms of its next visit                        queue/lanes          with the lane's last item
+{s}:<q>:lanes           zset    lane -> ms of its next visit; channel: `wakeups`    queue/lanes          with the lane's last item
 {s}:<q>:gate            hash    lane -> ms until which it is blocked                queue/lanes          when over, by claim or sweep
 {s}:<q>:nudge           hash    member in flight -> ms at which it is wanted next   unit_of_work         when the item is settled
 {s}:<q>:full            set     lanes whose cap left items waiting at the last claim  queue/lanes        by the next claim with room

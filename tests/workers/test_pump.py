@@ -1,6 +1,7 @@
 """The pump: what it holds is never dropped, neither at a stop nor when its store goes away."""
 
 import asyncio
+import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from bridge.store.commit import Change, Committer, Due
 from bridge.store.errors import StoreFull
 from bridge.store.queue.clock import StoreClock
 from bridge.store.queue.lanes import Claim, Lanes, Settled
+from bridge.store.queue.wakeups import listen
 from workers.pump import PAGE, Pump
 
 LEASE_MS = 60_000
@@ -76,6 +78,16 @@ def lanes(redis: Redis) -> Lanes:
 async def add(lanes: Lanes, count: int) -> None:
     ops = [Due("dlv", "x", str(number), 0, "sooner") for number in range(count)]
     assert await Committer(lanes.redis, aof=False).commit(Change("a", (), ops)) == "done"
+
+
+@asynccontextmanager
+async def listening(lanes: Lanes) -> AsyncIterator[None]:
+    task = asyncio.create_task(listen([lanes]))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -225,3 +237,24 @@ async def test_what_waited_too_long_is_given_back_and_counts_for_no_pace(
             await asyncio.sleep(0)
     assert work.begun == []
     assert set(work.wished) == {PAGE}
+
+
+async def time_one_by_one(lanes: Lanes, work: Work, count: int) -> float:
+    """How long it takes to add items to an empty queue, each once the last one has left it."""
+    began = time.monotonic()
+    for _ in range(count):
+        await add(lanes, 1)
+        await until(lambda: is_empty(lanes))
+    return time.monotonic() - began
+
+
+async def test_a_pump_that_sleeps_is_woken_by_an_item(lanes: Lanes) -> None:
+    """It looks only twice a second by itself; even where each message is lost, the item comes."""
+    work = Work()
+    work.may_end.set()
+    async with running(lanes, work):
+        alone_s = await time_one_by_one(lanes, work, 5)
+        async with listening(lanes):
+            woken_s = await time_one_by_one(lanes, work, 5)
+    assert len(work.begun) == 10
+    assert woken_s < alone_s / 3

@@ -86,7 +86,7 @@ class FairLanes(Lanes):
         head = (keys.lanes(shard, "dlv"), keys.gate(shard, "dlv"), keys.claims(shard, "dlv"))
         places = [keys.lane(shard, "dlv", lane) for lane, _ in lanes]
         names = [*head, *_marks(shard), *_origins(shard, origins), *places]
-        token, now, *found = await run(self.redis, ScriptCall(SCRIPTS["claim_fair_v1"], names, args))
+        token, now, *found = await run(self.redis, ScriptCall(SCRIPTS["claim_fair_v2"], names, args))
         claim = _read_claim(token, int(now), found, [lane for lane, _ in lanes])
         return await self._keep_permitted(shard, claim, lease_ms) if self._permits else claim
 
@@ -147,7 +147,7 @@ class FairLanes(Lanes):
             *origins,
             len(by_lane),
         )
-        return ScriptCall(SCRIPTS["settle_fair_v1"], names, [*head_args, *args])
+        return ScriptCall(SCRIPTS["settle_fair_v2"], names, [*head_args, *args])
 
     async def forget_marks(self, shard: str) -> int:
         """Forget how URLs and origins fared long ago; return how many marks were removed."""
@@ -190,7 +190,7 @@ class FairLanes(Lanes):
     def _kind(
         self, *, good: float | None, slow: float | None, proven: bytes | None, down: float | None, now_ms: int
     ) -> tuple[str, int, SlotLimit]:
-        """Return the kind of a lane, its pool and its limit, as claim_fair_v1 decides them."""
+        """Return the kind of a lane, its pool and its limit, as claim_fair_v2 decides them."""
         if down and down % 1000 >= UNREACHABLE_AFTER and down > now_ms - DOWN_MS:
             return "unreachable", 2, self._limits.unreachable
         if proven is None:

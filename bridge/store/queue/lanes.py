@@ -5,6 +5,7 @@ its lease as score; who settles must show the lease's token, so that a late work
 Redis's.
 """
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,6 +64,9 @@ class Lanes:
         self.redis = redis
         self.queue: Queue = queue
         self.shards = shards
+        self.woken = (
+            asyncio.Event()
+        )  # set by `wakeups.listen`: the queue's next visit is earlier than a peek told
 
     async def peek(self, *, limit: int = 200) -> list[tuple[str, str, int]]:
         """Return (shard, lane, wake ms), earliest first; compare with the `now_ms` of a claim, not a clock of yours."""
@@ -142,7 +146,7 @@ class Lanes:
                 for key, value in item.records:
                     records.append(key)
                     args.append(value)
-        return ScriptCall(SCRIPTS["settle_v1"], [*self._head(shard), *places, *records], args)
+        return ScriptCall(SCRIPTS["settle_v2"], [*self._head(shard), *places, *records], args)
 
     def _head(self, shard: str) -> tuple[str, str, str, str]:
         return (
@@ -168,7 +172,7 @@ class Lanes:
         place = [*self._head(shard)[:2], keys.lane(shard, self.queue, lane)]
         step, total = UNBLOCK_STEP if due_all else 0, 0
         while True:
-            moved = int(await run(self.redis, ScriptCall(SCRIPTS["unblock_v1"], place, (lane, step))))
+            moved = int(await run(self.redis, ScriptCall(SCRIPTS["unblock_v2"], place, (lane, step))))
             total += moved
             if moved < step or step == 0:
                 return total

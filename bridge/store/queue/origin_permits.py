@@ -15,7 +15,7 @@ from bridge.store import keys
 from bridge.store.scripts import SCRIPTS, Bytes, ScriptCall, run_many
 
 PROVEN: Final = b"proven"
-_UNPACED: Final = frozenset({REFUSED, UNSENT})  # as in settle_fair_v1
+_UNPACED: Final = frozenset({REFUSED, UNSENT})  # as in settle_fair_v2
 
 
 class OriginPermits:

@@ -7,6 +7,8 @@
 -- Why      A nudge written while the item was in flight wins over a later due time, and over leaving. The lane's
 --          wake-up is only moved earlier here (claim computes it exactly), but never before its gate, when a visit
 --          would be useless. In a lane that was full the first waiting item counts too, because it has room now.
+--          Whoever waits for the queue knows the time of its next visit; a message on the channel named as `lanes` tells
+--          that it has become earlier. A store user who may not publish is no reason to fail: workers look by themselves.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local nudged = redis.call('HLEN', KEYS[3]) > 0
@@ -61,5 +63,10 @@ for l = 1, lanes do
     wakes[#wakes + 1] = lane
   end
 end
-if wakes[1] then redis.call('ZADD', KEYS[1], 'LT', unpack(wakes)) end
+if wakes[1] then
+  local head, soonest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2], math.huge
+  for i = 1, #wakes, 2 do soonest = math.min(soonest, wakes[i]) end
+  redis.call('ZADD', KEYS[1], 'LT', unpack(wakes))
+  if not head or soonest < tonumber(head) then redis.pcall('PUBLISH', KEYS[1], '') end
+end
 return fenced

@@ -16,7 +16,7 @@
 --          by project, within one in order of arrival. Of the lanes in `turns` the first `room` may take, whoever is visited
 --          first, so that none can push in. They are due in `lanes`; without room the first one is, at the time when
 --          a slot can come free by itself. The others are visited a minute or two later all the same: a worker of
---          version 0.1 beside this one, or after it, knows `lanes` only.
+--          version 0.1 beside this one, or after it, knows `lanes` only. An earlier visit is published as in settle_v2.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local lease, left, page = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -249,7 +249,10 @@ for _, place in pairs(opened) do
         next[#next + 1] = lane
       end
     end
+    local head, soonest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2], math.huge
+    for i = 1, #next, 2 do soonest = math.min(soonest, next[i]) end
     redis.call('ZADD', KEYS[1], 'LT', unpack(next))
+    if not head or soonest < tonumber(head) then redis.pcall('PUBLISH', KEYS[1], '') end
   elseif place.waited then
     redis.call('DEL', place.tags)
   end

@@ -12,7 +12,7 @@
 -- Why      The client sends a command again when its connection broke before the answer. So where the guards fail only
 --          because this same change is in place already, the answer is 'done'. The time of a lane's next visit is only
 --          ever moved earlier, never before its gate or now. Where an item has left, the lane's first waiting item
---          counts too, as there may be room for it now.
+--          counts too, as there may be room for it now. An earlier visit of the queue is published as in settle_v2.
 --          The same body runs without allow-oom for new work: at maxmemory Redis refuses such a script before it
 --          starts, so that no registration is half written.
 local t = redis.call('TIME')
@@ -35,7 +35,7 @@ for _ = 1, guards do
 end
 if not fresh then return repeated and 'done' or 'conflict' end
 
-local touched = {}
+local touched, heads = {}, {}
 while a < #ARGV do
   local op, key = ARGV[a + 1], KEYS[k + 1]
   if op == 'P' then
@@ -102,7 +102,13 @@ for queue, place in pairs(touched) do
   end
   if place.wake < math.huge then
     local blocked = tonumber(redis.call('HGET', place.gate, place.lane) or 0)
-    redis.call('ZADD', place.lanes, 'LT', math.max(place.wake, now, blocked), place.lane)
+    local wake, lanes = math.max(place.wake, now, blocked), place.lanes
+    heads[lanes] = heads[lanes] or tonumber(redis.call('ZRANGE', lanes, 0, 0, 'WITHSCORES')[2]) or math.huge
+    redis.call('ZADD', lanes, 'LT', wake, place.lane)
+    if wake < heads[lanes] then
+      heads[lanes] = wake
+      redis.pcall('PUBLISH', lanes, '')
+    end
   end
 end
 return 'done'

@@ -6,12 +6,12 @@
 --          name, number of its origin (0: none), number of items, then per item: member, token, delay ms ('' leaves
 --          the queue), outcome, number of its records, then each of them
 -- Returns  the members whose lease is another's by now: nothing of theirs was written but the outcome
--- Why      Leases are ended as in settle_v1. The slot at the origin is given back by the token, also by who is fenced:
+-- Why      Leases are ended, and messages sent, as in settle_v2. The slot at the origin is given back by the token, also by who is fenced:
 --          a commit that took the item off its lane left it in `fly`.
 --          Outcomes: g 2xx, r another answer that came soon, b broken before an answer, s none in time, c no connection,
 --          '' no attempt. c is the origin's, whose URLs may be well; the others are the URL's. Marks are written only where
 --          they change something, or once in a while: the append-only file has each write.
---          The pace of an origin that never answered (see claim_fair_v1) is for attempts without an answer: what was
+--          The pace of an origin that never answered (see claim_fair_v2) is for attempts without an answer: what was
 --          answered soon, or not sent at all, is given back.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -122,5 +122,10 @@ for _, place in ipairs(places) do
     end
   end
 end
-if wakes[1] then redis.call('ZADD', KEYS[1], 'LT', unpack(wakes)) end
+if wakes[1] then
+  local head, soonest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2], math.huge
+  for i = 1, #wakes, 2 do soonest = math.min(soonest, wakes[i]) end
+  redis.call('ZADD', KEYS[1], 'LT', unpack(wakes))
+  if not head or soonest < tonumber(head) then redis.pcall('PUBLISH', KEYS[1], '') end
+end
 return fenced

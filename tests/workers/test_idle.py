@@ -1,0 +1,83 @@
+"""A worker that has nothing to do: what it costs the machine."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bridge.store import keys
+from tests.api.serving import KEY, MASTER_KEY, Client, make_settings, serving
+from tests.e2e.processes import Process
+from tests.store.conftest import Server
+
+JOBS = 1_000
+HOUR_MS = 3_600_000
+WATCHED_S = 5.0
+MOST = 0.02  # of a core; 0.002 was measured
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.fixture
+async def api(server: Server) -> AsyncIterator[Client]:
+    async with serving(make_settings(server.socket)) as client:
+        yield client
+
+
+async def watch_for_an_hour(api: Client) -> None:
+    """Register jobs whose first reads were done, and that are read again in an hour."""
+    store = api.services.store
+    for first in range(0, JOBS, 100):
+        status, _ = await api.call(
+            "POST",
+            "/v1/callbacks",
+            json={"callback_url": "inbox:", "job_ids": [f"job-{first + n}" for n in range(100)]},
+        )
+        assert status == 201
+    due_ms = await store.time_ms() + HOUR_MS
+    [(shard, account, _)] = await store.poll.peek()
+    lane = keys.lane(shard, "poll", account)
+    await store.redis.zadd(lane, dict.fromkeys(await store.redis.zrange(lane, 0, -1), due_ms))
+    await store.redis.zadd(keys.lanes(shard, "poll"), {account: due_ms})
+    assert await store.poll.size(shard, account) == JOBS
+
+
+@contextmanager
+def running_worker(socket: Path) -> Iterator[Process]:
+    environment = {
+        "REELBRIDGE_REDIS_URL": f"unix://{socket}",
+        "REELBRIDGE_MASTER_KEYS": MASTER_KEY,
+        "REELBRIDGE_API_KEY": KEY,
+        "REELMIRROR_API_KEY": "rm_" + "b" * 32,
+        "REELMIRROR_BASE_URL": "http://127.0.0.1:9/api",
+    }
+    process = Process(sys.executable, "-P", "-m", "workers", env=environment)
+    try:
+        process.wait_for("worker.ready")
+        yield process
+    finally:
+        process.stop()
+
+
+def spent_s(process: subprocess.Popen[str]) -> float:
+    """Processor time of a process: `utime` and `stime` of proc(5)."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * TICK_S
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_an_idle_worker_sleeps(server: Server, api: Client) -> None:
+    """With a thousand watched jobs that are due in an hour it takes next to nothing of a core."""
+    await watch_for_an_hour(api)
+    with running_worker(server.socket) as worker:
+        began, before = time.monotonic(), spent_s(worker.popen)
+        await asyncio.sleep(WATCHED_S)
+        share = (spent_s(worker.popen) - before) / (time.monotonic() - began)
+        assert share <= MOST
+        assert not [line for line in worker.lines if re.search("error|exception", line)]
