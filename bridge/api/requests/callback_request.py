@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from bridge.api.requests.bodies import Fields, parse_json, read_fields
 from bridge.api.requests.coercion import Flag, Headers, Metadata, Seconds, Url, WordList
@@ -19,7 +19,6 @@ from bridge.providers.spec import JOB_ID
 MAX_ENVELOPES = 3
 URL_FIELDS = ("callback_url", "webhook_url", "url")
 EVENT_FIELDS = ("events", "event_types", "webhook_events_filter")
-MONTH_S = 30 * 86400
 OBJECT_FIELDS = REQUEST_FIELDS.objects | {"metadata", "headers"}
 # Not fields of requests: these are read out of fields that have a provider's names.
 DERIVED = ("persona", "media")
@@ -41,7 +40,7 @@ class Options(BaseModel):
     secret: str | None = None
     persona: str = ""
     media: str = ""
-    timeout_seconds: Seconds | None = Field(default=None, ge=1, le=MONTH_S, allow_inf_nan=False)
+    timeout_seconds: Seconds | None = None
     expect: Literal["any", "new_run"] = "any"
     payload: Literal["full", "thin", "flat", "cloudevents"] = "full"
     verify: Flag = False

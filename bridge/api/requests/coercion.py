@@ -4,9 +4,10 @@ import json
 import math
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 MAX_METADATA_BYTES = 4096
+MONTH_S = 30 * 86400
 MAX_EVENTS = 50
 MAX_EVENTS_CHARS = 8192
 # ASCII white space; line ends, fixed and wide blanks of Unicode; zero-width space; byte order mark.
@@ -116,7 +117,8 @@ def _strip_url(value: Any) -> Any:
 
 Flag = Annotated[bool, BeforeValidator(_read_flag)]
 Url = Annotated[str, BeforeValidator(_strip_url)]
-Seconds = Annotated[float, BeforeValidator(_read_seconds)]
+# The limits belong to the number, not to what may also be null: only there does its JSON Schema know them.
+Seconds = Annotated[float, Field(ge=1, le=MONTH_S, allow_inf_nan=False), BeforeValidator(_read_seconds)]
 WordList = Annotated[tuple[str, ...], BeforeValidator(_read_words)]
 Headers = Annotated[dict[str, str], BeforeValidator(_read_object)]
 Metadata = Annotated[dict[str, Any] | str, BeforeValidator(_read_metadata)]

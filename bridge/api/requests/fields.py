@@ -1,10 +1,12 @@
 """The models of queries and bodies, which the server checks and OpenAPI describes."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
+from bridge.api.requests.callback_request import EVENT_FIELDS, URL_FIELDS
 from bridge.api.requests.coercion import Headers, Metadata, Seconds, Url, WordList
 from bridge.api.responses.models import CallbackWord, DeliveryWord, Kind
 from bridge.api.words import one_of
@@ -12,6 +14,7 @@ from bridge.providers.registry import PROVIDERS, REQUEST_FIELDS
 from bridge.providers.request_fields import MANY_IDS, say_noun
 
 MAX_NAME_CHARS = 100
+REMOVABLE = "x-removable"  # marks a field in which null means more than an absent field; not published
 BARE_NOUN = REQUEST_FIELDS.bare_noun
 Payload = Literal["full", "thin", "flat", "cloudevents"]
 JobKind = Annotated[str, one_of(REQUEST_FIELDS.own)]
@@ -65,31 +68,50 @@ class CallbackSelection(_Fields):
     callback_url: Url | None = Field(default=None, max_length=4096)
 
 
-def _add_provider_fields(schema: dict[str, Any]) -> None:
-    """Add the fields that have names of the providers', after the fields of the bridge that mean the like."""
+def _describe_text(description: str) -> dict[str, Any]:
+    return {"type": "string", **({"description": description} if description else {})}
+
+
+def _name_jobs() -> dict[str, Any]:
+    """Return the fields that name a job in a provider's words."""
+    spellings = {name: names[-1] for names in REQUEST_FIELDS.own.values() for name in names}
+    described = REQUEST_FIELDS.described
+    return {
+        name: _describe_text(described.get(name, f"the same as {documented}"))
+        for name, documented in spellings.items()
+    }
+
+
+def _name_likewise(names: Sequence[str], like: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the other names of the first field, with that one's schema."""
+    schema = {name: value for name, value in like.items() if name in ("type", "anyOf", "items", "default")}
+    return {name: {**schema, "description": f"the same as {names[0]}"} for name in names[1:]}
+
+
+def _add_other_names(schema: dict[str, Any]) -> None:
+    """Add a registration's fields that have names of the providers', and the second names of its own."""
+    described = schema["properties"]
     after = {
-        MANY_IDS: REQUEST_FIELDS.described,
-        "secret": dict.fromkeys(REQUEST_FIELDS.persona_fields, ""),
+        URL_FIELDS[0]: _name_likewise(URL_FIELDS, described[URL_FIELDS[0]]),
+        MANY_IDS: _name_jobs(),
+        EVENT_FIELDS[0]: _name_likewise(EVENT_FIELDS, described[EVENT_FIELDS[0]]),
+        "secret": {name: _describe_text("") for name in REQUEST_FIELDS.persona_fields},
     }
     properties: dict[str, Any] = {}
-    for name, described in schema["properties"].items():
-        properties[name] = described
-        properties |= {field: _describe_text(field, what) for field, what in after.get(name, {}).items()}
+    for name, own in described.items():
+        properties[name] = own
+        properties |= after.get(name, {})
     schema["properties"] = properties
-
-
-def _describe_text(name: str, description: str) -> dict[str, Any]:
-    described = {"description": description} if description else {}
-    title = name.replace("_", " ").title()
-    return {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None, **described, "title": title}
 
 
 class CallbackBody(_Fields):
     """A registration. Name the job by one of the id fields, or by `kind` and `id`."""
 
-    model_config = ConfigDict(json_schema_extra=_add_provider_fields)
+    model_config = ConfigDict(json_schema_extra=_add_other_names)
 
-    callback_url: str = Field(description="gets the callback; `inbox:` for trying out", examples=["inbox:"])
+    callback_url: str | None = Field(
+        default=None, description="required: gets the callback; `inbox:` for trying out", examples=["inbox:"]
+    )
     job_id: str | None = Field(default=None, description=say_noun(BARE_NOUN), examples=["5b0d3f1e-77aa"])
     job_ids: list[str] | None = Field(default=None, description=f"{BARE_NOUN}s, a callback each, all or none")
     kind: JobKind | None = None
@@ -105,7 +127,7 @@ class CallbackBody(_Fields):
     metadata: dict[str, Any] | str | None = Field(default=None, description="echoed, at most 4 KB")
     headers: dict[str, str] | None = Field(default=None, description="for the receiver; write-only")
     secret: str | None = Field(default=None, description="whsec_…; default: the project's", pattern="^whsec_")
-    timeout_seconds: float | None = Field(default=None, ge=1, le=30 * 86400)
+    timeout_seconds: Seconds | None = None
     expect: Literal["any", "new_run"] = "any"
     payload: Payload = "full"
     verify: bool = Field(default=False, description="read the job once before answering")
@@ -116,17 +138,18 @@ class CallbackChange(_Fields):
     """Fields to change; null removes metadata, headers, timeout_seconds."""
 
     callback_url: Url | None = None
-    headers: Headers | None = None
-    metadata: Metadata | None = None
+    headers: Headers | None = Field(default=None, json_schema_extra={REMOVABLE: True})
+    metadata: Metadata | None = Field(default=None, json_schema_extra={REMOVABLE: True})
     events: WordList | None = None
-    timeout_seconds: Seconds | None = Field(default=None, ge=1, le=30 * 86400, allow_inf_nan=False)
+    timeout_seconds: Seconds | None = Field(default=None, json_schema_extra={REMOVABLE: True})
 
 
 class TestBody(_Fields):
     """Where to send a sample."""
 
-    callback_url: Url | None = Field(default=None, description="or `url`")
-    url: Url | None = None
+    callback_url: Url | None = Field(default=None, description="required")
+    webhook_url: Url | None = Field(default=None, description="the same as callback_url")
+    url: Url | None = Field(default=None, description="the same as callback_url")
     payload: Payload = "full"
     headers: Headers | None = None
     secret: str | None = None

@@ -3,7 +3,7 @@
 from aiohttp import web
 from msgspec import UNSET
 
-from bridge.api.requests.callback_request import first_of, read_model
+from bridge.api.requests.callback_request import EVENT_FIELDS, URL_FIELDS, first_of, read_model
 from bridge.api.requests.commands import judge_events, judge_headers, judge_secret, judge_url
 from bridge.api.requests.fields import (
     CallbackChange,
@@ -97,10 +97,10 @@ async def change_callback(call: ApiCall) -> web.StreamResponse:
 async def _read_patch(call: ApiCall, found: FoundCallback) -> CallbackPatch:
     """Return the requested changes: null removes a field, empty text (which tools send for empty fields) is ignored."""
     values = {name: value for name, value in (await call.fields()).values.items() if value != ""}
-    url = first_of(values, ("callback_url", "webhook_url", "url"))
+    url = first_of(values, URL_FIELDS)
     if url is not None:
         values["callback_url"] = url
-    if (events := first_of(values, ("events", "event_types", "webhook_events_filter"))) is not None:
+    if (events := first_of(values, EVENT_FIELDS)) is not None:
         values["events"] = events
     # Null in a field that cannot be removed is ignored, too.
     named = [
@@ -167,7 +167,7 @@ async def get_timeline(call: ApiCall) -> web.StreamResponse:
 async def test_callback(call: ApiCall) -> web.StreamResponse:
     """Send a signed sample to a URL and report its answer."""
     body = await call.body(TestBody)
-    text = body.callback_url or body.url
+    text = body.callback_url or body.webhook_url or body.url
     if text is None:
         raise ValidationFailed("callback_url", "missing: add the URL to be tried")
     url = judge_url(text, call.services.policy)
@@ -204,7 +204,13 @@ async def get_job(call: ApiCall) -> web.StreamResponse:
     return reply(view_job(job, log, data))
 
 
-@ROUTES.add("GET", "/v1/jobs/{kind}/{id}/download", scope="read", answers={302: None}, errors=(404, 409, 503))
+@ROUTES.add(
+    "GET",
+    "/v1/jobs/{kind}/{id}/download",
+    scope="read",
+    answers={200: "application/octet-stream", 302: None},
+    errors=(404, 409, 503),
+)
 async def download_file(call: ApiCall) -> web.StreamResponse:
     """Redirect to a fresh link to a finished job's file; each costs a request to the provider."""
     url = await find_download(call.services, call.project, call.path("kind"), call.path("id"))
