@@ -13,8 +13,7 @@ from bridge.domain.jobs.records import Job
 from bridge.services.context import Services
 from bridge.services.jobs.key_rotation import reseal_job, reseal_tables
 from bridge.services.jobs.retention import end_retention
-from bridge.services.queries import load_deliveries, load_readable_jobs
-from bridge.store.records import Loaded
+from bridge.store.records import Loaded, Wanted
 from bridge.store.tables.key_usage import KeyCounter
 
 log = structlog.get_logger()
@@ -46,15 +45,19 @@ async def prove(services: Services) -> dict[str, int]:
     for shard in services.store.shards:
         held = dict.fromkeys(projects, 0)
         async for keys in services.store.scan.jobs(shard, count=SCAN_COUNT):
-            page = await load_readable_jobs(services.store, keys)
-            for each in page.values():
+            page = await services.store.load_many(Wanted(jobs=keys))
+            counter.note_unreadable("jobs", len(page.unreadable))
+            for each in page.jobs.values():
                 held[each.record.project] = held.get(each.record.project, 0) + len(each.raw)
-            counts["polls"] += await _repair_polls(services, shard, page)
-            counts["resealed"] += sum([await reseal_job(services, *each, counter) for each in page.items()])
+            counts["polls"] += await _repair_polls(services, shard, page.jobs)
+            counts["resealed"] += sum(
+                [await reseal_job(services, *job, counter) for job in page.jobs.items()]
+            )
         await services.store.job_bytes.correct(shard, held)
         async for ids in services.store.scan.deliveries(shard, count=SCAN_COUNT):
-            page_of = await load_deliveries(services.store, ids)
-            counts["deliveries"] += await _repair_deliveries(services, shard, page_of)
+            page = await services.store.load_many(Wanted(deliveries=ids))
+            counter.note_unreadable("deliveries", len(page.unreadable))
+            counts["deliveries"] += await _repair_deliveries(services, shard, [*page.deliveries.values()])
     await reseal_tables(services, counter)
     repaired = counts["polls"] or counts["deliveries"]
     (log.warning if repaired else log.debug)("sweep.proved", **counts)

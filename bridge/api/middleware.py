@@ -21,6 +21,7 @@ from bridge.errors import (
     ValidationFailed,
 )
 from bridge.store.errors import FULL_ERRORS, STORE_ERRORS
+from bridge.store.records import UnreadableRecord
 from bridge.store.vault import UnknownKeyError, VaultError
 
 BODY_LIMIT = 256 * 1024
@@ -110,8 +111,8 @@ def _shape(request: web.Request, error: Exception) -> BridgeError | None:
             return ValidationFailed("", error.reason)
         case web.RequestPayloadError():
             return ValidationFailed("body", "not readable (its length or encoding is wrong): send it again")
-        case VaultError():
-            return _name_sealed(request, error)
+        case VaultError() | UnreadableRecord():
+            return _name_damage(request, error)
         case _ if isinstance(error, FULL_ERRORS):
             return Unavailable("the store is full: nothing was changed, try again later", retry_after_s=30)
         case _ if isinstance(error, STORE_ERRORS):
@@ -131,8 +132,14 @@ def _explain_path(path: str) -> str:
     return "there is nothing at this path: see /docs"
 
 
-def _name_sealed(request: web.Request, error: VaultError) -> BridgeError:
-    """Name what does not open; only the operator can mend it, and the log tells how."""
+def _name_damage(request: web.Request, error: VaultError | UnreadableRecord) -> BridgeError:
+    """Name what does not open or cannot be read; only the operator can mend it, and the log tells how."""
+    if isinstance(error, UnreadableRecord):  # its load has named it in the log
+        return Unavailable(
+            "what is stored of this cannot be read: ask the bridge's operator, whose log names the record",
+            retry_after_s=60,
+            details={"reason": "record_unreadable"},
+        )
     log.error("api.not_opened", method=request.method, path=_template(request), reason=str(error))
     if isinstance(error, UnknownKeyError):
         return Unavailable(

@@ -1,7 +1,6 @@
 """Queries that several use cases share, each in one round trip."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Final, TypeVar
 
 from bridge.domain.deliveries.records import Delivery
@@ -9,7 +8,7 @@ from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import delivery_id
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.errors import ValidationFailed
-from bridge.store.records import Loaded, UnreadableRecord, Wanted, log_unreadable
+from bridge.store.records import Loaded, Wanted
 from bridge.store.store import Store
 from bridge.store.tables.indexes import Cursor, read_cursor
 
@@ -23,21 +22,8 @@ LoadFitting = Callable[[Sequence[str]], Awaitable[Mapping[str, Row]]]
 
 
 async def load_jobs(store: Store, keys: Sequence[str]) -> dict[str, Loaded[Job]]:
-    """Load jobs by key; missing ones are left out."""
+    """Load jobs by key; those that are missing or cannot be read are left out."""
     return (await store.load_many(Wanted(jobs=keys))).jobs
-
-
-async def load_readable_jobs(store: Store, keys: Sequence[str]) -> dict[str, Loaded[Job]]:
-    """Load jobs by key; missing ones are left out, and so are unreadable ones, which are logged by their keys."""
-    with suppress(UnreadableRecord):
-        return await load_jobs(store, keys)
-    found: dict[str, Loaded[Job]] = {}
-    for key in keys:
-        try:
-            found |= await load_jobs(store, [key])
-        except UnreadableRecord as error:
-            log_unreadable("jobs", key, error)
-    return found
 
 
 async def load_log(store: Store, key: str) -> PollLog:
@@ -47,13 +33,13 @@ async def load_log(store: Store, key: str) -> PollLog:
 
 
 async def load_events(store: Store, ids: Sequence[str]) -> list[EventRecord]:
-    """Load events in the order of `ids`; missing ones are left out."""
+    """Load events in the order of `ids`; those that are missing or cannot be read are left out."""
     found = (await store.load_many(Wanted(events=ids))).events
     return [found[identifier].record for identifier in ids if identifier in found]
 
 
 async def load_deliveries(store: Store, ids: Sequence[str]) -> list[Loaded[Delivery]]:
-    """Load deliveries in the order of `ids`; missing ones are left out."""
+    """Load deliveries in the order of `ids`; those that are missing or cannot be read are left out."""
     found = (await store.load_many(Wanted(deliveries=ids))).deliveries
     return [found[identifier] for identifier in ids if identifier in found]
 

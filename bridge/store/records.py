@@ -2,9 +2,9 @@
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
@@ -20,8 +20,10 @@ from bridge.store.commit import Guard
 
 R = TypeVar("R", bound=Struct)
 ZLIB_FROM = 200  # bytes of JSON from which on compression saves memory
-ZLIB_MARK = 0x78  # first byte of zlib's output; JSON never begins with it
+ZLIB_MARK = b"\x78"  # first byte of zlib's output; JSON never begins with it
 MAX_OBJECT_BYTES = 8 << 20  # unpacked; more than any answer of a provider may have
+UNREADABLE_RETRY_MS = 600_000  # before a queue comes to an item again whose record could not be read
+MAX_NAMED = 10_000  # unreadable records that a process remembers to have named in its log
 log = structlog.get_logger()
 _ENCODER = msgpack.Encoder()
 
@@ -54,13 +56,18 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordBatch:
-    """The records that exist, by id. `holds` are the milliseconds that are left."""
+    """The records that exist, by id. `holds` are the milliseconds that are left.
+
+    `unreadable` are the ids of jobs, deliveries and events that exist and cannot be read; the log has named them. A poll
+    log that cannot be read is left out as if it did not exist: the job's next poll writes a new one.
+    """
 
     jobs: dict[str, Loaded[Job]] = field(default_factory=dict)
     logs: dict[str, Loaded[PollLog]] = field(default_factory=dict)
     deliveries: dict[str, Loaded[Delivery]] = field(default_factory=dict)
     events: dict[str, Loaded[EventRecord]] = field(default_factory=dict)
     holds: dict[str, int] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
 
 
 def pack(record: Struct) -> bytes:
@@ -82,8 +89,13 @@ def unpack(kind: type[R], raw: bytes) -> R:
 
 
 def log_unreadable(table: str, key: str, error: UnreadableRecord) -> None:
-    """Log which record is passed over; without the traceback, since the errors it shows may quote the content."""
-    log.error("store.record_unreadable", table=table, key=key, error=str(error))
+    """Log once in each process which record is passed over; without the traceback, which may quote the content."""
+    _log_once(table, key, str(error))
+
+
+@lru_cache(maxsize=MAX_NAMED)
+def _log_once(table: str, key: str, error: str) -> None:
+    log.error("store.record_unreadable", table=table, key=key, error=error)
 
 
 def pack_object(value: Any) -> bytes:
@@ -93,14 +105,27 @@ def pack_object(value: Any) -> bytes:
 
 
 def unpack_object(raw: bytes) -> Any:
-    """Return an object from the bytes of `pack_object`; raise `UnreadableRecord` for more than 8 MiB."""
-    if raw[0] != ZLIB_MARK:
-        return json.loads(raw)
+    """Return an object from the bytes of `pack_object`; raise `UnreadableRecord`, also for more than 8 MiB."""
+    try:
+        return json.loads(_inflate(raw) if raw[:1] == ZLIB_MARK else raw)
+    except (zlib.error, ValueError):
+        raise UnreadableRecord(f"an observed object of {len(raw)} bytes") from None
+
+
+def _inflate(raw: bytes) -> bytes:
     inflate = zlib.decompressobj()
     plain = inflate.decompress(raw, MAX_OBJECT_BYTES)
     if not inflate.eof:
         raise UnreadableRecord("an observed object is cut off or too large")
-    return json.loads(plain)
+    return plain
+
+
+TABLES: Mapping[type[Struct], str] = {
+    Job: "jobs",
+    PollLog: "logs",
+    Delivery: "deliveries",
+    EventRecord: "events",
+}
 
 
 class _PipelinedReads:
@@ -109,6 +134,7 @@ class _PipelinedReads:
     def __init__(self, pipe: Any) -> None:
         self._pipe = pipe
         self._asked: list[tuple[dict[str, Any], type[Struct] | None, list[str]]] = []
+        self.unreadable: set[tuple[type[Struct], str]] = set()
 
     def ask_raw(self, found: dict[str, bytes], place: Any, ids: Sequence[str]) -> None:
         self.ask(found, None, place, ids)
@@ -123,15 +149,21 @@ class _PipelinedReads:
             self._asked.append((found, kind, list(names)))
 
     def take(self, answers: list[Any]) -> None:
-        """Put the answers where they belong."""
+        """Put the answers where they belong; log those that cannot be read, and keep their ids."""
         for (found, kind, some), raws in zip(self._asked, answers, strict=True):
             for identifier, raw in zip(some, raws, strict=True):
-                if raw is not None:
+                if raw is None:
+                    continue
+                try:
                     found[identifier] = raw if kind is None else Loaded(unpack(kind, raw), raw)
+                except UnreadableRecord as error:
+                    if kind is not None:
+                        self.unreadable.add((kind, identifier))
+                        log_unreadable(TABLES[kind], identifier, error)
 
 
 async def load_many(redis: Redis, wanted: Wanted) -> RecordBatch:
-    """Load records in one round trip; a second one is needed if there are holds."""
+    """Load records in one round trip; a second one is needed if there are holds. None that is unreadable stops others."""
     page, pipe = RecordBatch(), redis.pipeline(transaction=False)
     reads = _PipelinedReads(pipe)
     reads.ask(page.jobs, Job, keys.job, wanted.jobs)
@@ -141,6 +173,7 @@ async def load_many(redis: Redis, wanted: Wanted) -> RecordBatch:
     held: dict[str, bytes] = {}
     reads.ask_raw(held, keys.hold, wanted.holds)
     reads.take(await pipe.execute())
+    page.unreadable.update(identifier for kind, identifier in reads.unreadable if kind is not PollLog)
     if held:
         page.holds.update(await _load_hold_times(redis, list(held)))
     return page

@@ -2,9 +2,10 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
+from msgspec import Struct
 from redis.asyncio import Redis
 
 from bridge.domain.deliveries.origin_limits import DEFAULT_LIMITS, OriginLimits
@@ -19,7 +20,7 @@ from bridge.store.queue.fair_lanes import FairLanes
 from bridge.store.queue.heartbeats import Heartbeats
 from bridge.store.queue.lanes import Lanes
 from bridge.store.queue.scan import Scan
-from bridge.store.records import Loaded, RecordBatch, Wanted, load_many, unpack_object
+from bridge.store.records import Loaded, RecordBatch, UnreadableRecord, Wanted, load_many, unpack_object
 from bridge.store.scripts import SCRIPTS, ScriptCall, run
 from bridge.store.tables.account_health import Health
 from bridge.store.tables.account_stats import AccountStatsTable
@@ -37,6 +38,7 @@ from bridge.store.tables.rate_budgets import Budgets
 from bridge.store.tables.table import Dice
 from bridge.store.vault import Vault
 
+R = TypeVar("R", bound=Struct)
 PEPPER_BYTES = 32
 PEPPER_RECORD = "pepper"
 
@@ -123,30 +125,47 @@ class Store:
         return bool(await run(self.redis, call) == b"1")
 
     async def load_job(self, key: str) -> Loaded[Job] | None:
-        """Read a job by its key."""
-        return (await self.load_many(Wanted(jobs=(key,)))).jobs.get(key)
+        """Read a job by its key; raise `UnreadableRecord`."""
+        page = await self.load_many(Wanted(jobs=(key,)))
+        return _pick(page, page.jobs, key)
 
     async def load_log(self, key: str) -> Loaded[PollLog] | None:
-        """Read a job's poll log by the job's key."""
+        """Read a job's poll log by the job's key; one that cannot be read counts as missing."""
         return (await self.load_many(Wanted(logs=(key,)))).logs.get(key)
 
     async def load_delivery(self, identifier: str) -> Loaded[Delivery] | None:
-        """Read a delivery."""
-        return (await self.load_many(Wanted(deliveries=(identifier,)))).deliveries.get(identifier)
+        """Read a delivery; raise `UnreadableRecord`."""
+        page = await self.load_many(Wanted(deliveries=(identifier,)))
+        return _pick(page, page.deliveries, identifier)
 
     async def load_event(self, identifier: str) -> EventRecord | None:
-        """Read an event."""
-        found = (await self.load_many(Wanted(events=(identifier,)))).events.get(identifier)
+        """Read an event; raise `UnreadableRecord`."""
+        page = await self.load_many(Wanted(events=(identifier,)))
+        found = _pick(page, page.events, identifier)
         return found.record if found else None
 
     async def load_object(self, key: str) -> Any:
-        """Read the last observed object of a job by the job's key, None if there is none."""
+        """Read the last observed object of a job by the job's key, None if there is none; raise `UnreadableRecord`."""
         raw = await self.redis.get(keys.observed(key))
         return None if raw is None else unpack_object(raw)
+
+    async def count_unreadable(self) -> dict[str, int]:
+        """Count the records that cannot be read in the tables of the installation, by table; those without any left out."""
+        tables = (self.projects, self.accounts, self.apikeys)
+        return {
+            name: lost for table in tables for name, lost in (await table.count_unreadable()).items() if lost
+        }
 
     async def load_many(self, wanted: Wanted) -> RecordBatch:
         """Read a page of records in one round trip; see `records.load_many`."""
         return await load_many(self.redis, wanted)
+
+
+def _pick(page: RecordBatch, found: Mapping[str, Loaded[R]], identifier: str) -> Loaded[R] | None:
+    """Return the record with this id, None if it does not exist; raise `UnreadableRecord`."""
+    if identifier in page.unreadable:
+        raise UnreadableRecord(identifier)
+    return found.get(identifier)
 
 
 async def _fix_shards(redis: Redis, wanted: int) -> int:

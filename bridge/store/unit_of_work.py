@@ -91,10 +91,23 @@ class UnitOfWork:
         self._guards.append(loaded.guard(keys.job(key)))
         self._ops.append(Rank(keys.ended(self.shard), key, until_ms))
 
+    def put_off_ended(self, key: str, *, until_ms: int) -> None:
+        """Look at an ended job whose record cannot be read again at that time, so that it does not stand before others."""
+        self._ops.append(Rank(keys.ended(self.shard), key, until_ms))
+
     def remove_job(
-        self, key: str, loaded: Loaded[Job], *, deliveries: Sequence[Loaded[Delivery]], events: Sequence[str]
+        self,
+        key: str,
+        loaded: Loaded[Job],
+        *,
+        deliveries: Sequence[Loaded[Delivery]],
+        unread: Sequence[str] = (),
+        events: Sequence[str],
     ) -> None:
-        """Delete a job with all that belongs to it, if the job and its deliveries are as they were loaded."""
+        """Delete a job with all that belongs to it, if the job and its deliveries are as they were loaded.
+
+        `unread` are the ids of deliveries that could not be read: they go with the job, whatever they say.
+        """
         project = loaded.record.project
         self._guards.append(loaded.guard(keys.job(key)))
         self._ops += [Delete(name(key)) for name in _JOB_KEYS]
@@ -104,6 +117,9 @@ class UnitOfWork:
             name = keys.delivery(each.record.id)
             self._guards.append(each.guard(name))
             self._ops += [Delete(name), Unrank(keys.deliveries(self.shard, project), each.record.id)]
+        for identifier in unread:
+            self._ops.append(Delete(keys.delivery(identifier)))
+            self._ops.append(Unrank(keys.deliveries(self.shard, project), identifier))
         for callback in callbacks_by_id(loaded.record).values():
             self._ops += unrank_callback(project, callback)
         self._count_bytes(project, -len(loaded.raw))

@@ -10,13 +10,14 @@ from bridge.domain.deliveries.lanes import is_origin_wide
 from bridge.domain.deliveries.records import Delivery
 from bridge.domain.deliveries.retry import judge
 from bridge.services.context import Services
-from bridge.services.deliveries.after_attempt import after_attempt, finish_late
-from bridge.services.deliveries.attempt import Attempts, ReadyDelivery, load_ready
+from bridge.services.deliveries.after_attempt import after_attempt, finish_late, put_off_blocked
+from bridge.services.deliveries.attempt import Attempts, LoadedDeliveries, ReadyDelivery, load_ready
 from bridge.services.requeue import move_to_url_lanes
 from bridge.services.subscriptions.delivery_lane import lane_of
 from bridge.store.errors import STORE_ERRORS, WriteConflict
-from bridge.store.queue.lanes import Claim, Settled
-from bridge.store.records import Loaded
+from bridge.store.queue.lanes import Claim, Item, Settled
+from bridge.store.records import UNREADABLE_RETRY_MS, Loaded
+from bridge.store.unit_of_work import pack_delivery
 from workers.pump import STALE_S, STORE_BACKOFF_S
 
 log = structlog.get_logger()
@@ -62,15 +63,15 @@ class DeliverHandler:
 
     async def load(self, shard: str, claim: Claim) -> tuple[list[SendTask], list[Settled]]:
         """Load the claimed deliveries; those that need no attempt, or must wait for one, are settled."""
-        found = await load_ready(self._services.store, [item.member for item in claim.items])
+        page = await load_ready(self._services.store, [item.member for item in claim.items])
         tasks: list[SendTask] = []
         settled: list[Settled] = []
         moves: list[ReadyDelivery] = []
         for item in claim.items:
-            ready = found.get(item.member)
-            if (
-                ready is None or ready.delivery.record.lane != item.lane
-            ):  # over, or moved since it was claimed
+            ready = page.ready.get(item.member)
+            if ready is None:
+                settled.append(self._leave_out(item, page, claim))
+            elif ready.delivery.record.lane != item.lane:  # moved since it was claimed
                 settled.append(Settled(item.lane, item.member, claim.token, None))
             elif is_origin_wide(item.lane):
                 moves.append(ready)
@@ -85,6 +86,16 @@ class DeliverHandler:
         # Counted when nothing can fail any more: what is not returned never leaves.
         self._suspects += sum(task.is_suspect for task in tasks)
         return tasks, settled
+
+    def _leave_out(self, item: Item, page: LoadedDeliveries, claim: Claim) -> Settled:
+        """Return what to settle for a delivery that is over, or cannot be sent because a record cannot be read."""
+        if item.member in page.unreadable:
+            return Settled(item.lane, item.member, claim.token, UNREADABLE_RETRY_MS)
+        loaded = page.blocked.get(item.member)
+        if loaded is None or loaded.record.lane != item.lane:
+            return Settled(item.lane, item.member, claim.token, None)
+        delivery, delay_ms = put_off_blocked(loaded.record, now_ms=claim.now_ms)
+        return Settled(item.lane, item.member, claim.token, delay_ms, (pack_delivery(delivery),))
 
     async def _move(self, shard: str, token: bytes, moves: Sequence[ReadyDelivery]) -> list[Settled]:
         """Move deliveries out of lanes of version 0.1; return what to settle: those that others changed meanwhile."""

@@ -1,4 +1,4 @@
-"""What `/readyz` shows of the master keys."""
+"""What `/readyz` shows of the master keys, and of records that cannot be read."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from bridge.store.tables.key_usage import KeyUsage
 
 
 def view_master_keys(configured: Sequence[str], usage: KeyUsage | None) -> ReadinessDetails:
-    """Return what each key holds: the configured ones in their order, then those that are missing."""
+    """Return what each key holds, the configured ones in their order, then missing ones; and what cannot be read."""
     held = usage.held if usage else {}
     missing = sorted(set(held) - set(configured))
     keys: list[MasterKeyShape] = [
@@ -20,4 +20,8 @@ def view_master_keys(configured: Sequence[str], usage: KeyUsage | None) -> Readi
         }
         for key_id in [*configured, *missing]
     ]
-    return {"master_keys": keys, "master_keys_counted_at": iso_ms(usage.counted_ms) if usage else None}
+    return {
+        "master_keys": keys,
+        "master_keys_counted_at": iso_ms(usage.counted_ms) if usage else None,
+        "unreadable_records": usage.unreadable if usage else {},
+    }

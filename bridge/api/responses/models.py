@@ -267,10 +267,14 @@ class MasterKeyShape(TypedDict):
 
 
 class ReadinessDetails(TypedDict):
-    """What each master key held when that was counted last: at each start of a process, and every five minutes."""
+    """What was counted last, at each start of a process and every five minutes.
+
+    What each master key held, and how many records could not be read, by table.
+    """
 
     master_keys: list[MasterKeyShape]
     master_keys_counted_at: str | None
+    unreadable_records: dict[str, int]
 
 
 class ReadinessShape(TypedDict):

@@ -27,6 +27,7 @@ from bridge.providers.registry import CATALOGUE
 from bridge.services import event_lists, events
 from bridge.services.deliveries import admin as deliveries
 from bridge.services.deliveries import lists
+from bridge.services.queries import load_events
 
 ROUTES = Routes("Events and deliveries")
 MAX_WAIT_S = 55.0  # below the 60 s after which proxies and hosted tools give a request up
@@ -154,8 +155,8 @@ async def get_delivery(call: ApiCall) -> web.StreamResponse:
     """Read a delivery with its attempts."""
     delivery = await deliveries.get_delivery(call.services, call.project, call.path("id"))
     view = await _view(call, delivery)
-    event = await call.services.store.load_event(delivery.event)
-    return reply({**view, "event_type": event.type} if event else view)
+    found = await load_events(call.services.store, (delivery.event,))
+    return reply({**view, "event_type": found[0].type} if found else view)
 
 
 @ROUTES.add(

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from difflib import get_close_matches
 
 from bridge.cli.commands.findings import Finding, Level
-from bridge.cli.commands.key_checks import check_master_keys
+from bridge.cli.commands.key_checks import check_master_keys, check_records
 from bridge.cli.commands.remote import SECRET_VARIABLE
 from bridge.cli.commands.store_checks import check_store_settings
 from bridge.cli.local.api_client import ApiClient, local_url
@@ -146,5 +146,5 @@ async def _check_bridge(settings: Settings) -> AsyncIterator[Finding]:
         )
     else:
         yield Finding(level="ok", text=f"the bridge at {url} is ready and knows the API key")
-        for finding in check_master_keys(facts):
+        for finding in (*check_master_keys(facts), *check_records(facts)):
             yield finding

@@ -1,4 +1,4 @@
-"""What `reelbridge doctor` says of the master keys of a running bridge."""
+"""What `reelbridge doctor` says of the master keys of a running bridge, and of records that it cannot read."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +20,19 @@ def check_master_keys(ready: Any) -> Iterator[Finding]:
         return
     for number, key in enumerate(details.get("master_keys") or [], start=1):
         yield _judge(key, number, str(details["master_keys_counted_at"]))
+
+
+def check_records(ready: Any) -> Iterator[Finding]:
+    """Yield a finding if the body of `/readyz` tells of records that cannot be read."""
+    details = ready.get("details") if isinstance(ready, dict) else None
+    unreadable = details.get("unreadable_records") if isinstance(details, dict) else None
+    if isinstance(unreadable, dict) and unreadable:
+        held = ", ".join(f"{count} of {table}" for table, count in unreadable.items())
+        yield Finding(
+            level="wrong",
+            text=f"records in the store cannot be read ({held}) and are passed over: the workers' log names each one as"
+            " store.record_unreadable; restore them from a backup, or go back to the version that wrote them",
+        )
 
 
 def _judge(key: dict[str, Any], number: int, counted_at: str) -> Finding:

@@ -10,10 +10,11 @@ from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, is_unanswere
 from bridge.services.context import Services
 from bridge.services.deliveries.gone import stop_gone
 from bridge.store.queue.lanes import Settled
-from bridge.store.records import Loaded, unpack
+from bridge.store.records import UNREADABLE_RETRY_MS, Loaded, unpack
 from bridge.store.unit_of_work import UnitOfWork, pack_delivery, retrying
 
 ATTEMPTS_KEPT = 20
+BLOCKED_FOR_MS = 86_400_000
 
 
 async def after_attempt(
@@ -94,6 +95,19 @@ def _plan(
         reason = f"gave up after {delivery.tries} attempts: {answer.reason}"
         return replace(delivery, state=DeliveryState.PARKED, reason=reason, done_ms=now_ms), None
     return replace(delivery, state=DeliveryState.PENDING, resume_ms=0), round(delay_s * 1000)
+
+
+def put_off_blocked(delivery: Delivery, *, now_ms: int) -> tuple[Delivery, int | None]:
+    """Return a delivery whose event or job cannot be read, and the delay of its next try: parked once it is a day old.
+
+    Until then it waits, as another version of the bridge may be able to read them.
+    """
+    if now_ms - delivery.created_ms < BLOCKED_FOR_MS:
+        return delivery, UNREADABLE_RETRY_MS
+    reason = (
+        "not sent: what is stored of its event or its job cannot be read; the operator's log names the record"
+    )
+    return replace(delivery, state=DeliveryState.PARKED, reason=reason, done_ms=now_ms), None
 
 
 async def finish_late(services: Services, settled: Settled) -> None:

@@ -1,6 +1,7 @@
 """Make one attempt of a delivery: load its records, post the request, return the receiver's answer."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import structlog
 from msgspec import Struct
@@ -13,7 +14,7 @@ from bridge.domain.subscriptions.subscription import Subscription
 from bridge.services.context import Services
 from bridge.services.deliveries.request import RequestBuilder
 from bridge.services.subscriptions.lookup import find_subscription
-from bridge.store.records import Loaded, RecordBatch, Wanted
+from bridge.store.records import Loaded, RecordBatch, UnreadableRecord, Wanted
 from bridge.store.store import Store
 from bridge.store.vault import VaultError
 
@@ -34,9 +35,25 @@ class ReadyDelivery(Struct, frozen=True, kw_only=True, gc=False):
         return self.delivery.record.late and self.subscription.takes_one_call
 
 
-async def load_ready(store: Store, ids: Sequence[str]) -> dict[str, ReadyDelivery]:
-    """Load deliveries by id, in two round trips; those that need no further attempt are left out."""
-    deliveries = (await store.load_many(Wanted(deliveries=ids))).deliveries
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedDeliveries:
+    """What a page of deliveries comes to, by id; those that need no further attempt are in none of the three.
+
+    `unreadable` have a record that cannot be read. `blocked` cannot be sent because their event's or job's record cannot
+    be read.
+    """
+
+    ready: Mapping[str, ReadyDelivery]
+    blocked: Mapping[str, Loaded[Delivery]]
+    unreadable: Collection[str]
+
+
+async def load_ready(store: Store, ids: Sequence[str]) -> LoadedDeliveries:
+    """Load deliveries by id, in two round trips."""
+    first = await store.load_many(Wanted(deliveries=ids))
+    deliveries = {
+        identifier: loaded for identifier, loaded in first.deliveries.items() if not _is_over(loaded.record)
+    }
     records = [each.record for each in deliveries.values()]
     page = await store.load_many(
         Wanted(
@@ -46,13 +63,23 @@ async def load_ready(store: Store, ids: Sequence[str]) -> dict[str, ReadyDeliver
         )
     )
     found = ((identifier, _prepare(delivery, page)) for identifier, delivery in deliveries.items())
-    return {identifier: ready for identifier, ready in found if ready is not None}
+    return LoadedDeliveries(
+        ready={identifier: ready for identifier, ready in found if ready is not None},
+        blocked={
+            identifier: loaded
+            for identifier, loaded in deliveries.items()
+            if not page.unreadable.isdisjoint((loaded.record.event, loaded.record.job))
+        },
+        unreadable=first.unreadable,
+    )
+
+
+def _is_over(delivery: Delivery) -> bool:
+    return delivery.state in (DeliveryState.SUCCEEDED, DeliveryState.CANCELLED)
 
 
 def _prepare(loaded: Loaded[Delivery], page: RecordBatch) -> ReadyDelivery | None:
     delivery = loaded.record
-    if delivery.state in (DeliveryState.SUCCEEDED, DeliveryState.CANCELLED):
-        return None
     event, subscription = page.events.get(delivery.event), find_subscription(delivery, page)
     if event is None or subscription is None or (subscription.is_stopped and not delivery.resend):
         return None
@@ -82,8 +109,8 @@ class Attempts:
                 late=ready.delivery.record.late,
                 now_ms=now_ms,
             )
-        except VaultError as error:
-            return _undecryptable(error)
+        except (VaultError, UnreadableRecord) as error:
+            return _unusable(error)
         if ready.subscription.origin == INBOX:
             await services.store.inbox.add(ready.event.project, request.as_inbox_entry(now_ms))
             return _inbox_answer()
@@ -107,8 +134,8 @@ def _inbox_answer() -> ReceiverAnswer:
     )
 
 
-def _undecryptable(error: VaultError) -> ReceiverAnswer:
-    """Return the result of an attempt that was not sent because a stored secret cannot be decrypted."""
+def _unusable(error: VaultError | UnreadableRecord) -> ReceiverAnswer:
+    """Return the result of an attempt that was not sent because a stored secret cannot be read or decrypted."""
     log.error("delivery.unopened", error=type(error).__name__)
     return ReceiverAnswer(
         status=None,

@@ -7,10 +7,9 @@ import structlog
 from bridge.domain.jobs.callbacks import callbacks_by_id, change_callbacks
 from bridge.domain.jobs.records import Job
 from bridge.services.context import Services
-from bridge.services.queries import load_readable_jobs
 from bridge.services.subscriptions.sealing import reseal
 from bridge.store.errors import WriteConflict
-from bridge.store.records import Loaded
+from bridge.store.records import Loaded, UnreadableRecord, Wanted
 from bridge.store.tables.key_usage import KeyCounter
 from bridge.store.unit_of_work import UnitOfWork, retrying
 
@@ -23,13 +22,17 @@ SCAN_COUNT: Final = 500
 async def reseal_all(services: Services) -> int:
     """Seal everything under the newest key, keep the count of what each key holds, and return how many jobs changed.
 
-    A record that is unreadable is logged by its key, and passed over.
+    A record that cannot be read is logged by its key, counted and passed over.
     """
     counter, resealed = KeyCounter(), 0
     for shard in services.store.shards:
         async for keys in services.store.scan.jobs(shard, count=SCAN_COUNT):
-            for key, loaded in (await load_readable_jobs(services.store, keys)).items():
-                resealed += await reseal_job(services, key, loaded, counter)
+            page = await services.store.load_many(Wanted(jobs=keys))
+            counter.note_unreadable("jobs", len(page.unreadable))
+            resealed += sum([await reseal_job(services, *each, counter) for each in page.jobs.items()])
+    former = await services.store.key_usage.load()
+    # The sweep counts deliveries, of which there may be many more than jobs.
+    counter.note_unreadable("deliveries", former.unreadable.get("deliveries", 0) if former else 0)
     await reseal_tables(services, counter)
     return resealed
 
@@ -44,6 +47,8 @@ async def reseal_tables(services: Services, counter: KeyCounter) -> None:
     ):
         for value in sealed:
             counter.note(noun, (value,))
+    for table, count in (await store.count_unreadable()).items():
+        counter.note_unreadable(table, count)
     usage = counter.usage(services.clock_ms())
     await store.key_usage.save(usage)
     if missing := sorted(set(usage.held) - set(store.vault.key_ids)):
@@ -71,7 +76,7 @@ async def reseal_job(services: Services, key: str, loaded: Loaded[Job], counter:
 
     try:
         found, written = await retrying(services.store.committer, stage, tries=TRIES)
-    except WriteConflict:
+    except (WriteConflict, UnreadableRecord):
         found, written = loaded.record, False
     if found is not None:
         for each in callbacks_by_id(found).values():

@@ -20,7 +20,7 @@ from bridge.domain.observation import Observed, PollResult
 from bridge.providers.registry import CATALOGUE
 from bridge.services.context import Services, kind_traits
 from bridge.services.jobs.unchanged import UnchangedAnswers
-from bridge.services.queries import NO_LOG, load_log
+from bridge.services.queries import NO_LOG, load_jobs, load_log
 from bridge.services.subscriptions.delivery_lane import lane_of
 from bridge.store.commit import Lease
 from bridge.store.errors import LeaseLost, WriteConflict
@@ -226,7 +226,7 @@ async def _replace_items(
         return
     for item in items:
         key = job_key(unit.shard, post.account, part.kind, item)
-        loaded = await services.store.load_job(key)
+        loaded = (await load_jobs(services.store, (key,))).get(key)
         if loaded is None:
             continue
         log = await load_log(services.store, key)

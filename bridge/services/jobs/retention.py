@@ -6,7 +6,8 @@ from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.jobs.callbacks import list_live_callbacks
 from bridge.domain.jobs.records import Job
 from bridge.services.context import Services
-from bridge.services.queries import load_job_deliveries
+from bridge.services.queries import load_deliveries
+from bridge.store.records import UnreadableRecord
 
 PAGE: Final = 200
 RECHECK_MS: Final = 3_600_000
@@ -24,11 +25,18 @@ async def end_retention(services: Services, shard: str) -> int:
 
 async def _remove(services: Services, shard: str, key: str, now_ms: int) -> bool:
     store = services.store
-    job = await store.load_job(key)
+    try:
+        job = await store.load_job(key)
+    except UnreadableRecord:
+        unit = services.unit_of_work(shard)
+        unit.put_off_ended(key, until_ms=now_ms + RECHECK_MS)
+        await store.committer.commit(unit.change())
+        return False
     if job is None:
         await store.indexes.forget_ended(shard, key)
         return False
-    deliveries = await load_job_deliveries(store, key)
+    ids = await store.indexes.job_deliveries(key)
+    deliveries = await load_deliveries(store, ids)
     unit = services.unit_of_work(shard)
     wait_ms = _keep_for_ms(job.record, [each.record for each in deliveries], now_ms)
     if wait_ms:
@@ -36,7 +44,8 @@ async def _remove(services: Services, shard: str, key: str, now_ms: int) -> bool
         await store.committer.commit(unit.change())
         return False
     events = await store.indexes.job_events(key)
-    unit.remove_job(key, job, deliveries=deliveries, events=events)
+    unread = set(ids) - {each.record.id for each in deliveries}
+    unit.remove_job(key, job, deliveries=deliveries, unread=sorted(unread), events=events)
     if await store.committer.commit(unit.change()) != "done":
         return False
     await store.feed.forget(job.record.project, events)

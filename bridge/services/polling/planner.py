@@ -18,6 +18,7 @@ from bridge.services.polling.duration_estimates import DurationEstimates, catego
 from bridge.services.polling.list_eligibility import ListEligibility, is_untried
 from bridge.services.polling.list_membership import ListMembership
 from bridge.services.polling.poll_requests import DueJob, GrantedRequest
+from bridge.store.records import UnreadableRecord
 from bridge.store.tables.account_stats import AccountStats
 from bridge.store.tables.rate_budgets import MAX_OPEN
 from bridge.store.vault import VaultError
@@ -106,7 +107,7 @@ class Planner:
             kind = job.held.job.record.kind
             try:
                 by_bucket[await self._rate_budget.bucket(job.account, job.version, kind)].append(job)
-            except (KeyError, VaultError) as error:
+            except (KeyError, VaultError, UnreadableRecord) as error:
                 log.warning("poll.account_unusable", account=job.account, error=type(error).__name__)
                 unusable.append(job)
         return by_bucket, unusable

@@ -20,7 +20,7 @@ from bridge.services.polling.poll_requests import DueJob, GrantedRequest
 from bridge.services.polling.single_poll import SinglePolls, SinglePollTask
 from bridge.services.polling.slow_reads import SlowReads
 from bridge.store.queue.lanes import Claim, Settled
-from bridge.store.records import Wanted
+from bridge.store.records import UNREADABLE_RETRY_MS, Wanted
 from bridge.store.tables.account_health import AccountHealth
 
 PollTask = SinglePollTask | ListPollTask
@@ -75,8 +75,9 @@ class Poller:
         settled: list[Settled] = []
         for item in claim.items:
             held = take_held(page, item.member, claim.token)
-            if held is None:  # a job without a record
-                settled.append(Settled(item.lane, item.member, claim.token, None))
+            if held is None:  # a job without a record, or one that cannot be read
+                delay_ms = UNREADABLE_RETRY_MS if item.member in page.unreadable else None
+                settled.append(Settled(item.lane, item.member, claim.token, delay_ms))
                 continue
             kind = held.job.record.kind
             if auth_refusal_for(health[item.lane], kind):

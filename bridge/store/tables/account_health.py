@@ -11,6 +11,7 @@ from typing import Literal
 from redis.asyncio import Redis
 
 from bridge.store import keys
+from bridge.store.records import UnreadableRecord, log_unreadable
 from bridge.store.scripts import SCRIPTS, ScriptCall, run
 
 Verdict = Literal["suspect", "confirmed"]
@@ -57,7 +58,7 @@ class Health:
             pipe.zcard(self._gone(account))
         answers = await pipe.execute()
         return {
-            account: _read_health(fields, gone)
+            account: _read_health(account, fields, gone)
             for account, fields, gone in zip(accounts, answers[::2], answers[1::2], strict=True)
         }
 
@@ -124,7 +125,16 @@ class Health:
         await written  # type: ignore[misc]  # redis-py types both clients at once
 
 
-def _read_health(fields: Mapping[bytes, bytes], gone: int) -> AccountHealth:
+def _read_health(account: str, fields: Mapping[bytes, bytes], gone: int) -> AccountHealth:
+    """Return an account's health; one that cannot be read counts as good, which the next read upstream shows."""
+    try:
+        return _parse_health(fields, gone)
+    except ValueError:
+        log_unreadable("account_health", account, UnreadableRecord(f"a hash of {len(fields)} fields"))
+        return AccountHealth(vanished=gone)
+
+
+def _parse_health(fields: Mapping[bytes, bytes], gone: int) -> AccountHealth:
     found = {name.decode(): value for name, value in fields.items()}
     return AccountHealth(
         outage_ms=int(found.get("outage_ms", 0)),

@@ -155,6 +155,10 @@ class Accounts:
             found.append(sealed)
         return found
 
+    async def count_unreadable(self) -> dict[str, int]:
+        """Count the accounts that cannot be read, which lists leave out."""
+        return {"accounts": await self._rows.count_unreadable()}
+
     async def replace_credential(self, account: str, credential: str) -> Account:
         """Replace an account's credential, which workers use from now on; raise `NoSuchAccount`, `CredentialTaken`."""
         while True:

@@ -67,6 +67,10 @@ class ApiKeys:
         mine = [key for key in (await self._keys.all()).values() if key.project == project]
         return sorted(mine, key=lambda key: (key.created_ms, key.id), reverse=True)
 
+    async def count_unreadable(self) -> dict[str, int]:
+        """Count the keys that cannot be read, which lists leave out."""
+        return {"api_keys": await self._keys.count_unreadable()}
+
     async def revoke(self, project: str, identifier: str) -> bool:
         """Revoke a key at once; return False if the project has no key with this id."""
         rows = (await self._keys.all()).items()

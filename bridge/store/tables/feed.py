@@ -10,8 +10,9 @@ from itertools import islice
 from redis.asyncio import Redis
 
 from bridge.store import keys
+from bridge.store.commit import Change, Committer, Rank
 from bridge.store.grouping import Grouping
-from bridge.store.records import Wanted, load_many
+from bridge.store.records import UNREADABLE_RETRY_MS, Wanted, load_many
 from bridge.store.scripts import SCRIPTS, ScriptCall, run_each
 
 DRAIN_STEP = 200
@@ -24,6 +25,7 @@ class Feed:
     def __init__(self, redis: Redis, shards: str) -> None:
         """Take the letters of the shards in use."""
         self._redis = redis
+        self._committer = Committer(redis, aof=False)
         self._shards = shards
         self._together = Grouping(self._publish_each, most=MOST_TOGETHER)
 
@@ -103,7 +105,8 @@ class Feed:
     async def _drain_shard(self, shard: str, before_ms: int) -> int:
         drained = 0
         while waiting := await self._waiting(shard, before_ms):
-            records = (await load_many(self._redis, Wanted(events=waiting))).events
+            page = await load_many(self._redis, Wanted(events=waiting))
+            records = page.events
             by_project: dict[str, list[str]] = {}
             for event in waiting:
                 if event in records:
@@ -111,7 +114,12 @@ class Feed:
             for project, events in by_project.items():
                 await self.publish(project, events)
                 drained += len(events)
-            if lost := [event for event in waiting if event not in records]:  # their retention is over
+            if page.unreadable:  # perhaps another version of the bridge can publish them
+                later = before_ms + UNREADABLE_RETRY_MS
+                ops = [Rank(keys.outbox(shard), event, later) for event in sorted(page.unreadable)]
+                await self._committer.commit(Change(shard, (), ops))
+            lost = [event for event in waiting if event not in records and event not in page.unreadable]
+            if lost:  # their retention is over
                 await self._leave_outbox(lost)
         return drained
 

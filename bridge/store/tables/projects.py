@@ -120,6 +120,13 @@ class Projects:
             found.append(sealed)
         return found
 
+    async def count_unreadable(self) -> dict[str, int]:
+        """Count the projects and the signing secrets that cannot be read, which lists leave out."""
+        return {
+            "projects": await self._projects.count_unreadable(),
+            "signing_secrets": await self._secrets.count_unreadable(),
+        }
+
     def _seal(self, project: str, secrets: Secrets) -> _Sealed:
         return _Sealed(self._vault.seal(msgspec.msgpack.encode(secrets), record=project))
 

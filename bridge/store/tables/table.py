@@ -37,14 +37,29 @@ class Table(Generic[R]):
         return Loaded(unpack(self._kind, raw), raw) if raw is not None else None
 
     async def all(self) -> dict[bytes, R]:
-        """Return all records."""
+        """Return all records that can be read; log and skip the others."""
+        found, _ = await self._read_all()
+        return found
+
+    async def count_unreadable(self) -> int:
+        """Return how many records exist and cannot be read."""
+        _, unreadable = await self._read_all()
+        return unreadable
+
+    async def _read_all(self) -> tuple[dict[bytes, R], int]:
         rows = await self._redis.hgetall(self._name)
-        return {field: unpack(self._kind, raw) for field, raw in rows.items()}
+        found = {}
+        for field, raw in rows.items():
+            try:
+                found[field] = unpack(self._kind, raw)
+            except UnreadableRecord as error:
+                log_unreadable(self._name, _show(field), error)
+        return found, len(rows) - len(found)
 
     async def readable(self) -> AsyncIterator[tuple[str, Loaded[R]]]:
         """Yield the ids and records, each one as it is when its turn comes; log and skip those that are unreadable."""
         for field in await self._redis.hkeys(self._name):
-            name = field.decode(errors="backslashreplace")
+            name = _show(field)
             try:
                 loaded = await self.load(field)
             except UnreadableRecord as error:
@@ -68,6 +83,11 @@ class Table(Generic[R]):
     async def remove(self, field: str | bytes) -> bool:
         """Remove a record; return whether there was one."""
         return bool(await self._redis.hdel(self._name, field))
+
+
+def _show(field: bytes) -> str:
+    """Return an id as text; of the hash of an API key only the beginning."""
+    return field.decode() if field.isascii() else field.hex()[:16]
 
 
 def draw_id(prefix: str, dice: Dice = os.urandom) -> str:
