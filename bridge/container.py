@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
+import structlog
+
 from bridge.config.master_keys import parse_master_keys
 from bridge.config.settings import Settings
 from bridge.domain.deliveries.origin_limits import plan_limits
@@ -15,12 +17,14 @@ from bridge.http.receivers import Sender
 from bridge.http.upstream import UpstreamClient
 from bridge.providers.registry import PROVIDERS
 from bridge.services.context import Services
+from bridge.store.errors import StoreFull
 from bridge.store.server.connect import StoreFacts, check_store, connect
 from bridge.store.store import Store
 
 # What a new key gets; `proxy`, which no route needs, is in keys of version 0.1 and stays there.
 ALL_SCOPES = frozenset({"register", "read", "manage", "admin"})
 CLUSTER_SHARDS = 16
+log = structlog.get_logger()
 
 
 class NoMasterKey(RuntimeError):
@@ -116,12 +120,21 @@ def wall_clock_ms() -> int:
 
 
 async def bootstrap(services: Services) -> None:
-    """Create project `default`, and its API key and accounts from the settings, if they do not exist yet."""
+    """Create project `default`, and its API key and accounts from the settings, if they do not exist yet.
+
+    A new account that the full store refuses does not keep what runs from being started; the log names it.
+    """
     settings, store = services.settings, services.store
     project = await store.projects.ensure_default()
     if settings.api_key is not None:
         await store.apikeys.ensure(settings.api_key.get_secret_value(), project.id, ALL_SCOPES)
     for provider in PROVIDERS:
         if (credential := settings.credential_of(provider)) is not None:
-            await store.accounts.ensure(project.id, provider, credential.get_secret_value())
+            try:
+                await store.accounts.ensure(project.id, provider, credential.get_secret_value())
+            except StoreFull:
+                fix = "make room in the store, then restart"
+                log.warning(
+                    "start.account_not_created", provider=provider, reason="the store is full", fix=fix
+                )
     await store.key_usage.request_count()

@@ -12,9 +12,10 @@ from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
+from msgspec.structs import replace
 
 from bridge.store.cancellation import is_cancelled
-from bridge.store.errors import STORE_ERRORS
+from bridge.store.errors import STORE_ERRORS, StoreFull
 from bridge.store.queue.clock import StoreClock
 from bridge.store.queue.lanes import Claim, Lanes, Settled
 from workers.prefetch import Throughput
@@ -29,6 +30,7 @@ NAP_S = 0.02  # between two looks at a queue that had nothing due, so that a cla
 MAX_SLEEP_S = 0.5
 FLUSH_S = 0.02
 STORE_BACKOFF_S = 0.5
+FULL_RETRY_MS = 5000  # an item whose work the full store refused is tried again after this
 LOAD_RETRY_MS = 1000  # a page that cannot be loaded is claimed again after this
 
 
@@ -207,6 +209,9 @@ class Pump(Generic[Task]):
             log.warning("pump.store_unreachable", loop="slot", error=type(error).__name__)
             await asyncio.sleep(STORE_BACKOFF_S)
             done = self._handler.give_back(task)
+        except StoreFull:
+            log.warning("pump.store_full")
+            done = [replace(each, delay_ms=FULL_RETRY_MS) for each in self._handler.give_back(task)]
         except Exception:
             # The item is claimed again when its lease expires.
             log.exception("pump.item_failed")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from bridge.store import keys
 from bridge.store.commit import Change, Committer, Due, Guard, Put, Rank
 from bridge.store.errors import StoreFull, StoreNotDurable
 from bridge.store.queue.fair_lanes import FairLanes
@@ -95,6 +96,48 @@ async def test_a_full_store_is_read_and_sealed_anew_under_a_new_master_key(real:
     assert [sealing_key(value) for value in sealed] == [rotated.vault.key_ids[0]] * 4
     alone = await Store.open(real, keys=[b"n" * 32], aof=False)
     assert await alone.accounts.credential(account.id) == "rm_1"
+
+
+async def test_a_full_store_replaces_credentials_and_takes_no_new_account(real: Redis) -> None:
+    """Workers hear of the new credential; a start with another key, credential or address goes on."""
+    store = await Store.open(real, keys=[b"k" * 32], aof=False)
+    made = await store.accounts.create("prj_1", "reelmirror", "rm_1", "main")
+    configured = await store.accounts.ensure("prj_1", "reelbot", "rb_1")
+    await store.apikeys.ensure("brk_1", "prj_1", {"read"})
+    await real.config_set("maxmemory", "1")
+    assert (await store.accounts.replace_credential(made.id, "rm_2")).version == 2
+    assert (await store.health.load(made.id)).version == 2
+    assert await store.accounts.credential(made.id) == "rm_2"
+    moved = await store.accounts.ensure("prj_1", "reelbot", "rb_2", base_url="https://other.example")
+    assert (moved.id, moved.version) == (configured.id, 2)
+    assert (await store.accounts.get(moved.id)) == moved
+    await store.apikeys.ensure("brk_2", "prj_1", {"read"})
+    assert (await store.apikeys.find("brk_1"), [key.hint for key in await store.apikeys.list("prj_1")]) == (
+        None,
+        ["rk_2"],
+    )
+    with pytest.raises(StoreFull):
+        await store.accounts.create("prj_1", "reelmirror", "rm_3", "new")
+    with pytest.raises(StoreFull):
+        await store.accounts.ensure("prj_2", "reelmirror", "rm_4")
+    with pytest.raises(StoreFull):
+        await store.apikeys.create("prj_1", {"read"}, "new")
+
+
+async def test_a_claim_of_several_shards_is_kept_when_full(real: Redis) -> None:
+    """What another shard knows of an origin is only asked for again, and the claimed items are handed out."""
+    lanes = FairLanes(real, "ab")
+    lane = "prj_1 https://hooks.example 0123456789abcdef"
+    ops = [Due("dlv", lane, f"dlv_a{number}", 0, "sooner") for number in range(2)]
+    await Committer(real, aof=False).commit(Change("a", (), ops))
+    proven = await lanes.claim("a", [(lane, 9)], most=1, page=1, lease_ms=60_000)
+    (item,) = proven.items
+    settled = [Settled(lane, item.member, proven.token, None, outcome="g")]
+    await lanes.settle("a", settled)
+    await real.delete(keys.proven("a"))
+    await real.config_set("maxmemory", "1")
+    held = await lanes.claim("a", [(lane, 9)], most=9, page=9, lease_ms=60_000)
+    assert len(held.items) == 1
 
 
 async def test_a_durable_commit_has_waited_for_the_disk(real: Redis) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as LostError
+from structlog.testing import capture_logs
 
 from bridge.store.commit import Change, Committer, Due
 from bridge.store.errors import StoreFull
@@ -199,6 +200,26 @@ async def test_what_a_store_error_interrupted_begins_anew_at_once(lanes: Lanes) 
         await until(lambda: len(work.begun) == 2)
         await until(lambda: is_empty(lanes))
     assert work.left == ["0", "0"]
+
+
+async def test_what_a_full_store_refused_is_tried_again_soon(lanes: Lanes) -> None:
+    """The item waits some seconds, not for its lease of a minute, and the log says why."""
+    work = Work(failures=[StoreFull()])
+    work.may_end.set()
+    await add(lanes, 1)
+    with capture_logs() as logs:
+        async with running(lanes, work):
+            await until(lambda: work.left == ["0"])
+            await until(lambda: _is_waiting(lanes))
+    due_ms = await lanes.due_of("a", "x", "0")
+    seconds, _ = await lanes.redis.time()
+    assert due_ms is not None
+    assert 0 < due_ms - seconds * 1000 < LEASE_MS / 2
+    assert "pump.store_full" in [each["event"] for each in logs]
+
+
+async def _is_waiting(lanes: Lanes) -> bool:
+    return not await held(lanes) and not await is_empty(lanes)
 
 
 @pytest.mark.parametrize("failure", [LostError("away"), StoreFull(), ValueError("a record is broken")])

@@ -5,11 +5,13 @@ flight are counted from live leases, so a worker that dies leaves nothing behind
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from msgspec import Struct
 from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError
 
 from bridge.domain.deliveries.lanes import INBOX, is_origin_wide, read_origin, read_project
 from bridge.domain.deliveries.origin_limits import (
@@ -101,7 +103,8 @@ class FairLanes(Lanes):
         refused, proven = await self._permits.take(attempts, lease_ms=lease_ms)
         if proven:
             known: dict[str | bytes, bytes | float | int | str] = dict.fromkeys(proven, claim.now_ms)
-            await self.redis.hset(keys.proven(shard), mapping=known)  # type: ignore[misc]  # redis-py types both clients at once
+            with suppress(OutOfMemoryError):  # not known here, they are asked for again
+                await self.redis.hset(keys.proven(shard), mapping=known)  # type: ignore[misc]  # redis-py types both clients at once
         may_begin, again = [], []
         for item in claim.items:
             if _attempt(claim.token, item.member) in refused:

@@ -121,8 +121,8 @@ class Health:
 
     async def note_version(self, account: str, version: int) -> None:
         """Set the valid version of the credential, which workers read with their next claim."""
-        written = self._redis.hset(self._place(account), "version", str(version))
-        await written  # type: ignore[misc]  # redis-py types both clients at once
+        call = ScriptCall(SCRIPTS["credential_version_v1"], (self._place(account),), (version,))
+        await run(self._redis, call)
 
 
 def _read_health(account: str, fields: Mapping[bytes, bytes], gone: int) -> AccountHealth:

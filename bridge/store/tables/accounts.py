@@ -15,6 +15,9 @@ from bridge.store.tables.account_health import Health
 from bridge.store.tables.table import Dice, Table, draw_id
 from bridge.store.vault import Vault, VaultError
 
+WRITE_ACCOUNT = SCRIPTS["account_v1"]
+WRITE_ACCOUNT_WHEN_FULL = WRITE_ACCOUNT.accepted_when_full()
+
 
 class CredentialTaken(Exception):
     """The upstream credential belongs to another account: one login has one project and one budget."""
@@ -107,7 +110,7 @@ class Accounts:
             return await self._make(account, credential)
         if row.record.account.base_url != base_url:
             account = structs.replace(row.record.account, base_url=base_url)
-            await self._rows.swap(identifier, row.raw, structs.replace(row.record, account=account))
+            await self._replace(identifier, row, structs.replace(row.record, account=account))
         if self._fingerprint(provider, credential) != row.record.fingerprint or not self._opens(row.record):
             return await self.replace_credential(identifier, credential)
         return (await self._load(identifier)).record.account
@@ -172,9 +175,9 @@ class Accounts:
             if holder is not None:
                 raise CredentialTaken
 
-    async def _replace(self, account: str, row: Loaded[_Row], resealed: _Row) -> bool:
-        """Write what is sealed anew; a full store takes it too, because it is as long as before."""
-        return await self._rows.swap(account, row.raw, resealed, new_work=False)
+    async def _replace(self, account: str, row: Loaded[_Row], fresh: _Row) -> bool:
+        """Write a row that is about as long as before, so that a full store takes it too."""
+        return await self._rows.swap(account, row.raw, fresh, new_work=False)
 
     def _opens(self, row: _Row) -> bool:
         try:
@@ -190,13 +193,16 @@ class Accounts:
         return row
 
     async def _write(self, account: Account, former: Loaded[_Row] | None, credential: str) -> str | None:
-        """Write an account; return the id of the account that has the credential now, None after a conflict."""
+        """Write an account; return the id of the account that has the credential now, None after a conflict.
+
+        Raise `StoreFull` for a new one at the memory limit; a credential is replaced there too.
+        """
         fingerprint = self._fingerprint(account.provider, credential)
         sealed = self._vault.seal(credential.encode(), record=account.id)
         row = _Row(account, sealed, fingerprint)
         expected, released = (former.raw, former.record.fingerprint) if former else (b"", b"")
         call = ScriptCall(
-            SCRIPTS["account_v1"],
+            WRITE_ACCOUNT_WHEN_FULL if former else WRITE_ACCOUNT,
             (keys.ACCOUNTS, keys.CREDENTIALS),
             (account.id, expected, pack(row), fingerprint, released),
         )

@@ -53,9 +53,9 @@ class ApiKeys:
             hint=text[-4:],
         )
 
-    async def _put(self, key: ApiKey, text: str) -> ApiKey:
+    async def _put(self, key: ApiKey, text: str, *, new_work: bool = True) -> ApiKey:
         former = await self._keys.load(_digest(text))
-        await self._keys.swap(_digest(text), former.raw if former else None, key)
+        await self._keys.swap(_digest(text), former.raw if former else None, key, new_work=new_work)
         return key
 
     async def find(self, text: str) -> ApiKey | None:
@@ -78,7 +78,10 @@ class ApiKeys:
         return any([await self._keys.remove(digest) for digest in mine])
 
     async def ensure(self, text: str, project: str, scopes: Iterable[str]) -> ApiKey:
-        """Create or update the configured key with at least these scopes, and revoke the one configured before."""
+        """Create or update the configured key with at least these scopes, and revoke the one configured before.
+
+        A full store takes it too: a project has one, and what runs is to be started and looked at.
+        """
         wanted = frozenset(scopes)
         identifier = "key_" + hashlib.sha256(f"bootstrap {project}".encode()).hexdigest()[:16]
         found = await self.find(text)
@@ -89,7 +92,8 @@ class ApiKeys:
         ):
             return found
         await self.revoke(project, identifier)
-        return await self._put(self._plan(identifier, project, wanted, "bootstrap", text), text)
+        key = self._plan(identifier, project, wanted, "bootstrap", text)
+        return await self._put(key, text, new_work=False)
 
 
 def _digest(text: str) -> bytes:
