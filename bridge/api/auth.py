@@ -57,16 +57,16 @@ class Authenticator:
         self._requests = RateLimiter(burst=10_000, per_second=1_000, clock_s=clock_s)
         self._tests = RateLimiter(burst=10, per_second=0.2, clock_s=clock_s)
 
-    async def authenticate(self, presented: Presented, client: str) -> ApiKey:
+    async def authenticate(self, presented: Presented, client: Callable[[], str]) -> ApiKey:
         """Return the key's record.
 
-        Raise Unauthorized for a wrong key, RateLimited when `client` (an address) sent too many
-        wrong keys or the key's project too many requests.
+        Raise Unauthorized for a wrong key, RateLimited when the client, whose address `client` returns, sent too many
+        wrong keys, or the key's project too many requests.
         """
-        key = await self._keys.find(presented.text) if len(presented.text) <= MAX_KEY_CHARS else None
+        key = await self._keys.find_valid(presented.text) if len(presented.text) <= MAX_KEY_CHARS else None
         if key is None:
             # Only wrong keys are limited, since a valid one behind the same address must still be accepted.
-            if wait_s := self._failures.take(client):
+            if wait_s := self._failures.take(client()):
                 raise RateLimited(wait_s, "too many requests with a wrong API key: correct it, then wait")
             raise Unauthorized(explain_wrong(presented.text))
         if wait_s := self._requests.take(key.project):

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from aiohttp import web
 
@@ -37,7 +38,7 @@ def bind(route: Route, api: Api) -> Inner:
     async def handle(request: web.Request) -> web.StreamResponse:
         check_query(request.rel_url.raw_query_string)
         presented = read_key(request)
-        key = await api.authenticator.authenticate(presented, api.forwarding.client(request))
+        key = await api.authenticator.authenticate(presented, partial(api.forwarding.client, request))
         scope = None if route.scope == ANY_SCOPE else route.scope
         check_scope(key, scope, presented, by_query=route.by_query)
         content = await _read_body(request)

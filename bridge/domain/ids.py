@@ -8,6 +8,7 @@ hash of (account, kind, upstream id); a callback's id starts with its job's key;
 import base64
 import hashlib
 from collections.abc import Callable
+from functools import lru_cache
 
 SHARD_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 JOB_KEY_LENGTH = 17  # shard letter + 16 letters of hash (80 bits)
@@ -18,6 +19,7 @@ def _hash(*parts: str, letters: int) -> str:
     return base64.b32encode(digest).decode().lower()[:letters]
 
 
+@lru_cache(maxsize=10_000)
 def shard_of(account: str, shards: int) -> str:
     """Return the shard letter of an account; `shards` (1 to 32) must never change for an installation."""
     number = int.from_bytes(hashlib.sha256(account.encode()).digest()[:4], "big") % shards

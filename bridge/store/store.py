@@ -21,6 +21,7 @@ from bridge.store.queue.heartbeats import Heartbeats
 from bridge.store.queue.lanes import Lanes
 from bridge.store.queue.scan import Scan
 from bridge.store.records import Loaded, RecordBatch, UnreadableRecord, Wanted, load_many, unpack_object
+from bridge.store.registration_reads import RegistrationReads
 from bridge.store.scripts import SCRIPTS, ScriptCall, run
 from bridge.store.tables.account_health import Health
 from bridge.store.tables.account_stats import AccountStatsTable
@@ -75,7 +76,7 @@ class Store:
         self.budgets = Budgets(redis, self.shard_of, share=share)
         self.account_stats = AccountStatsTable(redis, self.shard_of)
         self.accounts = Accounts(redis, vault, self.health, clock_ms=clock_ms, dice=dice)
-        self.apikeys = ApiKeys(redis, clock_ms=clock_ms, dice=dice)
+        self.apikeys = ApiKeys(redis, self.projects, clock_ms=clock_ms, dice=dice)
         self.feed = Feed(redis, shards)
         self.heartbeats = Heartbeats(redis)
         self.inbox = Inbox(redis)
@@ -84,6 +85,7 @@ class Store:
         self.indexes = Indexes(redis, shards)
         self.job_bytes = JobBytes(redis, self.committer, shards)
         self.key_usage = KeyUsageTable(redis, self.committer)
+        self.registrations = RegistrationReads(redis, shards)
         self.scan = Scan(redis)
 
     @classmethod

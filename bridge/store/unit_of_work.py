@@ -1,5 +1,7 @@
 """Collect the conditions and writes of one change to a shard, and repeat it after a conflict."""
 
+import asyncio
+import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
@@ -30,6 +32,9 @@ from bridge.store.tables.indexes import rank_callback, unrank_callback, url_memb
 T = TypeVar("T")
 How = Literal["set", "sooner", "absent"]
 MAX_TRIES = 20
+QUICK_TRIES = 4  # without a pause between them
+FIRST_PAUSE_S = 0.01
+MAX_PAUSE_S = 0.2
 _JOB_KEYS = (keys.job, keys.poll_log, keys.observed, keys.job_events, keys.job_deliveries)
 
 
@@ -184,6 +189,7 @@ async def retrying(
     tries: int = MAX_TRIES,
     new_work: bool = False,
     durable: bool = False,
+    roll: Callable[[], float] = random.random,
 ) -> T:
     """Commit the change that `stage` builds, and return the value that came with it.
 
@@ -192,9 +198,12 @@ async def retrying(
     return None for the unit when there is nothing to write.
 
     Raise `conflict` (`WriteConflict` by default) when other writers were first in all `tries`, `LeaseLost` when the
-    change required a lease that has ended. `new_work` and `durable` are those of `Committer.commit`.
+    change required a lease that has ended. `new_work` and `durable` are those of `Committer.commit`. `roll` returns
+    random numbers between 0 and 1.
     """
-    for _ in range(tries):
+    for conflicts in range(tries):
+        if conflicts >= QUICK_TRIES:
+            await asyncio.sleep(_pause_s(conflicts, roll()))
         unit, value = await stage()
         if unit is None:
             return value
@@ -204,3 +213,8 @@ async def retrying(
         if result == "fenced":
             raise LeaseLost
     raise conflict or WriteConflict
+
+
+def _pause_s(conflicts: int, roll: float) -> float:
+    """Return how long to wait after so many conflicts: random, so that not the same writers meet again."""
+    return roll * min(MAX_PAUSE_S, FIRST_PAUSE_S * (1 << min(10, conflicts - QUICK_TRIES)))

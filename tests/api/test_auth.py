@@ -197,12 +197,12 @@ async def test_a_project_has_a_limit_of_requests(api: Client) -> None:
     gate = Authenticator(api.services.store.apikeys, clock_s=lambda: now[0])
     presented = Presented(text=KEY)
     for _ in range(10_000):
-        await gate.authenticate(presented, "a")
+        await gate.authenticate(presented, lambda: "a")
     with pytest.raises(RateLimited) as caught:
-        await gate.authenticate(presented, "a")
+        await gate.authenticate(presented, lambda: "a")
     assert caught.value.headers["Retry-After"] == "1"
     now[0] += 1
-    assert (await gate.authenticate(presented, "a")).name == "bootstrap"
+    assert (await gate.authenticate(presented, lambda: "a")).name == "bootstrap"
 
 
 async def test_another_projects_objects_are_not_there(api: Client) -> None:

@@ -56,7 +56,7 @@ async def test_a_lost_lease_is_not_tried_again() -> None:
     """Another holder's item stays his, so a second try would be refused as well."""
     committer, stage = ScriptedCommitter("fenced"), Stage()
     with pytest.raises(LeaseLost):
-        await retrying(committer, stage)
+        await retrying(committer, stage, roll=lambda: 0.0)
     assert stage.calls == 1
 
 
@@ -69,5 +69,5 @@ async def test_conflicts_without_end_raise_what_the_caller_says() -> None:
     assert stage.calls == 3
     stage = Stage()
     with pytest.raises(WriteConflict):
-        await retrying(committer, stage)
+        await retrying(committer, stage, roll=lambda: 0.0)
     assert stage.calls == MAX_TRIES

@@ -67,7 +67,7 @@ async def create_callback(call: ApiCall) -> web.StreamResponse:
 
 
 async def _send(call: ApiCall, response: web.Response, callbacks: Sequence[str]) -> None:
-    """Send the answer, then release the first deliveries, even while the process stops.
+    """Send the answer, then release the first deliveries.
 
     If the client has disconnected, they stay on hold until the hold expires: the client has no answer and will repeat
     the request, which is to find the callback before it is closed.
@@ -81,7 +81,7 @@ async def _send(call: ApiCall, response: web.Response, callbacks: Sequence[str])
         log.info("api.client_gone", callbacks=len(callbacks))  # aiohttp notices by itself and closes
     finally:
         if callbacks and not gone:
-            await asyncio.shield(_release(call, callbacks))
+            await _release(call, callbacks)
 
 
 async def _release(call: ApiCall, callbacks: Sequence[str]) -> None:

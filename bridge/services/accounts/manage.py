@@ -1,7 +1,9 @@
 """Look up accounts, and replace their credentials while their jobs go on."""
 
+from collections.abc import Sequence
+
 from bridge.errors import Conflict, NotFound, ValidationFailed
-from bridge.providers.registry import PROVIDERS
+from bridge.providers.registry import KINDS, PROVIDERS
 from bridge.services.context import Services
 from bridge.store.tables.accounts import Account, CredentialTaken, NoSuchAccount
 
@@ -12,6 +14,30 @@ async def get_account(services: Services, project: str, account_id: str) -> Acco
     if account is None or account.project != project:
         raise NotFound(f"there is no account {account_id[:80]} in this project")
     return account
+
+
+async def choose_account(services: Services, project: str, kind: str, named: str | None) -> Account:
+    """Return the account whose jobs of this kind a project registers: the one it names, else the oldest one."""
+    provider, accounts = KINDS[kind].provider, services.store.accounts
+    chosen = _choose(await accounts.list_recent(project), provider, named)
+    if chosen is None:  # it may have been added just now, through another process
+        chosen = _choose(await accounts.list(project), provider, named)
+    if chosen is not None:
+        return chosen
+    if named:
+        raise ValidationFailed(
+            "account_id", "no such account of this provider in this project; GET /v1/accounts lists them"
+        )
+    variable = f"{provider.upper()}_API_KEY"
+    raise ValidationFailed(
+        "kind",
+        f"this project has no {provider} account: set {variable} or add one with POST /v1/accounts",
+    )
+
+
+def _choose(accounts: Sequence[Account], provider: str, named: str | None) -> Account | None:
+    fitting = [each for each in accounts if each.provider == provider and named in (None, each.id)]
+    return min(fitting, key=lambda account: account.created_ms, default=None)
 
 
 async def replace_credential(services: Services, project: str, account_id: str, credential: str) -> Account:

@@ -1,8 +1,8 @@
 """Register callbacks: job, callback and first poll are written in one step, and are on disk before the answer."""
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bridge.domain.ids import callback_id, job_key
@@ -20,15 +20,17 @@ from bridge.domain.jobs.registration import (
 )
 from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.domain.urls.policy import CheckedUrl
-from bridge.errors import Conflict, RateLimited, Unavailable, ValidationFailed
+from bridge.errors import RateLimited, Unavailable
 from bridge.providers.registry import KINDS
-from bridge.services.accounts.budget_view import next_turn_ms
+from bridge.services.accounts.budget_view import next_turns_ms
+from bridge.services.accounts.manage import choose_account
 from bridge.services.context import Services, lasts_ms
 from bridge.services.quota import check_bytes, check_jobs
 from bridge.services.subscriptions.patch import refuse_size
 from bridge.services.subscriptions.sealing import seal_headers, seal_text
-from bridge.store.errors import StoreFull, StoreNotDurable
+from bridge.store.errors import StoreFull, StoreNotDurable, WriteConflict
 from bridge.store.records import Loaded, Wanted
+from bridge.store.registration_reads import RegistrationPage
 from bridge.store.tables.accounts import Account
 from bridge.store.tables.idempotency import DAY_MS
 from bridge.store.unit_of_work import UnitOfWork, retrying
@@ -36,6 +38,9 @@ from bridge.store.unit_of_work import UnitOfWork, retrying
 HOLD_MS = 15_000  # longer than a slow disk may delay the answer
 STORE_FULL_RETRY_S = 30.0
 RELEASE_AFTER_MS = 1_000  # first deliveries start this long after the answer
+JOBS_AT_ONCE = 50  # of one request: what is decided on in one turn of the event loop
+TRIES = 40  # of writing while others register for the same job, which takes some seconds
+BUSY_RETRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,27 +80,52 @@ class Registered:
     next_poll_ms: int | None = field(default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One command with what it is decided on: the job as it is stored or as it begins, and the id of a new callback."""
+
+    key: str
+    command: RegisterCallback
+    fingerprint: bytes
+    loaded: Loaded[Job] | None
+    job: Job
+    identifier: str
+
+
 async def register(
     services: Services, project: str, commands: Sequence[RegisterCallback]
 ) -> list[Registered]:
     """Register all commands or none; they are durable when this returns.
 
-    Raise ValidationFailed, Conflict, RateLimited (too many jobs or callbacks) or Unavailable (store full or slow).
+    Raise ValidationFailed, RateLimited (too many jobs or callbacks) or Unavailable (store full or slow, or too many
+    registrations for one job at once).
     """
-    account = await find_account(services, project, commands[0])
+    account = await choose_account(services, project, commands[0].kind, commands[0].account)
     shard = services.store.shard_of(account.id)
 
     async def stage() -> tuple[UnitOfWork, list[Registered]]:
         unit = services.unit_of_work(shard)
-        registered = [await _stage(services, unit, project, account, command) for command in commands]
-        if unit.made:
-            await check_jobs(services, project, unit.made)
-        await check_bytes(services, project, unit.grown)
-        return unit, registered
+        staged: list[tuple[str, Registered]] = []
+        for some in _split(commands):
+            jobs = [job_key(shard, account.id, each.kind, each.job_id) for each in some]
+            page = await _load(services, project, jobs)
+            cases = [
+                _plan(services, page, key, each, account=account, now_ms=unit.now_ms)
+                for key, each in zip(jobs, some, strict=True)
+            ]
+            held = await _load_on_hold(services, cases)
+            staged += [(case.key, _stage(services, unit, case, held)) for case in cases]
+        check_jobs(page.watched, unit.made)
+        check_bytes(services, page.held_bytes, unit.grown)
+        return unit, await _add_turns(services, staged)
 
-    conflict = Conflict("many registrations for the same job at once: repeat this one")
     try:
-        return await retrying(services.store.committer, stage, conflict=conflict, new_work=True, durable=True)
+        return await retrying(services.store.committer, stage, tries=TRIES, new_work=True, durable=True)
+    except WriteConflict:
+        raise Unavailable(
+            "too many registrations for the same job at once: nothing was registered, repeat this one",
+            retry_after_s=BUSY_RETRY_S,
+        ) from None
     except StoreFull:
         raise Unavailable(
             "the store is full: nothing was registered, try again later", retry_after_s=STORE_FULL_RETRY_S
@@ -106,66 +136,58 @@ async def register(
         ) from None
 
 
-async def find_account(services: Services, project: str, command: RegisterCallback) -> Account:
-    """Return the project's account for a command: the one that it names, else the oldest at its provider."""
-    provider = KINDS[command.kind].provider
-    accounts = [a for a in await services.store.accounts.list(project) if a.provider == provider]
-    chosen = [a for a in accounts if command.account in (None, a.id)]
-    if command.account and not chosen:
-        raise ValidationFailed(
-            "account_id", "no such account of this provider in this project; GET /v1/accounts lists them"
-        )
-    if not chosen:
-        variable = f"{provider.upper()}_API_KEY"
-        raise ValidationFailed(
-            "kind",
-            f"this project has no {provider} account: set {variable} or add one with POST /v1/accounts",
-        )
-    return min(chosen, key=lambda account: account.created_ms)
+def _split(commands: Sequence[RegisterCallback]) -> Iterator[Sequence[RegisterCallback]]:
+    """Yield parts that are loaded and decided on at once; other requests come between."""
+    for at in range(0, len(commands), JOBS_AT_ONCE):
+        yield commands[at : at + JOBS_AT_ONCE]
 
 
-async def _stage(
-    services: Services, unit: UnitOfWork, project: str, account: Account, command: RegisterCallback
-) -> Registered:
-    key = job_key(unit.shard, account.id, command.kind, command.job_id)
-    loaded = await services.store.load_job(key)
-    clock = str(KINDS[command.kind].clock)
+async def _load(services: Services, project: str, jobs: Sequence[str]) -> RegistrationPage:
+    store = services.store
+    accounts = [(store.shard_of(each.id), each.id) for each in await store.accounts.list_recent(project)]
+    return await store.registrations.load(project, jobs, accounts=accounts)
+
+
+def _plan(
+    services: Services,
+    page: RegistrationPage,
+    key: str,
+    command: RegisterCallback,
+    *,
+    account: Account,
+    now_ms: int,
+) -> _Case:
+    """Read a command's job, or begin its record, and choose the id of a new callback."""
+    loaded = page.read_job(key)
     job = (
         loaded.record
         if loaded
         else new_job(
-            project=project,
+            project=account.project,
             account=account.id,
             kind=command.kind,
             job_id=command.job_id,
-            now_ms=unit.now_ms,
-            clock=clock,
+            now_ms=now_ms,
+            clock=str(KINDS[command.kind].clock),
             persona=command.persona,
             media=command.media,
         )
     )
-    identifier = _choose_id(services, job, key, command, now_ms=unit.now_ms)
-    held = await _load_on_hold(services, job, command, identifier)
-    registered = _register(services, job, identifier, command, now_ms=unit.now_ms, held=held)
-    _write(unit, key, registered, loaded, held)
-    for dropped in list_dropped_callbacks(job, registered.job):
-        unit.unindex_callback(job, dropped)
-    due = await next_turn_ms(services, account.id, key) if registered.updated else unit.now_ms
-    return Registered(
-        job=registered.job,
-        callback=registered.callback,
-        updated=registered.updated,
-        next_poll_ms=abs(due) if due else None,
-    )
+    identifier = _choose_id(services, job, key, command, now_ms=now_ms)
+    return _Case(key, command, services.store.vault.fingerprint(command.url.text), loaded, job, identifier)
 
 
-async def _load_on_hold(
-    services: Services, job: Job, command: RegisterCallback, identifier: str
-) -> Collection[str]:
-    """Return those callbacks which this command may repeat whose deliveries are still on hold for an answer."""
-    fingerprint = services.store.vault.fingerprint(command.url.text)
-    known = (find_callback(job, identifier), find_repeated(job, fingerprint, once=command.once))
-    ids = {each.id for each in (*list_notified(job, fingerprint), *known) if each is not None}
+async def _load_on_hold(services: Services, cases: Sequence[_Case]) -> Collection[str]:
+    """Return those callbacks which a command may repeat whose deliveries are still on hold for an answer."""
+    ids: set[str] = set()
+    for case in cases:
+        job, fingerprint = case.job, case.fingerprint
+        if job.callbacks:
+            known = (
+                find_callback(job, case.identifier),
+                find_repeated(job, fingerprint, once=case.command.once),
+            )
+            ids.update(each.id for each in (*list_notified(job, fingerprint), *known) if each is not None)
     return (await services.store.load_many(Wanted(holds=sorted(ids)))).holds if ids else ()
 
 
@@ -181,58 +203,65 @@ def _choose_id(services: Services, job: Job, key: str, command: RegisterCallback
     )
 
 
-def _register(
-    services: Services,
-    job: Job,
-    identifier: str,
-    command: RegisterCallback,
-    *,
-    now_ms: int,
-    held: Collection[str],
-) -> RegistrationResult:
-    """Add a command's callback to a job, under `identifier` or under the id of the callback that it repeats."""
-    known = find_callback(job, identifier)
+def _stage(services: Services, unit: UnitOfWork, case: _Case, held: Collection[str]) -> Registered:
+    registered = _register(services, case, now_ms=unit.now_ms, held=held)
+    _write(unit, case, registered, held)
+    for dropped in list_dropped_callbacks(case.job, registered.job):
+        unit.unindex_callback(case.job, dropped)
+    return Registered(
+        job=registered.job,
+        callback=registered.callback,
+        updated=registered.updated,
+        next_poll_ms=None if registered.updated else unit.now_ms,
+    )
+
+
+async def _add_turns(services: Services, staged: Sequence[tuple[str, Registered]]) -> list[Registered]:
+    """Return the registrations; those of updated callbacks with the time at which their jobs are polled next."""
+    updated = [(each.job.account, key) for key, each in staged if each.updated]
+    turns = dict(zip(updated, await next_turns_ms(services, updated), strict=True))
+    return [
+        replace(each, next_poll_ms=abs(turns[each.job.account, key] or 0) or None) if each.updated else each
+        for key, each in staged
+    ]
+
+
+def _register(services: Services, case: _Case, *, now_ms: int, held: Collection[str]) -> RegistrationResult:
+    """Add a command's callback to a job, under its own id or under that of the callback that it repeats."""
+    command = case.command
+    known = find_callback(case.job, case.identifier)
     if known is not None:  # the same request was repeated; its callback may have ended since
-        return RegistrationResult(job=job, callback=known, updated=True, poll_now=False)
-    callback = _callback(services, identifier, command, now_ms=now_ms)
-    clock = str(KINDS[command.kind].clock)
+        return RegistrationResult(job=case.job, callback=known, updated=True, poll_now=False)
+    clock, retried = str(KINDS[command.kind].clock), dict(command.retried)
+    callback = _callback(services, case, case.identifier, now_ms=now_ms)
     try:
         registered = register_callback(
-            job, callback, now_ms=now_ms, clock=clock, retried=dict(command.retried), held=held
+            case.job, callback, now_ms=now_ms, clock=clock, retried=retried, held=held
         )
     except TooManyCallbacks:
         raise RateLimited(60, f"this job has {CALLBACKS_PER_JOB} live callbacks: delete some first") from None
     except CallbacksTooLarge:
         raise refuse_size() from None
-    if registered.callback.id == identifier:
+    if registered.callback.id == case.identifier:
         return registered
     # A repetition keeps the id of the first callback, and sealed values open only with the id they were sealed with.
-    callback = _callback(services, registered.callback.id, command, now_ms=now_ms)
-    return register_callback(
-        job, callback, now_ms=now_ms, clock=clock, retried=dict(command.retried), held=held
-    )
+    callback = _callback(services, case, registered.callback.id, now_ms=now_ms)
+    return register_callback(case.job, callback, now_ms=now_ms, clock=clock, retried=retried, held=held)
 
 
-def _write(
-    unit: UnitOfWork,
-    key: str,
-    registered: RegistrationResult,
-    loaded: Loaded[Job] | None,
-    held: Collection[str],
-) -> None:
-    unit.put_job(key, registered.job, loaded)
+def _write(unit: UnitOfWork, case: _Case, registered: RegistrationResult, held: Collection[str]) -> None:
+    unit.put_job(case.key, registered.job, case.loaded)
     if is_live(registered.callback):
-        unit.poll_at(
-            key, registered.job, 0, how="sooner" if registered.poll_now or loaded is None else "absent"
-        )
+        sooner = registered.poll_now or case.loaded is None
+        unit.poll_at(case.key, registered.job, 0, how="sooner" if sooner else "absent")
     if not registered.updated:
         unit.index_callback(registered.job, registered.callback)
     if not registered.updated or registered.callback.id in held:
         unit.hold(registered.callback, HOLD_MS)
 
 
-def _callback(services: Services, identifier: str, command: RegisterCallback, *, now_ms: int) -> Callback:
-    vault = services.store.vault
+def _callback(services: Services, case: _Case, identifier: str, *, now_ms: int) -> Callback:
+    vault, command = services.store.vault, case.command
     return Callback(
         id=identifier,
         state=CallbackState.WATCHING,
@@ -240,7 +269,7 @@ def _callback(services: Services, identifier: str, command: RegisterCallback, *,
         url=seal_text(vault, identifier, command.url.text),
         origin=command.url.origin,
         masked=command.url.masked,
-        fingerprint=vault.fingerprint(command.url.text),
+        fingerprint=case.fingerprint,
         once=command.once,
         late=command.late,
         events=command.events,

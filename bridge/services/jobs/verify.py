@@ -24,10 +24,11 @@ from bridge.providers.registry import KINDS
 from bridge.services.accounts.account_health import AccountHealthRecorder
 from bridge.services.accounts.budget_view import plan_bucket
 from bridge.services.accounts.health_cache import HealthCache
+from bridge.services.accounts.manage import choose_account
 from bridge.services.accounts.pause import report_responses
 from bridge.services.accounts.rate_budget import make_report
 from bridge.services.context import Services
-from bridge.services.jobs.registration import RegisterCallback, find_account
+from bridge.services.jobs.registration import RegisterCallback
 from bridge.store.tables.account_health import AccountHealth
 from bridge.store.tables.accounts import Account
 from bridge.store.tables.rate_budgets import Ask
@@ -143,7 +144,7 @@ async def verify(services: Services, project: str, commands: Sequence[RegisterCa
     Raise NotFound, Unauthorized, Forbidden, RateLimited or Unavailable. One job is read before the others, because its
     answer shows how many requests are left in the account's window.
     """
-    account = await find_account(services, project, commands[0])
+    account = await choose_account(services, project, commands[0].kind, commands[0].account)
     reader = await _AccountReader.open(services, account, commands[0].kind)
     ids = [command.job_id for command in commands]
     health = await reader.check_health()

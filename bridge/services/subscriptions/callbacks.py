@@ -130,7 +130,8 @@ async def patch(services: Services, project: str, callback_id: str, change: Call
         lane = lane_of(services.store.vault, project, changed)
         for delivery in await load_callback_deliveries(services.store, key, callback_id):
             move_delivery(unit, delivery, lane)
-        await check_bytes(services, project, unit.grown)
+        if unit.grown > 0:
+            check_bytes(services, await services.store.job_bytes.total(project), unit.grown)
         return unit, (key, job, changed)
 
     return await _find(services, *await retrying(services.store.committer, stage, conflict=_conflict()))

@@ -2,13 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from msgspec import Struct, structs
 from redis.asyncio import Redis
 
 from bridge.store import keys
+from bridge.store.recent import Recent
 from bridge.store.records import Loaded, pack
 from bridge.store.scripts import SCRIPTS, ScriptCall, run
 from bridge.store.tables.account_health import Health
@@ -64,6 +65,7 @@ class Accounts:
         self._clock_ms = clock_ms
         self._dice = dice
         self._rows = Table(redis, keys.ACCOUNTS, _Row)
+        self._recent = Recent(self._read_by_project)
 
     async def create(
         self, project: str, provider: str, credential: str, name: str, *, base_url: str | None = None
@@ -136,6 +138,17 @@ class Accounts:
         mine = [row.account for row in (await self._rows.all()).values() if row.account.project == project]
         return sorted(mine, key=lambda account: (account.created_ms, account.id), reverse=True)
 
+    async def list_recent(self, project: str) -> Sequence[Account]:
+        """Return a project's accounts as they were half a second ago at most, newest first."""
+        by_project = await self._recent.get(keys.ACCOUNTS)
+        return (by_project or {}).get(project, ())
+
+    async def _read_by_project(self, _: str) -> Mapping[str, Sequence[Account]]:
+        by_project: dict[str, list[Account]] = {}
+        for account in reversed(await self.all()):
+            by_project.setdefault(account.project, []).append(account)
+        return by_project
+
     async def credential(self, account: str) -> str:
         """Return an account's credential in clear; raise `NoSuchAccount`."""
         row = await self._load(account)
@@ -207,6 +220,7 @@ class Accounts:
             (account.id, expected, pack(row), fingerprint, released),
         )
         answer = await run(self._redis, call)
+        self._recent.forget(keys.ACCOUNTS)
         if answer == b"conflict":
             return None
         return account.id if answer == b"done" else str(answer.decode())

@@ -9,6 +9,8 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from bridge.store import keys
+from bridge.store.recent import Recent
+from bridge.store.tables.projects import Projects
 from bridge.store.tables.table import Dice, Table, draw_id
 
 PREFIX = "brk_"
@@ -29,9 +31,13 @@ class ApiKey(Struct, frozen=True, array_like=True, kw_only=True):
 class ApiKeys:
     """The API keys of all projects."""
 
-    def __init__(self, redis: Redis, *, clock_ms: Callable[[], int], dice: Dice = os.urandom) -> None:
-        """Take the store's client."""
+    def __init__(
+        self, redis: Redis, projects: Projects, *, clock_ms: Callable[[], int], dice: Dice = os.urandom
+    ) -> None:
+        """Take the store's client, and the projects that keys belong to."""
         self._keys = Table(redis, keys.API_KEYS, ApiKey)
+        self._projects = projects
+        self._valid = Recent(self._read_valid)
         self._clock_ms = clock_ms
         self._dice = dice
 
@@ -56,11 +62,23 @@ class ApiKeys:
     async def _put(self, key: ApiKey, text: str, *, new_work: bool = True) -> ApiKey:
         former = await self._keys.load(_digest(text))
         await self._keys.swap(_digest(text), former.raw if former else None, key, new_work=new_work)
+        self._valid.forget(_digest(text))
         return key
 
     async def find(self, text: str) -> ApiKey | None:
         """Return the key with this text, None for a wrong or revoked one."""
         return await self._keys.get(_digest(text))
+
+    async def find_valid(self, text: str) -> ApiKey | None:
+        """Return the key with this text, as it was half a second ago at most.
+
+        None for a wrong or revoked one, and for a key of a project that is gone.
+        """
+        return await self._valid.get(_digest(text))
+
+    async def _read_valid(self, digest: bytes) -> ApiKey | None:
+        key = await self._keys.get(digest)
+        return None if key is None or await self._projects.get(key.project) is None else key
 
     async def list(self, project: str) -> list[ApiKey]:
         """Return a project's keys, newest first."""
@@ -75,7 +93,10 @@ class ApiKeys:
         """Revoke a key at once; return False if the project has no key with this id."""
         rows = (await self._keys.all()).items()
         mine = [digest for digest, key in rows if (key.project, key.id) == (project, identifier)]
-        return any([await self._keys.remove(digest) for digest in mine])
+        removed = [await self._keys.remove(digest) for digest in mine]
+        for digest in mine:
+            self._valid.forget(digest)
+        return any(removed)
 
     async def ensure(self, text: str, project: str, scopes: Iterable[str]) -> ApiKey:
         """Create or update the configured key with at least these scopes, and revoke the one configured before.
