@@ -2,14 +2,14 @@
 
 from msgspec.structs import replace
 
-from bridge.domain.deliveries.records import Delivery, DeliveryState, visible_state
+from bridge.domain.deliveries.attempts import is_busy
+from bridge.domain.deliveries.records import Delivery
 from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import read_shard
 from bridge.errors import Conflict, NotFound
 from bridge.services.context import Services
 from bridge.services.deliveries.admin import current_lane
-from bridge.services.deliveries.lists import next_attempts_ms
-from bridge.services.queries import load_job_deliveries
+from bridge.services.queries import load_dues, load_job_deliveries
 from bridge.services.requeue import start_again
 from bridge.store.records import Loaded
 from bridge.store.unit_of_work import UnitOfWork, retrying
@@ -27,14 +27,15 @@ async def get_event(services: Services, project: str, event_id: str) -> EventRec
 async def resend(services: Services, project: str, event_id: str) -> list[Delivery]:
     """Send an event again to every callback that it was sent to, also after a 2xx, marked `webhook-resend: true`.
 
-    Raise Conflict while an attempt is in flight, because the outcome of that attempt would overwrite the request.
+    Raise Conflict while an attempt is in flight: its 2xx would end the delivery, and with it what was asked for.
     """
     event = await get_event(services, project, event_id)
     deliveries = await load_job_deliveries(services.store, event.job)
     mine = [each for each in deliveries if each.record.event == event_id]
-    dues = await next_attempts_ms(services, [each.record for each in mine])
-    if any(visible_state(each.record, dues[each.record.id]) is DeliveryState.IN_FLIGHT for each in mine):
-        raise Conflict("an attempt of this event is in flight: repeat the request when it has ended")
+    dues = await load_dues(services.store, [each.record for each in mine])
+    now_ms = services.clock_ms()
+    if any(is_busy(each.record, dues[each.record.id], now_ms=now_ms) for each in mine):
+        raise _in_flight()
     return [await _resend(services, each.record.id) for each in mine]
 
 
@@ -45,9 +46,15 @@ async def _resend(services: Services, delivery_id: str) -> Delivery:
         loaded = await services.store.load_delivery(delivery_id)
         if loaded is None:
             raise conflict
-        marked = replace(loaded.record, resend=True, state=DeliveryState.PENDING)
         unit = services.unit_of_work(loaded.record.job[0])
-        lane = await current_lane(services, loaded.record)
-        return unit, start_again(unit, Loaded(marked, loaded.raw), lane=lane)
+        due_ms = (await load_dues(services.store, [loaded.record]))[delivery_id]
+        if is_busy(loaded.record, due_ms, now_ms=unit.now_ms):
+            raise _in_flight()
+        marked = Loaded(replace(loaded.record, resend=True), loaded.raw)
+        return unit, start_again(unit, marked, due_ms, lane=await current_lane(services, loaded.record))
 
     return await retrying(services.store.committer, stage, conflict=conflict)
+
+
+def _in_flight() -> Conflict:
+    return Conflict("an attempt of this event is in flight: repeat the request when it has ended")

@@ -55,6 +55,16 @@ async def load_callback_deliveries(store: Store, key: str, callback_id: str) -> 
     return await load_deliveries(store, [delivery_id(event, callback_id) for event in events])
 
 
+async def load_dues(store: Store, deliveries: Sequence[Delivery]) -> dict[str, int | None]:
+    """Return by id when each delivery is due, see `Lanes.due_of`."""
+    found: dict[str, int | None] = {}
+    for shard in sorted({each.id[4] for each in deliveries}):
+        here = [each for each in deliveries if each.id[4] == shard]
+        dues = await store.dlv.due_many(shard, [(each.lane, each.id) for each in here])
+        found |= {each.id: due_ms for each, due_ms in zip(here, dues, strict=True)}
+    return found
+
+
 def parse_cursor(text: str | None) -> Cursor | None:
     """Parse a client's cursor; raise ValidationFailed for text that no list returned as one."""
     try:

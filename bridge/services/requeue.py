@@ -1,45 +1,62 @@
-"""Cancel deliveries and put them back into the queue, as parts of a unit of work."""
+"""Cancel deliveries and put them back into the queue, as parts of a unit of work.
+
+Each change says whether an attempt was in flight when it was decided (`due_ms`, see `Lanes.due_of`) and is refused when
+that has changed. One in flight is left behind: its worker loses the lease, and the result is added when it comes.
+"""
 
 from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from bridge.domain.deliveries.records import Delivery, DeliveryState
+from bridge.domain.deliveries.attempts import leave_attempt, move_to
+from bridge.domain.deliveries.records import OPEN, Delivery, DeliveryState
 from bridge.services.context import Services
 from bridge.store.commit import Lease
 from bridge.store.records import Loaded
 from bridge.store.unit_of_work import UnitOfWork
 
 
-def cancel_delivery(unit: UnitOfWork, loaded: Loaded[Delivery], reason: str) -> None:
+def cancel_delivery(unit: UnitOfWork, loaded: Loaded[Delivery], due_ms: int | None, reason: str) -> None:
     """Cancel a delivery, so that nothing more is sent; `reason` is shown to users."""
-    delivery = replace(loaded.record, state=DeliveryState.CANCELLED, reason=reason, done_ms=unit.now_ms)
-    unit.put_delivery(delivery, loaded)
-    unit.drop_attempt(delivery)
+    unit.require_held(loaded.record, due_ms)
+    delivery = leave_attempt(loaded.record, due_ms)
+    unit.put_delivery(
+        replace(delivery, state=DeliveryState.CANCELLED, reason=reason, done_ms=unit.now_ms), loaded
+    )
+    unit.drop_attempt(loaded.record)
 
 
-def start_again(unit: UnitOfWork, loaded: Loaded[Delivery], *, lane: str, delay_ms: int = 0) -> Delivery:
-    """Restart a delivery's retry schedule after `delay_ms`, in the given lane, and return the new record."""
+def start_again(unit: UnitOfWork, loaded: Loaded[Delivery], due_ms: int | None, *, lane: str) -> Delivery:
+    """Restart a delivery's retry schedule in the given lane, and return the new record.
+
+    It is due now, or when the attempt in flight has ended.
+    """
     delivery = replace(
-        loaded.record,
+        move_to(leave_attempt(loaded.record, due_ms), lane),
         state=DeliveryState.PENDING,
-        lane=lane,
         step=0,
         refusals=0,
         reason="",
         done_ms=0,
+        resume_ms=0,
     )
-    unit.put_delivery(delivery, loaded)
-    if lane != loaded.record.lane:
-        unit.drop_attempt(loaded.record)
-    unit.attempt_at(delivery, delay_ms, how="sooner")
+    put_again(unit, loaded, due_ms, delivery)
     return delivery
 
 
-def move_delivery(unit: UnitOfWork, loaded: Loaded[Delivery], lane: str) -> None:
-    """Restart a pending or parked delivery in another lane, due now; do nothing for one that has ended."""
-    if loaded.record.state in (DeliveryState.PENDING, DeliveryState.PARKED):
-        start_again(unit, loaded, lane=lane)
+def put_again(unit: UnitOfWork, loaded: Loaded[Delivery], due_ms: int | None, delivery: Delivery) -> None:
+    """Write a changed delivery, due now or when the attempt that was left behind has ended."""
+    unit.require_held(loaded.record, due_ms)
+    unit.put_delivery(delivery, loaded)
+    if delivery.lane != loaded.record.lane or delivery.busy_ms != loaded.record.busy_ms:
+        unit.drop_attempt(loaded.record)
+    unit.attempt_at(delivery, max(0, delivery.busy_ms - unit.now_ms), how="sooner")
+
+
+def move_delivery(unit: UnitOfWork, loaded: Loaded[Delivery], due_ms: int | None, lane: str) -> None:
+    """Restart a pending or parked delivery in another lane; do nothing for one that has ended."""
+    if loaded.record.state in OPEN:
+        start_again(unit, loaded, due_ms, lane=lane)
 
 
 async def move_to_url_lanes(

@@ -21,6 +21,7 @@ __all__ = [
     "Due",
     "Grow",
     "Guard",
+    "Holding",
     "Lease",
     "Put",
     "Rank",
@@ -52,6 +53,16 @@ class Lease:
     lane: str
     member: str
     token: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A condition: an item is leased until `until_ms`, by whomever; 0: it has no lease."""
+
+    queue: Queue
+    lane: str
+    member: str
+    until_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +142,11 @@ class Change:
     guards: Sequence[Guard]
     ops: Sequence[Op]
     lease: Lease | None = None
+    held: Sequence[Holding] = ()
 
 
 class Committer:
-    """Commits changes; after "conflict" (a guard failed) or "fenced" (the lease was lost) nothing was written.
+    """Commits changes; after "conflict" (another condition failed) or "fenced" (the lease was lost) nothing was written.
 
     A change that is sent again after a broken connection returns "done" if its guarded records are as it leaves them.
     """
@@ -210,6 +222,10 @@ class _Arguments:
             lease = change.lease
             self.keys.append(keys.lane(change.shard, lease.queue, lease.lane))
             self.args = ["L", lease.member, lease.token]
+        self.args.append(len(change.held))
+        for held in change.held:
+            self.keys.append(keys.lane(change.shard, held.queue, held.lane))
+            self.args += (held.member, -held.until_ms)
         self._add_guards(change)
 
     def _add_guards(self, change: Change) -> None:

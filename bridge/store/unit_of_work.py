@@ -19,6 +19,7 @@ from bridge.store.commit import (
     Due,
     Grow,
     Guard,
+    Holding,
     Lease,
     Op,
     Put,
@@ -48,16 +49,27 @@ class UnitOfWork:
         self._guards: list[Guard] = []
         self._ops: list[Op] = []
         self._lease: Lease | None = None
+        self._held: list[Holding] = []
         self.made = 0  # jobs that had no record
         self.grown = 0  # bytes by which job records become larger
 
     def change(self) -> Change:
         """Return what was collected, ready to be committed."""
-        return Change(shard=self.shard, guards=tuple(self._guards), ops=tuple(self._ops), lease=self._lease)
+        return Change(
+            shard=self.shard,
+            guards=tuple(self._guards),
+            ops=tuple(self._ops),
+            lease=self._lease,
+            held=tuple(self._held),
+        )
 
     def require_lease(self, lease: Lease) -> None:
         """Write nothing unless the caller still has the lease of this item."""
         self._lease = lease
+
+    def require_held(self, delivery: Delivery, due_ms: int | None) -> None:
+        """Write nothing if an attempt of a delivery has been taken or has ended since `due_ms` was read."""
+        self._held.append(Holding("dlv", delivery.lane, delivery.id, -min(0, due_ms or 0)))
 
     def put_job(self, key: str, job: Job, loaded: Loaded[Job] | None) -> None:
         """Write a job, if it is as it was loaded (None: if it still does not exist)."""

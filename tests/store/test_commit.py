@@ -3,8 +3,21 @@
 import pytest
 from redis.asyncio import Redis
 
-from bridge.store.commit import Change, Committer, Delete, Drop, Due, Guard, Lease, Op, Put, Rank, Unrank
-from bridge.store.queue.lanes import Lanes
+from bridge.store.commit import (
+    Change,
+    Committer,
+    Delete,
+    Drop,
+    Due,
+    Guard,
+    Holding,
+    Lease,
+    Op,
+    Put,
+    Rank,
+    Unrank,
+)
+from bridge.store.queue.lanes import Lanes, Settled, lease_end_ms
 
 J, E, D = "{a}:j:1", "{a}:e:1", "{a}:d:1"
 
@@ -99,6 +112,27 @@ async def test_a_guard_matters_under_a_lease_too(redis: Redis, committer: Commit
     drop = change(Drop("dlv", "x", "1"), guards=(Guard(J, b"1"),), lease=lease)
     assert await committer.commit(drop) == "conflict"
     assert (await lanes.due_of("a", "x", "1") or 0) < 0
+
+
+async def test_a_change_says_whether_an_item_is_leased(redis: Redis, committer: Committer) -> None:
+    """A claim or a settlement in between, which touches no record, is a conflict; the change itself is not."""
+    lanes = Lanes(redis, "dlv", "a")
+    await committer.commit(change(Due("dlv", "x", "1", 0, "set")))
+
+    async def drop(until_ms: int) -> str:
+        held = (Holding("dlv", "x", "1", until_ms),)
+        ops = (Put(J, b"dropped"), Drop("dlv", "x", "1"))
+        guards = (Guard(J, None),)
+        return await committer.commit(Change(shard="a", guards=guards, ops=ops, held=held))
+
+    claim = await lanes.claim("a", [("x", 0)], most=1, page=1, lease_ms=60_000)
+    until_ms = -(await lanes.due_of("a", "x", "1") or 0)
+    assert until_ms == lease_end_ms(claim.token)
+    assert (await drop(0), await drop(until_ms - 1)) == ("conflict", "conflict")
+    assert await lanes.settle("a", [Settled("x", "1", claim.token, 0)]) == []
+    assert await drop(until_ms) == "conflict"
+    assert (await drop(0), await drop(0)) == ("done", "done")  # the second one met its own traces
+    assert await lanes.due_of("a", "x", "1") is None
 
 
 async def test_how_an_item_becomes_due(redis: Redis, committer: Committer) -> None:

@@ -86,6 +86,7 @@ async def test_a_delivery_that_moved_after_its_claim_is_not_sent_twice(
     tasks, settled = await handler.load("a", held)
     assert tasks == []
     assert await store.dlv.settle("a", settled) == [before.id]
+    await handler.take_fenced("a", settled)
     moved = await store.load_delivery(before.id)
     assert moved is not None
     (task,), _ = await handler.load("a", await claim(api, moved.record.lane))

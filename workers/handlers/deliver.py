@@ -10,13 +10,14 @@ from bridge.domain.deliveries.lanes import is_origin_wide
 from bridge.domain.deliveries.records import Delivery
 from bridge.domain.deliveries.retry import judge
 from bridge.services.context import Services
-from bridge.services.deliveries.after_attempt import after_attempt, finish_late, put_off_blocked
+from bridge.services.deliveries.after_attempt import after_attempt, put_off_blocked
 from bridge.services.deliveries.attempt import Attempts, LoadedDeliveries, ReadyDelivery, load_ready
+from bridge.services.deliveries.late_results import finish_late
 from bridge.services.requeue import move_to_url_lanes
 from bridge.services.subscriptions.delivery_lane import lane_of
 from bridge.store.errors import STORE_ERRORS, WriteConflict
 from bridge.store.queue.lanes import Claim, Item, Settled
-from bridge.store.records import UNREADABLE_RETRY_MS, Loaded
+from bridge.store.records import UNREADABLE_RETRY_MS, Loaded, UnreadableRecord
 from bridge.store.unit_of_work import pack_delivery
 from workers.pump import STALE_S, STORE_BACKOFF_S
 
@@ -115,12 +116,12 @@ class DeliverHandler:
         self._suspects -= task.is_suspect
 
     async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
-        """Count a 2xx that came after its lease had ended, since the receiver has the event."""
+        """Record results whose lease had ended, or was taken by a change of the delivery."""
         del shard
         for settled in fenced:
             try:
                 await finish_late(self._services, settled)
-            except WriteConflict:
+            except (WriteConflict, UnreadableRecord):
                 log.warning("delivery.late_not_recorded", delivery=settled.member)
 
     async def work(self, task: SendTask) -> Sequence[Settled]:

@@ -34,9 +34,10 @@ class EventPage(TypedDict):
 
 
 class AttemptShape(TypedDict):
-    """One HTTP request to the receiver."""
+    """One HTTP request to the receiver; `destination` is where it went, which a change of the URL does not alter."""
 
     at: str
+    destination: str
     status: int | None
     failure: str | None
     reason: str

@@ -6,7 +6,7 @@ from typing import Any, cast
 from bridge.api.responses.models import TimelineEntry, TimelineShape
 from bridge.api.responses.views import view_url
 from bridge.domain.deliveries.lanes import INBOX, read_origin
-from bridge.domain.deliveries.records import Delivery, DeliveryState
+from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState
 from bridge.domain.events.records import EventRecord
 from bridge.domain.jobs.poll_history import KEPT, PastPoll, read_poll_history
 from bridge.domain.jobs.records import Job
@@ -85,7 +85,7 @@ def _attempts(deliveries: Iterable[Delivery]) -> Iterable[TimelineEntry]:
             outcome = (
                 f"status {attempt.status}" if attempt.status is not None else f"no answer ({attempt.failure})"
             )
-            text = f"Attempt {number} to {_place(delivery)}: {outcome} after {attempt.duration_ms} ms. {attempt.reason}"
+            text = f"Attempt {number} to {_went_to(delivery, attempt)}: {outcome} after {attempt.duration_ms} ms. {attempt.reason}"
             yield _entry(attempt.at_ms, "attempt", text, delivery.id)
 
 
@@ -96,8 +96,12 @@ def _stopped(deliveries: Iterable[Delivery]) -> Iterable[TimelineEntry]:
             yield _entry(delivery.done_ms or delivery.created_ms, "closed", text, delivery.id)
 
 
-def _place(delivery: Delivery) -> str:
-    origin = read_origin(delivery.lane)
+def _went_to(delivery: Delivery, attempt: Attempt) -> str:
+    return f"{_place(attempt.lane)} (the URL before a change)" if attempt.lane else _place(delivery.lane)
+
+
+def _place(lane: str) -> str:
+    origin = read_origin(lane)
     return "the inbox" if origin == INBOX else origin
 
 
@@ -159,9 +163,16 @@ def _coming_attempt(
         text = f"Parked ({delivery.reason or 'all attempts failed'}): POST /v1/deliveries/{delivery.id}/retry sends it again."
         yield _entry(delivery.done_ms or delivery.created_ms, "next", text, delivery.id)
     elif delivery.state is DeliveryState.PENDING and due_ms is not None:
-        text = "An attempt is in flight" if due_ms < 0 else f"Attempt {delivery.tries + 1}"
-        why = explain_wait(standing) if standing else ""
-        yield _entry(abs(due_ms), "next", f"{text} to {_place(delivery)}{why}.", delivery.id)
+        yield _entry(abs(due_ms), "next", _describe_next_attempt(delivery, due_ms, standing), delivery.id)
+
+
+def _describe_next_attempt(delivery: Delivery, due_ms: int, standing: LaneStanding | None) -> str:
+    to = f"to {_place(delivery.lane)}"
+    if due_ms == -delivery.busy_ms:
+        return f"Attempt {delivery.tries + 2} {to}, as soon as the one has ended that was in flight before a change."
+    if due_ms < 0:
+        return f"An attempt is in flight {to}."
+    return f"Attempt {delivery.tries + 1} {to}{explain_wait(standing) if standing else ''}."
 
 
 def explain_wait(standing: LaneStanding) -> str:

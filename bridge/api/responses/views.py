@@ -102,10 +102,11 @@ def view_job(job: Job, log: PollLog | None, data: dict[str, Any] | None) -> JobS
     }
 
 
-def view_attempt(attempt: Attempt) -> AttemptShape:
+def view_attempt(delivery: Delivery, attempt: Attempt) -> AttemptShape:
     """Return one attempt of a delivery."""
     return {
         "at": iso_ms(attempt.at_ms),
+        "destination": read_origin(attempt.lane or delivery.lane),
         "status": attempt.status,
         "failure": attempt.failure,
         "reason": attempt.reason,
@@ -128,7 +129,7 @@ def view_delivery(delivery: Delivery, *, due_ms: int | None) -> DeliveryShape:
         "finished_at": iso_or_none(delivery.done_ms),
         "next_attempt_at": iso_ms(due_ms) if waits and due_ms and due_ms > 0 else None,
         "attempt_count": delivery.tries,
-        "attempts": [view_attempt(attempt) for attempt in delivery.attempts],
+        "attempts": [view_attempt(delivery, attempt) for attempt in delivery.attempts],
         "reason": delivery.reason or None,
     }
 

@@ -130,7 +130,8 @@ async def resend_event(call: ApiCall) -> web.StreamResponse:
 
 
 async def _view(call: ApiCall, delivery: Delivery) -> DeliveryShape:
-    return view_delivery(delivery, due_ms=await deliveries.next_attempt_ms(call.services, delivery))
+    dues = await lists.next_attempts_ms(call.services, [delivery])
+    return view_delivery(delivery, due_ms=dues[delivery.id])
 
 
 @ROUTES.add("GET", "/v1/deliveries", scope="read", query=DeliveryQuery, answers={200: DeliveryPage})

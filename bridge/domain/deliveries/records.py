@@ -4,6 +4,7 @@ Times are Unix milliseconds. Records are packed as arrays, so new fields go to t
 """
 
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
@@ -19,6 +20,7 @@ class Attempt(Struct, frozen=True, array_like=True, kw_only=True):
     reason: str
     duration_ms: int
     excerpt: str = ""
+    lane: str = ""  # where it went, if the delivery has moved since
 
 
 class DeliveryState(StrEnum):
@@ -29,6 +31,11 @@ class DeliveryState(StrEnum):
     SUCCEEDED = "succeeded"
     PARKED = "parked"
     CANCELLED = "cancelled"
+
+
+OPEN: Final = frozenset(
+    {DeliveryState.PENDING, DeliveryState.PARKED}
+)  # neither received nor given up on purpose
 
 
 class Delivery(Struct, frozen=True, array_like=True, kw_only=True):
@@ -52,6 +59,9 @@ class Delivery(Struct, frozen=True, array_like=True, kw_only=True):
     done_ms: int = 0
     resume_ms: int = 0  # when the schedule goes on after an extra attempt; 0: the next one is not extra
     late: bool = False  # an ending that follows the subscription's own `.timed_out`
+    busy_ms: int = (
+        0  # until when an attempt that a change has left behind may last; the next one waits for it
+    )
 
 
 def new_delivery(

@@ -4,12 +4,13 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from bridge.domain.deliveries.attempts import add_extra
 from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.ids import read_shard
 from bridge.errors import Conflict, NotFound
 from bridge.services.context import Services
-from bridge.services.queries import load_deliveries
-from bridge.services.requeue import start_again
+from bridge.services.queries import load_deliveries, load_dues
+from bridge.services.requeue import put_again, start_again
 from bridge.services.subscriptions.delivery_lane import lane_of
 from bridge.services.subscriptions.lookup import find_subscription
 from bridge.store.queue.fair_lanes import LaneStanding
@@ -35,11 +36,6 @@ async def get_delivery(services: Services, project: str, delivery_id: str) -> De
     return (await _load(services, project, delivery_id)).record
 
 
-async def next_attempt_ms(services: Services, delivery: Delivery) -> int | None:
-    """Return when the next attempt is due; negative while one is in flight, None when none comes."""
-    return await services.store.dlv.due_of(delivery.id[4], delivery.lane, delivery.id)
-
-
 async def find_wait(services: Services, delivery: Delivery, due_ms: int | None) -> LaneStanding | None:
     """Return what an attempt that is due may wait for; None for one that is not due, is in flight or never comes."""
     now_ms = services.clock_ms()
@@ -60,7 +56,8 @@ async def current_lane(services: Services, delivery: Delivery) -> str:
 async def retry(services: Services, project: str, delivery_id: str) -> Delivery:
     """Make one extra attempt now.
 
-    A waiting delivery keeps its schedule, one in flight tries again after its attempt; a parked one starts again.
+    A waiting delivery keeps its schedule, one in flight tries again after its attempt; a parked one starts again. Asking
+    again before that attempt has ended changes nothing.
     """
 
     async def stage() -> tuple[UnitOfWork, Delivery]:
@@ -71,14 +68,12 @@ async def retry(services: Services, project: str, delivery_id: str) -> Delivery:
                 f"POST /v1/events/{loaded.record.event}/resend"
             )
         unit = services.unit_of_work(delivery_id[4])
+        due_ms = (await load_dues(services.store, [loaded.record]))[delivery_id]
         if loaded.record.state is DeliveryState.PARKED:
-            delivery = start_again(unit, loaded, lane=await current_lane(services, loaded.record))
-        else:
-            due_ms = await next_attempt_ms(services, loaded.record)
-            waits = due_ms is not None and due_ms > unit.now_ms
-            delivery = replace(loaded.record, resume_ms=due_ms) if waits else loaded.record
-            unit.put_delivery(delivery, loaded)
-            unit.attempt_at(delivery, 0, how="sooner")
+            lane = await current_lane(services, loaded.record)
+            return unit, start_again(unit, loaded, due_ms, lane=lane)
+        delivery = add_extra(loaded.record, due_ms, now_ms=unit.now_ms)
+        put_again(unit, loaded, due_ms, delivery)
         return unit, delivery
 
     conflict = Conflict("this delivery is being changed by others: repeat the request")
@@ -107,10 +102,19 @@ async def recover(
             return recovered
 
 
-async def _recover(services: Services, loaded: Loaded[Delivery]) -> bool:
-    record = loaded.record
-    unit = services.unit_of_work(record.id[4])
-    if record.state is not DeliveryState.PARKED:  # it was over: this is asked for by a person, as a resend is
-        loaded = Loaded(replace(record, resend=True), loaded.raw)
-    start_again(unit, loaded, lane=await current_lane(services, loaded.record))
-    return await services.store.committer.commit(unit.change()) == "done"
+async def _recover(services: Services, seen: Loaded[Delivery]) -> bool:
+    """Send one delivery again; False if its state changed meanwhile."""
+    wanted = seen.record.state
+    again = wanted is not DeliveryState.PARKED  # it was over: this is asked for by a person, as a resend is
+
+    async def stage() -> tuple[UnitOfWork | None, bool]:
+        loaded = await services.store.load_delivery(seen.record.id)
+        if loaded is None or loaded.record.state is not wanted:
+            return None, False
+        unit = services.unit_of_work(seen.record.id[4])
+        due_ms = (await load_dues(services.store, [loaded.record]))[seen.record.id]
+        marked = Loaded(replace(loaded.record, resend=again or loaded.record.resend), loaded.raw)
+        start_again(unit, marked, due_ms, lane=await current_lane(services, loaded.record))
+        return unit, True
+
+    return await retrying(services.store.committer, stage)

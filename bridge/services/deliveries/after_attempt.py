@@ -4,16 +4,16 @@ import random
 
 from msgspec.structs import replace
 
+from bridge.domain.deliveries.attempts import record_attempt
 from bridge.domain.deliveries.outcome import SUCCESSES, outcome_of
-from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState
+from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, is_unanswered, plan_retry, skip_quick
 from bridge.services.context import Services
 from bridge.services.deliveries.gone import stop_gone
 from bridge.store.queue.lanes import Settled
-from bridge.store.records import UNREADABLE_RETRY_MS, Loaded, unpack
-from bridge.store.unit_of_work import UnitOfWork, pack_delivery, retrying
+from bridge.store.records import UNREADABLE_RETRY_MS, Loaded
+from bridge.store.unit_of_work import pack_delivery
 
-ATTEMPTS_KEPT = 20
 BLOCKED_FOR_MS = 86_400_000
 
 
@@ -29,13 +29,14 @@ async def after_attempt(
     """Return what the pump must settle.
 
     A 410 stops the subscription in a step of its own, which takes the delivery off its lane. It is settled all the same,
-    so that the attempt no longer counts as in flight at its origin.
+    so that the attempt no longer counts as in flight at its origin. Without its lease a 410 stops nothing: the
+    subscription may have another URL by now.
     """
-    delivery = _record(loaded.record, answer, verdict, at_ms=at_ms)
+    delivery = record_attempt(loaded.record, answer, verdict, at_ms=at_ms)
     outcome = outcome_of(answer, verdict)
     if verdict is Verdict.GONE:
-        await stop_gone(services, loaded, delivery)
-        return Settled(delivery.lane, delivery.id, token, None, outcome=outcome)
+        records = () if await stop_gone(services, delivery, token) else (pack_delivery(delivery),)
+        return Settled(delivery.lane, delivery.id, token, None, records, outcome=outcome)
     delivery, delay_ms = _plan(services, delivery, answer, verdict)
     return Settled(
         lane=delivery.lane,
@@ -44,26 +45,6 @@ async def after_attempt(
         delay_ms=delay_ms,
         records=(pack_delivery(delivery),),
         outcome=outcome,
-    )
-
-
-def _record(delivery: Delivery, answer: ReceiverAnswer, verdict: Verdict, *, at_ms: int) -> Delivery:
-    """Write one attempt into a delivery; an extra one asked for by a person takes no step of the schedule."""
-    attempt = Attempt(
-        at_ms=at_ms,
-        status=answer.status,
-        failure=answer.failure,
-        reason=answer.reason,
-        duration_ms=answer.duration_ms,
-        excerpt=answer.excerpt,
-    )
-    extra = delivery.resume_ms > 0
-    return replace(
-        delivery,
-        attempts=(*delivery.attempts[-(ATTEMPTS_KEPT - 1) :], attempt),
-        tries=delivery.tries + 1,
-        step=delivery.step if extra else delivery.step + 1,
-        refusals=delivery.refusals + (verdict is Verdict.REFUSED),
     )
 
 
@@ -108,24 +89,3 @@ def put_off_blocked(delivery: Delivery, *, now_ms: int) -> tuple[Delivery, int |
         "not sent: what is stored of its event or its job cannot be read; the operator's log names the record"
     )
     return replace(delivery, state=DeliveryState.PARKED, reason=reason, done_ms=now_ms), None
-
-
-async def finish_late(services: Services, settled: Settled) -> None:
-    """Take a 2xx whose lease had ended: the receiver has the event, so nothing more is sent."""
-    if not settled.records:
-        return
-    late = unpack(Delivery, settled.records[0][1])
-    if late.state is not DeliveryState.SUCCEEDED:
-        return
-
-    async def stage() -> tuple[UnitOfWork | None, None]:
-        found = await services.store.load_delivery(late.id)
-        if found is None or found.record.state is DeliveryState.SUCCEEDED:
-            return None, None
-        unit = services.unit_of_work(late.id[4])
-        attempts = (*found.record.attempts[-(ATTEMPTS_KEPT - 1) :], late.attempts[-1])
-        unit.put_delivery(replace(late, attempts=attempts, tries=found.record.tries + 1), found)
-        unit.drop_attempt(late)
-        return unit, None
-
-    await retrying(services.store.committer, stage)

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
+from bridge.domain.deliveries.attempts import next_attempt_ms
 from bridge.domain.deliveries.records import Delivery, DeliveryState, visible_state
 from bridge.domain.ids import read_callback_job, read_shard
 from bridge.services.context import Services
-from bridge.services.queries import fill_page, load_deliveries
+from bridge.services.queries import fill_page, load_deliveries, load_dues
 from bridge.store.tables.indexes import Cursor
 
 PAGE: Final = 100
@@ -60,13 +61,11 @@ async def list_deliveries(
 
 async def next_attempts_ms(services: Services, deliveries: Sequence[Delivery]) -> dict[str, int | None]:
     """Return by id when the next attempt of each is due; negative while one is in flight, None when none comes."""
-    found: dict[str, int | None] = {each.id: None for each in deliveries}
+    now_ms = services.clock_ms()
     waiting = [each for each in deliveries if each.state is DeliveryState.PENDING]
-    for shard in sorted({each.id[4] for each in waiting}):
-        here = [each for each in waiting if each.id[4] == shard]
-        dues = await services.store.dlv.due_many(shard, [(each.lane, each.id) for each in here])
-        found |= {each.id: due_ms for each, due_ms in zip(here, dues, strict=True)}
-    return found
+    dues = await load_dues(services.store, waiting)
+    found: dict[str, int | None] = {each.id: None for each in deliveries}
+    return found | {each.id: next_attempt_ms(each, dues[each.id], now_ms=now_ms) for each in waiting}
 
 
 async def _find_job(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.domain.deliveries.records import Delivery, DeliveryState
+from bridge.domain.deliveries.records import OPEN, Delivery
 from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import delivery_id, read_callback_job
 from bridge.domain.jobs.callbacks import cancel_callback, find_callback, replace_callback
@@ -16,7 +16,13 @@ from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.errors import Conflict, NotFound
 from bridge.services.accounts.budget_view import next_turn_ms, view_budget
 from bridge.services.context import Services
-from bridge.services.queries import load_callback_deliveries, load_deliveries, load_events, load_log
+from bridge.services.queries import (
+    load_callback_deliveries,
+    load_deliveries,
+    load_dues,
+    load_events,
+    load_log,
+)
 from bridge.services.quota import check_bytes
 from bridge.services.requeue import cancel_delivery, move_delivery
 from bridge.services.subscriptions.delivery_lane import lane_of
@@ -128,8 +134,8 @@ async def patch(services: Services, project: str, callback_id: str, change: Call
             unit.unindex_url(job, callback)
             unit.index_callback(job, changed)
         lane = lane_of(services.store.vault, project, changed)
-        for delivery in await load_callback_deliveries(services.store, key, callback_id):
-            move_delivery(unit, delivery, lane)
+        for delivery, due_ms in await _load_queued(services, key, callback_id):
+            move_delivery(unit, delivery, due_ms, lane)
         if unit.grown > 0:
             check_bytes(services, await services.store.job_bytes.total(project), unit.grown)
         return unit, (key, job, changed)
@@ -154,6 +160,15 @@ async def cancel(services: Services, project: str, callback_id: str) -> bool:
     return await retrying(services.store.committer, stage, conflict=_conflict())
 
 
+async def _load_queued(
+    services: Services, key: str, callback_id: str
+) -> list[tuple[Loaded[Delivery], int | None]]:
+    """Load a callback's deliveries, oldest first, each with its due time as `load_dues` returns it."""
+    deliveries = await load_callback_deliveries(services.store, key, callback_id)
+    dues = await load_dues(services.store, [each.record for each in deliveries])
+    return [(each, dues[each.record.id]) for each in deliveries]
+
+
 def _conflict() -> Conflict:
     return Conflict("this callback is being changed by others: repeat the request")
 
@@ -166,19 +181,17 @@ async def stage_cancel(
     callback: Callback,
     *,
     reason: str,
-    attempted: Delivery | None = None,
+    but: str | None = None,
 ) -> None:
     """Write a callback's cancelling into a draft; a job that nobody waits for any more leaves the queue.
 
-    `attempted` is the delivery whose answer cancelled the callback, with that attempt in it.
+    `but` is the id of a delivery that is in the draft already.
     """
     job = cancel_callback(loaded.record, callback, now_ms=unit.now_ms)
     unit.put_job(key, job, loaded)
-    for delivery in await load_callback_deliveries(services.store, key, callback.id):
-        if attempted is not None and delivery.record.id == attempted.id:
-            cancel_delivery(unit, Loaded(attempted, delivery.raw), reason)
-        elif delivery.record.state in (DeliveryState.PENDING, DeliveryState.PARKED):
-            cancel_delivery(unit, delivery, reason)
+    for delivery, due_ms in await _load_queued(services, key, callback.id):
+        if delivery.record.state in OPEN and delivery.record.id != but:
+            cancel_delivery(unit, delivery, due_ms, reason)
     if is_done(job, now_ms=unit.now_ms):
         unit.retire(key, job)
 

@@ -1,16 +1,19 @@
 #!lua flags=allow-oom
 -- Makes a change in one step, if the caller still has the lease and the guarded records are unchanged.
--- KEYS     [the leased item's queue,] the key of each guard, then the keys of each operation in order
--- ARGV     'L' member token, or '-'; number of guards, per guard: value ('': absent), place in ARGV of the value that
---          this change puts there (0: it leaves the key alone, -1: it deletes it); then operations:
+-- KEYS     [the leased item's queue,] the queue of each holding, the key of each guard, then the keys of each operation
+--          in order
+-- ARGV     'L' member token, or '-'; number of holdings, per holding: member, end of its lease in whole ms, negative (0: it
+--          has no lease); number of guards, per guard: value ('': absent), place in ARGV of the value that this change puts
+--          there (0: it leaves the key alone, -1: it deletes it); then operations:
 --            P value px('': none)   key         put              D                key                  delete
 --            R member score         key         rank             U member         key                  unrank
 --            B number               key         add to a counter
 --            S|N|A lane member delay  queue lanes gate nudge     due: set, sooner, absent
 --            X lane member            queue lanes gate nudge     drop
 -- Returns  'done', 'fenced' or 'conflict'; the latter two wrote nothing
--- Why      The client sends a command again when its connection broke before the answer. So where the guards fail only
---          because this same change is in place already, the answer is 'done'. The time of a lane's next visit is only
+-- Why      The client sends a command again when its connection broke before the answer. So where the conditions fail only
+--          because this same change is in place already, the answer is 'done'. A claim changes no record, so a change that
+--          depends on whether an item is leased says so by a holding. The time of a lane's next visit is only
 --          ever moved earlier, never before its gate or now. Where an item has left, the lane's first waiting item
 --          counts too, as there may be room for it now. An earlier visit of the queue is published as in settle_v2.
 --          The same body runs without allow-oom for new work: at maxmemory Redis refuses such a script before it
@@ -23,7 +26,15 @@ if ARGV[1] == 'L' then
   if not score or tonumber(score) ~= tonumber(ARGV[3]) then return 'fenced' end
   a, k = 3, 1
 end
-local guards, fresh, repeated = tonumber(ARGV[a + 1]), true, true
+local holdings, fresh, repeated = tonumber(ARGV[a + 1]), true, true
+a = a + 1
+for _ = 1, holdings do
+  k = k + 1
+  local score = tonumber(redis.call('ZSCORE', KEYS[k], ARGV[a + 1]) or 0)
+  fresh = fresh and math.min(0, math.ceil(score)) == tonumber(ARGV[a + 2])
+  a = a + 2
+end
+local guards = tonumber(ARGV[a + 1])
 a = a + 1
 for _ = 1, guards do
   k = k + 1

@@ -214,5 +214,10 @@ class Lanes:
         return [None if score is None else int(score) for score in await pipe.execute()] if items else []
 
 
+def lease_end_ms(token: bytes) -> int:
+    """Return when the lease with this token ends, or would have ended."""
+    return -int(float(token))
+
+
 def _pairs(flat: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
     return zip(flat[::2], flat[1::2], strict=True)
