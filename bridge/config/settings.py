@@ -90,7 +90,7 @@ class _ServerSettings(BaseSettings):
     )
     project_quota: Size = setting(
         1 << 30,
-        "bytes that the jobs and callbacks of a project may have, at most half of the store's memory",
+        "bytes of a project's jobs, callbacks and kept answers (`Idempotency-Key`), at most half of the store's memory",
         fix=SIZE_FIX,
     )
     api_key: BootstrapKey | None = setting(

@@ -1,17 +1,13 @@
 """The key map: every key in Redis, what it holds, which module writes it, and when it is removed.
 
-No other file spells a key.
-
-The part in braces is a Redis Cluster hash tag: keys with the same tag lie in one slot, so one script may touch them
-all. `{s}` stands for the shard letter of an account (the first character of a job key, and of what follows `cb_`,
-`evt_` or `dlv_` in an id), `{p:<prj>}` for a project, `{o:<origin>}` for where
-deliveries go, `{g}` for the whole installation. Shard "g" shares its tag with
-the installation; the names behind the tag differ. A record is a msgspec Struct packed by msgpack as an array, so its
+No other file spells a key. The part in braces is a Redis Cluster hash tag: keys with the same tag lie in one slot, so one
+script may touch them all. `{s}` stands for the shard letter of an account (the first character of a job key, and of what follows `cb_`, `evt_` or `dlv_` in an
+id), `{p:<prj>}` for a project, `{o:<origin>}` for where deliveries go, `{g}` for the whole installation. Shard "g" shares its
+tag with the installation; the names behind the tag differ. A record is a msgspec Struct packed by msgpack as an array, so its
 fields may be renamed but never reordered.
 
-A callback has no key of its own. It lies in the record of its job (`Job.callbacks`), and its id leads there: behind
-`cb_` it begins with the job's key, see `bridge.domain.ids`. Only the project's indexes of callbacks, `cbs` and `urls`,
-and the callback's `hold` are keys.
+A callback has no key of its own. It lies in the record of its job (`Job.callbacks`), and its id leads there: behind `cb_` it
+begins with the job's key. Only the project's indexes of callbacks, `cbs` and `urls`, and the callback's `hold` are keys.
 
 Owners are modules of bridge/store; `unit_of_work` writes through the script commit_v3, `queue/lanes` through claim_v1,
 settle_v2 and their like. "Retention" is the setting REELBRIDGE_RETENTION, counted from a job's end.
@@ -31,9 +27,8 @@ Key                     Type    Content                                         
 {s}:<q>:full            set     lanes whose cap left items waiting at the last claim  queue/lanes        by the next claim with room
 {s}:<q>:seq             string  counter of claims, which makes lease tokens unique  queue/lanes          never
 {s}:<q>:q:<lane>        zset    member -> due ms, or -(lease end) while in flight   unit_of_work, lanes  with its last item
-                                (q = poll: lane = account, member = job key;
-                                 q = dlv: lane = URL without query, see domain/deliveries/lane,
-                                 member = delivery id)
+                                (q = poll: lane = account, member = job key; q = dlv: lane = URL without query,
+                                 see domain/deliveries/lane, member = delivery id)
 {s}:touched             string  empty; written before each wait for the disk        commit               never
 {s}:ended               zset    job key -> ms at which its retention ends           unit_of_work         with the job
 {s}:outbox              zset    event id -> created ms: not yet in the feed         unit_of_work         by tables/feed, at once
@@ -50,8 +45,7 @@ Key                     Type    Content                                         
 {s}:proven              hash    origin -> ms of its last 2xx                        queue/fair_lanes     never
 {s}:dlv:good            zset    lane -> ms of a 2xx since which no attempt failed   queue/fair_lanes     after 1 h, by the sweep
 {s}:dlv:slow            zset    lane -> ms of the time-out that was its last end    queue/fair_lanes     after 1 d, by the sweep
-{s}:dlv:down            zset    origin -> ms of its last failure to connect; its    queue/fair_lanes     after 1 h, by the sweep
-                                last three digits are the failures in a row
+{s}:dlv:down            zset    origin -> last failed connect: s * 1000 + in a row  queue/fair_lanes     after 1 h, by the sweep
 {s}:dlv:fly:<origin>    zset    token + member in flight -> lease end ms + pool / 8 queue/fair_lanes     by settle or a later claim
 {s}:dlv:turns:<origin>  zset    lane that waits for a slot -> pool * 1e12 + turn    queue/fair_lanes     by claim
 {s}:dlv:tags:<origin>   hash    pool and project -> its last turn                   queue/fair_lanes     with `turns`
@@ -59,7 +53,8 @@ Key                     Type    Content                                         
 {o:<origin>}:proven     string  1: it has answered 2xx (both: with several shards)  queue/origin_permits never
 {p:<prj>}:feed          zset    event id -> position                                tables/feed          with the event
 {p:<prj>}:pos           string  the last position given                             tables/feed          never
-{p:<prj>}:inbox         list    deliveries to `inbox:`, newest first                tables/inbox         beyond the newest 100
+{p:<prj>}:inbox         list    deliveries to `inbox:`, newest first                tables/inbox         beyond 100, and 1 MiB
+{p:<prj>}:answers       hash    hour -> bytes of `idem` responses kept then         idempotency          TTL: 25 h
 {p:<prj>}:idem:<hash>   string  request with an Idempotency-Key, and its response   idempotency          TTL: 24 h, 60 s unfinished
 {g}:projects            hash    project id -> Project                               tables/projects      never
 {g}:secrets             hash    project id -> its signing secrets, sealed           tables/projects      never
@@ -70,7 +65,7 @@ Key                     Type    Content                                         
 {g}:tick:<name>         hash    `probed_ms`: when the fleet last did this           store                never
 {g}:shards              string  number of shards, fixed at first start              store                never
 {g}:pepper              string  the fingerprints' key, sealed                       store                never
-{g}:key-usage           string  KeyUsage: what each master key seals                tables/key_usage     never
+{g}:key-usage           string  KeyUsage: what each key seals, what is unreadable   tables/key_usage     never
 {g}:reseal              string  "1": a process has started, reseal and count again  tables/key_usage     when taken
 """
 
@@ -293,6 +288,11 @@ def position(project: str) -> str:
 def inbox(project: str) -> str:
     """Return the key of a project's inbox."""
     return f"{{p:{project}}}:inbox"
+
+
+def answers(project: str) -> str:
+    """Return the key of the counters of a project's kept responses."""
+    return f"{{p:{project}}}:answers"
 
 
 def idempotency(project: str, digest: str) -> str:

@@ -81,7 +81,7 @@ class Store:
         self.heartbeats = Heartbeats(redis)
         self.inbox = Inbox(redis)
         self.holds = Holds(redis)
-        self.idempotency = Idempotency(redis, dice=dice)
+        self.idempotency = Idempotency(redis, clock_ms=clock_ms, dice=dice)
         self.indexes = Indexes(redis, shards)
         self.job_bytes = JobBytes(redis, self.committer, shards)
         self.key_usage = KeyUsageTable(redis, self.committer)

@@ -13,7 +13,7 @@ from bridge.store.queue.fair_lanes import FairLanes
 from bridge.store.queue.heartbeats import Heartbeats
 from bridge.store.queue.lanes import Lanes, Settled
 from bridge.store.scripts import SCRIPTS, ScriptCall, run_each, run_many
-from bridge.store.store import Store
+from bridge.store.store import Store, wall_clock_ms
 from bridge.store.tables.account_health import Health
 from bridge.store.tables.feed import Feed
 from bridge.store.tables.idempotency import Idempotency
@@ -45,7 +45,7 @@ async def test_a_full_store_refuses_new_work_whole(full: Redis) -> None:
     with pytest.raises(StoreFull):
         await committer.commit_many([new_job(2), new_job(3)], new_work=True, durable=True)
     with pytest.raises(StoreFull):
-        await Idempotency(full).begin("prj_1", "key", b"f")
+        await Idempotency(full, clock_ms=wall_clock_ms).begin("prj_1", "key", b"f")
     assert sorted(await full.keys("*")) == [J.encode(), b"{a}:poll:lanes", b"{a}:poll:q:acc"]
 
 

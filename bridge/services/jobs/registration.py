@@ -41,6 +41,7 @@ RELEASE_AFTER_MS = 1_000  # first deliveries start this long after the answer
 JOBS_AT_ONCE = 50  # of one request: what is decided on in one turn of the event loop
 TRIES = 40  # of writing while others register for the same job, which takes some seconds
 BUSY_RETRY_S = 1.0
+CALLBACK_SHOWN = 600  # bytes of a callback in an answer, beside its URL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,7 @@ async def register(
             held = await _load_on_hold(services, cases)
             staged += [(case.key, _stage(services, unit, case, held)) for case in cases]
         check_jobs(page.watched, unit.made)
-        check_bytes(services, page.held_bytes, unit.grown)
+        check_bytes(services, page.held_bytes, unit.grown + _kept_bytes(commands))
         return unit, await _add_turns(services, staged)
 
     try:
@@ -136,6 +137,11 @@ async def register(
         ) from None
 
 
+def _kept_bytes(commands: Sequence[RegisterCallback]) -> int:
+    """Return about how many bytes of an answer are kept, which shows each callback: none without an Idempotency-Key."""
+    return sum(CALLBACK_SHOWN + len(each.url.text) for each in commands if each.request)
+
+
 def _split(commands: Sequence[RegisterCallback]) -> Iterator[Sequence[RegisterCallback]]:
     """Yield parts that are loaded and decided on at once; other requests come between."""
     for at in range(0, len(commands), JOBS_AT_ONCE):
@@ -145,7 +151,7 @@ def _split(commands: Sequence[RegisterCallback]) -> Iterator[Sequence[RegisterCa
 async def _load(services: Services, project: str, jobs: Sequence[str]) -> RegistrationPage:
     store = services.store
     accounts = [(store.shard_of(each.id), each.id) for each in await store.accounts.list_recent(project)]
-    return await store.registrations.load(project, jobs, accounts=accounts)
+    return await store.registrations.load(project, jobs, accounts=accounts, now_ms=services.clock_ms())
 
 
 def _plan(

@@ -23,7 +23,7 @@ from bridge.services.queries import (
     load_events,
     load_log,
 )
-from bridge.services.quota import check_bytes
+from bridge.services.quota import check_bytes, held_bytes
 from bridge.services.requeue import cancel_delivery, move_delivery
 from bridge.services.subscriptions.delivery_lane import lane_of
 from bridge.services.subscriptions.lookup import list_job_callbacks
@@ -137,7 +137,7 @@ async def patch(services: Services, project: str, callback_id: str, change: Call
         for delivery, due_ms in await _load_queued(services, key, callback_id):
             move_delivery(unit, delivery, due_ms, lane)
         if unit.grown > 0:
-            check_bytes(services, await services.store.job_bytes.total(project), unit.grown)
+            check_bytes(services, await held_bytes(services, project), unit.grown)
         return unit, (key, job, changed)
 
     return await _find(services, *await retrying(services.store.committer, stage, conflict=_conflict()))

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -14,11 +14,15 @@ from bridge.store import keys
 from bridge.store.commit import Change, Committer, Guard, Put
 from bridge.store.errors import StoreFull
 from bridge.store.records import UnreadableRecord, log_unreadable, pack, unpack
+from bridge.store.scripts import SCRIPTS, ScriptCall, run
 from bridge.store.vault import Vault, VaultError
 
 DAY_MS = 24 * 3600 * 1000
 # Longer than any request takes; a process that died must not block its client for a day.
 UNFINISHED_MS = 60_000
+HOUR_MS = 3_600_000
+COUNTED_HOURS = 24  # beside the hour that runs: then every answer counted before has expired
+KEY_BYTES = 100  # what the store needs for an answer beside its key and value
 SCAN_COUNT = 500
 
 
@@ -49,9 +53,12 @@ class Other:
 class Idempotency:
     """The requests of all projects by their Idempotency-Key."""
 
-    def __init__(self, redis: Redis, *, dice: Callable[[int], bytes] = os.urandom) -> None:
+    def __init__(
+        self, redis: Redis, *, clock_ms: Callable[[], int], dice: Callable[[int], bytes] = os.urandom
+    ) -> None:
         """Take the store's client."""
         self._redis = redis
+        self._clock_ms = clock_ms
         self._committer = Committer(redis, aof=False)
         self._dice = dice
 
@@ -77,11 +84,20 @@ class Idempotency:
         """
         place = _place(project, key)
         raw = await self._redis.get(place)
-        if raw is not None:
-            found = unpack(_Entry, raw)
-            entry = _Entry(found.fingerprint, found.token, answer, name)
-            with suppress(OutOfMemoryError):
-                await self._redis.set(place, pack(entry), xx=True, px=DAY_MS)
+        if raw is None:
+            return
+        found = unpack(_Entry, raw)
+        packed = pack(_Entry(found.fingerprint, found.token, answer, name))
+        hour = self._clock_ms() // HOUR_MS
+        taken = len(place) + len(packed) + KEY_BYTES
+        args = (packed, DAY_MS, hour, taken, hour - COUNTED_HOURS, (COUNTED_HOURS + 1) * HOUR_MS)
+        with suppress(StoreFull):
+            await run(self._redis, ScriptCall(SCRIPTS["answer_v1"], (place, keys.answers(project)), args))
+
+    async def total(self, project: str) -> int:
+        """Return the bytes of a project's kept answers, and of those that expired in the last hour."""
+        counted = await self._redis.hgetall(keys.answers(project))  # type: ignore[misc]  # redis-py types both clients at once
+        return count_kept(counted, now_ms=self._clock_ms())
 
     async def reseal(self, vault: Vault) -> Sequence[bytes]:
         """Seal all answers with the first master key; return them as they are stored then, opened or not."""
@@ -108,6 +124,12 @@ class Idempotency:
     async def abandon(self, project: str, key: str) -> None:
         """Release a key whose request failed, so that the client may repeat it at once."""
         await self._redis.delete(_place(project, key))
+
+
+def count_kept(by_hour: Mapping[bytes, bytes], *, now_ms: int) -> int:
+    """Add up counted bytes, by the hour since 1970 in which they were kept; leave out hours that are over."""
+    oldest = now_ms // HOUR_MS - COUNTED_HOURS
+    return sum(int(taken) for hour, taken in by_hour.items() if int(hour) >= oldest)
 
 
 def seal_answer(vault: Vault, project: str, key: str, answer: bytes) -> tuple[bytes, bytes]:

@@ -11,7 +11,7 @@ from bridge.domain.jobs.callbacks import CALLBACK_BYTES_PER_JOB, measure
 from bridge.services.quota import JOBS_PER_PROJECT, quota_bytes
 from bridge.store import keys
 from bridge.store.unit_of_work import UnitOfWork
-from tests.api.serving import Client, make_settings, serving
+from tests.api.serving import BEARER, Client, make_settings, serving
 
 
 async def test_a_full_project_takes_no_new_job_but_knows_the_old_ones(api: Client) -> None:
@@ -107,6 +107,26 @@ async def test_a_project_that_holds_too_many_bytes_takes_nothing_larger(store_so
         store = api.services.store
         held = await store.job_bytes.total("prj_default") + await store.job_bytes.total(other["id"])
         assert held == await record_bytes(api)
+
+
+async def test_answers_kept_for_a_day_count_towards_the_quota(store_socket: Path) -> None:
+    """Repeating one registration under new keys adds no job, and still ends with a 429; without a key it passes."""
+    async with serving(make_settings(store_socket, project_quota=1 << 20)) as api:
+        body = {"job_id": "job", **LARGE}
+        assert (await api.call("POST", "/v1/callbacks", json=body))[0] == 201
+        status, answer = 200, None
+        for number in range(200):
+            headers = {**BEARER, "Idempotency-Key": f"key-{number}"}
+            status, answer = await api.call("POST", "/v1/callbacks", json=body, headers=headers)
+            if status != 200:
+                break
+        assert answer is not None
+        assert (status, "Idempotency-Key" in answer["error"]["message"]) == (429, True)
+        held = await api.services.store.idempotency.total("prj_default")
+        assert (1 << 20) - 30_000 < held <= 1 << 20
+        assert (await api.call("POST", "/v1/callbacks", json=body))[0] == 200
+        first = {**BEARER, "Idempotency-Key": "key-0"}
+        assert (await api.call("POST", "/v1/callbacks", json=body, headers=first))[0] == 200
 
 
 async def test_a_project_never_takes_more_than_half_of_the_store(api: Client) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from bridge.store import keys
 from bridge.store.store import Store
 from bridge.store.tables.idempotency import New, Other, Same
 
@@ -14,6 +15,34 @@ async def test_the_inbox_keeps_the_newest_hundred_of_a_project(store: Store) -> 
     assert (len(kept), kept[0], kept[-1]) == (100, b"104", b"5")
     assert await store.inbox.list("prj_1", 2) == [b"104", b"103"]
     assert await store.inbox.list("prj_2") == []
+
+
+async def test_an_inbox_keeps_at_most_a_mebibyte_beside_its_newest_entry(store: Store) -> None:
+    """The oldest go first, and an entry that is larger by itself is shown."""
+    entries = [b"%d" % number * 100_000 for number in range(5, 10)] + [b"a" * 900_000]
+    for entry in entries:
+        await store.inbox.add("prj_1", entry)
+    assert await store.inbox.list("prj_1") == [entries[-1], entries[-2]]
+    await store.inbox.add("prj_1", b"b" * 2_000_000)
+    await store.inbox.add("prj_1", b"b" * 2_000_000)
+    assert await store.inbox.list("prj_1") == [b"b" * 2_000_000]
+    await store.inbox.add("prj_1", b"c")
+    assert await store.inbox.list("prj_1") == [b"c"]
+
+
+async def test_kept_answers_are_counted_until_they_expire(store: Store) -> None:
+    """For the day that they last, and at most an hour longer; others' are not counted."""
+    hours = iter([0, 1, 1, 24, 25, 26])
+    store.idempotency._clock_ms = lambda: next(hours) * 3_600_000
+    for key in ("k", "l"):
+        await store.idempotency.begin("prj_1", key, b"f")
+        await store.idempotency.finish("prj_1", key, b"a" * 5_000)
+    counted = [await store.idempotency.total("prj_1") for _ in range(4)]
+    assert [round(count, -3) for count in counted] == [10_000, 10_000, 5_000, 0]
+    store.idempotency._clock_ms = lambda: 0
+    assert await store.idempotency.total("prj_2") == 0
+    await store.idempotency.finish("prj_1", "gone", b"a")
+    assert await store.redis.exists(keys.idempotency("prj_1", "gone")) == 0
 
 
 async def test_the_same_request_gets_the_same_answer(store: Store) -> None:
