@@ -14,6 +14,7 @@ import structlog
 from arq import cron
 from arq.typing import WorkerCoroutine
 
+from bridge.config.gc_tuning import tune_gc
 from bridge.config.log import configure_logging
 from bridge.config.settings import Settings, load_settings
 from bridge.container import bootstrap, open_services
@@ -25,7 +26,6 @@ from bridge.store.queue.clock import StoreClock
 from bridge.store.queue.wakeups import listen
 from bridge.store.server.connect import arq_settings
 from workers.arq_queue import open_queue, read_job, write_job
-from workers.gc_tuning import tune_gc
 from workers.handlers.deliver import DeliverHandler
 from workers.handlers.poll import PollHandler
 from workers.pump import Pump

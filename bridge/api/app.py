@@ -19,6 +19,7 @@ from bridge.api.routes.docs import add_docs
 from bridge.api.routes.service import open_routes
 from bridge.api.routing import API, Api, Route
 from bridge.api.server import listening
+from bridge.config.gc_tuning import tune_gc
 from bridge.config.log import configure_logging, get_logger
 from bridge.config.settings import Settings
 from bridge.container import bootstrap, open_services
@@ -89,6 +90,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         await bootstrap(services)
         runner = web.AppRunner(build_app(services), access_log=None, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
+        tune_gc()
         try:
             async with listening(runner, settings):
                 await stop.wait()

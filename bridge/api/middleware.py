@@ -34,12 +34,12 @@ Inner = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def bind(route: Route, api: Api) -> Inner:
     """Return aiohttp's handler of a route, which authenticates, reads the body and calls the route's handler."""
+    scope = None if route.scope == ANY_SCOPE else route.scope
 
     async def handle(request: web.Request) -> web.StreamResponse:
         check_query(request.rel_url.raw_query_string)
         presented = read_key(request)
         key = await api.authenticator.authenticate(presented, partial(api.forwarding.client, request))
-        scope = None if route.scope == ANY_SCOPE else route.scope
         check_scope(key, scope, presented, by_query=route.by_query)
         content = await _read_body(request)
         answer: web.StreamResponse = await route.handler(
@@ -53,8 +53,11 @@ def bind(route: Route, api: Api) -> Inner:
 async def _read_body(request: web.Request) -> bytes:
     """Read the body before anything else is done, so that nothing is held or changed for a slow or broken one."""
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
+        if request.content.is_eof():
             body = await request.read()
+        else:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                body = await request.read()
     except TimeoutError:
         raise ValidationFailed(
             "body", f"not complete after {BODY_TIMEOUT_S:.0f} seconds: send it again"

@@ -5,18 +5,24 @@ hash of (account, kind, upstream id); a callback's id starts with its job's key;
 (project, job key, incarnation, run, fact); a delivery's id is a hash of (event, subscription).
 """
 
-import base64
 import hashlib
 from collections.abc import Callable
 from functools import lru_cache
 
 SHARD_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [first + second for first in SHARD_LETTERS for second in SHARD_LETTERS]
 JOB_KEY_LENGTH = 17  # shard letter + 16 letters of hash (80 bits)
 
 
 def _hash(*parts: str, letters: int) -> str:
     digest = hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).digest()
-    return base64.b32encode(digest).decode().lower()[:letters]
+    return _spell(digest[: -(-letters // 8) * 5])[:letters]
+
+
+def _spell(data: bytes) -> str:
+    """Return bytes, a multiple of five, as base32 in lower case; `base64.b32encode` takes four times as long."""
+    number = int.from_bytes(data)
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(len(data) * 8 - 10, -1, -10)])
 
 
 @lru_cache(maxsize=10_000)
@@ -33,7 +39,7 @@ def job_key(shard: str, account: str, kind: str, job_id: str) -> str:
 
 def callback_id(key: str, dice: Callable[[int], bytes]) -> str:
     """Return an id for a new callback: its job's key and 40 random bits."""
-    return f"cb_{key}{base64.b32encode(dice(5)).decode().lower()}"
+    return f"cb_{key}{_spell(dice(5))}"
 
 
 def event_id(*, project: str, key: str, born_ms: int, run: int, fact: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import uvloop
 
+from bridge.config.gc_tuning import tune_gc
 from bridge.config.log import configure_logging
 from bridge.config.settings import Settings
 from bridge.store.server.connect import check_store, connect
@@ -38,7 +39,6 @@ from tests.bench.registrations import Registrations, ready_to_register
 from tests.bench.report import write_table
 from tests.bench.rows import Rounds, list_rows
 from tests.bench.watching import measure_watching
-from workers.gc_tuning import tune_gc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from email.message import Message
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -37,6 +38,20 @@ _CHARSETS = {
     "utf-16-be": "utf-16-be",
 }
 _PLAIN_NAME = re.compile(r"[\w.-]+", re.ASCII)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _read_float(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError("a number is too large")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_read_float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +82,7 @@ def read_fields(body: bytes, content_type: str, query: Sequence[tuple[str, str]]
 def parse_json(text: str, *, field: str) -> Any:
     """Parse JSON text; raise ValidationFailed that names `field` also for deep nesting and infinite numbers."""
     try:
-        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_read_float)
+        value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise ValidationFailed(
             field,
@@ -82,18 +97,39 @@ def parse_json(text: str, *, field: str) -> Any:
     return value
 
 
-def _read_body(body: bytes, content_type: str) -> Fields:
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """What a content type says: the type in lower case, the charset, and the boundary of multipart."""
+
+    kind: str
+    charset: str
+    boundary: str
+
+
+def _read_label(content_type: str) -> _Label:
+    return _parse_label(content_type if len(content_type) <= MAX_CONTENT_TYPE_CHARS else "")
+
+
+@lru_cache(maxsize=128)  # clients send few different ones
+def _parse_label(content_type: str) -> _Label:
     label = Message()
-    valid = content_type.isascii() and content_type.isprintable()
-    label["content-type"] = content_type if valid and len(content_type) <= MAX_CONTENT_TYPE_CHARS else ""
-    kind = label.get_content_type()
-    if kind == "multipart/form-data":
-        boundary = label.get_param("boundary")
-        parts = read_multipart(body, boundary if isinstance(boundary, str) else "")
+    label["content-type"] = content_type if content_type.isascii() and content_type.isprintable() else ""
+    boundary = label.get_param("boundary")
+    return _Label(
+        kind=label.get_content_type(),
+        charset=str(label.get_content_charset() or "utf-8"),
+        boundary=boundary if isinstance(boundary, str) else "",
+    )
+
+
+def _read_body(body: bytes, content_type: str) -> Fields:
+    label = _read_label(content_type)
+    if label.kind == "multipart/form-data":
+        parts = read_multipart(body, label.boundary)
         values = _collect((part.name, _decode(part.content, part.charset or "utf-8")) for part in parts)
         return Fields(values=values, textual=frozenset(values))
-    text = _decode(body, str(label.get_content_charset() or "utf-8")).strip()
-    if _is_form(text, kind):
+    text = _decode(body, label.charset).strip()
+    if _is_form(text, label.kind):
         values = _collect(_split_form(text))
         return Fields(values=values, textual=frozenset(values))
     return Fields(values=_read_object(text))
@@ -157,17 +193,6 @@ def _collect(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
         else:
             values[name] = [value] if name != raw_name else value
     return values
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def _read_float(text: str) -> float:
-    number = float(text)
-    if number in (float("inf"), float("-inf")):
-        raise ValueError("a number is too large")
-    return number
 
 
 def _describe(error: ValueError) -> str:

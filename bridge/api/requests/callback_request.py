@@ -59,6 +59,9 @@ class Options(BaseModel):
         return secret
 
 
+OPTIONS = tuple(name for name in Options.model_fields if name not in DERIVED)
+
+
 class CallbackRequest(Options):
     """A registration with its jobs; `callback_url` and `events` are not checked yet."""
 
@@ -72,11 +75,11 @@ def read_callback_request(
     values = present(unwrap(read_fields(body, content_type, query)))
     _refuse_unsupported_fields(values)
     jobs = name_jobs({name: value for name, value in values.items() if name in REQUEST_FIELDS.job_words})
-    options = read_model(Options, _pick_options(values))
-    if options.expect == "new_run" and not KINDS[jobs.kind].reruns:
+    request = read_model(CallbackRequest, {**_pick_options(values), "jobs": jobs})
+    if request.expect == "new_run" and not KINDS[jobs.kind].reruns:
         again = " and ".join(f"{kind.noun}s" for kind in KINDS.values() if kind.reruns)
         raise ValidationFailed("expect", f"new_run is for {again}; a {jobs.kind} has only one run")
-    return CallbackRequest.model_construct(**dict(options), jobs=jobs)
+    return request
 
 
 def unwrap(fields: Fields) -> dict[str, Any]:
@@ -121,8 +124,13 @@ def read_model(model: type[Model], values: Mapping[str, Any]) -> Model:
 def _check_characters(model: type[BaseModel], values: Mapping[str, Any]) -> None:
     """Refuse text that UTF-8 cannot encode, because it could neither be stored nor sent."""
     for name in values.keys() & model.model_fields.keys():
+        value = values[name]
+        if isinstance(value, dict | list):
+            value = json.dumps(value, ensure_ascii=False)
+        if not isinstance(value, str) or value.isascii():
+            continue
         try:
-            json.dumps(values[name], ensure_ascii=False).encode()
+            value.encode()
         except UnicodeEncodeError:
             raise ValidationFailed(name, "holds half of a character (a lone surrogate): remove it") from None
 
@@ -134,7 +142,7 @@ def _explain(field: str, kind: str, message: str) -> str:
 
 
 def _pick_options(values: Mapping[str, Any]) -> dict[str, Any]:
-    names = [name for name in Options.model_fields if name in values and name not in DERIVED]
+    names = [name for name in OPTIONS if name in values]
     picked = {name: _unlist(name, values[name]) for name in names}
     url = first_of(values, URL_FIELDS)
     if url is None:

@@ -7,6 +7,7 @@ request chooses both.
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from aiohttp import web
 
@@ -72,7 +73,7 @@ class Forwarding:
         local = request.transport.get_extra_info("sockname") if request.transport else None
         if not isinstance(local, tuple):
             return self._base_url
-        address, port = str(_parse(str(local[0])) or local[0]), int(local[1])
+        address, port = _spell_address(str(local[0])), int(local[1])
         if not self._every_address:
             return _with_port(self._base_url, port)
         host = request.headers.get("Host", "")
@@ -87,6 +88,8 @@ class Forwarding:
         return parsed.is_loopback or str(parsed) == address
 
     def _is_trusted(self, address: str) -> bool:
+        if not self._trusted:
+            return False
         parsed = _parse(address)
         return parsed is not None and any(parsed in network for network in self._trusted)
 
@@ -94,6 +97,11 @@ class Forwarding:
 def _with_port(url: str, port: int) -> str:
     """Return a URL that ends in a port with another port: port 0 is configured where the system chooses one."""
     return f"{url.rpartition(':')[0]}:{port}"
+
+
+@lru_cache(maxsize=64)  # this machine has few addresses of its own
+def _spell_address(text: str) -> str:
+    return str(_parse(text) or text)
 
 
 def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

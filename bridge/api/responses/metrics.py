@@ -30,11 +30,18 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._counters: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
     def count(self, path: str, method: str, status: int, seconds: float) -> None:
         """Count an answer; `path` is the route's pattern."""
-        method = method if method in METHODS else "other"
-        self._requests.labels(path, method, str(status)).inc()
-        self._seconds.labels(path, method).observe(seconds)
+        counters = self._counters.get((path, method, status))
+        if counters is None:
+            known = method if method in METHODS else "other"
+            counters = self._requests.labels(path, known, str(status)), self._seconds.labels(path, known)
+            if known == method:  # so that there are few of them
+                self._counters[path, method, status] = counters
+        counters[0].inc()
+        counters[1].observe(seconds)
 
     def count_registrations(self, kind: str, number: int) -> None:
         """Count registered callbacks."""

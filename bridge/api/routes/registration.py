@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
 from aiohttp import web
+from msgspec import structs
 
 from bridge.api.idempotency import Answered, answer_once, name_request
 from bridge.api.requests.callback_request import CallbackRequest, read_callback_request
@@ -47,7 +47,7 @@ async def create_callback(call: ApiCall) -> web.StreamResponse:
         if request.verify:
             await verification.verify(call.services, call.project, commands)
         name = name_request(call)
-        named = [replace(command, request=name) for command in commands]
+        named = [structs.replace(command, request=name) for command in commands] if name else commands
         registered.extend(await registration.register(call.services, call.project, named))
         call.api.metrics.count_registrations(request.jobs.kind, len(registered))
         return await _answer(request, registered)

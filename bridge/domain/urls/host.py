@@ -84,6 +84,7 @@ def _read_name(text: str) -> str:
     return name
 
 
+@lru_cache(maxsize=1024)
 def fixed_address(host: str) -> str | None:
     """Return the address of a host that is known without DNS: a literal, `localhost` (RFC 6761), a metadata name."""
     bare = host.removesuffix(".")

@@ -2,8 +2,10 @@
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge.domain.ids import callback_id, job_key
 from bridge.domain.jobs.callbacks import CallbacksTooLarge, find_callback, list_dropped_callbacks
@@ -44,8 +46,7 @@ BUSY_RETRY_S = 1.0
 CALLBACK_SHOWN = 600  # bytes of a callback in an answer, beside its URL
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegisterCallback:
+class RegisterCallback(Struct, frozen=True, kw_only=True, gc=False):
     """A command to register one job of a request, with all fields checked.
 
     `retried` are pairs (original item, new item) of a retry of the failed ones. `request` is a digest of a request
@@ -71,18 +72,16 @@ class RegisterCallback:
     request: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registered:
+class Registered(Struct, frozen=True, kw_only=True):
     """A registration that is on disk; `updated` if the callback existed before."""
 
     job: Job
     callback: Callback
     updated: bool
-    next_poll_ms: int | None = field(default=None)
+    next_poll_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
+class _Case(Struct, frozen=True):
     """One command with what it is decided on: the job as it is stored or as it begins, and the id of a new callback."""
 
     key: str
