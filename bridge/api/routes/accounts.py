@@ -8,14 +8,11 @@ from bridge.api.responses.models import AccountPage, AccountShape
 from bridge.api.responses.views import view_account
 from bridge.api.routes.administration import paginate
 from bridge.api.routing import ApiCall, Routes
-from bridge.errors import Conflict, NotFound, ValidationFailed
-from bridge.providers.registry import PROVIDERS
+from bridge.services.accounts import manage
 from bridge.services.accounts.budget_view import view_budget
-from bridge.services.accounts.manage import replace_credential as put_credential
-from bridge.store.tables.accounts import Account, CredentialTaken
+from bridge.store.tables.accounts import Account
 
 ROUTES = Routes("Accounts")
-TAKEN = "this credential belongs to another account: an upstream login has one account, and one project"
 
 
 @ROUTES.add("GET", "/v1/accounts", scope="read", by_query=False, query=PageQuery, answers={200: AccountPage})
@@ -30,7 +27,7 @@ async def list_accounts(call: ApiCall) -> web.StreamResponse:
 )
 async def get_account(call: ApiCall) -> web.StreamResponse:
     """Read an upstream account."""
-    return reply(await _view(call, await _find(call)))
+    return reply(await _view(call, await manage.get_account(call.services, call.project, call.path("id"))))
 
 
 @ROUTES.add(
@@ -44,17 +41,11 @@ async def get_account(call: ApiCall) -> web.StreamResponse:
 async def create_account(call: ApiCall) -> web.StreamResponse:
     """Add an upstream account; for a credential that the project has already, return its account (200)."""
     body = await call.body(AccountBody)
-    _check_credential(body.provider, body.credential)
-    accounts = call.services.store.accounts
-    known = await accounts.find(body.provider, body.credential)
-    if known is not None and known.project == call.project:
-        return reply(await _view(call, known))
-    try:
-        account = await accounts.create(
-            call.project, body.provider, body.credential, body.name or body.provider
-        )
-    except CredentialTaken:
-        raise Conflict(f"credential: {TAKEN}") from None
+    account, is_new = await manage.add_account(
+        call.services, call.project, body.provider, body.credential, name=body.name or body.provider
+    )
+    if not is_new:
+        return reply(await _view(call, account))
     location = {"Location": call.link(f"/v1/accounts/{account.id}")}
     return reply(await _view(call, account), status=201, headers=location)
 
@@ -69,33 +60,10 @@ async def create_account(call: ApiCall) -> web.StreamResponse:
 )
 async def replace_credential(call: ApiCall) -> web.StreamResponse:
     """Replace an account's credential; paused jobs are read again at once."""
-    account = await _find(call)
+    account = await manage.get_account(call.services, call.project, call.path("id"))
     body = await call.body(CredentialBody)
-    _check_credential(account.provider, body.credential)
-    fresh = await put_credential(call.services, call.project, account.id, body.credential)
+    fresh = await manage.replace_credential(call.services, account, body.credential)
     return reply(await _view(call, fresh))
-
-
-async def _find(call: ApiCall) -> Account:
-    account = await call.services.store.accounts.get(call.path("id"))
-    if account is None or account.project != call.project:
-        raise NotFound("there is no such account in this project: GET /v1/accounts lists them")
-    return account
-
-
-def _check_credential(provider: str, credential: str) -> None:
-    spec = PROVIDERS[provider]
-    try:
-        spec.auth_headers(credential)
-    except ValueError as error:
-        raise ValidationFailed("credential", f"{error}: paste the key again") from None
-    if spec.credential_pattern.fullmatch(credential):
-        return
-    for other in PROVIDERS.values():
-        if other is not spec and other.credential_pattern.fullmatch(credential):
-            raise ValidationFailed(
-                "credential", f"this is a key of {other.title}: set provider to {other.name}"
-            )
 
 
 async def _view(call: ApiCall, account: Account) -> AccountShape:

@@ -12,6 +12,7 @@ from bridge.cli.local.api_client import ApiClient
 from bridge.cli.local.errors import CommandError
 from bridge.domain.printable import printable
 
+MAX_PAGES = 1_000  # of a hundred keys each
 ONE_LINE = 1_000  # characters, more than a key takes
 
 
@@ -56,9 +57,26 @@ async def create_key(api: ApiClient, console: Console, *, name: str, scopes: Seq
 
 
 async def revoke_key(api: ApiClient, console: Console, key_id: str) -> None:
-    """Revoke a key with immediate effect."""
+    """Revoke a key with immediate effect; raise `CommandError` for an id that is no key's, since a slip must not pass."""
+    if not await _is_known(api, key_id):
+        raise CommandError(
+            f"there is no key {printable(key_id)} in this project: `reelbridge keys list` shows those that exist"
+        )
     await api.call("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
     console.print(_cell(f"{key_id} is revoked"), soft_wrap=True)
+
+
+async def _is_known(api: ApiClient, key_id: str) -> bool:
+    cursor = ""
+    for _ in range(MAX_PAGES):
+        answer = await api.call("GET", f"/v1/keys?limit=100{cursor}")
+        if any(key.get("id") == key_id for key in _rows(answer)):
+            return True
+        following = answer.get("next_cursor") if isinstance(answer, dict) else None
+        if not following:
+            break
+        cursor = f"&cursor={quote(str(following), safe='')}"
+    return False
 
 
 def _cell(value: object) -> Text:

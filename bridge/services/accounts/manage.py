@@ -1,4 +1,4 @@
-"""Look up accounts, and replace their credentials while their jobs go on."""
+"""Look up and add accounts, and replace their credentials while their jobs go on."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,23 @@ async def get_account(services: Services, project: str, account_id: str) -> Acco
     """Return an account of a project; raise NotFound if the project has no such account."""
     account = await services.store.accounts.get(account_id)
     if account is None or account.project != project:
-        raise NotFound(f"there is no account {account_id[:80]} in this project")
+        raise _no_account()
     return account
+
+
+async def add_account(
+    services: Services, project: str, provider: str, credential: str, *, name: str
+) -> tuple[Account, bool]:
+    """Return a project's account with this credential, and whether it is new."""
+    _check(provider, credential)
+    accounts = services.store.accounts
+    known = await accounts.find(provider, credential)
+    if known is not None and known.project == project:
+        return known, False
+    try:
+        return await accounts.create(project, provider, credential, name), True
+    except CredentialTaken:
+        raise _taken() from None
 
 
 async def choose_account(services: Services, project: str, kind: str, named: str | None) -> Account:
@@ -40,32 +55,42 @@ def _choose(accounts: Sequence[Account], provider: str, named: str | None) -> Ac
     return min(fitting, key=lambda account: account.created_ms, default=None)
 
 
-async def replace_credential(services: Services, project: str, account_id: str, credential: str) -> Account:
+async def replace_credential(services: Services, account: Account, credential: str) -> Account:
     """Replace an account's credential; an account whose key was refused is polled again at once."""
-    account = await get_account(services, project, account_id)
     _check(account.provider, credential)
     try:
-        account = await services.store.accounts.replace_credential(account_id, credential)
+        fresh = await services.store.accounts.replace_credential(account.id, credential)
     except CredentialTaken:
         raise _taken() from None
     except NoSuchAccount:
-        raise NotFound(f"there is no account {account_id[:80]} in this project") from None
-    await services.store.health.forget(account_id)
-    shard = services.store.shard_of(account_id)
-    await services.store.poll.unblock(shard, account_id, due_all=True)
-    return account
+        raise _no_account() from None
+    await services.store.health.forget(account.id)
+    shard = services.store.shard_of(account.id)
+    await services.store.poll.unblock(shard, account.id, due_all=True)
+    return fresh
 
 
 def _check(provider: str, credential: str) -> None:
-    if provider not in PROVIDERS:
-        raise ValidationFailed("provider", f"use one of {', '.join(sorted(PROVIDERS))}")
+    """Raise ValidationFailed for a credential that cannot be the provider's, or is clearly another's."""
+    spec = PROVIDERS[provider]
     try:
-        PROVIDERS[provider].auth_headers(credential)
+        spec.auth_headers(credential)
     except ValueError as error:
-        raise ValidationFailed("credential", str(error)) from None
+        raise ValidationFailed("credential", f"{error}: paste the key again") from None
+    if spec.credential_pattern.fullmatch(credential):
+        return
+    for other in PROVIDERS.values():
+        if other is not spec and other.credential_pattern.fullmatch(credential):
+            raise ValidationFailed(
+                "credential", f"this is a key of {other.title}: set provider to {other.name}"
+            )
+
+
+def _no_account() -> NotFound:
+    return NotFound("there is no such account in this project: GET /v1/accounts lists them")
 
 
 def _taken() -> Conflict:
     return Conflict(
-        "credential: another project has this credential; an upstream login belongs to one project"
+        "credential: this credential belongs to another account: an upstream login has one account, and one project"
     )

@@ -4,12 +4,16 @@ import os
 import shutil
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bridge.store.server.aof import MANIFEST, Damage, find_damage
 from bridge.store.server.errors import EmbeddedStoreError
 
 COPIES = "damaged-"
+STAMP = "%Y%m%dT%H%M%SZ"
+COPIES_KEPT = 3
+COPIES_KEPT_S = 30 * 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +28,8 @@ class Repair:
         """Describe it to the operator."""
         return (
             f"{self.file.name} ended in {self.cut_bytes:,} bytes that were no whole command, as after a power cut:"
-            f" they were cut off. The files as they were are in {self.copy}: remove them when you do not need them"
+            f" they were cut off. The files as they were are in {self.copy}: remove them when you do not need them (after"
+            f" {COPIES_KEPT_S // 86_400} days all but the newest {COPIES_KEPT} copies are removed)"
         )
 
 
@@ -77,8 +82,31 @@ def list_copies(store_directory: Path) -> list[Path]:
     return sorted(path for path in store_directory.glob(f"{COPIES}*") if path.is_dir())
 
 
+def remove_old_copies(store_directory: Path, *, now_s: float) -> list[Path]:
+    """Remove the copies that are older than 30 days, except for the newest three; return those that were removed.
+
+    A copy's age is that of the time in its name; a directory whose name shows none is no copy of ours.
+    """
+    dated = [
+        (made_s, copy) for copy in list_copies(store_directory) if (made_s := _read_time(copy)) is not None
+    ]
+    spare = sorted(dated)[:-COPIES_KEPT]
+    old = [copy for made_s, copy in spare if now_s - made_s > COPIES_KEPT_S]
+    for copy in old:
+        shutil.rmtree(copy, ignore_errors=True)  # what stays is tried again at the next start
+    return old
+
+
+def _read_time(copy: Path) -> float | None:
+    stamp = copy.name.removeprefix(COPIES).partition("-")[0]
+    try:
+        return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+
+
 def _make_copy(directory: Path, damage: Damage) -> Path:
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    stamp = time.strftime(STAMP, time.gmtime())
     copy, number = directory.parent / f"{COPIES}{stamp}", 1
     while copy.exists():
         number += 1

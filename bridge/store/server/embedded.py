@@ -10,12 +10,13 @@ import asyncio
 import fcntl
 import os
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from bridge.store.server.aof_repair import Repair, mend
+from bridge.store.server.aof_repair import Repair, mend, remove_old_copies
 from bridge.store.server.engines import Engine, find_engine
 from bridge.store.server.errors import EmbeddedStoreError
 from bridge.store.server.markers import (
@@ -100,6 +101,7 @@ class EmbeddedStore:
         try:
             check_marker(self._dir, engine)
             await self._launch_mended(engine, lock)
+            await asyncio.to_thread(remove_old_copies, self._dir, now_s=time.time())
         finally:
             os.close(lock)
         write_marker(self._dir, "engine.json", {"engine": engine.name, "version": engine.version})

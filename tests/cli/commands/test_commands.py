@@ -40,6 +40,18 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("REELBRIDGE_", "REELMIRROR_", "REELBOT_"))}  # fmt: skip
 
 
+@asynccontextmanager
+async def serving(app: web.Application) -> AsyncIterator[int]:
+    """Serve an application on loopback, and yield its port."""
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
 def signed_headers(timestamp_s: int, body: bytes = BODY) -> list[str]:
     signature = sign([SECRET], event_id="evt_1", timestamp_s=timestamp_s, body=body)
     fields = {"webhook-id": "evt_1", "webhook-timestamp": str(timestamp_s), "webhook-signature": signature}
@@ -103,6 +115,35 @@ def test_commands_to_a_bridge_that_is_not_there_say_so(tmp_path: Path) -> None:
     done = run("keys", "list", cwd=tmp_path, REELBRIDGE_API_KEY="brk_0123", REELBRIDGE_PORT="1")
     assert done.returncode == 1
     assert b"is `reelbridge up` (or `api`) running there?" in done.stderr
+
+
+async def test_to_revoke_an_unknown_key_fails(tmp_path: Path) -> None:
+    """A slip in the id must not pass for a revoked key, whatever page the keys are on; a known key is revoked."""
+    revoked: list[str] = []
+
+    async def list_keys(request: web.Request) -> web.Response:
+        page = [{"id": "key_2"}] if "cursor" in request.query else [{"id": "key_1"}]
+        return web.json_response({"data": page, "next_cursor": None if "cursor" in request.query else "c"})
+
+    async def revoke(request: web.Request) -> web.Response:
+        revoked.append(request.match_info["id"])
+        return web.json_response({"id": revoked[-1], "deleted": True})
+
+    app = web.Application()
+    app.add_routes([web.get("/v1/keys", list_keys), web.delete("/v1/keys/{id}", revoke)])
+    async with serving(app) as port:
+        slip, done = [
+            await asyncio.to_thread(
+                run,
+                *("keys", "revoke", each),
+                cwd=tmp_path,
+                REELBRIDGE_API_KEY="brk_0123",
+                REELBRIDGE_PORT=str(port),
+            )
+            for each in ("nope", "key_2")
+        ]
+    assert (slip.returncode, b"there is no key nope" in slip.stderr) == (1, True)
+    assert (done.returncode, revoked) == (0, ["key_2"])
 
 
 def test_doctor_finds_nothing_wrong_without_any_setting(tmp_path: Path) -> None:
@@ -200,13 +241,8 @@ async def receiving(status: int) -> AsyncIterator[tuple[str, list[tuple[dict[str
 
     app = web.Application()
     app.router.add_post("/hook", take)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/hook?token=hunter2", got
-    finally:
-        await runner.cleanup()
+    async with serving(app) as port:
+        yield f"http://127.0.0.1:{port}/hook?token=hunter2", got
 
 
 @pytest.mark.parametrize("payload", ["full", "thin", "flat", "cloudevents"])

@@ -226,6 +226,7 @@ async def test_commands_beside_a_running_up(start: Start, tmp_path: Path) -> Non
                 async with session.get(f"http://127.0.0.1:{port}/v1/me") as answer:
                     assert answer.status == status
                 await run(*words)
+        assert f"there is no key {key_id}" in await run("keys", "revoke", key_id, status=1)
         assert "ok: the secret is well formed" in await run("verify", status=1)
         assert "is ready and knows the API key" in await run("doctor")
         keys = [(tmp_path / "data" / name).read_text().strip() for name in ("api-key", "master-keys")]

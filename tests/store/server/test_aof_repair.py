@@ -5,6 +5,7 @@ import os
 import random
 import resource
 import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -208,6 +209,28 @@ async def test_without_room_for_the_copy_nothing_is_cut(store: EmbeddedStore, tm
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list_copies(file.parents[1]) == []
     assert file.read_bytes() == damaged
+
+
+async def test_a_start_removes_old_copies_and_keeps_the_newest_three(
+    store: EmbeddedStore, tmp_path: Path
+) -> None:
+    """Of those that are older than 30 days; younger ones stay, however many, and so does what is no copy."""
+    folder = tmp_path / "data/store/valkey"
+    today = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    old = [f"damaged-2020010{day}T000000Z" for day in range(1, 6)]
+    for name in [*old, "damaged-mine", "damaged-20200109T000000Z-2"]:
+        (folder / name).mkdir()
+        (folder / name / "file.aof").write_bytes(b"x")
+    await store.start()
+    await store.stop()
+    kept = [old[3], old[4], "damaged-20200109T000000Z-2", "damaged-mine"]
+    assert sorted(copy.name for copy in list_copies(folder)) == sorted(kept)
+    for number in range(2, 6):
+        (folder / f"damaged-{today}-{number}").mkdir()
+    await store.start()
+    await store.stop()
+    young = [f"damaged-{today}-{number}" for number in range(2, 6)]
+    assert sorted(copy.name for copy in list_copies(folder)) == [*young, "damaged-mine"]
 
 
 async def test_whole_files_show_no_damage(store: EmbeddedStore, tmp_path: Path) -> None:
