@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from bridge.domain.events.catalogue import KindSample
-from bridge.domain.events.fields import STATUS, Field, time_fields
+from bridge.domain.events.fields import STATUS, Field, Role, time_fields
 from bridge.domain.observation import Outcome, Timing
 from bridge.domain.polling.rate_limit import Limit
 from bridge.providers.provider_spec import CredentialForm, ProviderSpec, index_kinds
@@ -59,7 +59,7 @@ REELBOT_VIDEO = KindSpec(
         Field(name="message", note="For people."),
         *time_fields("createdAt", "updatedAt"),
         Field(name="outputKey", note="The file's key in ReelBot's storage, once completed."),
-        Field(name="error", note="ReelBot's reason, once it failed."),
+        Field(name="error", note="ReelBot's reason, once it failed.", role=Role.ERROR),
     ),
     sample=KindSample(
         id=_SAMPLE_ID, build=_build_sample, running="processing", messages={"failed": _SAMPLE_REASON}

@@ -49,6 +49,10 @@ async def test_a_new_run_is_told_and_the_old_ending_is_not_told_again(
     assert runs == [1, 2]
     replaced = (await receiver.wait("/item", count=2))[1]
     assert replaced.event["type"] == "generated_media_item.replaced"
+    assert (replaced.event["data"]["status"], replaced.event["related"]["generated_post_id"]) == (
+        "completed",
+        post,
+    )
 
 
 async def post_has_run(bridge: Bridge, post: str, run: int) -> bool:

@@ -132,13 +132,14 @@ async def test_an_unknown_id_gets_a_grace(bridge: Bridge, receiver: Receiver) ->
 async def test_a_known_job_that_vanishes_is_deleted(
     bridge: Bridge, simulator: Simulator, receiver: Receiver
 ) -> None:
-    """404 for a job that was there, confirmed: `.deleted`."""
+    """404 for a job that was there, confirmed: `.deleted`, with the last object seen."""
     job = await running_sync(simulator)
     await bridge.register(job_id=job, callback_url=f"{receiver.url}/x")
     await until(lambda: job_seen(bridge, job))
     await simulator.control("DELETE", f"/jobs/sync_job/{job}")
     (received,) = await receiver.wait("/x")
     assert (received.event["type"], received.event["outcome"]) == ("sync_job.deleted", "deleted")
+    assert (received.event["data"]["id"], received.event["data"]["status"]) == (job, "running")
 
 
 async def test_a_job_without_an_end_times_out_and_ends_late(

@@ -145,11 +145,16 @@ class CallbackChange(_Fields):
 
 
 class TestBody(_Fields):
-    """Where to send a sample."""
+    """Where to send a sample, and of what."""
 
     callback_url: Url | None = Field(default=None, description="required")
     webhook_url: Url | None = Field(default=None, description="the same as callback_url")
     url: Url | None = Field(default=None, description="the same as callback_url")
+    type: str = Field(
+        default="webhook.test",
+        max_length=100,
+        description="a type of the catalogue; its sample comes with every field filled",
+    )
     payload: Payload = "full"
     headers: Headers | None = None
     secret: str | None = None

@@ -103,7 +103,7 @@ class InboxPage(TypedDict):
 
 
 class EventTypeShape(TypedDict):
-    """A type of event, with its JSON Schema and a sample."""
+    """A type of event, with its JSON Schema and a sample; `schemas`, one for each payload form, only where it is read alone."""
 
     id: str
     object: Literal["event_type"]
@@ -113,6 +113,7 @@ class EventTypeShape(TypedDict):
     outcome: str | None
     description: str
     schema: dict[str, Any]
+    schemas: NotRequired[dict[str, dict[str, Any]]]
     sample: dict[str, Any]
 
 

@@ -25,6 +25,7 @@ from bridge.api.responses.views import view_callback, view_job
 from bridge.api.routing import ApiCall, Routes
 from bridge.domain.deliveries.retry import Verdict, judge
 from bridge.errors import ValidationFailed
+from bridge.providers.registry import CATALOGUE
 from bridge.services.deliveries import admin as deliveries
 from bridge.services.deliveries import lists
 from bridge.services.deliveries.send_test import send_test
@@ -175,12 +176,20 @@ async def test_callback(call: ApiCall) -> web.StreamResponse:
         raise ValidationFailed(
             "callback_url", "an inbox always takes what comes: use an https:// URL to be tried"
         )
+    if body.type not in CATALOGUE.types:
+        raise ValidationFailed("type", "not an event type: use one that GET /v1/event-types lists")
     headers = judge_headers(body.headers) if body.headers else None
     if body.secret is not None:
         judge_secret(body.secret)
     call.api.authenticator.take_test(call.project)
     event_id, answer = await send_test(
-        call.services, call.project, url, payload=body.payload, headers=headers, secret=body.secret
+        call.services,
+        call.project,
+        url,
+        type_=body.type,
+        payload=body.payload,
+        headers=headers,
+        secret=body.secret,
     )
     verdict = judge(answer)
     view: TestShape = {

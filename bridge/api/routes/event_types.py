@@ -10,6 +10,7 @@ from bridge.api.requests.fields import SampleQuery
 from bridge.api.responses.event_models import EventShape, EventTypePage, EventTypeShape
 from bridge.api.responses.json_response import reply
 from bridge.api.routing import ApiCall, Routes
+from bridge.domain.events.payload_schemas import payload_schemas
 from bridge.domain.events.samples import samples
 from bridge.domain.events.schema import event_schema
 from bridge.errors import NotFound
@@ -35,6 +36,11 @@ def view_event_type(name: str, base_url: str) -> EventTypeShape:
     }
 
 
+@lru_cache(maxsize=256)
+def _schemas(name: str) -> dict[str, dict[str, Any]]:
+    return payload_schemas(CATALOGUE, name)
+
+
 def _find(name: str, catalogue: Mapping[str, Any] = CATALOGUE.types) -> str:
     if name not in catalogue:
         raise NotFound(f"there is no event type {name[:80]}: GET /v1/event-types lists them")
@@ -50,8 +56,10 @@ async def list_event_types(call: ApiCall) -> web.StreamResponse:
 
 @ROUTES.add("GET", "/v1/event-types/{type}", scope="read", answers={200: EventTypeShape}, errors=(404,))
 async def get_event_type(call: ApiCall) -> web.StreamResponse:
-    """Read an event type."""
-    return reply(view_event_type(_find(call.path("type")), call.services.settings.base_url))
+    """Read an event type, with the JSON Schema of each payload form."""
+    name = _find(call.path("type"))
+    view = view_event_type(name, call.services.settings.base_url)
+    return reply({**view, "schemas": _schemas(name)})
 
 
 @ROUTES.add(

@@ -30,7 +30,8 @@ MAX_TEXT_CHARS = 500  # characters of a text left in cut data
 class Fact:
     """What became known about a job: `word` is the event's last word, `run` the job's life that it belongs to.
 
-    `data` is the upstream's object, unwrapped, with `id`; `late` says that it came after this run's `.timed_out`.
+    `data` is the upstream's object, unwrapped, with `id`; `late` says that it came after this run's `.timed_out`. With
+    `gone` the answer showed no object any more, and `data` is to be what the object was before.
     """
 
     word: str
@@ -45,6 +46,7 @@ class Fact:
     run: int
     late: bool
     shortened: bool = False
+    gone: bool = False
 
 
 def build_event(
@@ -61,7 +63,8 @@ def build_event(
 ) -> bytes:
     """Write the event as it is stored: without metadata and subscription, its parts as JavaScript writes them.
 
-    `source` is "list" where `data` is a list's row, which may show less than the job's own read.
+    `source` is "list" where `data` is a list's row, which may show less than the job's own read, and "last_seen" where
+    it is older than the event.
     """
     data, truncated = _fit(catalogue, fact.data)
     bridge: dict[str, Any] = {

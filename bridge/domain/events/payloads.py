@@ -18,9 +18,21 @@ from bridge.domain.js_json import to_js_json
 
 PAYLOADS = ("full", "thin", "flat", "cloudevents")
 
-_THIN = ("id", "type", "timestamp", "object", "job_id", "status", "outcome", "related", "run", "sequence")
-_FULL = (*_THIN[:7], "error", "summary", *_THIN[7:])
-_NULL = b"null"
+LINKS = ("event", "job", "callback", "download")
+THIN_FIELDS = (
+    "id",
+    "type",
+    "timestamp",
+    "object",
+    "job_id",
+    "status",
+    "outcome",
+    "related",
+    "run",
+    "sequence",
+)
+_FULL = (*THIN_FIELDS[:7], "error", "summary", *THIN_FIELDS[7:])
+CLOUDEVENTS_FIELDS = ("specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data")
 
 
 class _Job(msgspec.Struct):
@@ -62,7 +74,7 @@ def build_body(
             return _join(fields, (*_FULL, "metadata", "data", "bridge", "test"))
         case "thin":
             fields["links"] = to_js_json(_links(catalogue, fields, callback_id, base_url))
-            return _join(fields, (*_THIN, "metadata", "links", "bridge", "test"))
+            return _join(fields, (*THIN_FIELDS, "metadata", "links", "bridge", "test"))
         case "cloudevents":
             return _wrap(fields, base_url)
         case "flat":
@@ -135,7 +147,7 @@ def _wrap(fields: dict[str, bytes], base_url: str) -> bytes:
         "datacontenttype": b'"application/json"',
         "data": _join(fields, (*_FULL, "metadata", "data", "bridge", "test")),
     }
-    return _join(envelope, tuple(envelope))
+    return _join(envelope, CLOUDEVENTS_FIELDS)
 
 
 def _text(fields: Mapping[str, bytes], name: str) -> str:

@@ -13,7 +13,7 @@ from bridge.domain.observation import Outcome
 
 ERROR_CODES = ("upstream_failed", "items_failed", "not_found", "deleted", "watch_timeout", "unauthorized")
 
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MOMENT = {"type": "string", "format": "date-time"}
 _COUNT = {"type": "integer", "minimum": 0}
 _TEXT = {"type": "string"}
@@ -25,7 +25,7 @@ def event_schema(catalogue: Catalogue, type_: str) -> dict[str, Any]:
     frame = _frame(catalogue, known)
     optional = ("test",)
     return {
-        "$schema": _DIALECT,
+        "$schema": DIALECT,
         "title": known.type,
         "description": known.summary,
         "type": "object",
@@ -115,7 +115,8 @@ def _bridge() -> dict[str, Any]:
         ),
         "late": _say("It came after this run's `.timed_out`.", type="boolean"),
         "data_source": _say(
-            "\"list\" when `data` is a list's row, which may show less than the job's own read; else absent.",
+            '"list" when `data` is a list\'s row, which may show less than the job\'s own read, "last_seen" when the '
+            "object is gone and `data` is what it was before; else absent.",
             **_TEXT,
         ),
         "truncated": _say(

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from bridge.domain.events.catalogue import KindEvents, ObjectEvent
+from bridge.domain.events.example import fill_object
 from bridge.domain.events.fields import Field
 from bridge.domain.observation import Outcome
 
@@ -33,7 +33,7 @@ def build_service_events(showcase: Showcase) -> tuple[ObjectEvent, ...]:
             fields=(Field(name="message", note="Says that this is a sample."), *showcase.job.fields),
             data={
                 "message": "This is a sample: it tells of no real job.",
-                **_fill(showcase.job.sample.build(showcase.word)),
+                **fill_object(showcase.job.fields, showcase.job.sample.build(showcase.word)),
             },
             related=showcase.related,
             outcome=Outcome.PARTIAL,
@@ -41,16 +41,3 @@ def build_service_events(showcase: Showcase) -> tuple[ObjectEvent, ...]:
             part=showcase.job.part,
         ),
     )
-
-
-def _fill(value: Any) -> Any:
-    """Leave no field null: a tool that learns from one sample would not learn the null ones."""
-    match value:
-        case dict():
-            return {name: _fill(each) for name, each in value.items()}
-        case list():
-            return [_fill(each) for each in value]
-        case None:
-            return "an example"
-        case _:
-            return value

@@ -76,10 +76,15 @@ def _draft_part(job: Job, part: Part, traits: PartTraits, *, late: bool) -> Even
 
 
 def draft_gone(job: Job, word: str, *, related: Mapping[str, str], late: bool) -> EventDraft:
-    """Return the draft of a job's `deleted`, `not_found` or `replaced` (by a regenerated item)."""
+    """Return the draft of a job's `deleted`, `not_found` or `replaced` (by a regenerated item).
+
+    Of a job that had been seen, the event is to show the last object: who hears that it is gone can read it nowhere.
+    """
     outcome = {"deleted": Outcome.DELETED, "not_found": Outcome.UNKNOWN, "replaced": Outcome.DELETED}[word]
     error = None if word == "replaced" else build_error(word, None)
-    fact = _fact_without_object(job, word, outcome=outcome, error=error, related=related, late=late)
+    fact = _fact_without_object(
+        job, word, outcome=outcome, error=error, related=related, late=late, gone=job.seen
+    )
     return EventDraft(name=word, type=event_type(job.kind, word), fact=fact, closes=True)
 
 
@@ -123,6 +128,7 @@ def _fact_without_object(
     data: Mapping[str, object] | None = None,
     run: int = 0,
     late: bool = False,
+    gone: bool = False,
 ) -> Fact:
     return Fact(
         word=word,
@@ -136,4 +142,5 @@ def _fact_without_object(
         data=data or {"id": job.id},
         run=run or job.run,
         late=late,
+        gone=gone,
     )

@@ -3,7 +3,16 @@
 Sources: its guides Webhooks, Generation and Review queue, and "Create outgoing post" of its API reference.
 """
 
-from bridge.domain.events.fields import ERROR_MESSAGE, ID, STATUS, Field, Shape, text_fields, time_fields
+from bridge.domain.events.fields import (
+    ERROR_MESSAGE,
+    ID,
+    STATUS,
+    Field,
+    Role,
+    Shape,
+    text_fields,
+    time_fields,
+)
 
 SYNC_JOB_FIELDS = (ID, STATUS, ERROR_MESSAGE, *text_fields("persona_id", "source_id"))
 
@@ -12,7 +21,7 @@ MEDIA_ITEM_FIELDS = (
     Field(name="generated_post_id", note="The post that the item belongs to."),
     Field(name="media_type", note="`image` or `video`."),
     STATUS,
-    Field(name="url", note="The file, once the item is done."),
+    Field(name="url", note="The file, once the item is done.", role=Role.OUTPUT),
     Field(name="is_public", shape=Shape.FLAG),
     Field(name="discount_applied", shape=Shape.FLAG),
     Field(name="voice_conversion_status", note="How the voice conversion stands; null without one."),
@@ -32,7 +41,9 @@ GENERATED_POST_FIELDS = (
 
 PUBLISHING_DELIVERY_FIELDS = (
     ID,
-    *text_fields("connected_account_id", "platform", "username"),
+    *text_fields("connected_account_id"),
+    Field(name="platform", role=Role.NAME),
+    Field(name="username", role=Role.NAME),
     STATUS,
     Field(name="platform_post_id", note="The post's id on the platform, once published."),
     ERROR_MESSAGE,
@@ -41,7 +52,7 @@ PUBLISHING_DELIVERY_FIELDS = (
 
 _OUTGOING_ITEM_FIELDS = (
     ID,
-    Field(name="generated_media_item_id"),
+    Field(name="generated_media_item_id", role=Role.NAME),
     Field(name="position", shape=Shape.NUMBER),
     Field(name="use_voice_converted", shape=Shape.FLAG),
 )

@@ -16,11 +16,12 @@ async def send_test(
     project: str,
     url: CheckedUrl,
     *,
+    type_: str,
     payload: str = "full",
     headers: Mapping[str, str] | None = None,
     secret: str | None = None,
 ) -> tuple[str, ReceiverAnswer]:
-    """Send a sample event, signed as a delivery is; return its id and the receiver's answer.
+    """Send a sample of an event type, signed as a delivery is; return its id and the receiver's answer.
 
     Without `secret` it is signed with the project's, after a rotation with both. Nothing is stored.
     """
@@ -30,6 +31,7 @@ async def send_test(
         url.text,
         test_body(
             CATALOGUE,
+            type_=type_,
             event_id=event_id,
             at_ms=now_ms,
             payload=payload,

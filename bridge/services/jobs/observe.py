@@ -19,6 +19,7 @@ from bridge.domain.jobs.transition import advance, quiet_until_ms, replace_item
 from bridge.domain.observation import Observed, PollResult
 from bridge.providers.registry import CATALOGUE
 from bridge.services.context import Services, kind_traits
+from bridge.services.jobs.last_seen import recall
 from bridge.services.jobs.unchanged import UnchangedAnswers
 from bridge.services.queries import NO_LOG, load_jobs, load_log
 from bridge.services.subscriptions.delivery_lane import lane_of
@@ -154,6 +155,7 @@ def _settle(held: Held, log: PollLog, delay_ms: int | None, stored: bytes | None
 async def _stage_save(services: Services, held: Held, moved: Transition, at: PollContext) -> UnitOfWork:
     job = held.job.record
     unit = UnitOfWork(held.key[0], now_ms=at.now_ms, retention_s=services.settings.retention)
+    moved = await recall(services, held.key, moved)
     write_advance(services, unit, held.key, held.job, moved=moved, at=at)
     if moved.delay_ms is None:
         unit.retire(held.key, moved.job)
@@ -205,7 +207,7 @@ def _event(before: Job, key: str, moved: Transition, new_events: NewEvent, at: P
         observed_ms=at.now_ms,
         polls=moved.log.polls,
         lag_max_ms=max(0, at.now_ms - previous),
-        source=at.source,
+        source="last_seen" if new_events.draft.fact.gone else at.source,
     )
     return EventRecord(
         id=new_events.event,
@@ -240,6 +242,7 @@ async def _replace_items(
         )
         if moved is None:
             continue
+        moved = await recall(services, key, moved)
         write_advance(services, unit, key, loaded, moved=moved, at=at)
         if moved.delay_ms is None:
             unit.retire(key, moved.job)

@@ -102,26 +102,99 @@ def test_a_list_that_is_none_or_odd_keeps_its_fields(listed: Any) -> None:
         ({"deep": {"a": [1]}}, {"metadata_deep": '{"a":[1]}'}),
         (
             {"Order": 1, "order": 2, "ORDER": 3},
-            {"metadata_order": 1, "metadata_order_2": 2, "metadata_order_3": 3},
+            {"metadata_order": 2, "metadata_order_2": 1, "metadata_order_3": 3},
+        ),
+        (
+            {"Order": 1, "order_2": 2, "order": 3},
+            {"metadata_order": 3, "metadata_order_2": 2, "metadata_order_3": 1},
         ),
         ({"日本": 1, "": 2}, {"metadata_field": 1, "metadata_field_2": 2}),
     ],
 )
 def test_metadata_is_one_text_and_one_field_a_key(metadata: Any, fields: dict[str, Any]) -> None:
-    """Names become snake_case, and names that become one are told apart."""
+    """Names become snake_case; a name that is, keeps itself in any order, and others that become it are told apart."""
     assert fields.items() <= flat({"id": "a1"}, metadata=metadata).items()
 
 
-def test_unknown_fields_of_the_object_come_along() -> None:
-    """What no table knows is laid out too, and never hides a known field."""
-    body = flat({"id": "a1", "newField": 1.5, "Status": "shadow", "nested": {"a": None}}, other_id="o1")
-    assert body["data_new_field"] == 1.5
-    assert (body["data_status"], body["data_status_2"]) == ("", "shadow")
-    assert body["data_nested"] == '{"a":null}'
-    assert body["related_other_id"] == "o1"
+UNKNOWN: list[dict[str, Any]] = [
+    {},
+    {"posts_found": None},
+    {"posts_found": 3, "Status": "shadow", "nested": {"a": None}},
+    {"posts_found": "many", "media_items": [{"id": "i1", "new": 1}]},
+]
 
 
-def test_thousands_of_names_that_become_one_are_told_apart_quickly() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_unknown_fields_change_no_shape(kind: str) -> None:
+    """What no table knows is one JSON text, whatever it holds, and hides no known field."""
+    shapes = [_shape(flat({"id": "a1", **data}, kind=kind)) for data in UNKNOWN]
+    assert all(shape == shapes[0] for shape in shapes)
+
+
+def test_unknown_fields_come_along() -> None:
+    """None is lost."""
+    body = flat({"id": "a1", "posts_found": 3, "Status": "shadow", "nested": {"a": None}}, other_id="o1")
+    assert json.loads(body["data_other"]) == {"posts_found": 3, "Status": "shadow", "nested": {"a": None}}
+    assert json.loads(body["related_other"]) == {"other_id": "o1"}
+    assert body["data_status"] == ""
+
+
+def _item(number: int) -> dict[str, Any]:
+    done = number % 3 != 0
+    return {
+        "id": f"i{number}",
+        "status": "completed" if done else "failed",
+        "url": f"https://cdn.example/{number}.jpg" if done else None,
+        "error_message": None if done else f"item {number}\nis broken",
+    }
+
+
+def test_the_files_and_errors_of_all_items_are_reachable_without_code() -> None:
+    """As texts with a line each, and as fields of each of the first ten."""
+    body = flat({"id": "a1", "media_items": [_item(number) for number in range(1, 13)]})
+    urls = [f"https://cdn.example/{number}.jpg" for number in range(1, 13) if number % 3]
+    assert body["output_urls"].split("\n") == urls
+    assert body["output_errors"].split("\n") == [f"item {number} is broken" for number in (3, 6, 9, 12)]
+    assert (body["item_1_url"], body["item_3_url"]) == ("https://cdn.example/1.jpg", "")
+    assert (body["item_3_status"], body["item_3_error_message"]) == ("failed", "item 3\nis broken")
+    assert body["item_10_id"] == "i10"
+    assert "item_11_id" not in body
+    assert body["data_media_items_count"] == 12
+
+
+def test_an_item_that_is_no_object_keeps_the_numbers_of_the_others() -> None:
+    """The second entry stays the second."""
+    body = flat({"id": "a1", "media_items": [None, _item(1), "x"]})
+    assert (body["item_1_url"], body["item_2_url"]) == ("", "https://cdn.example/1.jpg")
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "urls", "errors"),
+    [
+        ("generated_media_item", {"url": "https://cdn.example/1.jpg"}, "https://cdn.example/1.jpg", ""),
+        ("sync_job", {"error_message": "private"}, "", "private"),
+        ("reelbot_video", {"error": "no b-roll"}, "", "no b-roll"),
+        ("outgoing_post", {"deliveries": [{"error_message": "a"}, {"error_message": "b"}]}, "", "a\nb"),
+        ("generated_post", {"error_message": "a", "media_items": [{"error_message": "a"}]}, "", "a"),
+    ],
+)
+def test_outputs_and_errors_of_every_kind(kind: str, data: dict[str, Any], urls: str, errors: str) -> None:
+    """The object's own and those of its lists, each once."""
+    body = flat({"id": "a1", **data}, kind=kind)
+    assert (body["output_urls"], body["output_errors"]) == (urls, errors)
+
+
+def test_a_platform_is_named_for_each_delivery() -> None:
+    """So that a message can say which account failed."""
+    deliveries = [
+        {"id": "d1", "platform": "instagram", "status": "published"},
+        {"id": "d2", "platform": "tiktok", "status": "failed", "error_message": "expired"},
+    ]
+    body = flat({"id": "a1", "deliveries": deliveries}, kind="outgoing_post")
+    assert (body["delivery_2_platform"], body["delivery_2_error_message"]) == ("tiktok", "expired")
+
+
+def test_thousands_of_metadata_names_that_become_one_are_told_apart_quickly() -> None:
     """An object made to collide costs no more than any other of its size."""
-    body = flat({"id": "a1", **{f"é{'é' * n}": n for n in range(300)}}, metadata={})
-    assert sum(name.startswith("data_field") for name in body) == 300
+    body = flat({"id": "a1"}, metadata={f"é{'é' * n}": n for n in range(300)})
+    assert sum(name.startswith("metadata_field") for name in body) == 300

@@ -8,13 +8,14 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 
 from bridge.domain.events import samples as event_samples
 from bridge.domain.events.fields import Field
+from bridge.domain.events.payload_schemas import payload_schema, payload_schemas
 from bridge.domain.events.payloads import PAYLOADS
 from bridge.domain.events.schema import event_schema
 from bridge.domain.js_json import to_js_json
 from bridge.providers.registry import CATALOGUE
 
 TYPES = list(CATALOGUE.types)
-BARE = ("deleted", "not_found", "replaced", "unauthorized")
+BARE = ("not_found", "unauthorized")
 
 
 def judge(type_: str) -> Draft202012Validator:
@@ -32,6 +33,38 @@ def test_a_sample_satisfies_its_schema(type_: str) -> None:
     for sample in found:
         assert [each.message for each in judge(type_).iter_errors(sample)] == []
         assert sample["id"].startswith("evt_")
+
+
+def test_full_has_the_schema_of_the_events() -> None:
+    """It is the form in which they are stored."""
+    for type_ in TYPES:
+        assert payload_schema(CATALOGUE, type_, "full") == event_schema(CATALOGUE, type_)
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("type_", TYPES)
+def test_a_sample_satisfies_the_schema_of_its_form(type_: str, payload: str) -> None:
+    """Every form has a schema that names every field, and another type's sample does not pass it."""
+    schema = payload_schemas(CATALOGUE, type_)[payload]
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    [sample] = event_samples.samples(CATALOGUE, type_, payload=payload)
+    assert [each.message for each in validator.iter_errors(sample)] == []
+    assert {name for name in sample if not name.startswith("metadata_")} <= set(schema["properties"])
+    for name in schema["required"]:
+        assert not validator.is_valid({key: value for key, value in sample.items() if key != name})
+    other = next(each for each in TYPES if each != type_)
+    assert not validator.is_valid(event_samples.samples(CATALOGUE, other, payload=payload)[0])
+
+
+def test_the_flat_schema_is_one_for_all_events_of_a_kind_but_for_their_own_words() -> None:
+    """A tool that learnt it from one event understands all."""
+    kinds: dict[str, dict[str, Any]] = {}
+    for type_ in TYPES:
+        found = payload_schema(CATALOGUE, type_, "flat")["properties"]
+        shape = {name: each.get("type") for name, each in found.items() if name not in ("type", "object")}
+        assert kinds.setdefault(CATALOGUE.types[type_].kind, shape) == shape
+        assert set(shape.values()) <= {"string", "boolean", "integer"}
 
 
 @pytest.mark.parametrize("type_", TYPES)
@@ -104,6 +137,28 @@ def test_a_test_body_fills_every_field() -> None:
     assert _list_empty(body) == []
     assert judge("webhook.test").is_valid(body)
     assert {field.name for field in _item_fields()} == set(body["data"]["media_items"][0])
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("type_", TYPES)
+def test_a_test_of_any_type_fills_every_field_in_every_form(type_: str, payload: str) -> None:
+    """With the types that real events have, and all fields that any event of the kind has."""
+    sent = event_samples.test_body(
+        CATALOGUE, type_=type_, event_id="evt_test_1", at_ms=1_000, payload=payload, base_url="http://b"
+    )
+    assert to_js_json(json.loads(sent)) == sent
+    body = json.loads(sent)
+    assert (body["type"], _list_empty(body)) == (type_, [])
+    [sample] = event_samples.samples(CATALOGUE, type_, payload=payload)
+    assert set(sample) <= set(body)
+    for name, value in sample.items():
+        if value is not None:
+            assert type(body[name]) is type(value), name
+    if payload == "full":
+        names = {field.name for field in CATALOGUE.fields[CATALOGUE.types[type_].kind]}
+        assert names <= set(body["data"])
+        data = judge(type_).schema["properties"]["data"]
+        assert list(Draft202012Validator(data).iter_errors(body["data"])) == []
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
