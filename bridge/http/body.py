@@ -1,55 +1,88 @@
 """Read a response's body up to a limit of decompressed bytes, whatever its headers claim."""
 
 import zlib
+from enum import Enum, auto
+from typing import NamedTuple
 
-from aiohttp import StreamReader, hdrs
+from bridge.http.client.http_response import HttpResponse
+from bridge.http.client.response_body import ResponseBody
 
-from bridge.http.http_client import HttpResponse
-
-MAX_BODY_BYTES = 16 * 1024
-MAX_WIRE_BYTES = 64 * 1024  # also limits compressed bytes that decompress to nothing
-_WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+_GZIP, _ZLIB, _RAW = 31, 15, -15  # windows as zlib counts them
+_WINDOWS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
+_DEFLATED = 8  # the method in the first byte of zlib's format (RFC 1950); raw deflate rarely has it there
 
 
-async def read_capped(response: HttpResponse) -> tuple[bytes, str]:
-    """Return what could be read, decompressed, at most 16 KB, and a note when it is not all of the body (else "").
+class BodyEnding(Enum):
+    """How a body ended, or why it was not read to its end."""
+
+    WHOLE = auto()
+    CUT = auto()
+    BROKE_OFF = auto()
+    OTHER_CODING = auto()
+    NOT_AS_CODED = auto()
+    GOES_ON = auto()
+
+
+class CappedBody(NamedTuple):
+    """What was read of a body, decompressed."""
+
+    data: bytes
+    ending: BodyEnding
+
+
+async def read_capped(response: HttpResponse, *, limit: int, wire_limit: int) -> CappedBody:
+    """Return at most `limit` decompressed bytes, from not many more than `wire_limit` compressed ones.
 
     A body that is read to its end leaves the connection for reuse; after any other the caller closes the response.
-    Raise what the connection raises.
+    Raise `BodyError` where it breaks off or is malformed. gzip and deflate are taken apart; nothing else is.
     """
-    content = response.content
-    coding = response.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
+    body = response.body
+    coding = response.headers.get("content-encoding", "").strip().lower()
     if coding not in ("", "identity"):
-        return await _read_coded(content, coding)
-    if content.is_eof() and content.total_bytes <= MAX_BODY_BYTES:
-        return content.read_nowait(), ""  # the body came together with the head
-    body = bytearray()
-    while len(body) <= MAX_BODY_BYTES:
-        chunk = await content.readany()
-        if not chunk:
-            return bytes(body), ""
-        body += chunk
-    return bytes(body[:MAX_BODY_BYTES]), "its body was cut after 16 KB"
+        return await _read_coded(body, coding, limit, wire_limit)
+    if body.is_complete:
+        data = body.read_nowait()  # the body came together with the head
+        return (
+            CappedBody(data[:limit], BodyEnding.CUT)
+            if len(data) > limit
+            else CappedBody(data, BodyEnding.WHOLE)
+        )
+    pieces: list[bytes] = []
+    size = 0
+    while size <= limit:
+        piece = await body.read()
+        if not piece:
+            return CappedBody(b"".join(pieces), BodyEnding.WHOLE)
+        pieces.append(piece)
+        size += len(piece)
+    return CappedBody(b"".join(pieces)[:limit], BodyEnding.CUT)
 
 
-async def _read_coded(content: StreamReader, coding: str) -> tuple[bytes, str]:
-    window = _WINDOWS.get(coding)
-    if window is None:
-        return b"", "its body came in a coding that was not asked for"
-    unpack = zlib.decompressobj(window)
-    body = bytearray()
+async def _read_coded(body: ResponseBody, coding: str, limit: int, wire_limit: int) -> CappedBody:
+    if coding not in _WINDOWS:
+        return CappedBody(b"", BodyEnding.OTHER_CODING)
+    piece = await body.read()
+    unpack = zlib.decompressobj(_find_window(coding, piece))
+    data = bytearray()
     on_wire = 0
-    while not unpack.eof:
-        chunk = await content.readany()
-        if not chunk:
-            return bytes(body), "its compressed body broke off"
-        on_wire += len(chunk)
+    while True:
+        if not piece:
+            return CappedBody(bytes(data), BodyEnding.BROKE_OFF)
+        on_wire += len(piece)
         try:
-            body += unpack.decompress(unpack.unconsumed_tail + chunk, MAX_BODY_BYTES + 1 - len(body))
+            data += unpack.decompress(unpack.unconsumed_tail + piece, limit + 1 - len(data))
         except zlib.error:
-            return bytes(body), f"its body is not {coding}, though it says so"
-        if len(body) > MAX_BODY_BYTES or on_wire > MAX_WIRE_BYTES:
-            return bytes(body[:MAX_BODY_BYTES]), "its body was cut after 16 KB"
-    if await content.readany():
-        return bytes(body), "its body goes on behind its compressed part"
-    return bytes(body), ""
+            return CappedBody(bytes(data), BodyEnding.NOT_AS_CODED)
+        if len(data) > limit or on_wire > wire_limit:
+            return CappedBody(bytes(data[:limit]), BodyEnding.CUT)
+        if unpack.eof:
+            break
+        piece = await body.read()
+    goes_on = unpack.unused_data or await body.read()
+    return CappedBody(bytes(data), BodyEnding.GOES_ON if goes_on else BodyEnding.WHOLE)
+
+
+def _find_window(coding: str, beginning: bytes) -> int:
+    if coding == "deflate" and beginning and beginning[0] & 15 != _DEFLATED:
+        return _RAW  # what some servers mean by it (RFC 9110, section 8.4.1.2, note)
+    return _WINDOWS[coding]

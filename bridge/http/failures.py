@@ -1,12 +1,19 @@
 """Explain a failed attempt: a class to count by, and a sentence for a person without hosts or secrets."""
 
 import errno
-import ssl
-
-import aiohttp
 
 from bridge.domain.urls.policy import explain_rule
-from bridge.http.http_client import NotHttpError, UnansweredError
+from bridge.http.client.client_errors import (
+    BrokenError,
+    CertificateRefused,
+    ClosedError,
+    ConnectFailed,
+    ConnectTimeout,
+    HandshakeFailed,
+    LookupFailed,
+    NotHttpError,
+    UnansweredError,
+)
 from bridge.http.ssrf_guard import RefusedAddress
 
 # OpenSSL's X509_V_ERR_… numbers (openssl-verify, "Diagnostics").
@@ -40,9 +47,9 @@ _CONNECT = {
 
 
 def explain_failure(error: BaseException, *, timeout_s: float) -> tuple[str, str]:
-    """Return (failure class, reason) for what aiohttp raised before a status came; never quote the error's own text."""
+    """Return (failure class, reason) for what the client raised before a status came; never quote the error's text."""
     match error:
-        case aiohttp.ConnectionTimeoutError():
+        case ConnectTimeout():
             return "timeout", f"No connection to the receiver was made within {timeout_s:g} s."
         case UnansweredError():
             return (
@@ -51,32 +58,29 @@ def explain_failure(error: BaseException, *, timeout_s: float) -> tuple[str, str
             )
         case TimeoutError():
             return "timeout", f"The receiver did not answer within {timeout_s:g} s."
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
-            return _explain_tls(error)
-        case aiohttp.ClientConnectorError():
+        case CertificateRefused():
+            return _CERTIFICATE.get(error.verify_code, _UNTRUSTED)
+        case HandshakeFailed():
+            return (
+                "tls",
+                "The TLS handshake failed: the receiver does not speak TLS 1.2 or later on that port.",
+            )
+        case ConnectFailed():
             return _explain_connect(error)
-        case aiohttp.ServerDisconnectedError():
+        case BrokenError():
+            return "reset", "The connection to the receiver broke before an answer came."
+        case ClosedError():
             return "reset", "The receiver closed the connection without an answer."
         case NotHttpError():
             return "header", "The receiver's answer is not HTTP, or its headers are too long."
-        case OSError() | aiohttp.ClientError():
-            return "reset", "The connection to the receiver broke before an answer came."
         case _:
             return "internal", f"Not sent: the bridge could not make the request ({type(error).__name__})."
 
 
-def _explain_tls(error: aiohttp.ClientError) -> tuple[str, str]:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        cause = error.certificate_error
-        number = cause.verify_code if isinstance(cause, ssl.SSLCertVerificationError) else 0
-        return _CERTIFICATE.get(number, _UNTRUSTED)
-    return "tls", "The TLS handshake failed: the receiver does not speak TLS 1.2 or later on that port."
-
-
-def _explain_connect(error: aiohttp.ClientConnectorError) -> tuple[str, str]:
+def _explain_connect(error: ConnectFailed) -> tuple[str, str]:
     cause = error.os_error
     if isinstance(cause, RefusedAddress):
         return "refused_address", f"Not sent: {explain_rule(cause.rule)}."
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
+    if isinstance(error, LookupFailed):
         return "dns", "The receiver's host name could not be resolved: check its spelling."
     return "connect", _CONNECT.get(cause.errno or 0, "The connection to the receiver failed.")

@@ -7,9 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-import aiohttp
-from aiohttp import hdrs
-
 from bridge.domain.deliveries.retry import (
     EXCERPT_CHARACTERS,
     ReceiverAnswer,
@@ -17,27 +14,39 @@ from bridge.domain.deliveries.retry import (
     read_retry_after,
 )
 from bridge.domain.urls.policy import MAX_URL_CHARACTERS, CheckedUrl, RefusedUrl, UrlPolicy, check_url
-from bridge.http.body import MAX_BODY_BYTES, read_capped
+from bridge.http.body import BodyEnding, CappedBody, read_capped
+from bridge.http.client.client_errors import BodyError, NotConnected, UnansweredError
+from bridge.http.client.connector import Connector
+from bridge.http.client.http_client import HttpClient
+from bridge.http.client.http_response import HttpResponse
+from bridge.http.client.lookups import AddressLookup, RememberingLookup, SystemAddressLookup
 from bridge.http.failures import explain_failure
-from bridge.http.http_client import HttpClient, HttpResponse, UnansweredError
-from bridge.http.keep_alive import MAX_IDLE_S
-from bridge.http.ssrf_guard import AddressLookup, GuardedResolver, SystemAddressLookup, guard_sockets
+from bridge.http.ssrf_guard import GuardedLookup, guard_sockets
 
-MAX_HEADERS = 100
+MAX_BODY_BYTES = 16 * 1024
+MAX_WIRE_BYTES = 64 * 1024  # also limits compressed bytes that decompress to nothing
+LOOKUP_TTL_S = 10.0
 ORIGIN_CACHE_SIZE = 1024
 MIN_SECRET_CHARACTERS = 6
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 # A URL that the check would not change after the authority: no fragment, nothing to escape, nothing to refuse.
 _PLAIN = re.compile(r"([a-z]+://[^/?#]+)(/[!-\"$-\[\]-~]*)")
 _NOT_SECRET = ("webhook-", "user-agent", "content-")
+_NOTES = {
+    BodyEnding.WHOLE: "",
+    BodyEnding.CUT: "its body was cut after 16 KB",
+    BodyEnding.BROKE_OFF: "its compressed body broke off",
+    BodyEnding.OTHER_CODING: "its body came in a coding that was not asked for",
+    BodyEnding.NOT_AS_CODED: "its body is not in the coding that it names",
+    BodyEnding.GOES_ON: "its body goes on behind its compressed part",
+}
 
 
 class Sender:
     """An HTTP client for receivers: guarded addresses, no redirects, no cookies, no proxy, bounded responses.
 
-    `resolver` looks names up (see `ssrf_guard.AddressLookup`; by default the system's). `limit` is the highest number
-    of connections, 0 for no limit. Call `start` inside the event loop and `close` at the end. `clock` returns seconds
-    for durations, `now` Unix time.
+    `resolver` looks names up (see `lookups.AddressLookup`; by default the system's). Call `start` inside the event loop
+    and `close` at the end. `clock` returns seconds for durations, `now` Unix time.
     """
 
     def __init__(
@@ -47,16 +56,15 @@ class Sender:
         resolver: AddressLookup | None = None,
         ssl_context: ssl.SSLContext | None = None,
         user_agent: str,
-        limit: int = 0,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._policy = policy
         self._lookup = resolver
         self._own_lookup: SystemAddressLookup | None = None
+        self._remembering: RememberingLookup | None = None
         self._ssl = ssl_context
         self._user_agent = user_agent
-        self._limit = limit
         self._clock = clock
         self._now = now
         self._client: HttpClient | None = None
@@ -67,12 +75,11 @@ class Sender:
         """Open the connection pool; nothing is sent."""
         if self._lookup is None:
             self._lookup = self._own_lookup = SystemAddressLookup()
-        connector = aiohttp.TCPConnector(
-            resolver=GuardedResolver(self._policy, self._lookup),
-            socket_factory=guard_sockets(self._policy),
-            ssl=self._ssl or ssl.create_default_context(),
-            limit=self._limit,
-            keepalive_timeout=MAX_IDLE_S,
+        self._remembering = RememberingLookup(self._lookup, ttl_s=LOOKUP_TTL_S)
+        connector = Connector(
+            lookup=GuardedLookup(self._policy, self._remembering),
+            open_socket=guard_sockets(self._policy),
+            tls=self._ssl or ssl.create_default_context(),
         )
         self._client = HttpClient(
             connector,
@@ -82,8 +89,6 @@ class Sender:
                 "accept": "*/*",
                 "accept-encoding": "identity",
             },
-            read_bufsize=MAX_BODY_BYTES,
-            max_headers=MAX_HEADERS,
         )
 
     async def close(self) -> None:
@@ -91,6 +96,9 @@ class Sender:
         if self._client is not None:
             await self._client.close()
             self._client = None
+        if self._remembering is not None:
+            await self._remembering.close()
+            self._remembering = None
         if self._own_lookup is not None:
             self._own_lookup.close()
             self._lookup = self._own_lookup = None
@@ -120,9 +128,7 @@ class Sender:
                 began,
                 failure,
                 reason,
-                connected=not isinstance(
-                    error, aiohttp.ConnectionTimeoutError | aiohttp.ClientConnectorError
-                ),
+                connected=not isinstance(error, NotConnected),
                 sent=isinstance(error, UnansweredError),
             )
         excerpt = _excerpt(content, target, headers) if content else ""
@@ -130,12 +136,11 @@ class Sender:
 
     def _answered(self, response: HttpResponse, excerpt: str, note: str, *, began: float) -> ReceiverAnswer:
         status = response.status
-        content_type = response.headers.get(hdrs.CONTENT_TYPE, "")[:200]
+        content_type = response.headers.get("content-type", "")[:200]
         reason = explain_status(status, content_type)
         wait_s = None
         if status in (429, 503):
-            wait = ",".join(response.headers.getall(hdrs.RETRY_AFTER, ())) or None
-            wait_s = read_retry_after(wait, now_s=self._now())
+            wait_s = read_retry_after(response.all_of("retry-after") or None, now_s=self._now())
         return ReceiverAnswer(
             status=status,
             failure=None,
@@ -195,20 +200,25 @@ async def _read_body(response: HttpResponse, until: float) -> tuple[bytes, str]:
         if response.flaw:
             note = response.flaw
         elif response.is_complete:
-            content, note = await read_capped(response)
+            content, note = _note(await _read_capped(response))
         else:
             async with asyncio.timeout_at(until):
-                content, note = await read_capped(response)
+                content, note = _note(await _read_capped(response))
     except TimeoutError:
         note = "its body did not end in time"
-    except (aiohttp.ClientError, OSError):
-        note = "its body broke off"
+    except BodyError as error:
+        note = str(error)
     finally:
-        if note or not response.content.at_eof():
-            response.close()
-        else:
-            response.release()
+        (response.close if note else response.release)()
     return content, note
+
+
+async def _read_capped(response: HttpResponse) -> CappedBody:
+    return await read_capped(response, limit=MAX_BODY_BYTES, wire_limit=MAX_WIRE_BYTES)
+
+
+def _note(body: CappedBody) -> tuple[bytes, str]:
+    return body.data, _NOTES[body.ending]
 
 
 def _excerpt(content: bytes, target: str, headers: Mapping[str, str]) -> str:

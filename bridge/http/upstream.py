@@ -6,20 +6,24 @@ credential must not travel to another host.
 
 import asyncio
 import hashlib
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
 
-import aiohttp
 from msgspec import Struct
 from yarl import URL
 
 from bridge.domain.observation import Observed, PollResult, RateHeaders, UpstreamBroken
 from bridge.domain.polling.list_pages import PAGE
-from bridge.http.http_client import HttpClient, HttpResponse
-from bridge.http.keep_alive import MAX_IDLE_S
+from bridge.http.body import BodyEnding, read_capped
+from bridge.http.client.client_errors import BodyError, ClosedError, NotConnected, NotHttpError
+from bridge.http.client.connector import Connector
+from bridge.http.client.http_client import HttpClient
+from bridge.http.client.http_response import HttpResponse
+from bridge.http.client.lookups import RememberingLookup, SystemAddressLookup
 from bridge.providers.download import DownloadResult, read_download
 from bridge.providers.lists import Rows, read_list
 from bridge.providers.provider_spec import Standing
@@ -30,8 +34,8 @@ from bridge.providers.spec import ExtraWords, KindSpec
 READ_TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 10.0
 BODY_LIMIT = 16 * 1024 * 1024  # documented answers have a few KB; of a larger one the beginning is read
-READ_BUFFER = 64 * 1024
-MAX_HEADERS = 128
+LOOKUP_TTL_S = 60.0
+_HEADERS = {"accept": "application/json", "accept-encoding": "gzip, deflate"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,16 +102,17 @@ class UpstreamClient:
         self.words = words
         self._timeout_s = timeout_s
         self._client: HttpClient | None = None
+        self._lookup: SystemAddressLookup | None = None
+        self._remembering: RememberingLookup | None = None
 
     async def start(self) -> None:
         """Open the connection pool."""
+        self._lookup = SystemAddressLookup()
+        self._remembering = RememberingLookup(self._lookup, ttl_s=LOOKUP_TTL_S)
         self._client = HttpClient(
-            aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60, keepalive_timeout=MAX_IDLE_S),
-            headers={"user-agent": self._user_agent, "accept": "application/json"},
+            Connector(lookup=self._remembering, tls=ssl.create_default_context()),
+            headers={"user-agent": self._user_agent, **_HEADERS},
             connect_s=min(CONNECT_TIMEOUT_S, self._timeout_s),
-            decompress=True,
-            read_bufsize=READ_BUFFER,
-            max_headers=MAX_HEADERS,
         )
 
     async def close(self) -> None:
@@ -115,6 +120,12 @@ class UpstreamClient:
         if self._client is not None:
             await self._client.close()
             self._client = None
+        if self._remembering is not None:
+            await self._remembering.close()
+            self._remembering = None
+        if self._lookup is not None:
+            self._lookup.close()
+            self._lookup = None
 
     async def __aenter__(self) -> Self:
         """Open the pool for a block."""
@@ -211,16 +222,11 @@ class UpstreamClient:
             # Paths contain only ids that need no escaping.
             origin, prefix = _split(login.base_url)
             response = await self._client.get(origin, prefix + path, headers, until=until)
-            try:
-                body, is_cut = await _read_capped(response, until)
-            except BaseException:
-                response.close()
-                raise
-            (response.close if is_cut else response.release)()
+            body, is_cut = await _read_body(response, until)
             return _Raw(status=response.status, headers=response.headers, body=body, is_cut=is_cut)
         except TimeoutError:
             return read_network_failure(f"no answer within {self._timeout_s:g} s")
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (NotConnected, ClosedError, NotHttpError, BodyError, OSError, ValueError) as error:
             # The message may contain the URL; the error's class is enough.
             return read_network_failure(type(error).__name__)
 
@@ -232,16 +238,20 @@ def _split(base_url: str) -> tuple[str, str]:
     return str(url.origin()), url.raw_path.removesuffix("/")
 
 
-async def _read_capped(response: HttpResponse, until: float) -> tuple[bytes, bool]:
-    """Return at most BODY_LIMIT decompressed bytes, and whether there are more."""
-    if response.is_complete and response.content.total_bytes <= BODY_LIMIT:
-        return response.content.read_nowait(), False  # the body came together with the head
-    chunks: list[bytes] = []
-    size = 0
-    async with asyncio.timeout_at(until):
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            chunks.append(chunk)
-            if size > BODY_LIMIT:
-                return b"".join(chunks)[:BODY_LIMIT], True
-    return b"".join(chunks), False
+async def _read_body(response: HttpResponse, until: float) -> tuple[bytes, bool]:
+    """Return at most BODY_LIMIT decompressed bytes and whether there are more, and end the response.
+
+    A response whose body cannot be trusted has none: its status counts.
+    """
+    is_whole = False
+    try:
+        if response.flaw:
+            return b"", False
+        async with asyncio.timeout_at(None if response.is_complete else until):
+            data, ending = await read_capped(response, limit=BODY_LIMIT, wire_limit=BODY_LIMIT)
+        if ending not in (BodyEnding.WHOLE, BodyEnding.CUT):
+            raise BodyError(ending.name)
+        is_whole = ending is BodyEnding.WHOLE
+        return data, ending is BodyEnding.CUT
+    finally:
+        (response.release if is_whole else response.close)()

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-import aiohttp
-
 from bridge.domain.deliveries.retry import ReceiverAnswer
 from bridge.domain.urls.policy import UrlPolicy, plan_policy
-from bridge.http.http_client import HttpClient
+from bridge.http.client.connector import Connector
+from bridge.http.client.http_client import HttpClient
+from bridge.http.client.lookups import SystemAddressLookup
 from bridge.http.receivers import Sender
 
 LAPTOP = plan_policy(
@@ -120,15 +120,16 @@ async def sending(
 
 
 @asynccontextmanager
-async def exchanging() -> AsyncIterator[HttpClient]:
+async def exchanging(*, trust: ssl.SSLContext | None = None) -> AsyncIterator[HttpClient]:
     """Run a client without the address guard, as it is used for upstreams."""
-    exchanges = HttpClient(
-        aiohttp.TCPConnector(), headers={"user-agent": "t"}, read_bufsize=1 << 16, max_headers=100
-    )
+    lookup = SystemAddressLookup()
+    connector = Connector(lookup=lookup, tls=trust or ssl.create_default_context())
+    exchanges = HttpClient(connector, headers={"user-agent": "t"})
     try:
         yield exchanges
     finally:
         await exchanges.close()
+        lookup.close()
 
 
 async def post(

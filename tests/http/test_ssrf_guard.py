@@ -5,11 +5,12 @@ import socket
 from collections.abc import Sequence
 
 import pytest
-from aiohttp import AddrInfoType
+from aiohappyeyeballs import AddrInfoType
 
 from bridge.domain.urls.policy import UrlPolicy, plan_policy
+from bridge.http.client.lookups import SystemAddressLookup
 from bridge.http.receivers import Sender
-from bridge.http.ssrf_guard import GuardedResolver, RefusedAddress, SystemAddressLookup, guard_sockets
+from bridge.http.ssrf_guard import GuardedLookup, RefusedAddress, guard_sockets
 from tests.http.receivers import LAPTOP, OK, STRICT, post, receive, sending
 
 
@@ -44,11 +45,10 @@ async def test_a_name_that_turns_private_is_refused_at_the_next_connect() -> Non
     async def lookup(_host: str, _port: int) -> list[str]:
         return next(answers)
 
-    resolver = GuardedResolver(LAPTOP, lookup)
-    first = await resolver.resolve("rebind.example", 80)
-    assert [entry["host"] for entry in first] == ["127.0.0.1"]
+    guarded = GuardedLookup(LAPTOP, lookup)
+    assert await guarded("rebind.example", 80) == ["127.0.0.1"]
     with pytest.raises(RefusedAddress) as caught:
-        await resolver.resolve("rebind.example", 80)
+        await guarded("rebind.example", 80)
     assert caught.value.rule == "private"
     assert "10.0" not in str(caught.value)
 
@@ -63,9 +63,8 @@ async def test_the_socket_factory_checks_again_after_the_resolver() -> None:
         sender = Sender(policy=STRICT, resolver=lookup, user_agent="t")
         await sender.start()
         assert sender._client is not None
-        sender._client.connector._resolver = GuardedResolver(
-            LAPTOP, lookup
-        )  # a resolver that lets a bad address pass
+        # A look-up that lets a bad address pass.
+        sender._client._connector._lookup = GuardedLookup(LAPTOP, lookup)
         try:
             answer = await post(sender, receiver.url(host="rebind.example"))
         finally:

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bridge.http.http_client import HttpClient
-from bridge.http.keep_alive import MAX_IDLE_S, KeepAlive
+from bridge.http.client.http_client import HttpClient
+from bridge.http.client.keep_alive import MAX_IDLE_S, KeepAlive
 from tests.http.receivers import OK, post, read_request, receive, sending
 
 Reader = asyncio.StreamReader
@@ -98,20 +98,20 @@ async def test_connection_close_is_honoured() -> None:
 )
 def test_half_of_the_promised_time_is_used(header: str, idle_s: float) -> None:
     """The receiver's clock began earlier than ours, and a packet takes its time; never more than 3 s."""
-    assert KeepAlive(tls=False).limit_s({"keep-alive": header}) == idle_s
+    assert KeepAlive(tls=False).limit_s(header) == idle_s
 
 
 async def test_a_closed_idle_connection_teaches_the_limit_of_its_origin() -> None:
     """A receiver that closes before what it promises is believed by what it does."""
     async with closing_idle(idle_s=0.6, promise="timeout=60") as receiver, sending() as sender:
         assert sender._client is not None
-        known = sender._client._origin(f"http://127.0.0.1:{receiver.port}").keep_alive
-        assert known.limit_s({}) == 0.5
+        known = sender._client._know(f"http://127.0.0.1:{receiver.port}").keep_alive
+        assert known.limit_s(None) == 0.5
         assert (await post(sender, f"http://127.0.0.1:{receiver.port}/")).status == 200
         async with asyncio.timeout(10):
-            while known.limit_s({}) == 0.5:  # noqa: ASYNC110 -- nothing tells when a connection was lost
+            while known.limit_s(None) == 0.5:  # noqa: ASYNC110 -- nothing tells when a connection was lost
                 await asyncio.sleep(0.01)
-    assert 0.25 <= known.limit_s({"keep-alive": "timeout=60"}) <= 0.45
+    assert 0.25 <= known.limit_s("timeout=60") <= 0.45
 
 
 async def test_connections_that_we_close_teach_nothing() -> None:
@@ -120,6 +120,6 @@ async def test_connections_that_we_close_teach_nothing() -> None:
         assert (await post(sender, receiver.url())).status == 200
         client: HttpClient | None = sender._client
         assert client is not None
-        known = client._origin(receiver.url("")).keep_alive
+        known = client._know(receiver.url("")).keep_alive
         await client.close()
-    assert known.limit_s({"keep-alive": "timeout=60"}) == MAX_IDLE_S
+    assert known.limit_s("timeout=60") == MAX_IDLE_S

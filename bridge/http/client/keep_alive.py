@@ -6,7 +6,6 @@ after which it was seen to close one.
 """
 
 import re
-from collections.abc import Mapping
 
 MAX_IDLE_S = 3.0
 # Without a promise: behind TLS stand proxies that wait a minute, and a handshake costs much; plain HTTP is spoken by
@@ -28,9 +27,8 @@ class KeepAlive:
         self._unknown_s = UNKNOWN_TLS_IDLE_S if tls else UNKNOWN_PLAIN_IDLE_S
         self._seen_s = MAX_IDLE_S
 
-    def limit_s(self, headers: Mapping[str, str]) -> float:
-        """Return for how many seconds a connection may be idle after a response with these headers."""
-        header = headers.get("keep-alive")
+    def limit_s(self, header: str | None) -> float:
+        """Return for how many seconds a connection may be idle after a response with this `Keep-Alive` header."""
         promise = _TIMEOUT.search(header) if header else None
         return min(self._seen_s, int(promise[1]) / 2 if promise else self._unknown_s)
 

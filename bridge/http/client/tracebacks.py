@@ -1,7 +1,7 @@
 """Break the reference cycles that a failed request leaves behind.
 
-aiohttp and the libraries below it keep an exception in a local variable of a frame that the exception's traceback
-names. Such a cycle holds the request with its body and headers until the garbage collector finds it, which may be
+The future that an exception comes from, or a list of the errors of several addresses, stands in a local variable of a
+frame that the exception's traceback names. Such a cycle holds the request with its body and headers until the garbage collector finds it, which may be
 after hundreds of failures.
 """
 
