@@ -1,5 +1,6 @@
 """Answers that a strict reader refuses, and words that contradict each other: each job still ends as it ended."""
 
+import base64
 import itertools
 from collections.abc import AsyncIterator
 from typing import Any
@@ -41,6 +42,24 @@ async def test_a_good_answer_in_an_odd_dress_ends_its_job(
     (received,) = await receiver.wait("/x")
     assert (received.event["type"], received.event["status"]) == ("sync_job.completed", "completed")
     assert received.event["bridge"].get("truncated", False) == (more.get("pad_bytes", 0) > 16_000_000)
+
+
+@pytest.mark.parametrize(
+    "odd", [b"\xff", b"caf\xe9", b"\xc3", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80"],
+    ids=["no UTF-8", "Latin-1", "cut off", "half of a pair", "five bytes"],
+)  # fmt: skip
+async def test_bytes_that_are_no_utf_8_end_their_job(
+    odd: bytes, bridge: Bridge, simulator: Simulator, receiver: Receiver
+) -> None:
+    """As the documented clients read them: the text gets replacement characters, and the status counts."""
+    job = await simulator.make("sync_job", set={"status": "running"})
+    body = b'{"data":{"id":"%s","title":"a%sz","status":"completed"}}' % (job.encode(), odd)
+    fault = {"match": {"id": job}, "body_base64": base64.b64encode(body).decode()}
+    await simulator.control("POST", "/faults", fault)
+    await bridge.register(job_id=job, callback_url=f"{receiver.url}/x")
+    (received,) = await receiver.wait("/x")
+    assert (received.event["type"], received.event["status"]) == ("sync_job.completed", "completed")
+    assert received.event["data"]["title"] == (b"a" + odd + b"z").decode(errors="replace")
 
 
 async def test_what_stays_failed_has_failed(bridge: Bridge, simulator: Simulator, receiver: Receiver) -> None:

@@ -29,7 +29,7 @@ class FaultMatch:
 class Fault:
     """What happens to a response, or in its place; durations are wall-clock seconds.
 
-    `status` sends an error in the documented shape, unless `body` or `html` says otherwise. `delay_s`, `drip_s` (the
+    `status` sends an error in the documented shape, unless `body`, `raw_body` or `html` says otherwise. `delay_s`, `drip_s` (the
     body comes slowly), `truncate` and `pad_bytes` (spaces after the body) also apply to the ordinary response.
     """
 
@@ -40,6 +40,7 @@ class Fault:
     status: int | None = None
     code: str | None = None
     body: Any = None
+    raw_body: bytes | None = None
     headers: tuple[tuple[str, str], ...] = ()
     html: bool = False
     json_garbage: bool = False
@@ -52,7 +53,8 @@ class Fault:
     @property
     def answers(self) -> bool:
         """Return whether the fault replaces the ordinary response."""
-        return self.status is not None or self.body is not None or self.html or self.json_garbage
+        has_body = self.body is not None or self.raw_body is not None
+        return self.status is not None or has_body or self.html or self.json_garbage
 
 
 class FaultRegistry:

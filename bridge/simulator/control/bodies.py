@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from bridge.simulator.control.members import Members
 from bridge.simulator.jobs.timeline import TimelineStep
@@ -84,7 +84,10 @@ class MatchBody(_Strict):
 
 
 class FaultBody(_Strict):
-    """`POST /_sim/faults`; `for_s`, `delay_s` and `drip_s` are wall-clock seconds."""
+    """`POST /_sim/faults`; `for_s`, `delay_s` and `drip_s` are wall-clock seconds.
+
+    `body_base64` is a body of any bytes, also of those that JSON cannot hold.
+    """
 
     match: MatchBody = Field(default_factory=MatchBody)
     status: int | None = Field(default=None, ge=200, le=599)
@@ -92,6 +95,7 @@ class FaultBody(_Strict):
     times: PositiveInt | None = None
     for_s: float | None = Field(default=None, gt=0)
     body: Any = None
+    body_base64: Base64Bytes | None = None
     headers: dict[str, str] = Field(default_factory=dict)
     html: bool = False
     json_garbage: bool = False

@@ -24,12 +24,13 @@ _FILTERS = ("method", "path", "query", "kind", "id", "key", "status")
 async def add_fault(request: web.Request) -> web.Response:
     """`POST /_sim/faults`: put a fault in force."""
     state, body = request.app[STATE], validate(FaultBody, await read_json(request))
-    plain = body.model_dump(exclude={"match", "for_s", "headers"})
+    plain = body.model_dump(exclude={"match", "for_s", "headers", "body_base64"})
     fault = Fault(
         id=state.faults.next_id(),
         match=FaultMatch(**body.match.model_dump()),
         until=None if body.for_s is None else state.clock() + body.for_s,
         headers=tuple(body.headers.items()),
+        raw_body=body.body_base64,
         **plain,
     )
     state.faults.add(fault)

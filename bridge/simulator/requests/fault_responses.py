@@ -27,6 +27,8 @@ def replacement_response(fault: Fault, write_error: Callable[[Problem], bytes]) 
     if fault.json_garbage:
         return UpstreamResponse(fault.status or 200, _GARBAGE)
     status = fault.status or 200
+    if fault.raw_body is not None:
+        return UpstreamResponse(status, fault.raw_body)
     if fault.body is not None:
         return UpstreamResponse(status, _encode_body(fault.body))
     return UpstreamResponse(status, write_error(Problem(status, "A fault was asked for", code=fault.code)))

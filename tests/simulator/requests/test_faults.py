@@ -1,6 +1,7 @@
 """Faults that a test orders."""
 
 import asyncio
+import base64
 import json
 import time
 
@@ -133,6 +134,15 @@ async def test_slow_answers(sim: Sim) -> None:
         status, _, body = await _raw(sim)
         assert time.monotonic() - began >= 0.19
         assert (status, body[:7]) == (200, b'{"data"')
+
+
+async def test_a_body_of_bytes_that_are_no_text(sim: Sim) -> None:
+    """Sent as they are; what is no base64 is refused."""
+    odd = b'{"data":{"name":"\xff\xfe\x00"}}'
+    await sim.control("POST", "/faults", {"body_base64": base64.b64encode(odd).decode()})
+    status, _, body = await _raw(sim)
+    assert (status, body) == (200, odd)
+    await sim.control("POST", "/faults", {"body_base64": "x"}, expect=400)
 
 
 async def test_a_body_too_large(sim: Sim) -> None:
