@@ -241,6 +241,23 @@ async def test_a_second_retry_keeps_the_schedule_that_waits(flight: Flight, *, i
     assert abs(late_s) < 1.0
 
 
+async def test_an_extra_attempt_that_is_not_answered_in_time_is_not_repeated_soon(
+    server: Server, receiver: HeldReceiver
+) -> None:
+    """The receiver took it whole and is at work: the schedule's quick entries are skipped, as after any other attempt."""
+    settings = make_settings(server.socket, retry_schedule="60,120,600", attempt_timeout=1)
+    async with serving(settings) as api:
+        flight = Flight(api, receiver)
+        await flight.begin()
+        await flight.end(500)
+        await flight.change("retry")
+        await flight.attempt()
+        await flight.sending
+        seen = await flight.view()
+        assert [each["failure"] for each in seen["attempts"]] == [None, "timeout"]
+        assert read_time(seen) - api.services.clock_ms() / 1000 > 590
+
+
 def read_time(delivery: dict[str, Any]) -> float:
     """The Unix seconds of its next attempt."""
     return datetime.fromisoformat(delivery["next_attempt_at"]).timestamp()

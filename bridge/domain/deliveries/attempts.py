@@ -16,7 +16,7 @@ ATTEMPTS_KEPT: Final = 20
 
 
 def record_attempt(delivery: Delivery, answer: ReceiverAnswer, verdict: Verdict, *, at_ms: int) -> Delivery:
-    """Write one attempt into a delivery; an extra one asked for by a person takes no step of the schedule."""
+    """Write one attempt into a delivery; an extra one, which a person asked for, does not count in the schedule."""
     attempt = Attempt(
         at_ms=at_ms,
         status=answer.status,
@@ -31,7 +31,7 @@ def record_attempt(delivery: Delivery, answer: ReceiverAnswer, verdict: Verdict,
         attempts=_keep((*delivery.attempts, attempt)),
         tries=delivery.tries + 1,
         step=delivery.step if extra else delivery.step + 1,
-        refusals=delivery.refusals + (verdict is Verdict.REFUSED),
+        refusals=delivery.refusals + (verdict is Verdict.REFUSED and not extra),
         busy_ms=0,
     )
 

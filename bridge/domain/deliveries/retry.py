@@ -90,9 +90,12 @@ def plan_retry(
         delay = _entry(schedule_s, attempts - 1)
     if delay is None:
         return None
-    spread = 1 + JITTER * roll
-    asked = min((retry_after_s or 0.0) * spread, MAX_RETRY_AFTER_S)
-    return max(delay * spread, asked)
+    return max(delay * (1 + JITTER * roll), asked_delay(retry_after_s, roll))
+
+
+def asked_delay(retry_after_s: float | None, roll: float) -> float:
+    """Return the seconds that a receiver asked for at the least, spread by `roll` and capped; 0 if it asked for none."""
+    return min((retry_after_s or 0.0) * (1 + JITTER * roll), MAX_RETRY_AFTER_S)
 
 
 def is_unanswered(answer: ReceiverAnswer) -> bool:

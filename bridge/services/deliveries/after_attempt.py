@@ -5,9 +5,10 @@ import random
 from msgspec.structs import replace
 
 from bridge.domain.deliveries.attempts import record_attempt
-from bridge.domain.deliveries.outcome import SUCCESSES, outcome_of
+from bridge.domain.deliveries.outcome import outcome_of
 from bridge.domain.deliveries.records import Delivery, DeliveryState
-from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, is_unanswered, plan_retry, skip_quick
+from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict
+from bridge.domain.deliveries.schedule import plan_next
 from bridge.services.context import Services
 from bridge.services.deliveries.gone import stop_gone
 from bridge.store.queue.lanes import Settled
@@ -37,7 +38,14 @@ async def after_attempt(
     if verdict is Verdict.GONE:
         records = () if await stop_gone(services, delivery, token) else (pack_delivery(delivery),)
         return Settled(delivery.lane, delivery.id, token, None, records, outcome=outcome)
-    delivery, delay_ms = _plan(services, delivery, answer, verdict)
+    delivery, delay_ms = plan_next(
+        delivery,
+        answer,
+        verdict,
+        schedule_s=services.settings.retry_schedule,
+        now_ms=services.clock_ms(),
+        roll=random.random(),  # noqa: S311  # spreads retries, guards nothing
+    )
     return Settled(
         lane=delivery.lane,
         member=delivery.id,
@@ -46,36 +54,6 @@ async def after_attempt(
         records=(pack_delivery(delivery),),
         outcome=outcome,
     )
-
-
-def _plan(
-    services: Services, delivery: Delivery, answer: ReceiverAnswer, verdict: Verdict
-) -> tuple[Delivery, int | None]:
-    now_ms = services.clock_ms()
-    if verdict in SUCCESSES:
-        return replace(
-            delivery, state=DeliveryState.SUCCEEDED, resend=False, resume_ms=0, reason="", done_ms=now_ms
-        ), None
-    if verdict is Verdict.FINISHED:
-        reason = "the receiver says that what waited for this has finished"
-        return replace(delivery, state=DeliveryState.CANCELLED, reason=reason, done_ms=now_ms), None
-    if delivery.resume_ms > now_ms:
-        return replace(delivery, resume_ms=0), delivery.resume_ms - now_ms
-    schedule = services.settings.retry_schedule
-    if is_unanswered(answer):
-        delivery = replace(delivery, step=skip_quick(schedule, delivery.step))
-    delay_s = plan_retry(
-        schedule,
-        attempts=max(1, delivery.step),
-        refusals=delivery.refusals,
-        verdict=verdict,
-        retry_after_s=answer.retry_after_s,
-        roll=random.random(),  # noqa: S311  # spreads retries, guards nothing
-    )
-    if delay_s is None:
-        reason = f"gave up after {delivery.tries} attempts: {answer.reason}"
-        return replace(delivery, state=DeliveryState.PARKED, reason=reason, done_ms=now_ms), None
-    return replace(delivery, state=DeliveryState.PENDING, resume_ms=0), round(delay_s * 1000)
 
 
 def put_off_blocked(delivery: Delivery, *, now_ms: int) -> tuple[Delivery, int | None]:
