@@ -17,14 +17,16 @@ from msgspec.structs import replace
 from bridge.store.cancellation import is_cancelled
 from bridge.store.errors import STORE_ERRORS, StoreFull
 from bridge.store.queue.clock import StoreClock
-from bridge.store.queue.lanes import Claim, Lanes, Settled
+from bridge.store.queue.lanes import BEGINS_WITHIN_S, Claim, Lanes, Settled
 from workers.prefetch import Throughput
 
 Task = TypeVar("Task")
 log = structlog.get_logger()
 
 PAGE = 200  # items of a batch, at least, so that its round trips are shared by many
-STALE_S = 5.0  # an item that waited so long for a slot is given back, because its lease must outlast its work
+STALE_S = (
+    BEGINS_WITHIN_S  # an item that waited so long for a slot is given back: its lease must outlast its work
+)
 NAP_S = 0.02  # between two looks at a queue that had nothing due, so that a claim may take several items
 # A queue is looked at so often at least: an older API sends no wake-ups, and messages get lost with connections.
 MAX_SLEEP_S = 0.5

@@ -20,6 +20,7 @@ from bridge.store.queue.fair_lanes import FairLanes
 from bridge.store.queue.heartbeats import Heartbeats
 from bridge.store.queue.lanes import Lanes
 from bridge.store.queue.scan import Scan
+from bridge.store.queue.standings import LaneStandings
 from bridge.store.records import Loaded, RecordBatch, UnreadableRecord, Wanted, load_many, unpack_object
 from bridge.store.registration_reads import RegistrationReads
 from bridge.store.scripts import SCRIPTS, ScriptCall, run
@@ -70,6 +71,7 @@ class Store:
         self.shards = shards
         self.poll = Lanes(redis, "poll", shards)
         self.dlv = FairLanes(redis, shards, limits=limits)
+        self.standings = LaneStandings(redis, limits)
         self.committer = Committer(redis, aof=aof)
         self.projects = Projects(redis, vault, clock_ms=clock_ms, dice=dice)
         self.health = Health(redis, self.shard_of)

@@ -61,10 +61,11 @@ class Worker:
         self.store = api.services.store
         self.handler = DeliverHandler(api.services, suspects_at_most=9)
 
-    async def take(self, delivery: str, *, lease_ms: int = 60_000) -> SendTask | None:
+    async def take(self, delivery: str, *, lease_ms: int = 0) -> SendTask | None:
         """Claim a delivery where it waits; None if it is not due."""
         lane = (await self.read(delivery)).lane
         shard = delivery[4]
+        lease_ms = lease_ms or self.handler.lease_ms
         held = await self.store.dlv.claim(shard, [(lane, 9)], most=9, page=9, lease_ms=lease_ms)
         tasks, settled = await self.handler.load(shard, held)
         await self.settle(settled)

@@ -33,13 +33,13 @@ class Flight:
         self.receiver = receiver
         self.worker = Worker(api)
 
-    async def begin(self, *, lease_ms: int = 60_000, **fields: Any) -> None:
+    async def begin(self, *, lease_ms: int = 0, **fields: Any) -> None:
         """Register, and begin the first attempt of its event."""
         self.callback = await self.api.register(job_id="a", callback_url=f"{self.receiver.url}/old", **fields)
         self.delivery = await make_due(self.api, self.callback)
         await self.attempt(lease_ms=lease_ms)
 
-    async def attempt(self, *, lease_ms: int = 60_000) -> None:
+    async def attempt(self, *, lease_ms: int = 0) -> None:
         """Begin the attempt that is due."""
         task = await self.worker.take(self.delivery, lease_ms=lease_ms)
         assert task is not None

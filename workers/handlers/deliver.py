@@ -16,15 +16,15 @@ from bridge.services.deliveries.late_results import finish_late
 from bridge.services.requeue import move_to_url_lanes
 from bridge.services.subscriptions.delivery_lane import lane_of
 from bridge.store.errors import STORE_ERRORS, WriteConflict
+from bridge.store.queue.fair_lanes import attempt_lease_ms
 from bridge.store.queue.lanes import Claim, Item, Settled
 from bridge.store.records import UNREADABLE_RETRY_MS, Loaded, UnreadableRecord
 from bridge.store.unit_of_work import pack_delivery
-from workers.pump import STALE_S, STORE_BACKOFF_S
+from workers.pump import STORE_BACKOFF_S
 
 log = structlog.get_logger()
 
 HOLD_STEP_MS = 200  # how often a held first delivery is looked at again
-GRACE_MS = 10_000  # an attempt's token outlives its timeout by this, however long it waited for a slot
 
 
 class SendTask(Struct, frozen=True, kw_only=True, gc=False):
@@ -50,7 +50,7 @@ class DeliverHandler:
         self._suspects_at_most = suspects_at_most
         self._suspects = 0
         self._log = log.bind()  # bound once: a lazy logger is made anew each time it is used
-        self.lease_ms = round((services.settings.attempt_timeout + STALE_S) * 1000) + GRACE_MS
+        self.lease_ms = attempt_lease_ms(services.settings.attempt_timeout)
 
     def share_claim(self, most: int, lanes: int) -> tuple[int, int]:
         """Share a page evenly."""

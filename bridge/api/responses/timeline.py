@@ -4,16 +4,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from bridge.api.responses.models import TimelineEntry, TimelineShape
+from bridge.api.responses.next_attempts import describe_next_attempt, name_place
 from bridge.api.responses.views import view_url
-from bridge.domain.deliveries.lanes import INBOX, read_origin
+from bridge.domain.deliveries.lanes import INBOX
 from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState
 from bridge.domain.events.records import EventRecord
 from bridge.domain.jobs.poll_history import KEPT, PastPoll, read_poll_history
 from bridge.domain.jobs.records import Job
 from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.domain.times import iso_ms
+from bridge.services.deliveries.waits import Wait
 from bridge.services.subscriptions.callbacks import CallbackHistory
-from bridge.store.queue.fair_lanes import LaneStanding
 
 WAITS_MS = 1_000  # a poll that comes later than due by more than this gets an explanation
 
@@ -32,9 +33,9 @@ def view_timeline(
     *,
     state: CallbackState,
     dues: Mapping[str, int | None],
-    standings: Mapping[str, LaneStanding],
+    waits: Mapping[str, Wait],
 ) -> TimelineShape:
-    """Return the history; `dues` has each delivery's next attempt in Unix ms, negative while one is in flight."""
+    """Return the history; `dues` and `waits` are those of its deliveries, see `next_attempts_ms` and `find_waits`."""
     found = history.found
     log = found.log
     entries = [
@@ -53,7 +54,7 @@ def view_timeline(
         "polls": log.polls,
         "earlier_polls": max(0, log.polls - KEPT),
         "entries": entries,
-        "next": _next(history, state, dues, standings),
+        "next": _next(history, state, dues, waits),
     }
 
 
@@ -63,7 +64,13 @@ def _entry(at_ms: int, what: str, text: str, identifier: str | None = None) -> T
 
 
 def _registered(job: Job, callback: Callback) -> TimelineEntry:
-    text = f"Registered for {job.kind} {job.id}; the callback goes to {view_url(callback)}."
+    is_inbox = callback.origin == INBOX
+    goes = (
+        "what comes is kept in the inbox (GET /v1/inbox)"
+        if is_inbox
+        else f"events go to {view_url(callback)}"
+    )
+    text = f"Registered for {job.kind} {job.id}; {goes}."
     return _entry(callback.created_ms, "registered", text, callback.id)
 
 
@@ -97,12 +104,9 @@ def _stopped(deliveries: Iterable[Delivery]) -> Iterable[TimelineEntry]:
 
 
 def _went_to(delivery: Delivery, attempt: Attempt) -> str:
-    return f"{_place(attempt.lane)} (the URL before a change)" if attempt.lane else _place(delivery.lane)
-
-
-def _place(lane: str) -> str:
-    origin = read_origin(lane)
-    return "the inbox" if origin == INBOX else origin
+    return (
+        f"{name_place(attempt.lane)} (the URL before a change)" if attempt.lane else name_place(delivery.lane)
+    )
 
 
 def _closed(callback: Callback) -> Iterable[TimelineEntry]:
@@ -116,7 +120,7 @@ def _next(
     history: CallbackHistory,
     state: CallbackState,
     dues: Mapping[str, int | None],
-    standings: Mapping[str, LaneStanding],
+    waits: Mapping[str, Wait],
 ) -> list[TimelineEntry]:
     found = history.found
     due_ms = found.due_ms
@@ -133,7 +137,7 @@ def _next(
     if state is CallbackState.WATCHING and found.callback.expires_ms:
         coming.append(_entry(found.callback.expires_ms, "next", "The callback expires."))
     for delivery in history.deliveries:
-        coming += _coming_attempt(delivery, dues.get(delivery.id), standings.get(delivery.id))
+        coming += _coming_attempt(delivery, dues.get(delivery.id), waits.get(delivery.id))
     return sorted(coming, key=lambda entry: entry["at"])
 
 
@@ -156,40 +160,9 @@ def _describe_next_poll(history: CallbackHistory, due_ms: int) -> str:
     return f"The job is read again at the latest then: it was due at {iso_ms(was_due_ms)}, but {why}."
 
 
-def _coming_attempt(
-    delivery: Delivery, due_ms: int | None, standing: LaneStanding | None
-) -> Iterable[TimelineEntry]:
+def _coming_attempt(delivery: Delivery, due_ms: int | None, wait: Wait | None) -> Iterable[TimelineEntry]:
     if delivery.state is DeliveryState.PARKED:
         text = f"Parked ({delivery.reason or 'all attempts failed'}): POST /v1/deliveries/{delivery.id}/retry sends it again."
         yield _entry(delivery.done_ms or delivery.created_ms, "next", text, delivery.id)
     elif delivery.state is DeliveryState.PENDING and due_ms is not None:
-        yield _entry(abs(due_ms), "next", _describe_next_attempt(delivery, due_ms, standing), delivery.id)
-
-
-def _describe_next_attempt(delivery: Delivery, due_ms: int, standing: LaneStanding | None) -> str:
-    to = f"to {_place(delivery.lane)}"
-    if due_ms == -delivery.busy_ms:
-        return f"Attempt {delivery.tries + 2} {to}, as soon as the one has ended that was in flight before a change."
-    if due_ms < 0:
-        return f"An attempt is in flight {to}."
-    return f"Attempt {delivery.tries + 1} {to}{explain_wait(standing) if standing else ''}."
-
-
-def explain_wait(standing: LaneStanding) -> str:
-    """Return why an attempt that is due has not begun, to stand behind where it goes; empty where it begins at once."""
-    if standing.in_flight >= standing.per_url:
-        if standing.per_url > 1:
-            return f" is due and waits: {standing.in_flight} attempts are in flight to this URL, as many as may be"
-        return " is due and waits: an attempt to this URL is in flight, and it gets one at a time until it answers 2xx"
-    if standing.before is None:
-        return ""
-    attempts = f"{standing.origin_in_flight} of {standing.origin_most} attempts"
-    why = {
-        "stranger": f"this host has never answered 2xx, so {attempts} over all its URLs are in flight",
-        "unreachable": "connecting to this host failed several times in a row, so one attempt at a time tries it",
-        "slow": f"this URL took too long the last time, and {attempts} for such URLs of the host are in flight",
-    }.get(standing.kind, f"{attempts} for this host are in flight")
-    if standing.before == 0:
-        return f" is due and waits for its turn, which comes next: {why}"
-    urls = "URL is" if standing.before == 1 else "URLs are"
-    return f" is due and waits for its turn: {why}; {standing.before:,} other {urls} before it"
+        yield _entry(abs(due_ms), "next", describe_next_attempt(delivery, due_ms, wait), delivery.id)

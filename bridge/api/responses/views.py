@@ -13,6 +13,7 @@ from bridge.api.responses.models import (
     ProjectShape,
     SecretShape,
 )
+from bridge.api.responses.next_attempts import explain_delay
 from bridge.domain.deliveries.lanes import read_origin
 from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState, visible_state
 from bridge.domain.jobs.records import Job, PollLog
@@ -22,6 +23,7 @@ from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.domain.subscriptions.subscription import Subscription
 from bridge.domain.times import iso_ms
 from bridge.providers.registry import CATALOGUE, KINDS
+from bridge.services.deliveries.waits import Wait
 from bridge.store.tables.account_health import AccountHealth
 from bridge.store.tables.accounts import Account
 from bridge.store.tables.apikeys import ApiKey
@@ -115,7 +117,7 @@ def view_attempt(delivery: Delivery, attempt: Attempt) -> AttemptShape:
     }
 
 
-def view_delivery(delivery: Delivery, *, due_ms: int | None) -> DeliveryShape:
+def view_delivery(delivery: Delivery, *, due_ms: int | None, wait: Wait | None = None) -> DeliveryShape:
     """Return a delivery; `due_ms` is its next attempt in Unix milliseconds, negative while one is in flight."""
     waits = delivery.state is DeliveryState.PENDING
     return {
@@ -130,7 +132,7 @@ def view_delivery(delivery: Delivery, *, due_ms: int | None) -> DeliveryShape:
         "next_attempt_at": iso_ms(due_ms) if waits and due_ms and due_ms > 0 else None,
         "attempt_count": delivery.tries,
         "attempts": [view_attempt(delivery, attempt) for attempt in delivery.attempts],
-        "reason": delivery.reason or None,
+        "reason": delivery.reason or explain_delay(delivery, due_ms, wait),
     }
 
 

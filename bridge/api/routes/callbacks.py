@@ -26,9 +26,9 @@ from bridge.api.routing import ApiCall, Routes
 from bridge.domain.deliveries.retry import Verdict, judge
 from bridge.errors import ValidationFailed
 from bridge.providers.registry import CATALOGUE
-from bridge.services.deliveries import admin as deliveries
 from bridge.services.deliveries import lists
 from bridge.services.deliveries.send_test import send_test
+from bridge.services.deliveries.waits import find_waits
 from bridge.services.jobs import last_seen as jobs
 from bridge.services.jobs.download import find_download
 from bridge.services.subscriptions import callback_lists, callbacks
@@ -153,13 +153,9 @@ async def get_timeline(call: ApiCall) -> web.StreamResponse:
     """Describe in words what happened to a callback and what comes next."""
     history = await callbacks.history(call.services, call.project, call.path("id"))
     dues = await lists.next_attempts_ms(call.services, history.deliveries)
-    standings = {
-        delivery.id: standing
-        for delivery in history.deliveries
-        if (standing := await deliveries.find_wait(call.services, delivery, dues[delivery.id]))
-    }
+    waits = await find_waits(call.services, history.deliveries, dues)
     state = callbacks.view_state(history.found)
-    return reply(view_timeline(history, state=state, dues=dues, standings=standings))
+    return reply(view_timeline(history, state=state, dues=dues, waits=waits))
 
 
 @ROUTES.add(

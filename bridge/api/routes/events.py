@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -27,6 +28,7 @@ from bridge.providers.registry import CATALOGUE
 from bridge.services import event_lists, events
 from bridge.services.deliveries import admin as deliveries
 from bridge.services.deliveries import lists
+from bridge.services.deliveries.waits import find_waits
 from bridge.services.queries import load_events
 
 ROUTES = Routes("Events and deliveries")
@@ -125,13 +127,20 @@ async def resend_event(call: ApiCall) -> web.StreamResponse:
     """Send an event again to every callback that it was sent to, also after a 2xx."""
     again = await events.resend(call.services, call.project, call.path("id"))
     dues = await lists.next_attempts_ms(call.services, again)
-    data = [view_delivery(delivery, due_ms=dues[delivery.id]) for delivery in again]
+    data = await _view_all(call, [(delivery, dues[delivery.id]) for delivery in again])
     return reply({"id": call.path("id"), "object": "event", "data": data})
 
 
 async def _view(call: ApiCall, delivery: Delivery) -> DeliveryShape:
     dues = await lists.next_attempts_ms(call.services, [delivery])
-    return view_delivery(delivery, due_ms=dues[delivery.id])
+    (view,) = await _view_all(call, [(delivery, dues[delivery.id])])
+    return view
+
+
+async def _view_all(call: ApiCall, found: Sequence[tuple[Delivery, int | None]]) -> list[DeliveryShape]:
+    dues = {delivery.id: due_ms for delivery, due_ms in found}
+    waits = await find_waits(call.services, [delivery for delivery, _ in found], dues)
+    return [view_delivery(each, due_ms=due_ms, wait=waits.get(each.id)) for each, due_ms in found]
 
 
 @ROUTES.add("GET", "/v1/deliveries", scope="read", query=DeliveryQuery, answers={200: DeliveryPage})
@@ -147,8 +156,7 @@ async def list_deliveries(call: ApiCall) -> web.StreamResponse:
         cursor=query.cursor,
         limit=query.limit,
     )
-    data = [view_delivery(delivery, due_ms=due_ms) for delivery, due_ms in found]
-    return reply({"data": data, "next_cursor": cursor})
+    return reply({"data": await _view_all(call, found), "next_cursor": cursor})
 
 
 @ROUTES.add("GET", "/v1/deliveries/{id}", scope="read", answers={200: DeliveryShape}, errors=(404,))

@@ -13,7 +13,6 @@ from bridge.services.queries import load_deliveries, load_dues
 from bridge.services.requeue import put_again, start_again
 from bridge.services.subscriptions.delivery_lane import lane_of
 from bridge.services.subscriptions.lookup import find_subscription
-from bridge.store.queue.fair_lanes import LaneStanding
 from bridge.store.records import Loaded, Wanted
 from bridge.store.tables.indexes import Cursor
 from bridge.store.unit_of_work import UnitOfWork, retrying
@@ -34,14 +33,6 @@ async def _load(services: Services, project: str, delivery_id: str) -> Loaded[De
 async def get_delivery(services: Services, project: str, delivery_id: str) -> Delivery:
     """Return one delivery; NotFound when this project has none such."""
     return (await _load(services, project, delivery_id)).record
-
-
-async def find_wait(services: Services, delivery: Delivery, due_ms: int | None) -> LaneStanding | None:
-    """Return what an attempt that is due may wait for; None for one that is not due, is in flight or never comes."""
-    now_ms = services.clock_ms()
-    if delivery.state is not DeliveryState.PENDING or due_ms is None or not 0 <= due_ms <= now_ms:
-        return None
-    return await services.store.dlv.look(delivery.id[4], delivery.lane, now_ms=now_ms)
 
 
 async def current_lane(services: Services, delivery: Delivery) -> str:

@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
@@ -18,10 +17,9 @@ from bridge.domain.deliveries.origin_limits import (
     DEFAULT_LIMITS,
     UNREACHABLE_AFTER,
     OriginLimits,
-    SlotLimit,
 )
 from bridge.store import keys
-from bridge.store.queue.lanes import MOST_ITEMS, Claim, Item, Lanes, Settled
+from bridge.store.queue.lanes import BEGINS_WITHIN_S, MOST_ITEMS, Claim, Item, Lanes, Settled
 from bridge.store.queue.origin_permits import OriginPermits
 from bridge.store.scripts import SCRIPTS, Bytes, ScriptCall, run
 
@@ -33,19 +31,12 @@ SLOW_MS: Final = 86_400_000
 DOWN_MS: Final = 3_600_000
 MAX_MARKS: Final = 20_000  # 120 bytes each
 PACE: Final = b"rate"  # the member of `fly` that paces a stranger
-_POOL: Final = 10**12
+GRACE_MS: Final = 10_000  # a lease outlasts the attempt by this
 
 
-class LaneStanding(Struct, frozen=True, kw_only=True):
-    """What a lane's items may wait for."""
-
-    in_flight: int  # attempts of the lane
-    per_url: int  # most of them
-    before: int | None  # lanes whose turn comes before; None: it waits for no slot
-    origin_in_flight: int  # attempts that share slots with the lane
-    origin_most: int  # most of them
-    kind: str  # "healthy", "unknown", "slow", "stranger" or "unreachable"
-    blocked_ms: int  # the lane sleeps until then, 0: it does not
+def attempt_lease_ms(attempt_timeout_s: float) -> int:
+    """Return for how long an attempt is its worker's: until it must have begun, its time-out, and some more."""
+    return round((BEGINS_WITHIN_S + attempt_timeout_s) * 1000) + GRACE_MS
 
 
 class FairLanes(Lanes):
@@ -157,50 +148,6 @@ class FairLanes(Lanes):
         names = (keys.good(shard), keys.slow(shard), keys.down(shard))
         args = (GOOD_MS, MAX_MARKS, SLOW_MS, MAX_MARKS, DOWN_MS, MAX_MARKS)
         return int(await run(self.redis, ScriptCall(SCRIPTS["forget_marks_v1"], names, args)))
-
-    async def look(self, shard: str, lane: str, *, now_ms: int) -> LaneStanding | None:
-        """Return what a lane's items may wait for, in one round trip; None for a lane that leads to no origin."""
-        if is_origin_wide(lane) or read_origin(lane) == INBOX:
-            return None
-        origin = read_origin(lane)
-        pipe = self.redis.pipeline(transaction=False)
-        pipe.zcount(keys.lane(shard, "dlv", lane), "-inf", f"({-now_ms}")
-        pipe.hget(keys.gate(shard, "dlv"), lane)
-        pipe.zscore(keys.good(shard), lane)
-        pipe.zscore(keys.slow(shard), lane)
-        pipe.hget(keys.proven(shard), origin)
-        pipe.zscore(keys.down(shard), origin)
-        pipe.zrangebyscore(keys.fly(shard, origin), now_ms, "+inf", withscores=True)
-        pipe.zscore(keys.turns(shard, origin), lane)
-        own, blocked, good, slow, proven, down, flying, turn = await pipe.execute()
-        kind, pool, limit = self._kind(good=good, slow=slow, proven=proven, down=down, now_ms=now_ms)
-        strict = kind in ("stranger", "unreachable")
-        pools = [round(ends % 1 * 8) for member, ends in flying if member != PACE]
-        return LaneStanding(
-            in_flight=int(own),
-            per_url=limit.per_url,
-            before=None if turn is None else await self._count_before(shard, origin, turn),
-            origin_in_flight=len(pools) if strict else pools.count(pool),
-            origin_most=limit.total,
-            kind=kind,
-            blocked_ms=int(blocked or 0),
-        )
-
-    async def _count_before(self, shard: str, origin: str, turn: float) -> int:
-        first = turn // _POOL * _POOL
-        return int(await self.redis.zcount(keys.turns(shard, origin), f"{first:.0f}", f"({turn:.0f}"))
-
-    def _kind(
-        self, *, good: float | None, slow: float | None, proven: bytes | None, down: float | None, now_ms: int
-    ) -> tuple[str, int, SlotLimit]:
-        """Return the kind of a lane, its pool and its limit, as claim_fair_v2 decides them."""
-        if down and down % 1000 >= UNREACHABLE_AFTER and down > now_ms - DOWN_MS:
-            return "unreachable", 2, self._limits.unreachable
-        if proven is None:
-            return "stranger", 2, self._limits.stranger
-        if slow is not None:
-            return "slow", 3, self._limits.slow
-        return ("unknown", 2, self._limits.unknown) if good is None else ("healthy", 1, self._limits.healthy)
 
 
 def _attempt(token: bytes, member: str) -> str:

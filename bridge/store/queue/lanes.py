@@ -19,6 +19,7 @@ from bridge.store.scripts import SCRIPTS, Bytes, ScriptCall, run, run_many
 
 SETTLE_STEP = 1000  # items a call: Lua's unpack has a limit, and other scripts wait meanwhile
 UNBLOCK_STEP = 1000
+BEGINS_WITHIN_S = 5.0  # a worker that has not begun a claimed item by then gives it back
 MOST_ITEMS = 2000  # unpack takes 4,000 arguments
 
 

@@ -262,6 +262,8 @@ async def test_the_timeline_names_the_inbox_in_words(api: Client) -> None:
     kept = Attempt(at_ms=api.services.clock_ms(), status=200, failure=None, reason="Kept.", duration_ms=0)
     await settle(api, delivery, DeliveryState.SUCCEEDED, kept)
     _, body = await api.call("GET", f"/v1/callbacks/{made['id']}/timeline")
+    kept_in = "what comes is kept in the inbox (GET /v1/inbox)"
+    assert body["entries"][0]["text"] == f"Registered for sync_job 1; {kept_in}."
     assert body["entries"][2]["text"] == "Attempt 1 to the inbox: status 200 after 0 ms. Kept."
 
 

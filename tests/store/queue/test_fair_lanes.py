@@ -13,6 +13,7 @@ from bridge.store import keys
 from bridge.store.commit import Change, Committer, Due
 from bridge.store.queue.fair_lanes import FairLanes
 from bridge.store.queue.lanes import Claim, Lanes, Settled
+from bridge.store.queue.standings import LaneStanding, LaneStandings
 
 LEASE_MS = 60_000
 ORIGIN = "https://a.example:443"
@@ -32,6 +33,12 @@ class Queue:
     """A delivery queue with helpers."""
 
     lanes: FairLanes
+    limits: OriginLimits
+
+    async def look(self, now_ms: int, *names: str) -> dict[str, LaneStanding]:
+        """See what lanes wait for."""
+        standings = LaneStandings(self.lanes.redis, self.limits)
+        return await standings.look("a", names, now_ms=now_ms, lease_ms=LEASE_MS)
 
     async def add(self, *names: str, each: int = 1) -> None:
         ops = [Due("dlv", name, f"{name}/{number}", 0, "sooner") for name in names for number in range(each)]
@@ -59,7 +66,7 @@ class Queue:
 
 
 def queue_of(redis: Redis, limits: OriginLimits = DEFAULT_LIMITS) -> Queue:
-    return Queue(FairLanes(redis, "a", limits=limits))
+    return Queue(FairLanes(redis, "a", limits=limits), limits)
 
 
 @pytest.fixture
@@ -91,9 +98,9 @@ async def test_a_host_that_never_answers_is_paced(redis: Redis, outcome: str) ->
         got += len(claim.items)
         await queue.settle(claim, outcome)
     assert got == BURST
-    standing = await queue.lanes.look("a", lane(39), now_ms=claim.now_ms)
-    assert standing is not None
+    standing = (await queue.look(claim.now_ms, lane(39)))[lane(39)]
     assert standing.before is not None
+    assert not standing.has_room
 
 
 @pytest.mark.parametrize("outcome", [REFUSED, UNSENT])
@@ -191,13 +198,26 @@ async def test_what_a_lane_waits_for_can_be_told(queue: Queue) -> None:
     await queue.prove(lane(0))
     await queue.add(lane(1), each=2)
     claim = await queue.claim(lane(1))
-    own = await queue.lanes.look("a", lane(1), now_ms=claim.now_ms)
-    assert own is not None
+    seen = await queue.look(claim.now_ms, lane(1), lane(2), "prj_x inbox:")
+    own, free = seen[lane(1)], seen[lane(2)]
     assert (own.kind, own.in_flight, own.per_url, own.before) == ("unknown", 1, 1, None)
-    free = await queue.lanes.look("a", lane(2), now_ms=claim.now_ms)
-    assert free is not None
-    assert (free.in_flight, free.before, free.origin_in_flight) == (0, None, 1)
-    assert await queue.lanes.look("a", "prj_x inbox:", now_ms=claim.now_ms) is None
+    assert (free.in_flight, free.before, free.origin_in_flight, free.has_room) == (0, None, 1, True)
+    assert len(seen) == 2
+
+
+async def test_the_lanes_before_one_are_those_of_its_own_kind(queue: Queue) -> None:
+    """Each kind has slots of its own, so that those that hang are not before those that are new."""
+    await queue.prove(*map(lane, range(3)))
+    slow, new = [lane(f"slow{n}") for n in range(20)], [lane(f"new{n}") for n in range(30)]
+    await queue.add(*slow, *new)
+    now_ms = (await queue.claim("prj_x inbox:")).now_ms
+    await queue.lanes.redis.zadd(keys.slow("a"), dict.fromkeys(slow, now_ms))
+    claim = await queue.claim(*new, *slow)
+    begun = {item.lane for item in claim.items}
+    waiting = [each for each in slow if each not in begun]
+    seen = await queue.look(claim.now_ms, *waiting)
+    assert sorted(each.before or 0 for each in seen.values()) == list(range(len(waiting)))
+    assert {(each.kind, each.has_room) for each in seen.values()} == {("slow", False)}
 
 
 async def test_the_pace_goes_on_at_its_interval(redis: Redis) -> None:
