@@ -187,6 +187,67 @@ async def test_the_document_is_valid_and_complete(api: Client) -> None:
                 assert "401" in operation["responses"]
 
 
+async def test_the_older_document_is_valid_and_leads_here(store_socket: Path) -> None:
+    """OpenAPI 2.0 by its published validator, under the path of a public URL too."""
+    for chosen, (scheme, path) in (
+        ({}, ("http", "/")),
+        ({"public_url": "https://public.example.test/b"}, ("https", "/b")),
+    ):
+        async with serving(make_settings(store_socket, **chosen)) as api:
+            status, document = await api.call("GET", "/openapi-2.0.json", headers={})
+            assert (status, document["swagger"]) == (200, "2.0")
+            validate(document)
+            assert (document["schemes"], document["basePath"]) == ([scheme], path)
+            assert document["host"] == ("public.example.test" if chosen else urlsplit(api.url).netloc)
+
+
+async def test_power_automate_finds_the_url_that_wakes_its_flow(api: Client) -> None:
+    """The field that it fills, what arrives there, and the operations that register and cancel."""
+    _, document = await api.call("GET", "/openapi-2.0.json", headers={})
+    path, definitions = document["paths"]["/v1/callbacks"], document["definitions"]
+    assert path["x-ms-notification-content"]["schema"] == {"$ref": "#/definitions/FlatEvent"}
+    assert path["post"]["parameters"][-1]["schema"] == {"$ref": "#/definitions/CallbackBody"}
+    body = definitions["CallbackBody"]
+    assert body["required"] == ["callback_url"]
+    assert body["properties"]["callback_url"]["x-ms-notification-url"] is True
+    assert body["properties"]["payload"]["default"] == "flat"
+    assert {each["type"] for each in definitions["FlatEvent"]["properties"].values()} == {
+        *("string", "integer", "boolean")
+    }
+    assert "delete" in document["paths"]["/v1/callbacks/{id}"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/openapi.json", "/openapi-2.0.json", "/asyncapi.json", "/openapi.json/", "/asyncapi.json/"]
+)
+async def test_pages_of_other_origins_may_read_the_documents(api: Client, path: str) -> None:
+    """They need no key and hold nothing of a project."""
+    status, _, headers = await api.ask("GET", path, headers={"Origin": "https://page.example.test"})
+    assert (status, headers["Access-Control-Allow-Origin"]) == (200, "*")
+    assert "Access-Control-Allow-Credentials" not in headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/me"),
+        ("GET", "/v1/event-types"),
+        ("GET", "/v1/callbacks"),
+        ("GET", "/healthz"),
+        ("GET", "/metrics"),
+        ("GET", "/docs"),
+        ("GET", "/nothing"),
+        ("OPTIONS", "/v1/callbacks"),
+        ("OPTIONS", "/openapi.json"),
+    ],
+)
+async def test_pages_of_other_origins_may_read_nothing_else(api: Client, method: str, path: str) -> None:
+    """No answer to a key may be read, and no method but GET is announced."""
+    headers = {**BEARER, "Origin": "https://page.example.test", "Access-Control-Request-Method": "GET"}
+    async with api.http.request(method, api.url + path, headers=headers) as answer:
+        assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
+
+
 async def test_links_follow_trusted_proxies_and_the_public_url(store_socket: Path) -> None:
     """X-Forwarded-* counts only from REELBRIDGE_TRUSTED_PROXIES; a public URL always wins."""
     forwarded = {**BEARER, "X-Forwarded-Proto": "https", "X-Forwarded-Host": "bridge.example.test"}

@@ -52,7 +52,14 @@ def find_slow(meter: LoopMeter, limit_ms: float, requests: Iterator[Hostile]) ->
 @pytest.mark.xdist_group("loop time")
 def test_the_documents_are_built_beside_the_loop(meter: LoopMeter, limit_ms: float) -> None:
     """The first request for each is measured: what is built once must not be built on the loop."""
-    for path in (b"/openapi.json", b"/v1/event-types", b"/docs", b"/metrics"):
+    for path in (
+        b"/openapi.json",
+        b"/openapi-2.0.json",
+        b"/asyncapi.json",
+        b"/v1/event-types",
+        b"/docs",
+        b"/metrics",
+    ):
         hold_ms, status = meter.hold_ms(plain("GET", path))
         assert status == 200
         assert hold_ms <= limit_ms, path

@@ -16,7 +16,7 @@ IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 ENDPOINT = re.compile(r"\b(GET|POST|PUT|PATCH|DELETE) (/[\w/{}.-]*\w}?)")
 # Any path of the API, with or without a method before it: `/v1/callbacks`, `/docs`.
 API_PATH = re.compile(
-    r"(?<![\w.}/:-])/(?:v1/[\w/{}-]*[\w}]|healthz|readyz|metrics|docs|openapi\.json)(?![\w/.-])"
+    r"(?<![\w.}/:-])/(?:v1/[\w/{}-]*[\w}]|healthz|readyz|metrics|docs|openapi(?:-2\.0)?\.json|asyncapi\.json)(?![\w/.-])"
 )
 # A module without the `bridge/` in front, as charts and sentences have it: `services/jobs/observe.py`.
 SHORT_MODULE = re.compile(
@@ -25,7 +25,9 @@ SHORT_MODULE = re.compile(
 # The changelog tells of what was.
 PAGES = [name for name in NAMES if name != "CHANGELOG.md"]
 # Served by `bridge/api/routes/docs.py`, which is no part of the API's description.
-PAGES_OF_THE_API = {("GET", "/docs"), ("GET", "/openapi.json")}
+PAGES_OF_THE_API = {
+    ("GET", path) for path in ("/docs", "/openapi.json", "/openapi-2.0.json", "/asyncapi.json")
+}
 ENDPOINTS = {(route.method, route.path) for route in [*KEYED_ROUTES, *open_routes()]} | PAGES_OF_THE_API
 SOURCES = [
     path

@@ -1,11 +1,14 @@
 """The API's documents, as published linters and parsers judge them."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from bridge.providers.registry import CATALOGUE
 from tests.api.serving import Client
-from tests.nocode.toolbox import Toolbox
+from tests.nocode.toolbox import HERE, Toolbox
 
 pytestmark = pytest.mark.xdist_group("nocode")
 RULES = 'extends: ["spectral:oas"]\n'
@@ -20,7 +23,7 @@ async def save(api: Client, path: str, folder: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("path", ["/openapi.json"])
+@pytest.mark.parametrize("path", ["/openapi.json", "/openapi-2.0.json"])
 async def test_redocly_and_spectral_have_nothing_to_say(
     api: Client, toolbox: Toolbox, tmp_path: Path, path: str
 ) -> None:
@@ -35,3 +38,12 @@ async def test_redocly_and_spectral_have_nothing_to_say(
     )
     assert "No results" in said
     assert "exit status" not in said, said
+
+
+async def test_the_asyncapi_parser_finds_every_event(api: Client, toolbox: Toolbox, tmp_path: Path) -> None:
+    """Without an error or a warning."""
+    document = await save(api, "/asyncapi.json", tmp_path)
+    script = shutil.copy(HERE / "asyncapi.mjs", tmp_path)
+    said = json.loads(await toolbox.run_node(Path(script), document, cwd=tmp_path))
+    assert (said["version"], said["complaints"]) == ("3.0.0", [])
+    assert sorted(said["sent"]) == sorted(CATALOGUE.types)

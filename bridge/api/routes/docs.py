@@ -1,19 +1,25 @@
-"""The API's description: the OpenAPI document, and a page on which Swagger UI shows it."""
+"""The API's description: its documents, which need no key, and a page on which Swagger UI shows it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
-from bridge.api.openapi import build_document
+from bridge.api.asyncapi import build_asyncapi
+from bridge.api.openapi import describe_routes, describe_server
 from bridge.api.responses.json_response import to_json
 from bridge.api.routing import API, Route
+from bridge.api.swagger import convert_document, describe_address
+from bridge.domain.events.payload_schemas import common_flat_schema
+from bridge.providers.registry import CATALOGUE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Build = Callable[[], dict[str, Any]]
+Address = Callable[[str], dict[str, Any]]
 
-PLACEHOLDER = "https://{server}"  # each answer has the address that its request used in this place
 # Swagger UI needs neither inline scripts nor inline styles: it sets styles through the DOM, which the policy does
 # not restrict. Its pictures are data: URLs. `connect-src` allows reading the document and trying out this API.
 CONTENT_SECURITY_POLICY = (
@@ -21,6 +27,8 @@ CONTENT_SECURITY_POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "max-age=300"}
+# Pages of other origins may read the documents: they hold nothing that needs a key, and no other answer may be read.
+SHARED = {"Access-Control-Allow-Origin": "*"}
 # Links are relative, since a proxy may serve the API under a path of its own.
 PAGE = """<!doctype html>
 <html lang="en">
@@ -52,8 +60,18 @@ VIEWER = Path(str(files("mkdocs_swagger_ui_tag"))) / "swagger-ui"
 
 
 def add_docs(router: web.UrlDispatcher, routes: Sequence[Route]) -> None:
-    """Add `/openapi.json`, which describes the routes, and `/docs` with the files that the page loads."""
-    router.add_get("/openapi.json", serve_document(routes))
+    """Add the documents, which describe the routes and events, and `/docs` with the files that the page loads."""
+
+    def build_swagger() -> dict[str, Any]:
+        return convert_document(describe_routes(routes), common_flat_schema(CATALOGUE))
+
+    for path, handler in (
+        ("/openapi.json", serve_document(lambda: describe_routes(routes), describe_server)),
+        ("/openapi-2.0.json", serve_document(build_swagger, describe_address)),
+        ("/asyncapi.json", serve_document(build_asyncapi)),
+    ):
+        router.add_get(path, handler)
+        router.add_get(path + "/", handler)
     router.add_get("/docs", _serve_text(PAGE, "text/html"))
     router.add_get("/docs/start.js", _serve_text(START, "text/javascript"))
     router.add_get(
@@ -62,24 +80,21 @@ def add_docs(router: web.UrlDispatcher, routes: Sequence[Route]) -> None:
     router.add_get("/docs/swagger-ui.css", _serve_file(VIEWER / "stylesheets" / "swagger-ui.css", "text/css"))
 
 
-def serve_document(routes: Sequence[Route]) -> Handler:
-    """Return the handler of the OpenAPI document.
+def serve_document(build: Build, address: Address | None = None) -> Handler:
+    """Return the handler of a document; `address` returns its fields that depend on the API's own address.
 
-    The document is built once, in a thread, because that takes several times as long as a request may hold the event
-    loop. Only the server's address differs between answers, and those are not kept.
+    The rest is built once, in a thread, because that takes several times as long as a request may hold the event loop.
     """
-
-    def build() -> bytes:
-        return to_json(build_document(routes, server=PLACEHOLDER))
-
     built: list[asyncio.Future[bytes]] = []
 
     async def show_document(request: web.Request) -> web.StreamResponse:
         if not built:
-            built.append(asyncio.ensure_future(asyncio.to_thread(build)))
-        server = to_json(request.app[API].forwarding.base_url(request))
-        body = (await asyncio.shield(built[0])).replace(to_json(PLACEHOLDER), server, 1)
-        return web.Response(body=body, content_type="application/json", charset="utf-8")
+            built.append(asyncio.ensure_future(asyncio.to_thread(lambda: to_json(build()))))
+        body = await asyncio.shield(built[0])
+        if address is not None:
+            own = to_json(address(request.app[API].forwarding.base_url(request)))
+            body = b"%b,%b" % (own[:-1], body[1:])
+        return web.Response(body=body, content_type="application/json", charset="utf-8", headers=SHARED)
 
     return show_document
 

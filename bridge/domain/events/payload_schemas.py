@@ -44,6 +44,25 @@ def payload_schema(catalogue: Catalogue, type_: str, payload: str) -> dict[str, 
     }
 
 
+def common_flat_schema(catalogue: Catalogue) -> dict[str, Any]:
+    """Return the schema of what the flat bodies of all events have in common, whatever their kind."""
+    every = [payload_schema(catalogue, type_, "flat") for type_ in catalogue.types]
+    first, *others = (each["properties"] for each in every)
+    shared = {name: first[name] for name in first if all(name in each for each in others)}
+    plain = {
+        name: {key: each[key] for key in ("type", "description") if key in each}
+        for name, each in shared.items()
+    }
+    own = {name: {"type": "string"} for name in ("type", "object")}
+    return {
+        "title": "Event",
+        "description": "An event in its flat form.",
+        "type": "object",
+        "properties": {**plain, **own},
+        "required": list(shared),
+    }
+
+
 def _describe_fields(
     catalogue: Catalogue, known: EventType, full: dict[str, Any], payload: str
 ) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 
 from bridge.domain.events import samples as event_samples
 from bridge.domain.events.fields import Field
-from bridge.domain.events.payload_schemas import payload_schema, payload_schemas
+from bridge.domain.events.payload_schemas import common_flat_schema, payload_schema, payload_schemas
 from bridge.domain.events.payloads import PAYLOADS
 from bridge.domain.events.schema import event_schema
 from bridge.domain.js_json import to_js_json
@@ -65,6 +65,15 @@ def test_the_flat_schema_is_one_for_all_events_of_a_kind_but_for_their_own_words
         shape = {name: each.get("type") for name, each in found.items() if name not in ("type", "object")}
         assert kinds.setdefault(CATALOGUE.types[type_].kind, shape) == shape
         assert set(shape.values()) <= {"string", "boolean", "integer"}
+
+
+@pytest.mark.parametrize("type_", TYPES)
+def test_what_the_flat_forms_of_all_events_have_in_common_fits_each(type_: str) -> None:
+    """With the fields that a flow needs whatever the event is about."""
+    schema = common_flat_schema(CATALOGUE)
+    assert {"job_id", "outcome", "error_message", "output_urls", "metadata"} <= set(schema["required"])
+    for sample in event_samples.samples(CATALOGUE, type_, payload="flat"):
+        assert list(Draft202012Validator(schema).iter_errors(sample)) == []
 
 
 @pytest.mark.parametrize("type_", TYPES)
