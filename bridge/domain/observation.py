@@ -1,9 +1,10 @@
 """What one answer of a provider means, in terms that are the same for all providers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct, field
 
 
 class Outcome(StrEnum):
@@ -17,16 +18,14 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
+class Timing(Struct, frozen=True, kw_only=True, gc=False):
     """Documented times of a kind in seconds, unscaled: poll every `interval_s`, give up after `timeout_s`."""
 
     interval_s: float
     timeout_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Ending(Struct, frozen=True, kw_only=True, gc=False):
     """A job's end: the last word of its event's type (`completed`), the outcome, and the provider's error message."""
 
     word: str
@@ -34,8 +33,7 @@ class Ending:
     message: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(Struct, frozen=True, kw_only=True, gc=False):
     """An item of a generated post or a delivery of an outgoing post; `ending` is None while it runs."""
 
     id: str
@@ -44,8 +42,7 @@ class Part:
     data: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
+class Observation(Struct, frozen=True, kw_only=True, gc=False):
     """A provider's object as far as the bridge understands it.
 
     `data` is the object as the provider returned it, unwrapped, always with an `id`; `shortened` means that it was so
@@ -75,51 +72,43 @@ class Observation:
     scheduled_for_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class Observed(Struct, frozen=True, kw_only=True, gc=False):
     """The provider returned the object."""
 
     observation: Observation
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobNotFound:
+class JobNotFound(Struct, frozen=True, kw_only=True, gc=False):
     """404 in the provider's own format: the id is unknown, deleted, or another account's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyRefused:
+class KeyRefused(Struct, frozen=True, kw_only=True, gc=False):
     """401: the account's key is not accepted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KindForbidden:
+class KindForbidden(Struct, frozen=True, kw_only=True, gc=False):
     """403 in JSON: the key may not read this kind."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Throttled:
+class Throttled(Struct, frozen=True, kw_only=True, gc=False):
     """429: no request is allowed before `until_ms` (Unix milliseconds)."""
 
     until_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamBusy:
+class UpstreamBusy(Struct, frozen=True, kw_only=True, gc=False):
     """503: wait `wait_s` seconds (unscaled) before the next read of this job."""
 
     wait_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamBroken:
+class UpstreamBroken(Struct, frozen=True, kw_only=True, gc=False):
     """500, 502, no answer, HTML or unreadable JSON: an outage that says nothing about the job."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnexpectedAnswer:
+class UnexpectedAnswer(Struct, frozen=True, kw_only=True, gc=False):
     """400, 402, 409 and other answers that show no state of the job: only its timeline mentions them."""
 
     reason: str
@@ -137,8 +126,7 @@ PollResult = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateHeaders:
+class RateHeaders(Struct, frozen=True, kw_only=True, gc=False):
     """The account's rate limit as an answer's headers show it; None where a header is missing."""
 
     limit: int | None = None

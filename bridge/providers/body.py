@@ -3,10 +3,10 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from bridge.providers.large_answers import LARGE_BYTES, close_cut_json, shrink
 
@@ -17,8 +17,7 @@ DEEPEST = 64
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class Document(Struct, frozen=True, kw_only=True, gc=False):
     """A body, parsed; `trouble` says in words why there is no `value`, `shortened` that it is not all of it."""
 
     value: Any = None

@@ -4,8 +4,10 @@ ReelMirror documents of a row only `id`, `status`, `review_status` and its items
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from bridge.domain.observation import Observation, Observed, Outcome, PollResult, UnexpectedAnswer
 from bridge.providers.body import read_document

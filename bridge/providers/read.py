@@ -1,8 +1,9 @@
 """Turn an upstream's answer into a `PollResult`, without I/O or a clock."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from bridge.domain.observation import (
     JobNotFound,

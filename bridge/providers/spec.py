@@ -7,6 +7,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from msgspec import Struct
+
 from bridge.domain.events.catalogue import EVERY_ENDING, KindEvents, KindSample
 from bridge.domain.events.fields import Field
 from bridge.domain.jobs.outcome import KindTraits, PartTraits
@@ -44,8 +46,7 @@ class ExtraWords:
 NO_EXTRA_WORDS = ExtraWords()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lens:
+class Lens(Struct, frozen=True, kw_only=True, gc=False):
     """What a reader knows beside the object itself; `superseded` are part ids that a new run has replaced."""
 
     now_ms: int

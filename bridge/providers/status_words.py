@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from bridge.domain.observation import Ending
 from bridge.providers.spec import ExtraWords, KindSpec, Lens
@@ -14,8 +15,7 @@ _LONGEST_WORD = 200
 _SEPARATORS = re.compile(r"[\s_./\\:-]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
+class Word(Struct, frozen=True, kw_only=True, gc=False):
     """What a status word means: it ends the job, shows progress, is merely queued, or stands in no table."""
 
     status: str

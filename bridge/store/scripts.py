@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, OutOfMemoryError
 
@@ -40,8 +41,7 @@ class Script:
         return Script.read(self.source.replace(REFUSED_SHEBANG, SHEBANG, 1))
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptCall:
+class ScriptCall(Struct, frozen=True, gc=False):
     """A script with its keys and arguments, ready to send."""
 
     script: Script

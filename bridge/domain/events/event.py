@@ -1,8 +1,9 @@
 """Events as values: a fact about a job, the JSON that is stored of it, and what its error and summary say."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from bridge.domain.events.catalogue import Catalogue, event_type
 from bridge.domain.events.payloads import PAYLOADS, build_body, read_event_job
@@ -26,8 +27,7 @@ MAX_LISTED = 500  # items named in an error or left of a cut list
 MAX_TEXT_CHARS = 500  # characters of a text left in cut data
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class Fact(Struct, frozen=True, kw_only=True, gc=False):
     """What became known about a job: `word` is the event's last word, `run` the job's life that it belongs to.
 
     `data` is the upstream's object, unwrapped, with `id`; `late` says that it came after this run's `.timed_out`. With

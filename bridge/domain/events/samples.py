@@ -6,8 +6,9 @@ has the same samples.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from bridge.domain.events.catalogue import Catalogue, EventType, KindEvents, ObjectEvent
 from bridge.domain.events.event import Fact, build_error, build_event, build_summary

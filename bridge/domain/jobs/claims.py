@@ -7,7 +7,8 @@ better than a time-out, which would say that the answer is unknown.
 """
 
 import hashlib
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from bridge.domain.jobs.records import Job
 from bridge.domain.jobs.runs import has_ended

@@ -6,8 +6,8 @@ match their filter. No callback is notified twice of a fact.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from bridge.domain.events.catalogue import event_type
@@ -21,8 +21,7 @@ from bridge.domain.jobs.runs import GONE, is_decided
 from bridge.domain.subscriptions.callback import Callback, CallbackState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fanout:
+class Fanout(Struct, frozen=True, kw_only=True, gc=False):
     """The job after a fan-out, the events to write, and the notifications to deliver."""
 
     job: Job

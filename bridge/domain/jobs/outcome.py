@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
+
 from bridge.domain.events.event import Fact
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.observation import Timing
@@ -37,8 +39,7 @@ class KindTraits:
     persona_field: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PollContext:
+class PollContext(Struct, frozen=True, kw_only=True, gc=False):
     """The circumstances of a poll: `begun_ms` and `now_ms` by the store's clock, `took_ms` waiting for the provider.
 
     `digest` is a hash of the answer's bytes. `auth_refused` identifies a confirmed refusal of the account's key, empty
@@ -54,8 +55,7 @@ class PollContext:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventDraft:
+class EventDraft(Struct, frozen=True, kw_only=True, gc=False):
     """A fact with its name (unique in its run) and type; `closes` closes callbacks with `once`.
 
     `of_part`: the fact is the end of a part with a kind of its own, such as an outgoing post's delivery.
@@ -76,8 +76,7 @@ class EventDraft:
         return self.closes or self.of_part
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True, gc=False):
     """The effect of a poll's result on the job itself, before any callback is notified.
 
     `confirms`: the poll showed the ending that the job has now. Only then may a callback that was registered after that
@@ -91,8 +90,7 @@ class Step:
     data: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notification:
+class Notification(Struct, frozen=True, kw_only=True, gc=False):
     """An event for one callback, before it is a delivery; `late`: the callback got `.timed_out` of the same run."""
 
     event: str
@@ -102,8 +100,7 @@ class Notification:
     late: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewEvent:
+class NewEvent(Struct, frozen=True, kw_only=True, gc=False):
     """A draft of an event that is to be written, with its id and its number in the job's sequence."""
 
     event: str
@@ -111,8 +108,7 @@ class NewEvent:
     draft: EventDraft
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transition:
+class Transition(Struct, frozen=True, kw_only=True, gc=False):
     """All effects of a poll: new records, events, notifications, and the delay to the next poll (None: there is none).
 
     `data` is the observed object, None if none was shown. `replaced` are the items that a new run replaced.

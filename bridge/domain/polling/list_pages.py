@@ -5,15 +5,16 @@ last read, pages overlap, and a post that is not where it should be is looked fo
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from msgspec import Struct, field
 
 PAGE = 100  # rows, the `limit` that is asked for
 OVERLAP = 2
 MAX_MISSES = 6  # pages on which a post is looked for before it is read by itself
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListStats:
+class ListStats(Struct, frozen=True, kw_only=True):
     """What reads of one list have shown; the names of the fields are part of what is stored.
 
     `places` are row numbers by post id, `count` is the length of the list as the upstream says it, `read_ms` the time of

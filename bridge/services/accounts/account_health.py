@@ -3,7 +3,7 @@
 A 429 is not noted here: it goes to the account's budget, from which the pause follows (see `pause.py`).
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from bridge.domain.jobs.intervals import MASS_VANISH, OUTAGE_RETRY_S
 from bridge.domain.jobs.outcome import PollContext

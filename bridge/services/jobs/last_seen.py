@@ -1,7 +1,8 @@
 """Look up jobs as the bridge last saw them, without a request to the provider."""
 
-import dataclasses
 from typing import Any
+
+from msgspec.structs import replace
 
 from bridge.domain.ids import job_key
 from bridge.domain.jobs.outcome import NewEvent, Transition
@@ -44,7 +45,7 @@ async def recall(services: Services, key: str, moved: Transition) -> Transition:
     except UnreadableRecord:
         seen = None
     data = seen if isinstance(seen, dict) and "id" in seen else {}
-    return dataclasses.replace(moved, new_events=tuple(_show(each, data) for each in moved.new_events))
+    return replace(moved, new_events=tuple(_show(each, data) for each in moved.new_events))
 
 
 def _show(event: NewEvent, data: dict[str, Any]) -> NewEvent:
@@ -53,7 +54,7 @@ def _show(event: NewEvent, data: dict[str, Any]) -> NewEvent:
         return event
     if data:
         related = {**read_related(KINDS[fact.kind], data), **fact.related}
-        fact = dataclasses.replace(fact, data=data, related=related)
+        fact = replace(fact, data=data, related=related)
     else:
-        fact = dataclasses.replace(fact, gone=False)
-    return dataclasses.replace(event, draft=dataclasses.replace(event.draft, fact=fact))
+        fact = replace(fact, gone=False)
+    return replace(event, draft=replace(event.draft, fact=fact))

@@ -1,9 +1,8 @@
 """Apply the result of a poll to a job: load its records, decide in the domain, save the changes in one step."""
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from bridge.domain.deliveries.records import new_delivery
@@ -34,8 +33,7 @@ MAX_TRIES = 8  # then the lease ends, and the job is polled again
 LARGE_OBJECT = 16 * 1024  # bytes as stored
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class Held(Struct, frozen=True, kw_only=True, gc=False):
     """A job that this worker has leased: its records as loaded, and the lease's token."""
 
     key: str
@@ -123,7 +121,7 @@ def _advance(
     if moved.delay_ms is None or moved.delay_ms >= least_ms:
         return moved
     log = replace(moved.log, due_ms=at.now_ms + least_ms)
-    return dataclasses.replace(moved, delay_ms=least_ms, log=log)
+    return replace(moved, delay_ms=least_ms, log=log)
 
 
 def _has_changes(held: Held, moved: Transition) -> bool:

@@ -1,7 +1,8 @@
 """Read a provider with an account's credential, and keep the jobs leased meanwhile."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from bridge.domain.jobs.records import Job
 from bridge.http.upstream import KnownAnswer, ListAnswer, PollAnswer

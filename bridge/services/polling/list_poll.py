@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from bridge.domain.jobs.outcome import PollContext
 from bridge.domain.observation import KeyRefused, Observation, Observed, PollResult, Throttled

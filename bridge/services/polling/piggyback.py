@@ -7,7 +7,9 @@ caller has leased already. All other jobs are found, leased and settled here.
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from bridge.domain.ids import job_key
 from bridge.domain.jobs.outcome import PollContext

@@ -1,6 +1,6 @@
 """Due jobs, and the requests that a budget has granted for them."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from bridge.domain.polling.list_pages import ListStats
 from bridge.domain.polling.planner import Request
@@ -8,8 +8,7 @@ from bridge.domain.polling.rate_limit import Bucket
 from bridge.services.jobs.observe import Held
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DueJob:
+class DueJob(Struct, frozen=True, kw_only=True, gc=False):
     """A leased job that is due.
 
     `version` is that of its account's credential, `queued_ms` its place in the queue in Unix milliseconds.
@@ -21,8 +20,7 @@ class DueJob:
     queued_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrantedRequest:
+class GrantedRequest(Struct, frozen=True, kw_only=True, gc=False):
     """A request that may be sent now.
 
     `id` is its id in the budget, `jobs` are the due jobs that it reads, `list_stats` is what is known of its list.

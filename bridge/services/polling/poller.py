@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from bridge.services.accounts.account_health import AccountHealthRecorder, auth_refusal_for
 from bridge.services.accounts.credentials import Credentials

@@ -1,9 +1,10 @@
 """Poll one job with one request, whose answer may also show an account's health, and a post's items."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge.domain.jobs.callbacks import list_live_callbacks
 from bridge.domain.jobs.intervals import OUTAGE_RETRY_S
@@ -28,8 +29,7 @@ log = structlog.get_logger()
 PROBE_SHARE = 0.9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SinglePollTask:
+class SinglePollTask(Struct, frozen=True, kw_only=True, gc=False):
     """A leased job, its account's health as loaded, and other jobs of the account that depend on its answer.
 
     There are followers only while the account's key is refused: one read, a probe outside of the budget, then decides

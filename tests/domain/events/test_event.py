@@ -1,10 +1,10 @@
 """Events as they are stored, their errors and summaries."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bridge.domain.events.event import (
     DATA_BYTES,
