@@ -36,7 +36,9 @@ class Receiver:
         return f"{scheme}://{host}:{self.port}{target}"
 
 
-async def read_request(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], bytes]:
+async def read_request(
+    reader: asyncio.StreamReader, *, head_only: bool = False
+) -> tuple[str, dict[str, str], bytes]:
     """Read one request; header names in lower case, and a repeated header would show as `a, b`."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     line, *fields = head[:-4].split("\r\n")
@@ -45,13 +47,19 @@ async def read_request(reader: asyncio.StreamReader) -> tuple[str, dict[str, str
         name, _, value = one.partition(": ")
         lower = name.lower()
         headers[lower] = f"{headers[lower]}, {value}" if lower in headers else value
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    length = 0 if head_only else int(headers.get("content-length", "0"))
+    body = await reader.readexactly(length)
     return line, headers, body
 
 
 @asynccontextmanager
-async def receive(*acts: bytes | Act, tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
-    """Run a receiver that answers its n-th request with the n-th act, and all further ones with the last."""
+async def receive(
+    *acts: bytes | Act, tls: ssl.SSLContext | None = None, heads_only: bool = False
+) -> AsyncIterator[Receiver]:
+    """Run a receiver that answers its n-th request with the n-th act, and all further ones with the last.
+
+    With `heads_only` it leaves the bodies of requests to the acts.
+    """
     receiver = Receiver(port=0)
     tasks: set[asyncio.Task[None]] = set()
 
@@ -62,7 +70,7 @@ async def receive(*acts: bytes | Act, tls: ssl.SSLContext | None = None) -> Asyn
         tasks.add(task)
         try:
             while True:
-                receiver.requests.append(await read_request(reader))
+                receiver.requests.append(await read_request(reader, head_only=heads_only))
                 receiver.called.set()
                 act = acts[min(len(receiver.requests), len(acts)) - 1]
                 if isinstance(act, bytes):

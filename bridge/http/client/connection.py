@@ -15,15 +15,18 @@ WITHOUT_BODY = frozenset((SWITCHING, 204, 304))  # RFC 9112, section 6.3
 Response = tuple[ResponseHead, ResponseBody]
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """A connection to one origin, for one exchange at a time.
 
+    It reads into `buffer`, which all connections of an event loop may share: what arrived is copied out of it at once.
+    Its size is what is read in one go, so it bounds what a reader that has stopped still gets.
     `was_used`: a response has come over it before. `has_answer_begun`: a byte of the present one has come. `is_lost`: it
     is closed, by whomever.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, buffer: memoryview) -> None:
         self._loop = loop
+        self._buffer = buffer
         self.on_lost: Callable[[Connection], None] | None = None
         self.transport: asyncio.Transport | None = None
         self.was_used = self.has_answer_begun = self.is_lost = False
@@ -53,7 +56,7 @@ class Connection(asyncio.Protocol):
         waiter = self._waiter = self._loop.create_future()
         if self._early:
             early, self._early = self._early, b""
-            self.data_received(early)
+            self._receive(early)
         if self.is_lost:
             self._end(None)
         return waiter
@@ -114,7 +117,15 @@ class Connection(asyncio.Protocol):
 
     # -- what the transport reports
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 -- the buffer has its size
+        """Return where to put what arrives."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what has arrived."""
+        self._receive(bytes(self._buffer[:nbytes]))
+
+    def _receive(self, data: bytes) -> None:
         """Pass bytes on to the head or the body; bytes that nobody waits for spoil the connection."""
         if self._body is not None:
             self._body.feed(data)

@@ -22,6 +22,7 @@ from bridge.http.client.connection import Connection
 from bridge.http.client.lookups import AddressLookup
 
 NEXT_ADDRESS_S = 0.25  # RFC 8305, section 5, "Connection Attempt Delay"
+READ_BYTES = 64 * 1024
 _PORTS = {"http": 80, "https": 443}
 
 OpenSocket = Callable[[aiohappyeyeballs.AddrInfoType], socket.socket]
@@ -65,6 +66,7 @@ class Connector:
         self._lookup = lookup
         self._tls = tls
         self._open_socket = open_socket
+        self._buffer = memoryview(bytearray(READ_BYTES))
 
     async def connect(self, origin: Origin, *, until: float) -> Connection:
         """Return a new connection; raise `NotConnected`. `until` is a time of the event loop's clock."""
@@ -105,7 +107,7 @@ class Connector:
         loop = asyncio.get_running_loop()
         try:
             _, connection = await loop.create_connection(
-                lambda: Connection(loop),
+                lambda: Connection(loop, self._buffer),
                 sock=raw,
                 ssl=self._tls if origin.is_tls else None,
                 server_hostname=origin.host.rstrip(".") if origin.is_tls else None,
