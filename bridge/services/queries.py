@@ -1,9 +1,9 @@
 """Queries that several use cases share, each in one round trip."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final, TypeVar
 
-from bridge.domain.deliveries.records import Delivery
+from bridge.domain.deliveries.records import OPEN, Delivery
 from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import delivery_id
 from bridge.domain.jobs.records import Job, PollLog
@@ -53,6 +53,15 @@ async def load_callback_deliveries(store: Store, key: str, callback_id: str) -> 
     """Load all deliveries of one callback of a job, oldest first, without those of the job's other callbacks."""
     events = await store.indexes.job_events(key)
     return await load_deliveries(store, [delivery_id(event, callback_id) for event in events])
+
+
+async def find_undelivered(store: Store, key: str, callbacks: Collection[str]) -> set[str]:
+    """Return those of some callbacks of a job to which something is still to be delivered, or is parked."""
+    events = await store.indexes.job_events(key)
+    ids = [delivery_id(event, callback) for callback in sorted(callbacks) for event in events]
+    return {
+        each.record.subscription for each in await load_deliveries(store, ids) if each.record.state in OPEN
+    }
 
 
 async def load_dues(store: Store, deliveries: Sequence[Delivery]) -> dict[str, int | None]:

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from bridge.domain.ids import read_callback_job
 from bridge.domain.subscriptions.callback import CallbackState
 from bridge.domain.urls.policy import check_url
-from bridge.services.jobs.registration import RegisterCallback, register
+from bridge.services.jobs.registration import register
+from bridge.services.jobs.registration_case import RegisterCallback
 from bridge.store import keys
 from bridge.store.unit_of_work import UnitOfWork
 from tests.api.serving import BEARER, KEY, Client

@@ -19,7 +19,8 @@ from bridge.container import bootstrap, open_services
 from bridge.domain.ids import job_key
 from bridge.domain.urls.policy import check_url
 from bridge.services.context import Services
-from bridge.services.jobs.registration import RegisterCallback, register, release_holds
+from bridge.services.jobs.registration import register, release_holds
+from bridge.services.jobs.registration_case import RegisterCallback
 from bridge.store.queue.clock import StoreClock
 from bridge.store.records import Wanted
 from bridge.store.server.embedded import EmbeddedStore

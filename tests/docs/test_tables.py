@@ -13,7 +13,7 @@ from bridge.config.settings import Settings
 from bridge.domain.deliveries.records import DeliveryState
 from bridge.domain.jobs.callbacks import CALLBACK_BYTES_PER_JOB
 from bridge.domain.jobs.records import JobState
-from bridge.domain.jobs.registration import CALLBACKS_PER_JOB
+from bridge.domain.jobs.registration import CALLBACKS_PER_JOB, CLOSED_KEPT
 from bridge.domain.subscriptions.callback import CallbackState
 from bridge.domain.urls.policy import MAX_URL_CHARACTERS
 from bridge.providers.registry import CATALOGUE, KINDS
@@ -88,6 +88,7 @@ def test_the_limits_are_the_codes_own() -> None:
         JOBS_PER_PROJECT,
         Settings.model_fields["project_quota"].default,
         CALLBACKS_PER_JOB,
+        CLOSED_KEPT,
         CALLBACK_BYTES_PER_JOB,
         MAX_JOBS,
         MAX_EVENTS,

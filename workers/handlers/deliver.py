@@ -10,7 +10,7 @@ from bridge.domain.deliveries.lanes import is_origin_wide
 from bridge.domain.deliveries.records import Delivery
 from bridge.domain.deliveries.retry import judge
 from bridge.services.context import Services
-from bridge.services.deliveries.after_attempt import after_attempt, put_off_blocked
+from bridge.services.deliveries.after_attempt import after_attempt, end_stranded, put_off_blocked
 from bridge.services.deliveries.attempt import Attempts, LoadedDeliveries, ReadyDelivery, load_ready
 from bridge.services.deliveries.late_results import finish_late
 from bridge.services.requeue import move_to_url_lanes
@@ -92,10 +92,11 @@ class DeliverHandler:
         """Return what to settle for a delivery that is over, or cannot be sent because a record cannot be read."""
         if item.member in page.unreadable:
             return Settled(item.lane, item.member, claim.token, UNREADABLE_RETRY_MS)
-        loaded = page.blocked.get(item.member)
+        loaded = page.blocked.get(item.member) or page.stranded.get(item.member)
         if loaded is None or loaded.record.lane != item.lane:
             return Settled(item.lane, item.member, claim.token, None)
-        delivery, delay_ms = put_off_blocked(loaded.record, now_ms=claim.now_ms)
+        leave = put_off_blocked if item.member in page.blocked else end_stranded
+        delivery, delay_ms = leave(loaded.record, now_ms=claim.now_ms)
         return Settled(item.lane, item.member, claim.token, delay_ms, (pack_delivery(delivery),))
 
     async def _move(self, shard: str, token: bytes, moves: Sequence[ReadyDelivery]) -> list[Settled]:

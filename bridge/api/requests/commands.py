@@ -10,7 +10,7 @@ from bridge.domain.templates import describe_unfilled, find_unfilled_url
 from bridge.domain.urls.policy import CheckedUrl, RefusedUrl, UrlPolicy, check_url
 from bridge.errors import ValidationFailed
 from bridge.providers.registry import CATALOGUE
-from bridge.services.jobs.registration import RegisterCallback
+from bridge.services.jobs.registration_case import RegisterCallback
 
 MAX_REQUEST_BYTES = 1024 * 1024  # that the callbacks of one request may take in the store
 

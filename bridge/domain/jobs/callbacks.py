@@ -33,6 +33,11 @@ def list_live_callbacks(job: Job) -> list[Callback]:
     return [each for each in job.callbacks if is_live(each)]
 
 
+def list_closed_callbacks(job: Job) -> list[Callback]:
+    """Return the callbacks that no longer wait for events, oldest first."""
+    return [each for each in job.callbacks if not is_live(each)]
+
+
 def list_dropped_callbacks(before: Job, after: Job) -> list[Callback]:
     """Return the callbacks that a change drops from the record."""
     kept = {each.id for each in after.callbacks}

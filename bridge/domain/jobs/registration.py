@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from bridge.domain.jobs.callbacks import CALLBACK_BYTES_PER_JOB, check_size, keep_newest
+from bridge.domain.jobs.callbacks import CALLBACK_BYTES_PER_JOB, check_size, keep_newest, measure
 from bridge.domain.jobs.deadlines import awaits_late_ending, has_deadline_ahead, is_live
 from bridge.domain.jobs.records import Job, JobState
 from bridge.domain.jobs.runs import GONE, has_ended, start_clock, start_run
@@ -19,6 +19,10 @@ NOTIFIED = (CallbackState.ENDED, CallbackState.TIMED_OUT)
 
 class TooManyCallbacks(ValueError):
     """A job has the maximum number of live callbacks."""
+
+
+class TooManyOwed(ValueError):
+    """A job has the maximum number of closed callbacks to which something is still to be delivered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +109,17 @@ def register_callback(
     clock: str,
     retried: Mapping[str, str],
     held: Collection[str] = (),
+    undelivered: Collection[str] = (),
 ) -> RegistrationResult:
     """Add a callback, or update the one that it repeats: the live one of the same URL, or an unanswered one.
 
     `retried` maps items to their successors: the callback is then for the run that these start. For `held` see
-    `find_unanswered`. Raise `TooManyCallbacks` or `CallbacksTooLarge` for more than a job may have.
+    `find_unanswered`. `undelivered` are the ids of closed callbacks that must be kept. Raise `TooManyCallbacks`,
+    `TooManyOwed` or `CallbacksTooLarge` for more than a job may have.
     """
-    result = _register(job, callback, now_ms=now_ms, clock=clock, retried=retried, held=held)
+    result = _register(
+        job, callback, now_ms=now_ms, clock=clock, retried=retried, held=held, undelivered=undelivered
+    )
     check_size(job, result.job, now_ms=now_ms)
     return result
 
@@ -124,6 +132,7 @@ def _register(
     clock: str,
     retried: Mapping[str, str],
     held: Collection[str],
+    undelivered: Collection[str],
 ) -> RegistrationResult:
     known = find_repeated(job, callback.fingerprint, once=callback.once)
     idle = not any(is_live(each) for each in job.callbacks)
@@ -137,7 +146,7 @@ def _register(
         job = _reopen(begun, now_ms=now_ms, clock=clock)
     if known is not None:
         return _repeat(job, known, callback, poll_now=bool(retried))
-    job = _add(job, callback, now_ms=now_ms)
+    job = _add(job, callback, now_ms=now_ms, undelivered=undelivered)
     return RegistrationResult(
         job=job, callback=callback, updated=False, poll_now=idle or settled or bool(retried)
     )
@@ -150,8 +159,11 @@ def _bind_to_retry(job: Job, callback: Callback, retry: RetriedItems, retried: M
     return replace(callback, expect="new_run") if retried else callback
 
 
-def _add(job: Job, callback: Callback, *, now_ms: int) -> Job:
-    """Add a callback, which becomes the only one of its URL that still gets events."""
+def _add(job: Job, callback: Callback, *, now_ms: int, undelivered: Collection[str]) -> Job:
+    """Add a callback, which becomes the only one of its URL that still gets events.
+
+    The oldest closed ones are dropped where there are too many, but none to which something is still to be delivered.
+    """
     known = tuple(
         _displace(each, now_ms=now_ms) if each.fingerprint == callback.fingerprint else each
         for each in job.callbacks
@@ -160,8 +172,15 @@ def _add(job: Job, callback: Callback, *, now_ms: int) -> Job:
     owed = [each for each in known if awaits_late_ending(each, now_ms=now_ms)]
     if len(live) >= CALLBACKS_PER_JOB or len(owed) > CLOSED_KEPT - CALLBACKS_PER_JOB:
         raise TooManyCallbacks
-    over = [each for each in known if not (is_live(each) or awaits_late_ending(each, now_ms=now_ms))]
-    kept = keep_newest(over, count=CLOSED_KEPT - len(owed), size=CALLBACK_BYTES_PER_JOB)
+    closed = [each for each in known if not (is_live(each) or awaits_late_ending(each, now_ms=now_ms))]
+    owed = [each for each in closed if each.id in undelivered] + owed
+    if len(owed) > CLOSED_KEPT or measure(owed) > CALLBACK_BYTES_PER_JOB:
+        raise TooManyOwed
+    kept = keep_newest(
+        [each for each in closed if each.id not in undelivered],
+        count=CLOSED_KEPT - len(owed),
+        size=CALLBACK_BYTES_PER_JOB,
+    )
     return replace(job, callbacks=(*kept, *owed, *live, callback))
 
 

@@ -67,3 +67,9 @@ def put_off_blocked(delivery: Delivery, *, now_ms: int) -> tuple[Delivery, int |
         "not sent: what is stored of its event or its job cannot be read; the operator's log names the record"
     )
     return replace(delivery, state=DeliveryState.PARKED, reason=reason, done_ms=now_ms), None
+
+
+def end_stranded(delivery: Delivery, *, now_ms: int) -> tuple[Delivery, None]:
+    """Return a delivery whose event or callback is no longer there, cancelled, and that it leaves the queue."""
+    reason = "its callback was deleted, or its event and callback are no longer kept"
+    return replace(delivery, state=DeliveryState.CANCELLED, reason=reason, done_ms=now_ms), None

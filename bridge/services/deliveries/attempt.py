@@ -37,14 +37,15 @@ class ReadyDelivery(Struct, frozen=True, kw_only=True, gc=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedDeliveries:
-    """What a page of deliveries comes to, by id; those that need no further attempt are in none of the three.
+    """What a page of deliveries comes to, by id; those that are over are in none of the four.
 
     `unreadable` have a record that cannot be read. `blocked` cannot be sent because their event's or job's record cannot
-    be read.
+    be read, `stranded` because their event or callback is no longer there.
     """
 
     ready: Mapping[str, ReadyDelivery]
     blocked: Mapping[str, Loaded[Delivery]]
+    stranded: Mapping[str, Loaded[Delivery]]
     unreadable: Collection[str]
 
 
@@ -62,14 +63,17 @@ async def load_ready(store: Store, ids: Sequence[str]) -> LoadedDeliveries:
             holds=[each.subscription for each in records if each.tries == 0],
         )
     )
-    found = ((identifier, _prepare(delivery, page)) for identifier, delivery in deliveries.items())
+    prepared = {identifier: _prepare(loaded, page) for identifier, loaded in deliveries.items()}
+    ready = {identifier: each for identifier, each in prepared.items() if each is not None}
+    blocked = {
+        identifier: loaded
+        for identifier, loaded in deliveries.items()
+        if not page.unreadable.isdisjoint((loaded.record.event, loaded.record.job))
+    }
     return LoadedDeliveries(
-        ready={identifier: ready for identifier, ready in found if ready is not None},
-        blocked={
-            identifier: loaded
-            for identifier, loaded in deliveries.items()
-            if not page.unreadable.isdisjoint((loaded.record.event, loaded.record.job))
-        },
+        ready=ready,
+        blocked=blocked,
+        stranded={each: deliveries[each] for each in deliveries if each not in ready and each not in blocked},
         unreadable=first.unreadable,
     )
 

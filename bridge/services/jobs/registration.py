@@ -1,37 +1,31 @@
 """Register callbacks: job, callback and first poll are written in one step, and are on disk before the answer."""
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from bridge.domain.ids import callback_id, job_key
-from bridge.domain.jobs.callbacks import CallbacksTooLarge, find_callback, list_dropped_callbacks
+from bridge.domain.jobs.callbacks import find_callback, list_dropped_callbacks
 from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.records import Job
 from bridge.domain.jobs.registration import (
-    CALLBACKS_PER_JOB,
     RegistrationResult,
-    TooManyCallbacks,
     find_repeated,
     list_notified,
     new_job,
-    register_callback,
 )
-from bridge.domain.subscriptions.callback import Callback, CallbackState
-from bridge.domain.urls.policy import CheckedUrl
-from bridge.errors import RateLimited, Unavailable
+from bridge.domain.subscriptions.callback import Callback
+from bridge.errors import Unavailable
 from bridge.providers.registry import KINDS
 from bridge.services.accounts.budget_view import next_turns_ms
 from bridge.services.accounts.manage import choose_account
-from bridge.services.context import Services, lasts_ms
+from bridge.services.context import Services
+from bridge.services.jobs.registration_case import RegisterCallback, RegistrationCase, add_callback
 from bridge.services.quota import check_bytes, check_jobs
-from bridge.services.subscriptions.patch import refuse_size
-from bridge.services.subscriptions.sealing import seal_headers, seal_text
 from bridge.store.errors import StoreFull, StoreNotDurable, WriteConflict
-from bridge.store.records import Loaded, Wanted
+from bridge.store.records import Wanted
 from bridge.store.registration_reads import RegistrationPage
 from bridge.store.tables.accounts import Account
 from bridge.store.tables.idempotency import DAY_MS
@@ -46,32 +40,6 @@ BUSY_RETRY_S = 1.0
 CALLBACK_SHOWN = 600  # bytes of a callback in an answer, beside its URL
 
 
-class RegisterCallback(Struct, frozen=True, kw_only=True, gc=False):
-    """A command to register one job of a request, with all fields checked.
-
-    `retried` are pairs (original item, new item) of a retry of the failed ones. `request` is a digest of a request
-    that has an Idempotency-Key, else empty: for a day, the same digest leads to the same callback.
-    """
-
-    kind: str
-    job_id: str
-    url: CheckedUrl
-    events: tuple[str, ...] = ()
-    once: bool = True
-    late: bool = True
-    metadata: Any = None
-    headers: Mapping[str, str] | None = None
-    secret: str | None = None
-    persona: str = ""
-    media: str = ""
-    timeout_s: float | None = None
-    expect: str = "any"
-    payload: str = "full"
-    retried: tuple[tuple[str, str], ...] = ()
-    account: str | None = None
-    request: str = ""
-
-
 class Registered(Struct, frozen=True, kw_only=True):
     """A registration that is on disk; `updated` if the callback existed before."""
 
@@ -79,17 +47,6 @@ class Registered(Struct, frozen=True, kw_only=True):
     callback: Callback
     updated: bool
     next_poll_ms: int | None = None
-
-
-class _Case(Struct, frozen=True):
-    """One command with what it is decided on: the job as it is stored or as it begins, and the id of a new callback."""
-
-    key: str
-    command: RegisterCallback
-    fingerprint: bytes
-    loaded: Loaded[Job] | None
-    job: Job
-    identifier: str
 
 
 async def register(
@@ -114,7 +71,7 @@ async def register(
                 for key, each in zip(jobs, some, strict=True)
             ]
             held = await _load_on_hold(services, cases)
-            staged += [(case.key, _stage(services, unit, case, held)) for case in cases]
+            staged += [(case.key, await _stage(services, unit, case, held)) for case in cases]
         check_jobs(page.watched, unit.made)
         check_bytes(services, page.held_bytes, unit.grown + _kept_bytes(commands))
         return unit, await _add_turns(services, staged)
@@ -161,7 +118,7 @@ def _plan(
     *,
     account: Account,
     now_ms: int,
-) -> _Case:
+) -> RegistrationCase:
     """Read a command's job, or begin its record, and choose the id of a new callback."""
     loaded = page.read_job(key)
     job = (
@@ -179,10 +136,12 @@ def _plan(
         )
     )
     identifier = _choose_id(services, job, key, command, now_ms=now_ms)
-    return _Case(key, command, services.store.vault.fingerprint(command.url.text), loaded, job, identifier)
+    return RegistrationCase(
+        key, command, services.store.vault.fingerprint(command.url.text), loaded, job, identifier
+    )
 
 
-async def _load_on_hold(services: Services, cases: Sequence[_Case]) -> Collection[str]:
+async def _load_on_hold(services: Services, cases: Sequence[RegistrationCase]) -> Collection[str]:
     """Return those callbacks which a command may repeat whose deliveries are still on hold for an answer."""
     ids: set[str] = set()
     for case in cases:
@@ -208,8 +167,10 @@ def _choose_id(services: Services, job: Job, key: str, command: RegisterCallback
     )
 
 
-def _stage(services: Services, unit: UnitOfWork, case: _Case, held: Collection[str]) -> Registered:
-    registered = _register(services, case, now_ms=unit.now_ms, held=held)
+async def _stage(
+    services: Services, unit: UnitOfWork, case: RegistrationCase, held: Collection[str]
+) -> Registered:
+    registered = await add_callback(services, case, now_ms=unit.now_ms, held=held)
     _write(unit, case, registered, held)
     for dropped in list_dropped_callbacks(case.job, registered.job):
         unit.unindex_callback(case.job, dropped)
@@ -231,30 +192,9 @@ async def _add_turns(services: Services, staged: Sequence[tuple[str, Registered]
     ]
 
 
-def _register(services: Services, case: _Case, *, now_ms: int, held: Collection[str]) -> RegistrationResult:
-    """Add a command's callback to a job, under its own id or under that of the callback that it repeats."""
-    command = case.command
-    known = find_callback(case.job, case.identifier)
-    if known is not None:  # the same request was repeated; its callback may have ended since
-        return RegistrationResult(job=case.job, callback=known, updated=True, poll_now=False)
-    clock, retried = str(KINDS[command.kind].clock), dict(command.retried)
-    callback = _callback(services, case, case.identifier, now_ms=now_ms)
-    try:
-        registered = register_callback(
-            case.job, callback, now_ms=now_ms, clock=clock, retried=retried, held=held
-        )
-    except TooManyCallbacks:
-        raise RateLimited(60, f"this job has {CALLBACKS_PER_JOB} live callbacks: delete some first") from None
-    except CallbacksTooLarge:
-        raise refuse_size() from None
-    if registered.callback.id == case.identifier:
-        return registered
-    # A repetition keeps the id of the first callback, and sealed values open only with the id they were sealed with.
-    callback = _callback(services, case, registered.callback.id, now_ms=now_ms)
-    return register_callback(case.job, callback, now_ms=now_ms, clock=clock, retried=retried, held=held)
-
-
-def _write(unit: UnitOfWork, case: _Case, registered: RegistrationResult, held: Collection[str]) -> None:
+def _write(
+    unit: UnitOfWork, case: RegistrationCase, registered: RegistrationResult, held: Collection[str]
+) -> None:
     unit.put_job(case.key, registered.job, case.loaded)
     if is_live(registered.callback):
         sooner = registered.poll_now or case.loaded is None
@@ -263,29 +203,6 @@ def _write(unit: UnitOfWork, case: _Case, registered: RegistrationResult, held: 
         unit.index_callback(registered.job, registered.callback)
     if not registered.updated or registered.callback.id in held:
         unit.hold(registered.callback, HOLD_MS)
-
-
-def _callback(services: Services, case: _Case, identifier: str, *, now_ms: int) -> Callback:
-    vault, command = services.store.vault, case.command
-    return Callback(
-        id=identifier,
-        state=CallbackState.WATCHING,
-        created_ms=now_ms,
-        url=seal_text(vault, identifier, command.url.text),
-        origin=command.url.origin,
-        masked=command.url.masked,
-        fingerprint=case.fingerprint,
-        once=command.once,
-        late=command.late,
-        events=command.events,
-        metadata=command.metadata,
-        secret=None if command.secret is None else seal_text(vault, identifier, command.secret),
-        headers=seal_headers(vault, identifier, command.headers),
-        payload=command.payload,
-        expect=command.expect,
-        timeout_s=command.timeout_s,
-        expires_ms=now_ms + lasts_ms(services, command.kind, once=command.once, timeout_s=command.timeout_s),
-    )
 
 
 async def release_holds(services: Services, callback_ids: Sequence[str]) -> None:

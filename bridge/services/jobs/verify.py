@@ -28,7 +28,7 @@ from bridge.services.accounts.manage import choose_account
 from bridge.services.accounts.pause import report_responses
 from bridge.services.accounts.rate_budget import make_report
 from bridge.services.context import Services
-from bridge.services.jobs.registration import RegisterCallback
+from bridge.services.jobs.registration_case import RegisterCallback
 from bridge.store.tables.account_health import AccountHealth
 from bridge.store.tables.accounts import Account
 from bridge.store.tables.rate_budgets import Ask
