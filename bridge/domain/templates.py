@@ -11,6 +11,9 @@ _PLACEHOLDER = re.compile(r"\{\{|\}\}|\$\{|\[object Object\]", re.IGNORECASE)
 _NOTHING = frozenset({"undefined", "null"})
 _NOTHING_AS_ID = _NOTHING | {"none", "nan"}  # Python's words, which a URL may hold for good reasons
 _SEPARATORS = re.compile(r"[/?&=#;,:@]+")
+_URL_SUSPECT = re.compile(
+    r"\{|\}|\[|%|undefined|null", re.IGNORECASE
+)  # without one of these there is no placeholder
 
 
 def find_unfilled_id(text: str) -> str | None:
@@ -23,6 +26,8 @@ def find_unfilled_url(text: str) -> str | None:
 
     A word such as `undefined` counts where it is a whole part of the path or the query.
     """
+    if text.isascii() and _URL_SUSPECT.search(text) is None:
+        return None
     plain = unquote(text)
     return _find(plain, _SEPARATORS.split(plain), _NOTHING)
 

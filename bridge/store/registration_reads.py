@@ -1,36 +1,37 @@
 """What registrations are decided on, read in one round trip for all that come in the same moment."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
+from msgspec import Struct
 from redis.asyncio import Redis
 
+from bridge.domain.ids import shard_of
 from bridge.domain.jobs.records import Job
 from bridge.store import keys
 from bridge.store.grouping import Grouping
 from bridge.store.records import TABLES, Loaded, UnreadableRecord, log_unreadable, unpack
+from bridge.store.tables.accounts import Account
 from bridge.store.tables.idempotency import count_kept
 
 MOST_TOGETHER = 64
 VALUES_AT_ONCE = 500  # in one command, while which the server does nothing else
 
 
-@dataclass(frozen=True, slots=True)
-class RegistrationPage:
+class RegistrationPage(Struct, frozen=True):
     """What is stored of some jobs, and what their project has.
 
     That is `watched` jobs, and `held_bytes` of job records and of answers kept for an Idempotency-Key.
     """
 
-    raw_jobs: Mapping[str, bytes]
+    values: Mapping[str, bytes]
     watched: int
     held_bytes: int
 
     def read_job(self, key: str) -> Loaded[Job] | None:
         """Return a job by its key, None if it has no record; raise `UnreadableRecord`."""
-        raw = self.raw_jobs.get(key)
+        raw = self.values.get(keys.job(key))
         if raw is None:
             return None
         try:
@@ -40,15 +41,24 @@ class RegistrationPage:
             raise
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    values: Sequence[str]
-    lanes: Sequence[str]
-    answers: str
+class _Asked(Struct, frozen=True):
+    project: str
+    accounts: Sequence[Account]
+    jobs: Sequence[str]
+    now_ms: int
+
+
+class _Counters:
+    """The keys of what is counted for a project."""
+
+    def __init__(self, asked: _Asked, shards: str) -> None:
+        self.sizes = [keys.job_bytes(shard, asked.project) for shard in shards]
+        self.lanes = [keys.lane(shard_of(each.id, len(shards)), "poll", each.id) for each in asked.accounts]
+        self.answers = keys.answers(asked.project)
 
 
 class RegistrationReads:
-    """Loads pages; requests of the same moment share the round trip, and what belongs to their project."""
+    """Loads pages; requests of the same moment share the round trip, and what is counted for their project."""
 
     def __init__(self, redis: Redis, shards: str) -> None:
         """Take the letters of the shards in use."""
@@ -57,38 +67,45 @@ class RegistrationReads:
         self._together = Grouping(self._load_each, most=MOST_TOGETHER)
 
     async def load(
-        self, project: str, jobs: Sequence[str], *, accounts: Iterable[tuple[str, str]], now_ms: int
+        self, project: str, jobs: Sequence[str], *, accounts: Sequence[Account], now_ms: int
     ) -> RegistrationPage:
-        """Return a page for jobs, by their keys, of a project with these accounts, as (shard, id)."""
-        records = {keys.job(key): key for key in jobs}
-        sizes = [keys.job_bytes(shard, project) for shard in self._shards]
-        lanes = [keys.lane(shard, "poll", account) for shard, account in accounts]
-        answers = keys.answers(project)
-        found = await self._together.ask(_Asked((*records, *sizes), lanes, answers))
-        return RegistrationPage(
-            raw_jobs={key: found[name] for name, key in records.items() if name in found},
-            watched=sum(found[lane] for lane in lanes),
-            held_bytes=max(0, sum(int(found.get(size, 0)) for size in sizes))
-            + count_kept(found[answers], now_ms=now_ms),
-        )
+        """Return a page for jobs, by their keys, of a project with these accounts."""
+        return await self._together.ask(_Asked(project, accounts, jobs, now_ms))
 
-    async def _load_each(self, asked: Sequence[_Asked]) -> list[Mapping[str, Any] | Exception]:
-        """Return everything that was asked for, by key, to each one who asked."""
-        values = list(_split_values(chain.from_iterable(each.values for each in asked)))
-        lanes = list(dict.fromkeys(chain.from_iterable(each.lanes for each in asked)))
-        counters = list(dict.fromkeys(each.answers for each in asked))
+    async def _load_each(self, asked: Sequence[_Asked]) -> list[RegistrationPage | Exception]:
+        projects = {each.project: _Counters(each, self._shards) for each in asked}
+        names = [keys.job(job) for each in asked for job in each.jobs]
+        split = list(_split_values(chain(names, *(each.sizes for each in projects.values()))))
+        counted = [name for each in projects.values() for name in (*each.lanes, each.answers)]
         pipe = self._redis.pipeline(transaction=False)
-        for names in values:
-            pipe.execute_command("MGET", *names)
-        for lane in lanes:
-            pipe.execute_command("ZCARD", lane)
-        for name in counters:
-            pipe.hgetall(name)
+        for some in split:
+            pipe.execute_command("MGET", *some)
+        for each in projects.values():
+            for lane in each.lanes:
+                pipe.zcard(lane)
+            pipe.hgetall(each.answers)
         answers = await pipe.execute()
-        found: dict[str, Any] = dict(zip([*lanes, *counters], answers[len(values) :], strict=True))
-        for names, raws in zip(values, answers, strict=False):
-            found.update((name, raw) for name, raw in zip(names, raws, strict=True) if raw is not None)
-        return [found] * len(asked)
+        found: dict[str, Any] = dict(zip(counted, answers[len(split) :], strict=True))
+        values = {
+            name: raw
+            for some, raws in zip(split, answers, strict=False)
+            for name, raw in zip(some, raws, strict=True)
+            if raw is not None
+        }
+        watched = {project: sum(found[lane] for lane in each.lanes) for project, each in projects.items()}
+        return [
+            RegistrationPage(
+                values, watched[each.project], _add_bytes(projects[each.project], values, found, each.now_ms)
+            )
+            for each in asked
+        ]
+
+
+def _add_bytes(
+    counters: _Counters, values: Mapping[str, bytes], found: Mapping[str, Any], now_ms: int
+) -> int:
+    records = sum(int(values.get(size, 0)) for size in counters.sizes)
+    return max(0, records) + count_kept(found[counters.answers], now_ms=now_ms)
 
 
 def _split_values(names: Iterable[str]) -> Iterator[list[str]]:

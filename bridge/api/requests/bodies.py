@@ -74,6 +74,8 @@ def read_fields(body: bytes, content_type: str, query: Sequence[tuple[str, str]]
     if not body.strip():
         return Fields(values=in_query, textual=frozenset(in_query))
     found = _read_body(body, content_type)
+    if not in_query:
+        return found
     # The body wins: it was written for this request, while the query may come from a URL that was copied.
     extra = {name: value for name, value in in_query.items() if name not in found.values}
     return Fields(values={**extra, **found.values}, textual=found.textual | extra.keys())

@@ -20,6 +20,8 @@ MAX_ENVELOPES = 3
 URL_FIELDS = ("callback_url", "webhook_url", "url")
 EVENT_FIELDS = ("events", "event_types", "webhook_events_filter")
 OBJECT_FIELDS = REQUEST_FIELDS.objects | {"metadata", "headers"}
+_ENVELOPES = frozenset(REQUEST_FIELDS.envelopes)
+_MEDIA_NAMES = frozenset((*REQUEST_FIELDS.media_lists, *REQUEST_FIELDS.media_fields))
 # Not fields of requests: these are read out of fields that have a provider's names.
 DERIVED = ("persona", "media")
 
@@ -85,6 +87,8 @@ def read_callback_request(
 def unwrap(fields: Fields) -> dict[str, Any]:
     """Replace the provider's envelopes (`data`, `post`) by their fields; fields beside an envelope are kept and win."""
     values = _parse_objects(fields)
+    if _ENVELOPES.isdisjoint(values):
+        return values
     for _ in range(MAX_ENVELOPES):
         name = next((each for each in REQUEST_FIELDS.envelopes if _is_envelope(values.get(each))), None)
         if name is None:
@@ -114,7 +118,7 @@ def read_model(model: type[Model], values: Mapping[str, Any]) -> Model:
     """Check fields against a model; raise ValidationFailed for the first bad one, without its value."""
     _check_characters(model, values)
     try:
-        return model.model_validate(dict(values))
+        return model.model_validate(values)
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
     field = str(problem["loc"][0]) if problem["loc"] else ""
@@ -123,14 +127,12 @@ def read_model(model: type[Model], values: Mapping[str, Any]) -> Model:
 
 def _check_characters(model: type[BaseModel], values: Mapping[str, Any]) -> None:
     """Refuse text that UTF-8 cannot encode, because it could neither be stored nor sent."""
-    for name in values.keys() & model.model_fields.keys():
-        value = values[name]
-        if isinstance(value, dict | list):
-            value = json.dumps(value, ensure_ascii=False)
-        if not isinstance(value, str) or value.isascii():
+    for name, value in values.items():
+        text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+        if not isinstance(text, str) or text.isascii() or name not in model.model_fields:
             continue
         try:
-            value.encode()
+            text.encode()
         except UnicodeEncodeError:
             raise ValidationFailed(name, "holds half of a character (a lone surrogate): remove it") from None
 
@@ -159,6 +161,8 @@ def _pick_options(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _find_media(values: Mapping[str, Any]) -> str:
     """Return the media type that all items of a pasted provider answer share; empty without one, or if they differ."""
+    if _MEDIA_NAMES.isdisjoint(values):
+        return ""
     lists = REQUEST_FIELDS.media_lists
     shown = [values, *(each for name in lists for each in _as_list(values.get(name)))]
     types = {
@@ -194,6 +198,8 @@ def _unlist(name: str, value: Any) -> Any:
 def _parse_objects(fields: Fields) -> dict[str, Any]:
     """Return the fields with JSON text parsed where a form or query holds an object as text."""
     values = dict(fields.values)
+    if not fields.textual:
+        return values
     for name in fields.textual & OBJECT_FIELDS & values.keys():
         text = values[name]
         if isinstance(text, str) and text.lstrip().startswith(("{", "[")):
@@ -217,7 +223,8 @@ def _is_envelope(value: Any) -> bool:
 
 
 def _refuse_unsupported_fields(values: Mapping[str, Any]) -> None:
-    if str(_unlist("follow", values.get("follow", False))).strip().casefold() not in (
+    follow = values.get("follow", False)
+    if follow is not False and str(_unlist("follow", follow)).strip().casefold() not in (
         "false",
         "0",
         "no",

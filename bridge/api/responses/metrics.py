@@ -30,6 +30,8 @@ class Metrics:
             registry=self._registry,
         )
 
+        # Looking for the counter of some labels takes longer than counting.
+        self._kinds: dict[str, Counter] = {}
         self._counters: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def count(self, path: str, method: str, status: int, seconds: float) -> None:
@@ -45,7 +47,10 @@ class Metrics:
 
     def count_registrations(self, kind: str, number: int) -> None:
         """Count registered callbacks."""
-        self._registrations.labels(kind).inc(number)
+        counter = self._kinds.get(kind)
+        if counter is None:
+            counter = self._kinds[kind] = self._registrations.labels(kind)
+        counter.inc(number)
 
     def render(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

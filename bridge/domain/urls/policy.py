@@ -180,6 +180,7 @@ def _check_scheme(scheme: str, policy: UrlPolicy) -> None:
     raise RefusedUrl("scheme", "only https:// URLs can be called: change the part before ://")
 
 
+@lru_cache(maxsize=1024)
 def _check_host(host: str, port: int, policy: UrlPolicy) -> None:
     address = fixed_address(host)
     if _is_own(address or host.removesuffix("."), port, policy):

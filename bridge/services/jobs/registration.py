@@ -106,7 +106,7 @@ def _split(commands: Sequence[RegisterCallback]) -> Iterator[Sequence[RegisterCa
 
 async def _load(services: Services, project: str, jobs: Sequence[str]) -> RegistrationPage:
     store = services.store
-    accounts = [(store.shard_of(each.id), each.id) for each in await store.accounts.list_recent(project)]
+    accounts = await store.accounts.list_recent(project)
     return await store.registrations.load(project, jobs, accounts=accounts, now_ms=services.clock_ms())
 
 
