@@ -30,9 +30,14 @@ def identify(run: int, name: str) -> str:
     return name if _is_standing(name) else f"{run}:{name}"
 
 
-def list_emitted(emitted: Iterable[str]) -> set[str]:
-    """Return the identities of the facts that have events."""
-    return {identify(_run(entry), _name(entry)) for entry in emitted}
+def list_emitted(emitted: Iterable[str]) -> dict[str, int]:
+    """Return the identities of the facts that have events, each with the run of its event."""
+    return {identify(_run(entry), _name(entry)): _run(entry) for entry in emitted}
+
+
+def has_deliveries(emitted: Iterable[str]) -> bool:
+    """Return whether the end of any delivery has an event."""
+    return any(_name(entry).startswith(DELIVERY) for entry in emitted)
 
 
 def add_emitted(emitted: Sequence[str], *, run: int, name: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 A callback with `once` closes with its first ending event, even if its filter keeps that event from being sent. After
 `.timed_out` the real ending still follows, unless the callback was registered with `late: false`. Others get all events that
-match their filter. No callback is notified twice of a fact.
+match their filter, and the ends of parts that were told before they were registered. No callback is notified twice of a fact.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from bridge.domain.events.catalogue import event_type
 from bridge.domain.events.filters import matches
 from bridge.domain.ids import event_id
+from bridge.domain.jobs.callbacks import change_callbacks
 from bridge.domain.jobs.deadlines import is_live, takes_late_ending
 from bridge.domain.jobs.emitted import add_emitted, identify, list_emitted
 from bridge.domain.jobs.outcome import EventDraft, NewEvent, Notification
@@ -36,14 +37,17 @@ def fan_out(job: Job, key: str, drafts: Sequence[EventDraft], *, now_ms: int) ->
     new_events: list[NewEvent] = []
     notifications: list[Notification] = []
     known = list_emitted(job.emitted)
+    newcomers = frozenset(each.id for each in job.callbacks if each.owed_parts)
     for draft in drafts:
-        run = draft.fact.run
+        run = known.get(identify(draft.fact.run, draft.name), draft.fact.run)
         first = identify(run, draft.name) not in known
+        if draft.of_part and newcomers and not first:
+            draft = replace(draft, only=newcomers)  # noqa: PLW2901  # what the others heard before they came
         if not (first or draft.closes or draft.only is not None):
             continue  # as at nearly every poll: all callbacks were notified before
         event = event_id(project=job.project, key=key, born_ms=job.born_ms, run=run, fact=draft.name)
         if first:
-            known.add(identify(run, draft.name))
+            known[identify(run, draft.name)] = run
             job = replace(
                 job, emitted=add_emitted(job.emitted, run=run, name=draft.name), sequence=job.sequence + 1
             )
@@ -52,6 +56,8 @@ def fan_out(job: Job, key: str, drafts: Sequence[EventDraft], *, now_ms: int) ->
             job = replace(job, ending_event=event)  # for callbacks that are registered later
         if first or draft.only is not None:
             job = _notify(job, event, draft, notifications, now_ms)
+    if newcomers and any(draft.of_part for draft in drafts):
+        job = change_callbacks(job, lambda each: replace(each, owed_parts=False))
     return Fanout(job=job, new_events=tuple(new_events), notifications=tuple(notifications))
 
 

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from bridge.domain.jobs.callbacks import CALLBACK_BYTES_PER_JOB, check_size, keep_newest, measure
 from bridge.domain.jobs.deadlines import awaits_late_ending, has_deadline_ahead, is_live
+from bridge.domain.jobs.emitted import has_deliveries
 from bridge.domain.jobs.records import Job, JobState
 from bridge.domain.jobs.runs import GONE, has_ended, start_clock, start_run
 from bridge.domain.subscriptions.callback import Callback, CallbackState
@@ -135,6 +136,8 @@ def _register(
     undelivered: Collection[str],
 ) -> RegistrationResult:
     known = find_repeated(job, callback.fingerprint, once=callback.once)
+    hears_parts = not callback.once and (known is None or known.once)
+    callback = replace(callback, owed_parts=hears_parts and has_deliveries(job.emitted))
     idle = not any(is_live(each) for each in job.callbacks)
     settled = job.state is not JobState.WATCHING
     retry = read_retry(retried)
@@ -249,6 +252,7 @@ def _repeat(job: Job, known: Callback, new: Callback, *, poll_now: bool) -> Regi
         timed_out_run=known.timed_out_run,
         notified_run=known.notified_run,
         auth_refused=known.auth_refused,
+        owed_parts=known.owed_parts or new.owed_parts,
     )
     callbacks = tuple(merged if each.id == known.id else each for each in job.callbacks)
     return RegistrationResult(

@@ -20,6 +20,7 @@ from bridge.domain.jobs.poll_history import record_poll
 from bridge.domain.jobs.records import TRANSITIONS, Job, JobState, PollLog
 from bridge.domain.jobs.runs import GONE, is_decided
 from bridge.domain.observation import JobNotFound, KeyRefused, KindForbidden, Observed, PollResult
+from bridge.domain.subscriptions.callback import Callback
 
 
 def advance(
@@ -61,11 +62,15 @@ def quiet_until_ms(job: Job, log: PollLog, *, traits: KindTraits, scale: TimeSca
     """
     live = [each for each in job.callbacks if is_live(each)]
     waiting = job.state is JobState.WATCHING and job.clock_ms > 0 and not job.awaited
-    if not waiting or not all(is_decided(each) and has_deadline_ahead(job, each) for each in live):
+    if not waiting or not all(_is_quiet(job, each) for each in live):
         return 0
     timeout_s = log.timeout_s or traits.timing.timeout_s
     deadlines = [deadline_ms(job, each, timeout_s=timeout_s, scale=scale) for each in live]
     return min((*deadlines, *(each.expires_ms for each in live if not each.once)), default=0)
+
+
+def _is_quiet(job: Job, callback: Callback) -> bool:
+    return is_decided(callback) and has_deadline_ahead(job, callback) and not callback.owed_parts
 
 
 def replace_item(

@@ -44,6 +44,7 @@ class Callback(Struct, frozen=True, array_like=True, kw_only=True):
     notified_run: int = 0  # the last run whose ending was sent to it, or kept from it by its filter
     auth_refused: str = ""  # the refusal of the account's key that it was last notified of
     late: bool = True  # with `once`: the ending that comes after its `.timed_out` follows
+    owed_parts: bool = False  # it is still to hear of the parts that had ended before it was registered
 
     @property
     def takes_one_call(self) -> bool:

@@ -128,6 +128,37 @@ def test_without_a_filter_the_ends_of_deliveries_are_heard_by_who_takes_more_tha
     assert types[posts] == ["outgoing_post.publishing", "outgoing_post.partial"]
 
 
+def test_who_comes_late_hears_how_deliveries_ended_before() -> None:
+    """With `once: false`: the same events as those who were there, each once, then what follows."""
+    watch = Candidate("outgoing_post")
+    first = watch.register("https://a.example/", once=False)
+    begun = outgoing("publishing", ("d1", "published"), ("d2", "pending"))
+    watch.read(begun)
+    watch.read(outgoing("publishing", ("d1", "published"), ("d2", "failed")))
+    watch.read(begun)
+    second = watch.register("https://b.example/", once=False)
+    once = watch.register("https://c.example/")
+    posts = watch.register("https://d.example/", once=False, events=("outgoing_post.*",))
+    watch.read(begun)
+    before = watch.record
+    watch.read(begun)
+    assert watch.record == before
+    ended = outgoing("published", ("d1", "published"), ("d2", "published"))
+    watch.read(ended)
+    third = watch.register("https://e.example/", once=False)
+    watch.read(ended)
+    watch.read(ended)
+    heard = {
+        name: [(e.type.partition(".")[2], e.event) for e in watch.notifications if e.callback == name]
+        for name in (first, second, once, posts, third)
+    }
+    assert [word for word, _ in heard[first]] == ["published", "failed", "partial", "published", "published"]
+    d1, _, _, d2, end = heard[first]
+    assert heard[second] == [d1, d2, end]
+    assert heard[third] == [d1, d2, end]
+    assert heard[once] == heard[posts] == [end]
+
+
 def test_reviews_are_told_once_and_words_of_endings_are_no_reviews() -> None:
     """`review_status: failed` is not `generated_post.failed`; `approved` outlives a new run untold."""
     watch = Candidate("generated_post")
