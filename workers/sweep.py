@@ -95,5 +95,5 @@ async def _repair_deliveries(services: Services, shard: str, page: list[Loaded[D
 async def _send_again(services: Services, shard: str, loaded: Loaded[Delivery]) -> bool:
     unit = services.unit_of_work(shard)
     unit.put_delivery(loaded.record, loaded)
-    unit.attempt_at(loaded.record, 0, how="absent")
+    unit.attempt_at(loaded.record, max(0, loaded.record.busy_ms - unit.now_ms), how="absent")
     return await services.store.committer.commit(unit.change()) == "done"

@@ -1,6 +1,7 @@
 """A delivery that is changed while an attempt of it is in flight: nothing is sent beside it, and it is on record."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -37,6 +38,7 @@ class Flight:
         """Register, and begin the first attempt of its event."""
         self.callback = await self.api.register(job_id="a", callback_url=f"{self.receiver.url}/old", **fields)
         self.delivery = await make_due(self.api, self.callback)
+        self.event = (await self.worker.read(self.delivery)).event
         await self.attempt(lease_ms=lease_ms)
 
     async def attempt(self, *, lease_ms: int = 0) -> None:
@@ -52,18 +54,24 @@ class Flight:
         await self.sending
 
     async def change(self, what: str) -> None:
-        """Call the API for one of the changes that a person can make."""
+        """Make one of the changes that a person can make."""
+        status, answer = await self.ask(what)
+        assert status == 200, answer
+
+    async def ask(self, what: str) -> tuple[int, Any]:
+        """Call the API for one of these changes; some are refused in some states."""
         one, all_ = f"/v1/callbacks/{self.callback['id']}", "/v1/deliveries/recover"
         recover = {"since": "2020-01-01T00:00:00Z", "state": "cancelled"}
         method, path, body = {
             "move": ("PATCH", one, {"callback_url": f"{self.receiver.url}/new"}),
+            "move back": ("PATCH", one, {"callback_url": f"{self.receiver.url}/old"}),
             "patch": ("PATCH", one, {"metadata": {"a": 1}}),
             "delete": ("DELETE", one, None),
             "recover": ("POST", all_, recover),
             "retry": ("POST", f"/v1/deliveries/{self.delivery}/retry", None),
+            "resend": ("POST", f"/v1/events/{self.event}/resend", None),
         }[what]
-        status, answer = await self.api.call(method, path, json=body)
-        assert status == 200, answer
+        return await self.api.call(method, path, json=body)
 
     async def view(self) -> dict[str, Any]:
         """The delivery as a client sees it."""
@@ -256,6 +264,40 @@ async def test_an_extra_attempt_that_is_not_answered_in_time_is_not_repeated_soo
         seen = await flight.view()
         assert [each["failure"] for each in seen["attempts"]] == [None, "timeout"]
         assert read_time(seen) - api.services.clock_ms() / 1000 > 590
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_happens_one_attempt_is_in_flight_and_each_is_on_record(
+    flight: Flight, seed: int
+) -> None:
+    """Changes, answers and workers' visits in any order; at the end the receiver and the record agree."""
+    dice = random.Random(seed)
+    await flight.begin()
+    answered: list[int] = []
+    is_busy = True
+    for _ in range(60):
+        what = dice.choice(
+            ["move", "move back", "patch", "retry", "delete", "recover", "resend", "end", "visit"]
+        )
+        if what == "visit":
+            task = await flight.worker.take(flight.delivery)
+            assert task is None or not is_busy, "a second attempt began"
+            if task is not None:
+                flight.sending = asyncio.create_task(flight.worker.finish(task))
+                flight.answer, is_busy = await flight.receiver.asked(), True
+        elif what == "end":
+            if is_busy:
+                answered.append(dice.choice([200, 404, 500]))
+                await flight.end(answered[-1])
+                is_busy = False
+        else:
+            await flight.ask(what)
+    if is_busy:
+        answered.append(500)
+        await flight.end(500)
+    seen = await flight.view()
+    assert [each["status"] for each in seen["attempts"]] == answered[-20:]
+    assert seen["attempt_count"] == len(answered) == len(flight.receiver.paths)
 
 
 def read_time(delivery: dict[str, Any]) -> float:

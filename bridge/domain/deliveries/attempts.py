@@ -77,7 +77,8 @@ def add_late(delivery: Delivery, late: Delivery, *, now_ms: int) -> Delivery:
     After a 2xx the receiver has the event, so nothing more is sent. Any other answer was not waited for: it takes no
     step of the schedule. The same attempt is added once.
     """
-    attempt = _went_to(late.attempts[-1], late.lane, delivery.lane)
+    attempt = late.attempts[-1]
+    attempt = _went_to(attempt, attempt.lane or late.lane, delivery.lane)
     if attempt in delivery.attempts:
         return delivery
     added = replace(delivery, attempts=_keep((*delivery.attempts, attempt)), tries=delivery.tries + 1)
