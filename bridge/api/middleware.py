@@ -133,6 +133,8 @@ def _shape(request: web.Request, error: Exception) -> BridgeError | None:
 def _explain_path(path: str) -> str:
     if "//" in path:
         return "there is nothing at this path, which has two slashes in a row: remove one"
+    if not path.startswith("/v1/"):
+        return "there is nothing at this path: those of the API begin with /v1, see /docs"
     return "there is nothing at this path: see /docs"
 
 

@@ -37,9 +37,11 @@ _JOB = {
     "generated_post_id",
     "generated_media_item_id",
     "outgoing_post_id",
+    "projectId",
     "project_id",
 }
-_ODD = {"headers", "secret", "events", "verify", "account_id", "persona_id", "expect"}
+_ODD = {"headers", "secret", "verify", "account_id", "persona_id", "expect"}
+_ODD |= {"events", "event_types", "webhook_events_filter"}
 UNLUCKY = {("POST", "/v1/callbacks"): _JOB | _ODD, ("PATCH", "/v1/callbacks/{id}"): _ODD}
 NOBODY = "http://127.0.0.1:9/"  # the one URL that a test may be sent to
 
@@ -133,9 +135,11 @@ def _confine(case: Any) -> None:
     if isinstance(case.query, dict) and isinstance(case.query.get("wait"), int | float):
         case.query["wait"] = min(case.query["wait"], 0.05)
     if case.path == "/v1/callbacks/test" and isinstance(case.body, dict):
-        for name in ("callback_url", "url"):
+        for name in ("callback_url", "webhook_url", "url"):
             if case.body.get(name):
                 case.body[name] = NOBODY
+        if case.body.get("type"):
+            case.body["type"] = "sync_job.failed"
 
 
 def _mend(case: Any, ids: dict[str, str]) -> bool:

@@ -69,6 +69,9 @@ def install(node: Path, npm: Path) -> Toolbox:
         fresh.mkdir()
         for name in ("package.json", "package-lock.json"):
             shutil.copy(HERE / name, fresh)
-        subprocess.run([node, npm, *INSTALL], cwd=fresh, check=True, capture_output=True, timeout=100)
+        done = subprocess.run(
+            [node, npm, *INSTALL], cwd=fresh, capture_output=True, text=True, check=False, timeout=100
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
         fresh.rename(folder)
     return Toolbox(node, folder)
