@@ -153,6 +153,18 @@ async def test_each_attempt_says_where_it_went(flight: Flight) -> None:
         assert second.startswith(f"Attempt 2 to {elsewhere.url}: status 204")
 
 
+async def test_the_timeline_tells_of_an_attempt_that_outlives_its_callback(flight: Flight) -> None:
+    """Until it has ended: then it is among what happened."""
+    await flight.begin()
+    await flight.change("delete")
+    said = "An attempt is in flight that began before it was cancelled; its answer will be on record, and nothing follows."
+    assert said in await flight.texts()
+    await flight.end(500)
+    texts = await flight.texts()
+    assert said not in texts
+    assert any("status 500" in text for text in texts)
+
+
 async def test_a_410_from_the_url_before_cancels_nothing(flight: Flight) -> None:
     """The callback goes elsewhere by then, where nobody said that it is gone."""
     await flight.begin()

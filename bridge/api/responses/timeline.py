@@ -164,5 +164,8 @@ def _coming_attempt(delivery: Delivery, due_ms: int | None, wait: Wait | None) -
     if delivery.state is DeliveryState.PARKED:
         text = f"Parked ({delivery.reason or 'all attempts failed'}): POST /v1/deliveries/{delivery.id}/retry sends it again."
         yield _entry(delivery.done_ms or delivery.created_ms, "next", text, delivery.id)
+    elif delivery.state is DeliveryState.CANCELLED and due_ms is not None:
+        text = "An attempt is in flight that began before it was cancelled; its answer will be on record, and nothing follows."
+        yield _entry(abs(due_ms), "next", text, delivery.id)
     elif delivery.state is DeliveryState.PENDING and due_ms is not None:
         yield _entry(abs(due_ms), "next", describe_next_attempt(delivery, due_ms, wait), delivery.id)

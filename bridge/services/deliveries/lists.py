@@ -62,10 +62,10 @@ async def list_deliveries(
 async def next_attempts_ms(services: Services, deliveries: Sequence[Delivery]) -> dict[str, int | None]:
     """Return by id when the next attempt of each is due; negative while one is in flight, None when none comes."""
     now_ms = services.clock_ms()
-    waiting = [each for each in deliveries if each.state is DeliveryState.PENDING]
-    dues = await load_dues(services.store, waiting)
-    found: dict[str, int | None] = {each.id: None for each in deliveries}
-    return found | {each.id: next_attempt_ms(each, dues[each.id], now_ms=now_ms) for each in waiting}
+    dues = await load_dues(
+        services.store, [each for each in deliveries if each.state is DeliveryState.PENDING]
+    )
+    return {each.id: next_attempt_ms(each, dues.get(each.id), now_ms=now_ms) for each in deliveries}
 
 
 async def _find_job(
