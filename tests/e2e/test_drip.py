@@ -2,16 +2,27 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.processes import SCALE, Bridge, Receiver, Simulator, running_bridge, running_simulator, until
+from tests.e2e.processes import (
+    SCALE,
+    Bridge,
+    Receiver,
+    Simulator,
+    bridge_env,
+    reelbridge,
+    running_bridge,
+    running_simulator,
+    until,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
 
-JOBS = 30
+JOBS = 44
 DRIP_S = 120  # longer than any read may take
 WATCHED_S = 35  # twice the 15 s after which a read is given up, and more
 INTERVAL_S = 15 * SCALE
@@ -61,11 +72,37 @@ async def has_read_after(upstream: Simulator, job: str, at_s: float) -> bool:
     return (await reads_of(upstream, job))[-1] >= at_s
 
 
+@contextmanager
+def more_workers(bridge: Bridge, upstream: Simulator, count: int) -> Iterator[None]:
+    """Run further workers on the bridge's store."""
+    (socket,) = bridge.data_dir.glob("store/*/s.sock")
+    keys = (bridge.data_dir / "master-keys").read_text().strip()
+    shared = {"REELBRIDGE_REDIS_URL": f"unix://{socket}", "REELBRIDGE_MASTER_KEYS": keys}
+    port = int(bridge.url.rpartition(":")[2])
+    env = bridge_env(upstream, bridge.data_dir, port, **shared)
+    workers = [reelbridge("worker", env=env, cwd=bridge.data_dir) for _ in range(count)]
+    try:
+        for worker in workers:
+            worker.wait_for("worker.ready")
+        yield
+    finally:
+        for worker in workers:
+            worker.kill()
+
+
 @pytest.mark.timeout(300)
 async def test_dripping_reads_delay_the_healthy_jobs_of_their_account_by_a_bounded_time(
     bridge: Bridge, upstream: Simulator, receiver: Receiver
 ) -> None:
-    """New jobs that drip from their first read, and one that was healthy before: an interval + 10 s at most."""
+    """New jobs that drip from their first read, and one that was healthy before: an interval + 10 s at most.
+
+    Four workers read the account side by side, and the bound is the account's.
+    """
+    with more_workers(bridge, upstream, 3):
+        await delay_a_healthy_job(bridge, upstream, receiver)
+
+
+async def delay_a_healthy_job(bridge: Bridge, upstream: Simulator, receiver: Receiver) -> None:
     healthy = await watched(bridge, upstream, receiver)
     await until(lambda: reads_of(upstream, healthy))
     for _ in range(JOBS):

@@ -21,9 +21,11 @@ from bridge.services.polling.poll_requests import DueJob, GrantedRequest
 from bridge.services.polling.single_poll import SinglePolls, SinglePollTask
 from bridge.services.polling.slow_reads import SlowReads
 from bridge.store.queue.lanes import Claim, Settled
+from bridge.store.recent import Recent
 from bridge.store.records import UNREADABLE_RETRY_MS, Wanted
 from bridge.store.tables.account_health import AccountHealth
 
+WORKERS_KNOWN_S = 5.0  # as often as each worker shows that it is alive
 PollTask = SinglePollTask | ListPollTask
 
 
@@ -42,6 +44,7 @@ class Poller:
         self._piggyback = Piggyback(services, durations, lease_ms=lease_ms)
         reader = AccountReader(services, credentials, lease_ms=lease_ms)
         self._slow_reads = SlowReads(is_silent=self._rate_budget.is_silent)
+        self._workers = Recent(self._count_workers, max_age_s=WORKERS_KNOWN_S)
         health_recorder = AccountHealthRecorder(services, self._health_cache)
         self._single_polls = SinglePolls(
             services,
@@ -64,12 +67,16 @@ class Poller:
         """Return how many jobs of an account to claim at once."""
         return self._planner.max_claimed(account)
 
+    async def _count_workers(self, _: str) -> int:
+        return await self._services.store.heartbeats.count(self._services.clock_ms())
+
     async def plan(self, shard: str, claim: Claim) -> tuple[list[PollTask], list[Settled]]:
         """Load a claim's jobs and plan requests for them; return the requests, and the jobs to settle without one."""
         keys = [item.member for item in claim.items]
-        page, health = await asyncio.gather(
+        page, health, workers = await asyncio.gather(
             self._services.store.load_many(Wanted(jobs=keys, logs=keys)),
             self._health_cache.load_many(item.lane for item in claim.items),
+            self._workers.get(""),
         )
         due: list[DueJob] = []
         refused: list[SinglePollTask] = []
@@ -88,7 +95,7 @@ class Poller:
                 version = health[item.lane].version
                 due.append(DueJob(held=held, account=item.lane, version=version, queued_ms=item.due_ms))
         tasks: list[PollTask] = [*_join_refused(refused)]
-        chosen, waiting = self._slow_reads.choose(due)
+        chosen, waiting = self._slow_reads.choose(due, workers=workers or 1)
         if chosen:
             planned = await self._planner.plan(shard, chosen)
             tasks += [self._make_task(granted, health) for granted in planned.granted]

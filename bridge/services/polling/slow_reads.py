@@ -4,6 +4,8 @@ A job whose last read was quick is proven. Of a job that was never read nothing 
 off after a long wait is taken to hang again. The last places of an account are for proven jobs, so that one of these
 waits at most for one round of reads that were proven too and began to hang. Reads that hang are made two at a time:
 they cost requests of the account's rate limit and show nothing.
+
+An account's places are those of all workers together, which share what is for jobs that are not proven.
 """
 
 from collections import Counter, defaultdict
@@ -29,7 +31,8 @@ class Trust(IntEnum):
     HANGS = 2
 
 
-# Reads in flight of one account in this process.
+UNPROVEN_PLACES = 24  # of an account's 32, over all workers; from the 13th worker on each still has two
+# Reads in flight of one account in this process, at most.
 MAX_READS = {Trust.UNKNOWN: 10, Trust.HANGS: 2}
 MAX_UNKNOWN_SILENT = 2  # of jobs of which nothing is known, where the account's last read hung
 
@@ -42,8 +45,14 @@ class SlowReads:
         self._is_silent = is_silent
         self._reading: dict[str, dict[str, Trust]] = defaultdict(dict)  # unproven ones by account and job key
 
-    def choose(self, due: Sequence[DueJob]) -> tuple[list[DueJob], list[tuple[DueJob, int]]]:
-        """Return the jobs that may be read, proven ones first, and those that wait, each with its delay in ms."""
+    def choose(
+        self, due: Sequence[DueJob], *, workers: int = 1
+    ) -> tuple[list[DueJob], list[tuple[DueJob, int]]]:
+        """Return the jobs that may be read, proven ones first, and those that wait, each with its delay in ms.
+
+        `workers` is how many processes read the accounts.
+        """
+        share = UNPROVEN_PLACES // max(1, workers)
         trusts = {job.held.key: _trust(job.held.log) for job in due}
         hanging = sum(trust is Trust.HANGS for trust in trusts.values())
         delays = {Trust.UNKNOWN: CROWDED_MS, Trust.HANGS: max(HANGING_MS, HANGING_EACH_MS * hanging)}
@@ -57,7 +66,7 @@ class SlowReads:
         # Those that hang come in the order in which they were due, so that none is passed over for ever.
         for job in sorted(due, key=lambda job: _order(job, trusts[job.held.key])):
             trust = trusts[job.held.key]
-            if taken[job.account, trust] < self._max_reads(job.account, trust):
+            if taken[job.account, trust] < self._max_reads(job.account, trust, share):
                 taken[job.account, trust] += 1
                 chosen.append(job)
             else:
@@ -78,10 +87,15 @@ class SlowReads:
             if not reading:
                 del self._reading[account]
 
-    def _max_reads(self, account: str, trust: Trust) -> float:
-        if trust is Trust.UNKNOWN and self._is_silent(account):
-            return MAX_UNKNOWN_SILENT
-        return MAX_READS.get(trust, inf)
+    def _max_reads(self, account: str, trust: Trust, share: int) -> float:
+        """Return how many reads this process may have in flight, of its share of the places for unproven jobs."""
+        if trust is Trust.PROVEN:
+            return inf
+        hanging = min(MAX_READS[Trust.HANGS], max(1, share // 4))
+        if trust is Trust.HANGS:
+            return hanging
+        unknown = min(MAX_READS[Trust.UNKNOWN], max(1, share - hanging))
+        return min(unknown, MAX_UNKNOWN_SILENT) if self._is_silent(account) else unknown
 
 
 def _trust(log: PollLog) -> Trust:

@@ -73,6 +73,19 @@ def test_places_go_to_those_who_leave_them_soon(log: PollLog, read: int) -> None
     assert len(more) == (41 if read == 40 else 1), "the others' places are taken"
 
 
+@pytest.mark.parametrize(
+    ("workers", "unknown", "hang"), [(1, 10, 2), (2, 10, 2), (4, 5, 1), (12, 1, 1), (50, 1, 1)]
+)
+def test_workers_share_the_places_of_an_account(workers: int, unknown: int, hang: int) -> None:
+    """So that all of them together leave places to proven jobs, which have none of these limits."""
+    slow_reads = SlowReads(is_silent=lambda _: False)
+    chosen, _ = slow_reads.choose(
+        [*due(QUICK, 30), *due(NEW, 30, name="new"), *due(DEAD, 30, name="dead")], workers=workers
+    )
+    counted = [sum(key.startswith(name) for key in keys(chosen)) for name in ("j", "new", "dead")]
+    assert counted == [30, unknown, hang]
+
+
 def test_a_place_is_free_again_after_the_read() -> None:
     slow_reads = SlowReads(is_silent=lambda _: False)
     first, _ = slow_reads.choose(due(DEAD, 3))
