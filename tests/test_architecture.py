@@ -65,6 +65,7 @@ OPENERS: dict[str, tuple[str, ...]] = {
     "redis.asyncio.Redis.from_url": ("bridge/store/server/connect.py",),
     "redis.asyncio.from_url": ("bridge/store/server/connect.py",),
     "redis.asyncio.BlockingConnectionPool.from_url": ("bridge/store/server/connect.py",),
+    "bridge.store.server.redis_connection.FewTurnsPool.from_url": ("bridge/store/server/connect.py",),
     "redis.asyncio.ConnectionPool.from_url": ("bridge/store/server/connect.py",),
     "redis.asyncio.RedisCluster.from_url": ("bridge/store/server/connect.py",),
     "redis.asyncio.cluster.RedisCluster.from_url": ("bridge/store/server/connect.py",),

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 import msgspec
 
@@ -26,8 +25,7 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
     location: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class IdempotentResult:
+class IdempotentResult(msgspec.Struct, frozen=True):
     """An answer, and whether an earlier request got it first."""
 
     answer: Answered

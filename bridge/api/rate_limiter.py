@@ -21,19 +21,20 @@ class RateLimiter:
 
     def wait_s(self, name: str) -> float:
         """Return the seconds until a token is available, 0 for now, without taking one."""
-        return max(0.0, (1 - self._level(name)) / self._per_second)
+        return max(0.0, (1 - self._level(name, self._clock_s())) / self._per_second)
 
     def take(self, name: str) -> float:
         """Take a token and return 0, or return the seconds to wait when there is none."""
-        level = self._level(name)
+        now_s = self._clock_s()
+        level = self._level(name, now_s)
         if level < 1:
             return (1 - level) / self._per_second
-        self._buckets[name] = (level - 1, self._clock_s())
+        self._buckets[name] = (level - 1, now_s)
         self._buckets.move_to_end(name)
         if len(self._buckets) > self._max_buckets:
             self._buckets.popitem(last=False)
         return 0.0
 
-    def _level(self, name: str) -> float:
+    def _level(self, name: str, now_s: float) -> float:
         level, at_s = self._buckets.get(name, (self._burst, 0.0))
-        return min(self._burst, level + (self._clock_s() - at_s) * self._per_second)
+        return min(self._burst, level + (now_s - at_s) * self._per_second)

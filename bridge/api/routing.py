@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from aiohttp import web
+from msgspec import Struct
 from pydantic import BaseModel
 
 from bridge.api.auth import QUERY_FIELD, Authenticator, Presented
@@ -36,8 +37,7 @@ class Api:
 API: web.AppKey[Api] = web.AppKey("api", Api)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiCall:
+class ApiCall(Struct, frozen=True, kw_only=True):
     """One authenticated request. `content` is its body without its content coding."""
 
     request: web.Request

@@ -8,11 +8,12 @@ import codecs
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from email.message import Message
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
+
+from msgspec import Struct
 
 from bridge.api.requests.multipart import read_multipart
 from bridge.errors import ValidationFailed
@@ -54,8 +55,7 @@ def _read_float(text: str) -> float:
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_read_float)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fields:
+class Fields(Struct, frozen=True, kw_only=True):
     """The fields of a request; `textual` ones came from a form or query, where an object can only be JSON text."""
 
     values: dict[str, Any]
@@ -99,8 +99,7 @@ def parse_json(text: str, *, field: str) -> Any:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class _Label:
+class _Label(Struct, frozen=True):
     """What a content type says: the type in lower case, the charset, and the boundary of multipart."""
 
     kind: str

@@ -7,7 +7,6 @@ request chooses both.
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
 from aiohttp import web
 
@@ -38,6 +37,7 @@ class Forwarding:
         self._base_url = base_url
         self._every_address = every_address
         self._own_names = frozenset(name.lower() for name in own_names) | {"localhost"}
+        self._own_url = ""  # of a listener on one address, once a request has told its port
 
     def client(self, request: web.BaseRequest) -> str:
         """Return the client's address: the last hop that is no trusted proxy; of IPv6 its /64, which is one client's."""
@@ -70,12 +70,15 @@ class Forwarding:
         return self._listener_url(request)
 
     def _listener_url(self, request: web.BaseRequest) -> str:
+        if self._own_url:
+            return self._own_url
         local = request.transport.get_extra_info("sockname") if request.transport else None
         if not isinstance(local, tuple):
             return self._base_url
-        address, port = _spell_address(str(local[0])), int(local[1])
+        address, port = str(_parse(str(local[0])) or local[0]), int(local[1])
         if not self._every_address:
-            return _with_port(self._base_url, port)
+            self._own_url = _with_port(self._base_url, port)
+            return self._own_url
         host = request.headers.get("Host", "")
         if _HOST.fullmatch(host) and self._is_own(_strip_port(host).lower(), address):
             return f"http://{host}"
@@ -97,11 +100,6 @@ class Forwarding:
 def _with_port(url: str, port: int) -> str:
     """Return a URL that ends in a port with another port: port 0 is configured where the system chooses one."""
     return f"{url.rpartition(':')[0]}:{port}"
-
-
-@lru_cache(maxsize=64)  # this machine has few addresses of its own
-def _spell_address(text: str) -> str:
-    return str(_parse(text) or text)
 
 
 def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

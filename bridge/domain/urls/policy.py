@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 
+from msgspec import Struct
+
 from bridge.domain.urls.denylist import find_rule, read_address
 from bridge.domain.urls.host import RefusedUrl, fixed_address, split_authority
 
@@ -42,8 +44,7 @@ class UrlPolicy:
     own_origins: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedUrl:
+class CheckedUrl(Struct, frozen=True, gc=False):  # one is made for each registration and each attempt
     """An accepted URL; `target` is the path and query of the request line, byte for byte as given."""
 
     text: str

@@ -185,6 +185,8 @@ async def _stage(
 async def _add_turns(services: Services, staged: Sequence[tuple[str, Registered]]) -> list[Registered]:
     """Return the registrations; those of updated callbacks with the time at which their jobs are polled next."""
     updated = [(each.job.account, key) for key, each in staged if each.updated]
+    if not updated:
+        return [each for _, each in staged]
     turns = dict(zip(updated, await next_turns_ms(services, updated), strict=True))
     return [
         replace(each, next_poll_ms=abs(turns[each.job.account, key] or 0) or None) if each.updated else each

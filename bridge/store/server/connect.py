@@ -7,7 +7,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from arq.connections import RedisSettings
-from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
@@ -15,7 +15,7 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, ResponseError, TimeoutError  # noqa: A004 -- redis's own errors are meant
 
 from bridge.config.settings import Settings, SettingsError
-from bridge.store.server.redis_connection import FewTurnsConnection
+from bridge.store.server.redis_connection import FewTurnsConnection, FewTurnsPool
 
 MAX_CONNECTIONS = 96
 POOL_WAIT_S = 30
@@ -76,7 +76,7 @@ def connect(settings: Settings) -> Redis:
     if settings.redis_cluster:
         # RedisCluster offers the same commands but shares no class with Redis.
         return cast("Redis", RedisCluster.from_url(url, **_connection_options()))
-    pool = BlockingConnectionPool.from_url(
+    pool = FewTurnsPool.from_url(
         url,
         max_connections=MAX_CONNECTIONS,
         timeout=POOL_WAIT_S,

@@ -5,9 +5,10 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ResponseError
 
 from bridge.config.settings import Settings
-from bridge.store.server.connect import connect
+from bridge.store.server.connect import MAX_CONNECTIONS, connect
 from bridge.store.server.redis_connection import FewTurnsConnection
 from tests.store.conftest import Server
 
@@ -77,3 +78,34 @@ async def test_a_command_given_up_takes_no_answer_from_the_next(
                 with pytest.raises(asyncio.CancelledError):
                     await echo
             assert await redis.get("name") == b"right"
+
+
+async def test_more_commands_than_connections_wait_for_their_turn(
+    server: Server, real: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_client(server, monkeypatch) as redis:
+        given_up = [asyncio.ensure_future(redis.incr("count")) for _ in range(2 * MAX_CONNECTIONS)]
+        await asyncio.sleep(0)
+        for task in given_up[MAX_CONNECTIONS:]:
+            task.cancel()
+        await asyncio.gather(*given_up, return_exceptions=True)
+        counted = await asyncio.gather(*(redis.incr("more") for _ in range(5 * MAX_CONNECTIONS)))
+        assert sorted(counted) == list(range(1, 5 * MAX_CONNECTIONS + 1))
+        assert (await real.info("clients"))["connected_clients"] <= MAX_CONNECTIONS + 1
+
+
+async def test_an_error_in_the_middle_of_a_pipeline_is_that_commands_answer(
+    server: Server, real: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await real.set("text", "no list")
+    async with open_client(server, monkeypatch) as redis:
+        pipe = redis.pipeline(transaction=False)
+        pipe.get("text")
+        pipe.lpush("text", "x")
+        pipe.mget("text", "none")
+        first, second, third = await pipe.execute(raise_on_error=False)
+        assert (first, third) == (b"no list", [b"no list", None])
+        assert isinstance(second, ResponseError)
+        with pytest.raises(ResponseError):
+            await redis.hget("text", "x")  # type: ignore[misc]  # redis-py types both clients at once
+        assert await redis.get("text") == b"no list"
