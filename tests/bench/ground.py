@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -48,6 +49,10 @@ class Size:
     warm_up: int = 400
     watched_jobs: int = 100_000
     lag_s: float = 30.0
+    queued_jobs: int = 6_000  # in a job queue whose polls are measured
+    queue_items: int = 1_500  # polls, then deliveries, of a job queue in a round
+    groups: int = 3  # of jobs that end together
+    ending_jobs: int = 5_000  # in a group
 
 
 FULL = Size()
@@ -63,7 +68,12 @@ SMOKE = Size(
     warm_up=10,
     watched_jobs=100,
     lag_s=1.0,
+    queued_jobs=100,
+    queue_items=50,
+    groups=1,
+    ending_jobs=40,
 )
+SIZES = {"full": FULL, "smoke": SMOKE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,19 +82,20 @@ class Cores:
 
     worker: int
     other: int
+    all: frozenset[int]
 
     @classmethod
     def choose(cls) -> "Cores":
         """Take the first and the last core that this process may use."""
         allowed = sorted(os.sched_getaffinity(0))
-        return cls(worker=allowed[0], other=allowed[-1])
+        return cls(worker=allowed[0], other=allowed[-1], all=frozenset(allowed))
 
 
 @contextmanager
-def on_core(core: int) -> Iterator[None]:
-    """Run this thread, and processes it starts, on one core."""
+def on_core(*cores: int) -> Iterator[None]:
+    """Run this thread, and processes it starts, on one core or several."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, cores)
     try:
         yield
     finally:
@@ -105,9 +116,13 @@ class Stub:
 
     def counts(self) -> tuple[int, int]:
         """Give how many reads and posts have come."""
-        with urllib.request.urlopen(f"{self.upstream}/counts", timeout=10) as answer:
-            reads, posts = json.load(answer)
+        reads, posts = self.ask("counts")
         return reads, posts
+
+    def ask(self, path: str) -> Any:
+        """Return the stub's own answer at one of the paths that its module describes."""
+        with urllib.request.urlopen(f"{self.upstream}/{path}", timeout=10) as answer:
+            return json.load(answer)
 
 
 def name_job(number: int, word: str = "runs") -> str:

@@ -16,6 +16,7 @@ from tests.bench.bare import bare_session
 from tests.bench.ground import API_KEY, Ground, make_environment, name_job, on_core, running_store
 from tests.bench.meter import Meter, Speed, cpu_clock, drive
 
+ROOT = Path(__file__).parents[2]
 READY_S = 60.0
 LOOK_S = 0.05
 
@@ -84,10 +85,10 @@ def _running_api(ground: Ground, environment: dict[str, str]) -> Iterator[tuple[
 @contextmanager
 def _running_bare(ground: Ground, redis_url: str) -> Iterator[tuple[int, int]]:
     """Run the bare API; yields its process id and its port."""
-    program = [sys.executable, str(Path(__file__).with_name("bare_api.py")), redis_url]
+    program = [sys.executable, "-m", "tests.bench.bare_api", redis_url]
     with (
         on_core(ground.cores.worker),
-        subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process,
+        subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process,
     ):
         try:
             assert process.stdout is not None

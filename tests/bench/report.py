@@ -1,4 +1,4 @@
-"""The table: medians with what they lie between, what was aimed at, and on which hardware."""
+"""Tables: medians with what they lie between, what was aimed at, and on which hardware."""
 
 import os
 import platform
@@ -54,11 +54,10 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def write_table(rows: Sequence[Row], *, engine: str) -> str:
-    """Give the table and the hardware in Markdown."""
-    lines = ["| measure | median (min–max) | aim |", "|---|---|---|"]  # noqa: RUF001 -- as above
-    lines += ["| " + " | ".join(row.cells()) + " |" for row in rows]
-    return "\n".join([*lines, "", describe_hardware(engine)])
+def write_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    first, *others = ("| " + " | ".join(line) + " |" for line in (head, *lines))
+    return "\n".join([first, "|" + "---|" * len(head), *others])
 
 
 def describe_hardware(engine: str) -> str:

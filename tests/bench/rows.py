@@ -1,11 +1,13 @@
 """The rows of the table: what each round measured, its ratio to the bare loop of the same round, and the aims."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
+from tests.bench.end_to_end import Together
 from tests.bench.ground import Size
 from tests.bench.meter import Speed
 from tests.bench.report import Row, percentile
+from tests.bench.rounds import BARE, Round
 from tests.bench.watching import Watching
 
 POLL_RATIO = 0.75
@@ -17,52 +19,69 @@ BYTES_A_JOB = 700
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rounds:
-    """What each round measured."""
+class Findings:
+    """All that was measured: `latencies_ms` of registrations, and speeds of queues by version and what they did."""
 
-    bare_reads: list[Speed] = field(default_factory=list)
-    polls: list[Speed] = field(default_factory=list)
-    endings: list[Speed] = field(default_factory=list)
-    bare_posts: list[Speed] = field(default_factory=list)
-    deliveries: list[Speed] = field(default_factory=list)
-    bare_registrations: list[Speed] = field(default_factory=list)
-    registrations: list[Speed] = field(default_factory=list)
-    latencies_ms: list[float] = field(default_factory=list)
+    rounds: Sequence[Round]
+    latencies_ms: Sequence[float]
+    watching: Watching
+    together: Sequence[Together]
+    queues: Mapping[str, Sequence[Round]]
+
+    def speeds(self, name: str) -> list[Speed]:
+        """Return one speed of each round."""
+        return [each[name] for each in self.rounds]
 
 
-def list_rows(size: Size, rounds: Rounds, watching: Watching) -> list[Row]:
+def list_rows(size: Size, found: Findings) -> list[Row]:
     """Return all rows of the table, in its order."""
     return [
-        *_list_speed("bare GET loop", "a bare GET", rounds.bare_reads),
-        *_list_speed("polls", "a poll", rounds.polls),
-        *compare("polls", "a poll", rounds.polls, rounds.bare_reads, least=POLL_RATIO),
-        *_list_speed("polls that end a job (event and delivery written)", "an ending", rounds.endings),
-        *compare("endings", "an ending", rounds.endings, rounds.bare_reads, least=ENDING_RATIO),
-        *_list_speed("bare POST + HMAC loop", "a bare POST", rounds.bare_posts),
-        *_list_speed("signed deliveries", "a delivery", rounds.deliveries),
-        *compare("deliveries", "a delivery", rounds.deliveries, rounds.bare_posts, least=DELIVERY_RATIO),
-        *_list_speed("bare durable registrations over HTTP", "of its API", rounds.bare_registrations),
-        *_list_speed("registrations over HTTP, on disk", "of the API a registration", rounds.registrations),
-        *compare(
-            "registrations",
-            "of the API a registration",
-            rounds.registrations,
-            rounds.bare_registrations,
-            least=REGISTRATION_RATIO,
+        *_list_speed("bare GET loop", "a bare GET", found.speeds("bare GET")),
+        *_list_speed("polls", "a poll", found.speeds("polls")),
+        *_compare("polls", "a poll", found, least=POLL_RATIO),
+        *_list_speed(
+            "polls that end a job (event and delivery written)", "an ending", found.speeds("endings")
         ),
-        *_list_latencies(size, rounds.latencies_ms),
-        *_list_watching(size, watching),
+        *_compare("endings", "an ending", found, least=ENDING_RATIO),
+        *_list_speed("bare POST + HMAC loop", "a bare POST", found.speeds("bare POST")),
+        *_list_speed("signed deliveries", "a delivery", found.speeds("deliveries")),
+        *_compare("deliveries", "a delivery", found, least=DELIVERY_RATIO),
+        *_list_speed(
+            "bare durable registrations over HTTP", "of its API", found.speeds("bare registrations")
+        ),
+        *_list_speed(
+            "registrations over HTTP, on disk", "of the API a registration", found.speeds("registrations")
+        ),
+        *_compare("registrations", "of the API a registration", found, least=REGISTRATION_RATIO),
+        *_list_latencies(size, found.latencies_ms),
+        *_list_watching(size, found.watching),
+        *_list_together(size, found.together),
     ]
 
 
-def compare(
-    name: str, item: str, ours: Sequence[Speed], bare: Sequence[Speed], *, least: float | None = None
-) -> Iterator[Row]:
+def list_queues(found: Findings) -> list[Sequence[str]]:
+    """Return the lines of the table of job queues, the bridge first: each round's ratios to its bare loops."""
+    all_rounds = {"**reelbridge**": found.rounds, **found.queues}
+    return [
+        (
+            name,
+            *(cell for what in ("polls", "deliveries") for cell in _list_ratios(what, rounds, found.rounds)),
+        )
+        for name, rounds in all_rounds.items()
+    ]
+
+
+def _list_ratios(what: str, rounds: Sequence[Round], bare: Sequence[Round]) -> Iterator[str]:
+    pairs = [(mine[what], plain[BARE[what]]) for mine, plain in zip(rounds, bare, strict=True)]
+    yield Row(name=what, values=[mine.per_s / plain.per_s for mine, plain in pairs], digits=3).cells()[1]
+    yield Row(name=what, values=[mine.cpu_us / plain.cpu_us for mine, plain in pairs], digits=1).cells()[1]
+
+
+def _compare(what: str, item: str, found: Findings, *, least: float) -> Iterator[Row]:
     """Yield the ratio of rates and the ratio of processor times, each round's speed by the bare one beside it."""
-    pairs = list(zip(ours, bare, strict=True))
-    bold = "**" if least is not None else ""
+    pairs = list(zip(found.speeds(what), found.speeds(BARE[what]), strict=True))
     yield Row(
-        name=f"{bold}{name}, ratio to the bare loop{bold}",
+        name=f"**{what}, ratio to the bare loop**",
         values=[mine.per_s / plain.per_s for mine, plain in pairs],
         digits=2,
         least=least,
@@ -84,6 +103,17 @@ def _list_latencies(size: Size, latencies_ms: Sequence[float]) -> Iterator[Row]:
         yield Row(
             name=f"registration, {size.slots} at once, p{share * 100:.0f}",
             values=[percentile(latencies_ms, share)],
+            unit=" ms",
+        )
+
+
+def _list_together(size: Size, together: Sequence[Together]) -> Iterator[Row]:
+    jobs = f"`up`, {size.ending_jobs:,} jobs that end together"
+    yield Row(name=f"{jobs}, callbacks", values=[each.per_s for each in together], unit=" /s")
+    for share in (0.5, 0.99):
+        yield Row(
+            name=f"{jobs}, lag from the end upstream to the callback, p{share * 100:.0f}",
+            values=[percentile(each.lags_ms, share) for each in together],
             unit=" ms",
         )
 

@@ -1,8 +1,8 @@
 """Upstream and receivers in one fast process: canned answers over keep-alive connections, and a count of requests.
 
 `python stub.py RECEIVERS` prints the ports as JSON: first the upstream's, then one a receiver. A job whose id begins
-with `ends` has completed, one with `waits` is still pending, any other runs for ever. `GET /counts` gives how many reads
-and posts came.
+with `ends` has completed, one with `waits` is still pending, one with `group` is pending until the next `GET /end`, any other
+runs for ever. `GET /counts` gives how many reads and posts came, `GET /end` and `GET /arrivals` are about groups.
 """
 
 import asyncio
@@ -20,10 +20,13 @@ TAKEN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1
 
 
 class Counts:
-    """How many requests came, over all connections."""
+    """How many requests came, over all connections; times are seconds of one clock."""
 
-    reads = 0
-    posts = 0
+    def __init__(self) -> None:
+        self.reads = 0
+        self.posts = 0
+        self.group_ended_s = 0.0  # 0: groups are pending
+        self.arrivals: list[tuple[str, float]] = []  # since then: which hook was called, and when
 
 
 class Peer(asyncio.Protocol):
@@ -56,21 +59,37 @@ class Peer(asyncio.Protocol):
         return end if len(self._came) >= end else None
 
     def _answer(self, request: bytes) -> bytes:
+        counts, path = self._counts, request.split(b" ", 2)[1]
         if request.startswith(b"POST"):
-            self._counts.posts += 1
+            counts.posts += 1
+            if counts.group_ended_s:
+                counts.arrivals.append((path.decode(), time.perf_counter()))
             return TAKEN
-        path = request.split(b" ", 2)[1]
-        if path == b"/counts":
-            return write_answer(json.dumps([self._counts.reads, self._counts.posts]).encode())
-        self._counts.reads += 1
-        return write_answer(write_job(path.rpartition(b"/")[2]))
+        if path.startswith(b"/reelmirror/"):
+            counts.reads += 1
+            ended = counts.group_ended_s > 0
+            return write_answer(write_job(path.rpartition(b"/")[2], group_ended=ended))
+        return write_answer(json.dumps(self._obey(path)).encode())
+
+    def _obey(self, path: bytes) -> object:
+        """Do what the bench asks for, and return its answer."""
+        counts = self._counts
+        if path == b"/end":
+            counts.group_ended_s = time.perf_counter()
+        elif path == b"/arrivals":
+            return [counts.group_ended_s, counts.arrivals]
+        elif path == b"/pending":
+            counts.group_ended_s, counts.arrivals = 0.0, []
+        return [counts.reads, counts.posts]
 
 
-def write_job(job: bytes) -> bytes:
+def write_job(job: bytes, *, group_ended: bool = False) -> bytes:
     """A sync job as ReelMirror shows it (guide "Webhooks")."""
-    status = (
-        b"completed" if job.startswith(b"ends") else b"pending" if job.startswith(b"waits") else b"running"
-    )
+    status = b"running"
+    if job.startswith(b"ends") or (group_ended and job.startswith(b"group")):
+        status = b"completed"
+    elif job.startswith((b"waits", b"group")):
+        status = b"pending"
     return (
         b'{"data":{"id":"%b","status":"%b","persona_id":"7d4f0a52-6c1e-4f0b-9a53-1f2e3d4c5b6a",'
         b'"source_id":"0b9c8d7e-6f5a-4b3c-8d2e-1f0a9b8c7d6e","type":"source_sync","progress":40,'

@@ -1,4 +1,4 @@
-"""The benchmark still runs; its figures are judged by whoever runs it on a quiet machine, never here."""
+"""The benchmarks still run; their figures are judged by whoever runs them on a quiet machine, never here."""
 
 import os
 import re
@@ -11,13 +11,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FIGURE = re.compile(r"-?[\d,]+(?:\.\d+)?")
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_the_benchmark_measures_everything_at_tiny_sizes() -> None:
-    """Every row of its table has a figure (only a lag may round to zero), and the hardware stands below."""
+
+def run(module: str, *arguments: str) -> str:
+    """Run a program of the bench, and return what it prints."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.throughput", "--smoke"],
+        [sys.executable, "-m", f"tests.bench.{module}", *arguments],
         cwd=ROOT,
         env={name: value for name, value in os.environ.items() if not name.startswith("REEL")},
         capture_output=True,
@@ -26,13 +26,30 @@ def test_the_benchmark_measures_everything_at_tiny_sizes() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    table, _, hardware = done.stdout.strip().partition("\n\n")
+    return done.stdout.strip()
+
+
+def test_the_benchmark_measures_everything_at_tiny_sizes() -> None:
+    """Every row has a figure (only a lag or a ratio may round to zero); of the other job queues, the installed one is there."""
+    table, queues, hardware = run("throughput", "--smoke", "--queues", "arq").split("\n\n")
     _, _, *rows = table.splitlines()
     figures = {name: float(value.replace(",", "")) for name, value in map(_read_row, rows)}
-    for word in ("polls", "deliveries", "registrations", "lag p50", "lag p99", "bytes"):
+    for word in ("polls", "endings", "deliveries", "registrations", "lag p", "bytes", "together"):
         assert any(word in name for name in figures), f"nothing is said of {word}"
-    assert [name for name, figure in figures.items() if figure <= 0 and "lag" not in name] == []
+    zeros = [name for name, figure in figures.items() if figure <= 0]
+    assert [name for name in zeros if "lag" not in name and "ratio" not in name] == []
+    lines = [line.strip("| ").split(" | ") for line in queues.splitlines()]
+    assert [line[0].split()[0] for line in lines[2:]] == ["**reelbridge**", "arq"]
+    assert [cell for _, *cells in lines[2:] for cell in cells if FIGURE.match(cell) is None] == []
     assert "cores of" in hardware
+
+
+def test_two_checkouts_are_measured_in_turns() -> None:
+    """A checkout beside itself: each measure has a line with both medians and their ratio."""
+    chosen = ("--size", "smoke", "--rounds", "2", "--what", "registrations")
+    _, _, *lines = run("pair", str(ROOT), str(ROOT), *chosen).splitlines()
+    assert [line.split(",")[0].strip("| ") for line in lines] == ["registrations"] * 3
+    assert [line for line in lines if len(FIGURE.findall(line)) < 3] == []
 
 
 def _read_row(row: str) -> tuple[str, str]:

@@ -1,7 +1,7 @@
-"""How much one worker on one core does, as ratios to bare aiohttp loops of the same run; prints a table in Markdown.
+"""How much one worker on one core does, as ratios to bare aiohttp loops of the same run; prints tables in Markdown.
 
-`python -m tests.bench.throughput` takes about five minutes; `--smoke` shows within seconds that it still runs. Rounds
-are interleaved, so that what else the machine does hits both sides of a ratio.
+`make bench` takes about ten minutes; `--smoke` shows within seconds that it still runs. Rounds are interleaved, so that
+what else the machine does hits both sides of a ratio.
 """
 
 import argparse
@@ -11,17 +11,15 @@ import signal
 import statistics
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
 
-from bridge.config.gc_tuning import tune_gc
 from bridge.config.log import configure_logging
 from bridge.config.settings import Settings
 from bridge.store.server.connect import check_store, connect
-from tests.bench.bare import post_bare, read_bare
-from tests.bench.deliveries import Deliveries, ready_to_deliver
+from tests.bench.end_to_end import measure_together
 from tests.bench.ground import (
     FULL,
     SMOKE,
@@ -33,65 +31,57 @@ from tests.bench.ground import (
     running_store,
     running_stub,
 )
-from tests.bench.meter import Meter
-from tests.bench.polls import Polls, ready_to_poll
-from tests.bench.registrations import Registrations, ready_to_register
-from tests.bench.report import write_table
-from tests.bench.rows import Rounds, list_rows
+from tests.bench.queues.measure import PROGRAMS, Program, measure_queue
+from tests.bench.report import describe_hardware, write_table
+from tests.bench.rounds import Contestants, Round, ready_to_measure
+from tests.bench.rows import Findings, list_queues, list_rows
 from tests.bench.watching import measure_watching
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What a round measures."""
-
-    polls: Polls
-    deliveries: Deliveries
-    registrations: Registrations
-    bare_registrations: Registrations
+HEAD = ("measure", "median (min–max)", "aim")  # noqa: RUF001 -- a range, as it is printed
+QUEUES_HEAD = (
+    "ratios to the bare loop of the same round",
+    *("polls, rate", "polls, processor time", "deliveries, rate", "deliveries, processor time"),
+)
 
 
-async def measure(size: Size, folder: Path) -> str:
-    """Measure everything; gives the table."""
+async def measure(size: Size, folder: Path, programs: Sequence[Program]) -> str:
+    """Measure everything, and return the tables."""
     cores = Cores.choose()
-    with on_core(cores.other), running_stub(size.destinations) as stub, on_core(cores.worker):
+    with on_core(cores.other), running_stub(size.destinations) as stub:
         ground = Ground(folder=folder, cores=cores, stub=stub, size=size)
-        rounds, engine = Rounds(), await _name_engine(ground)
-        async with (
-            ready_to_poll(ground) as polls,
-            ready_to_deliver(ground) as deliveries,
-            ready_to_register(ground) as (registrations, bare),
-        ):
-            measured = Measured(
-                polls=polls, deliveries=deliveries, registrations=registrations, bare_registrations=bare
-            )
-            body = await deliveries.read_body(0)
-            tune_gc()  # as the worker does; the bare loops have it too
-            for number in range(size.rounds):
-                _say(f"round {number + 1} of {size.rounds}")
-                await _measure_round(ground, rounds, measured, body=body)
-            rounds.latencies_ms.extend(registrations.latencies_ms)
-        _say(f"{size.watched_jobs:,} watched jobs")
-        able_per_s = statistics.median(each.per_s for each in rounds.polls)
-        watching = await measure_watching(ground, able_per_s=able_per_s)
-    return write_table(list_rows(size, rounds, watching), engine=engine)
+        with on_core(cores.worker):
+            engine = await _name_engine(ground)
+            async with ready_to_measure(ground) as contestants, running_store(ground, "queues") as store:
+                rounds, queues = await _measure_rounds(ground, contestants, programs, store)
+            _say(f"{size.watched_jobs:,} watched jobs")
+            able_per_s = statistics.median(each["polls"].per_s for each in rounds)
+            watching = await measure_watching(ground, able_per_s=able_per_s)
+        _say(f"{size.ending_jobs:,} jobs that end together")
+        with on_core(*cores.all):
+            together = await measure_together(ground)
+    found = Findings(
+        rounds=rounds,
+        latencies_ms=contestants.latencies_ms,
+        watching=watching,
+        together=together,
+        queues={program.version(): rounds for program, rounds in zip(programs, queues, strict=True)},
+    )
+    table = write_table(HEAD, [row.cells() for row in list_rows(size, found)])
+    return "\n\n".join([table, write_table(QUEUES_HEAD, list_queues(found)), describe_hardware(engine)])
 
 
-async def _measure_round(ground: Ground, rounds: Rounds, measured: Measured, *, body: bytes) -> None:
-    """Measure each thing beside its bare loop."""
-    size, stub, warm_up = ground.size, ground.stub, ground.size.warm_up
-    reads = Meter(warm_up=warm_up, measured=size.polls)
-    rounds.bare_reads.append(await read_bare(stub, reads, slots=size.slots, jobs=size.polled_jobs))
-    rounds.polls.append(await measured.polls.measure(warm_up=warm_up, measured=size.polls))
-    rounds.endings.append(await measured.deliveries.end_enough(warm_up=warm_up, measured=size.deliveries))
-    posts = Meter(warm_up=warm_up, measured=size.deliveries)
-    rounds.bare_posts.append(await post_bare(stub, posts, slots=size.slots, body=body))
-    rounds.deliveries.append(await measured.deliveries.measure(warm_up=warm_up, measured=size.deliveries))
-    for api, speeds in (
-        (measured.bare_registrations, rounds.bare_registrations),
-        (measured.registrations, rounds.registrations),
-    ):
-        speeds.append(await api.measure(warm_up=warm_up, measured=size.registrations))
+async def _measure_rounds(
+    ground: Ground, contestants: Contestants, programs: Sequence[Program], store: str
+) -> tuple[list[Round], list[list[Round]]]:
+    """Return the bridge's rounds with their bare loops, and each queue's."""
+    ours: list[Round] = []
+    theirs: list[list[Round]] = [[] for _ in programs]
+    for number in range(ground.size.rounds):
+        _say(f"round {number + 1} of {ground.size.rounds}")
+        ours.append(await contestants.measure())
+        for program, rounds in zip(programs, theirs, strict=True):
+            rounds.append(await measure_queue(ground, program, redis_url=store, body=contestants.body))
+    return ours, theirs
 
 
 async def _name_engine(ground: Ground) -> str:
@@ -103,12 +93,12 @@ async def _name_engine(ground: Ground) -> str:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 -- who waits five minutes wants to see it move
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 -- who waits ten minutes wants to see it move
 
 
-async def _measure_until_told(size: Size, folder: Path) -> str:
+async def _measure_until_told(size: Size, folder: Path, programs: Sequence[Program]) -> str:
     """Measure; a SIGTERM ends what was started too."""
-    running = asyncio.ensure_future(measure(size, folder))
+    running = asyncio.ensure_future(measure(size, folder, programs))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     return await running
 
@@ -117,10 +107,15 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--smoke", action="store_true", help="tiny numbers: it runs, nothing more")
-    size = SMOKE if parser.parse_args().smoke else FULL
+    parser.add_argument(
+        "--queues", nargs="*", choices=list(PROGRAMS), default=list(PROGRAMS), help="compare with"
+    )
+    chosen = parser.parse_args()
+    size = SMOKE if chosen.smoke else FULL
+    programs = [PROGRAMS[name] for name in chosen.queues]
     with tempfile.TemporaryDirectory() as folder, Path(folder, "worker.log").open("w") as log:
         configure_logging(Settings(_env_file=None), stream=log)
-        print(uvloop.run(_measure_until_told(size, Path(folder))))  # noqa: T201 -- the result
+        print(uvloop.run(_measure_until_told(size, Path(folder), programs)))  # noqa: T201 -- the result
 
 
 if __name__ == "__main__":
