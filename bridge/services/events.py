@@ -8,7 +8,7 @@ from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import read_shard
 from bridge.errors import Conflict, NotFound
 from bridge.services.context import Services
-from bridge.services.deliveries.admin import current_lane
+from bridge.services.deliveries.admin import current_lanes
 from bridge.services.queries import load_dues, load_job_deliveries
 from bridge.services.requeue import start_again
 from bridge.store.records import Loaded
@@ -51,7 +51,8 @@ async def _resend(services: Services, delivery_id: str) -> Delivery:
         if is_busy(loaded.record, due_ms, now_ms=unit.now_ms):
             raise _in_flight()
         marked = Loaded(replace(loaded.record, resend=True), loaded.raw)
-        return unit, start_again(unit, marked, due_ms, lane=await current_lane(services, loaded.record))
+        lanes = await current_lanes(services, [loaded.record])
+        return unit, start_again(unit, marked, due_ms, lane=lanes[delivery_id])
 
     return await retrying(services.store.committer, stage, conflict=conflict)
 

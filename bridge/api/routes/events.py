@@ -28,6 +28,7 @@ from bridge.providers.registry import CATALOGUE
 from bridge.services import event_lists, events
 from bridge.services.deliveries import admin as deliveries
 from bridge.services.deliveries import lists
+from bridge.services.deliveries.recovery import recover
 from bridge.services.deliveries.waits import find_waits
 from bridge.services.queries import load_events
 
@@ -180,7 +181,7 @@ async def retry_delivery(call: ApiCall) -> web.StreamResponse:
 async def recover_deliveries(call: ApiCall) -> web.StreamResponse:
     """Send the parked deliveries of a period again, each exactly once."""
     body = await call.body(RecoverBody)
-    count = await deliveries.recover(
+    count = await recover(
         call.services,
         call.project,
         since_ms=timestamp_ms(body.since),

@@ -154,6 +154,24 @@ async def test_a_parked_delivery_is_retried_and_recovered(api: Client) -> None:
     assert (await api.call("GET", "/v1/deliveries/dlv_none"))[0] == 404
 
 
+async def test_recover_brings_back_each_one_once(api: Client) -> None:
+    """Over several pages, by the time they were made; who asks again finds none."""
+    ids = []
+    for n in range(103):
+        _, delivery = await tell(api, await api.register(job_id=str(n)))
+        await settle(api, delivery, DeliveryState.PARKED)
+        ids.append(delivery)
+    body = {"since": "2020-01-01T00:00:00Z"}
+    none = {**body, "until": "2020-01-02T00:00:00Z"}
+    assert (await api.call("POST", "/v1/deliveries/recover", json=none))[1]["count"] == 0
+    counts = [(await api.call("POST", "/v1/deliveries/recover", json=body))[1]["count"] for _ in range(2)]
+    assert counts == [103, 0]
+    _, page = await api.call("GET", "/v1/deliveries?state=parked")
+    assert page["data"] == []
+    due = await api.services.store.dlv.due_many(ids[0][4], [("prj_default inbox:", each) for each in ids])
+    assert None not in due
+
+
 async def test_the_inbox_shows_what_came(api: Client) -> None:
     """As a receiver would have seen it."""
     entry = {"id": "evt_x", "received_at": "2026-11-21T00:00:00.000Z", "headers": {}, "body": {"é": "😀"}}
