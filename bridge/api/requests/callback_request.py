@@ -9,11 +9,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from bridge.api.requests.bodies import Fields, parse_json, read_fields
 from bridge.api.requests.coercion import Flag, Headers, Metadata, Seconds, Url, WordList
 from bridge.api.requests.job_identity import NamedJobs, name_jobs, read_id
+from bridge.api.requests.spelling import explain_spelling
 from bridge.domain.deliveries.headers import check_headers
 from bridge.domain.deliveries.signing import check_secret
 from bridge.errors import ValidationFailed
 from bridge.providers.registry import KINDS, REQUEST_FIELDS
-from bridge.providers.request_fields import MANY_IDS
+from bridge.providers.request_fields import MANY_IDS, ONE_ID
 from bridge.providers.spec import JOB_ID
 
 MAX_ENVELOPES = 3
@@ -76,7 +77,10 @@ def read_callback_request(
     """Read a registration; raise ValidationFailed that names the field and the fix."""
     values = present(unwrap(read_fields(body, content_type, query)))
     _refuse_unsupported_fields(values)
-    jobs = name_jobs({name: value for name, value in values.items() if name in REQUEST_FIELDS.job_words})
+    named = {name: value for name, value in values.items() if name in REQUEST_FIELDS.job_words}
+    if not named and (otherwise := explain_spelling(values, REQUEST_FIELDS.job_words)):
+        raise ValidationFailed(ONE_ID, f"missing: name the job{otherwise}")
+    jobs = name_jobs(named)
     request = read_model(CallbackRequest, {**_pick_options(values), "jobs": jobs})
     if request.expect == "new_run" and not KINDS[jobs.kind].reruns:
         again = " and ".join(f"{kind.noun}s" for kind in KINDS.values() if kind.reruns)
@@ -140,7 +144,11 @@ def _check_characters(model: type[BaseModel], values: Mapping[str, Any]) -> None
 def _explain(field: str, kind: str, message: str) -> str:
     if kind == "missing":
         return "missing: add it"
-    return message.removeprefix("Value error, ").removeprefix(f"{field}: ")
+    return (
+        message.removeprefix("Value error, ")
+        .removeprefix(f"{field}: ")
+        .replace("Input should be", "must be", 1)
+    )
 
 
 def _pick_options(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,7 +157,9 @@ def _pick_options(values: Mapping[str, Any]) -> dict[str, Any]:
     url = first_of(values, URL_FIELDS)
     if url is None:
         raise ValidationFailed(
-            "callback_url", "missing: add the URL that gets the callback (`inbox:` for trying out)"
+            "callback_url",
+            "missing: add the URL that gets the callback (`inbox:` for trying out)"
+            + explain_spelling(values, URL_FIELDS),
         )
     picked["callback_url"] = _unlist("callback_url", url)
     if (events := first_of(values, EVENT_FIELDS)) is not None:

@@ -34,8 +34,9 @@ def name_jobs(values: Mapping[str, Any]) -> NamedJobs:
     pattern = KINDS[kind].id_pattern
     for each in ids:
         if not pattern.fullmatch(each):
+            blanks = ", without blanks around it" if each.strip() != each else ""
             raise ValidationFailed(
-                field, f"not an id of a {kind}: use it exactly as the provider's answer gave it"
+                field, f"not an id of a {kind}: use it exactly as the provider's answer gave it{blanks}"
             )
     retried = KINDS[kind].names.retried
     return NamedJobs(

@@ -29,6 +29,8 @@ __all__ = [
 MAX_URL_CHARACTERS = 4096
 LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<rest>.*)")
+_QUOTES = ('"', "'", "`", "<", ">")
+_BARE = re.compile(r"(?://)?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::\d+)?(?:[/?#]|\Z)", re.ASCII)
 _INBOX = re.compile(r"inbox:[A-Za-z0-9._-]{0,64}")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff\\]")
 _PAIR_VALUE = re.compile(r"=.*", re.DOTALL)
@@ -104,8 +106,8 @@ def check_url(text: str, policy: UrlPolicy) -> CheckedUrl:
             "the URL holds a space, line break, backslash or control character: remove it or write it as %20, %5C …",
         )
     parts = _URL.fullmatch(text)
-    if parts is None:
-        raise RefusedUrl("not_a_url", "the URL is not complete: it must look like https://host/path")
+    if parts is None or (parts["authority"] in ("http:", "https:") and parts["path"].startswith("//")):
+        raise RefusedUrl("not_a_url", _explain_form(text))
     scheme = parts["scheme"].lower()
     _check_scheme(scheme, policy)
     host, port = split_authority(parts["authority"], scheme)
@@ -119,6 +121,17 @@ def check_url(text: str, policy: UrlPolicy) -> CheckedUrl:
         port=port,
         target=_escape(parts["path"] or "/") + _escape(query),
     )
+
+
+def _explain_form(text: str) -> str:
+    """Return what is wrong with a text that is no URL, without the text."""
+    if text.startswith(_QUOTES) or text.endswith(_QUOTES):
+        return "the URL has quotes or brackets around it: remove them"
+    if _URL.fullmatch(text):
+        return "the URL begins with http:// or https:// twice: remove one"
+    if _BARE.match(text):
+        return "the URL has no https:// at its beginning: add it"
+    return "the URL is not complete: it must look like https://host/path"
 
 
 def mask_url(text: str) -> str:

@@ -130,6 +130,27 @@ def test_a_good_url_keeps_its_path_and_query_byte_for_byte(text: str, origin: st
     assert (checked.text, checked.origin, checked.target, checked.inbox) == (text, origin, target, False)
 
 
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ('"https://example.com/"', "quotes or brackets"),
+        ("<https://example.com/>", "quotes or brackets"),
+        ("https://https://example.com/", "twice"),
+        ("http://https://example.com/", "twice"),
+        ("example.com/hook", "no https://"),
+        ("//example.com", "no https://"),
+        ("hook", "not complete"),
+        ("", "not complete"),
+    ],
+)
+def test_what_is_no_url_is_told_what_is_wrong_with_it(text: str, fix: str) -> None:
+    """Without the text, which may hold a secret."""
+    with pytest.raises(RefusedUrl) as caught:
+        check_url(text, STRICT)
+    assert (caught.value.rule, fix in caught.value.message) == ("not_a_url", True)
+    assert "example.com" not in caught.value.message
+
+
 def test_the_longest_url_passes() -> None:
     """4,096 characters are allowed."""
     assert check_url("https://example.com/" + "a" * 4076, STRICT).inbox is False
