@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bridge.domain.events.event import Fact, build_body, build_event
 from bridge.domain.events.samples import samples
@@ -137,6 +139,28 @@ def test_unknown_fields_come_along() -> None:
     assert json.loads(body["data_other"]) == {"posts_found": 3, "Status": "shadow", "nested": {"a": None}}
     assert json.loads(body["related_other"]) == {"other_id": "o1"}
     assert body["data_status"] == ""
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+_ITEMS = st.lists(
+    st.dictionaries(st.sampled_from(["id", "url", "status", "error_message", "x"]), _JSON), max_size=12
+)
+_NAMES = st.sampled_from(["media_items", "deliveries", "items"])
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(
+    kind=st.sampled_from(KINDS),
+    data=st.dictionaries(st.text(max_size=8), _JSON, max_size=4),
+    lists=st.dictionaries(_NAMES, _ITEMS | _JSON),
+)
+def test_no_object_changes_the_shape(kind: str, data: dict[str, Any], lists: dict[str, Any]) -> None:
+    """Whatever a provider sends, the fields and their types are those of an event that knows nothing."""
+    assert _shape(flat({**data, **lists, "id": "a1"}, kind=kind)) == _shape(flat({"id": "a1"}, kind=kind))
 
 
 def _item(number: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from bridge.domain.events.catalogue import KindSample
-from bridge.domain.events.fields import Field, Shape, text_fields
+from bridge.domain.events.fields import Field, Role, Shape, text_fields
 from bridge.domain.observation import Outcome, Timing
 from bridge.providers.provider_spec import CredentialForm, ProviderSpec, index_kinds
 from bridge.providers.rules import observe_status
@@ -46,7 +46,8 @@ CLIP_RENDER = KindSpec(
     observe=observe_status,
     data_fields=(
         Field(name="id", note="The provider's id of the object."),
-        *text_fields("renderId", "phase", "fault"),
+        *text_fields("renderId", "phase"),
+        Field(name="fault", role=Role.ERROR),
         Field(name="clip", shape=Shape.OBJECT, note="The file, once finished."),
         Field(name="seconds", shape=Shape.NUMBER),
     ),
