@@ -44,6 +44,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "bridge.providers": ("bridge.domain",),
     "bridge.config": ("bridge.domain", "bridge.providers"),
     "bridge.http": ("bridge.domain", "bridge.providers"),
+    "bridge.http.client": (),
     "bridge.store": ("bridge.domain", "bridge.config"),
     "bridge.services": (
         *("bridge.domain", "bridge.providers", "bridge.config", "bridge.http", "bridge.store"),
@@ -60,7 +61,7 @@ OPENERS: dict[str, tuple[str, ...]] = {
     "bridge.store.server.connect.connect": ("bridge/container.py", *PROGRAMS),
     "bridge.http.receivers.Sender": ("bridge/container.py", *PROGRAMS),
     "bridge.http.upstream.UpstreamClient": ("bridge/container.py", *PROGRAMS),
-    "aiohttp.ClientSession": ("bridge/http/", *PROGRAMS),
+    "aiohttp.ClientSession": PROGRAMS,
     "redis.asyncio.Redis": ("bridge/store/server/connect.py",),
     "redis.asyncio.Redis.from_url": ("bridge/store/server/connect.py",),
     "redis.asyncio.from_url": ("bridge/store/server/connect.py",),
@@ -80,6 +81,7 @@ LONGEST_FUNCTION = 46
 LARGEST_FOLDER = 20
 
 find_workers = find_imports_of("workers")
+find_aiohttp = find_imports_of("aiohttp")
 find_opened = find_calls_of(OPENERS)
 find_pauses = find_attribute("block", "block_many")
 
@@ -170,6 +172,11 @@ def test_only_composition_roots_open_stores_and_clients() -> None:
     """Everybody else is handed what it needs."""
     opened = [(path.as_posix(), name) for path in SOURCES for name in find_opened(parse(path))]
     assert [(path, name) for path, name in opened if not path.startswith(OPENERS[name])] == []
+
+
+def test_requests_go_through_our_own_client() -> None:
+    """On the way where addresses are judged nothing depends on what aiohttp's client does by itself."""
+    assert find_in(under("bridge/http/"), find_aiohttp) == []
 
 
 @pytest.mark.parametrize("name", ["bridge.container.open_services", "bridge.store.store.Store.open"])
@@ -286,6 +293,7 @@ def _count_comments(lines: list[str]) -> int:
     [
         (find_workers, "def f():\n    from workers.pump import Pump"),
         (find_relative, "from . import job"),
+        (find_aiohttp, "from aiohttp.client_proto import ResponseHandler"),
         (find_impure, "import time"),
         (find_impure, "from os import environ"),
         (find_impure, "from urllib.request import urlopen"),

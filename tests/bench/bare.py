@@ -9,6 +9,8 @@ from tests.bench.ground import Stub, name_job
 from tests.bench.meter import Meter, Speed, drive
 from tests.bench.signing import sign_delivery
 
+LOGIN = {"Authorization": f"Bearer rm_{'a' * 32}"}
+
 
 @asynccontextmanager
 async def bare_session(**headers: str) -> AsyncIterator[aiohttp.ClientSession]:
@@ -25,12 +27,11 @@ async def bare_session(**headers: str) -> AsyncIterator[aiohttp.ClientSession]:
 
 async def read_bare(stub: Stub, meter: Meter, *, slots: int, jobs: int) -> Speed:
     """GET as many jobs' states, and do nothing with them."""
-    login = {"Authorization": f"Bearer rm_{'a' * 32}"}
     async with bare_session(accept="application/json") as session:
 
         async def read(number: int) -> None:
             url = f"{stub.upstream}/reelmirror/api/v1/sync-jobs/{name_job(number % jobs)}"
-            async with session.get(url, headers=login, allow_redirects=False) as answer:
+            async with session.get(url, headers=LOGIN, allow_redirects=False) as answer:
                 await answer.read()
                 assert answer.status == 200
 

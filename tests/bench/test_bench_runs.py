@@ -52,6 +52,14 @@ def test_two_checkouts_are_measured_in_turns() -> None:
     assert [line for line in lines if len(FIGURE.findall(line)) < 3] == []
 
 
+def test_the_benchmark_of_the_http_client_runs() -> None:
+    """Every row of its table has a figure."""
+    _, _, *rows = run("http_client", "--smoke").partition("\n\n")[0].splitlines()
+    figures = dict(map(_read_row, rows))
+    assert len(figures) == 6
+    assert all(float(value) > 0 for value in figures.values())
+
+
 def _read_row(row: str) -> tuple[str, str]:
     _, name, shown, _, _ = row.split("|")
     figure = FIGURE.match(shown.strip())

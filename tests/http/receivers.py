@@ -85,7 +85,8 @@ async def receive(
             tasks.discard(task)
             writer.transport.abort()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls, limit=4 * 1024 * 1024)
+    limit = 64 * 1024 if heads_only else 4 * 1024 * 1024
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls, limit=limit)
     receiver.port = server.sockets[0].getsockname()[1]
     try:
         yield receiver
