@@ -10,10 +10,12 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 import structlog
 from msgspec import Struct, msgpack
+from msgspec.structs import astuple
 from redis.asyncio import Redis
 
 from bridge.domain.deliveries.records import Delivery
 from bridge.domain.events.records import EventRecord
+from bridge.domain.jobs.callbacks import callbacks_by_id
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.store import keys
 from bridge.store.commit import Guard
@@ -26,6 +28,7 @@ UNREADABLE_RETRY_MS = 600_000  # before a queue comes to an item again whose rec
 MAX_NAMED = 10_000  # unreadable records that a process remembers to have named in its log
 log = structlog.get_logger()
 _ENCODER = msgpack.Encoder()
+_CALLBACKS = Job.__struct_fields__.index("callbacks")
 
 
 class UnreadableRecord(Exception):
@@ -73,6 +76,27 @@ class RecordBatch:
 def pack(record: Struct) -> bytes:
     """Return a record as bytes, which are the same for equal records."""
     return _ENCODER.encode(record)
+
+
+def pack_job(job: Job) -> bytes:
+    """Return a job's record as bytes, which are the same for equal jobs.
+
+    Fields at the end that have their defaults are left out, in its callbacks too: readers of every version put them in, and
+    there is a record of each watched job in memory.
+    """
+    row = _leave_out_defaults(job)
+    if len(row) > _CALLBACKS:
+        row[_CALLBACKS] = [_leave_out_defaults(each) for each in callbacks_by_id(job).values()]
+    return _ENCODER.encode(row)
+
+
+def _leave_out_defaults(record: Struct) -> list[Any]:
+    row = list(astuple(record))
+    for default in reversed(record.__struct_defaults__):
+        if row[-1] != default:
+            break
+        row.pop()
+    return row
 
 
 @cache

@@ -27,7 +27,7 @@ from bridge.store.commit import (
     Unrank,
 )
 from bridge.store.errors import LeaseLost, WriteConflict
-from bridge.store.records import Loaded, pack, pack_object
+from bridge.store.records import Loaded, pack, pack_job, pack_object
 from bridge.store.tables.indexes import rank_callback, unrank_callback, url_member
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class UnitOfWork:
         """Write a job, if it is as it was loaded (None: if it still does not exist)."""
         self._guards.append(Guard(keys.job(key), loaded.raw if loaded else None))
         self.made += loaded is None
-        packed = pack(job)
+        packed = pack_job(job)
         if loaded is None or packed != loaded.raw:
             self._ops.append(Put(keys.job(key), packed))
             self._count_bytes(job.project, len(packed) - (len(loaded.raw) if loaded else 0))

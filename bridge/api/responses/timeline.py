@@ -5,7 +5,6 @@ from typing import Any, cast
 
 from bridge.api.responses.models import TimelineEntry, TimelineShape
 from bridge.api.responses.next_attempts import describe_next_attempt, name_place
-from bridge.api.responses.views import view_url
 from bridge.domain.deliveries.lanes import INBOX
 from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState
 from bridge.domain.events.records import EventRecord
@@ -31,15 +30,16 @@ MAY_END_LATE = (
 def view_timeline(
     history: CallbackHistory,
     *,
+    url: str,
     state: CallbackState,
     dues: Mapping[str, int | None],
     waits: Mapping[str, Wait],
 ) -> TimelineShape:
-    """Return the history; `dues` and `waits` are those of its deliveries, see `next_attempts_ms` and `find_waits`."""
+    """Return the history; `url` is what may be shown of the URL, `dues` and `waits` are those of its deliveries, see `next_attempts_ms` and `find_waits`."""
     found = history.found
     log = found.log
     entries = [
-        _registered(found.job, found.callback),
+        _registered(found.job, found.callback, url),
         *(_poll(mark) for mark in read_poll_history(log)),
         *(_event(event) for event in history.events),
         *_attempts(history.deliveries),
@@ -63,13 +63,9 @@ def _entry(at_ms: int, what: str, text: str, identifier: str | None = None) -> T
     return {**entry, "id": identifier} if identifier else entry
 
 
-def _registered(job: Job, callback: Callback) -> TimelineEntry:
+def _registered(job: Job, callback: Callback, url: str) -> TimelineEntry:
     is_inbox = callback.origin == INBOX
-    goes = (
-        "what comes is kept in the inbox (GET /v1/inbox)"
-        if is_inbox
-        else f"events go to {view_url(callback)}"
-    )
+    goes = "what comes is kept in the inbox (GET /v1/inbox)" if is_inbox else f"events go to {url}"
     text = f"Registered for {job.kind} {job.id}; {goes}."
     return _entry(callback.created_ms, "registered", text, callback.id)
 

@@ -20,7 +20,6 @@ from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.observation import Outcome
 from bridge.domain.polling.rate_limit import BudgetView, Purpose
 from bridge.domain.subscriptions.callback import Callback, CallbackState
-from bridge.domain.subscriptions.subscription import Subscription
 from bridge.domain.times import iso_ms
 from bridge.providers.registry import CATALOGUE, KINDS
 from bridge.services.deliveries.waits import Wait
@@ -52,9 +51,9 @@ def iso_or_none(at_ms: int | None) -> str | None:
 
 
 def view_callback(
-    job: Job, callback: Callback, *, state: CallbackState, due_ms: int | None, url: str | None = None
+    job: Job, callback: Callback, *, state: CallbackState, due_ms: int | None, url: str
 ) -> CallbackShape:
-    """Return a callback; `url` is the whole URL where the caller may see it, else the masked one is shown."""
+    """Return a callback; `url` is what the caller may see of its URL."""
     live = state in (CallbackState.WATCHING, CallbackState.PAUSED)
     return {
         "id": callback.id,
@@ -64,7 +63,7 @@ def view_callback(
         "account_id": job.account,
         "state": cast("Any", str(state)),
         "status": job.status or None,
-        "callback_url": url if url is not None else view_url(callback),
+        "callback_url": url,
         "events": list(callback.events or ending_types(job.kind, once=callback.once)),
         "once": callback.once,
         "late": callback.late,
@@ -78,11 +77,6 @@ def view_callback(
         "next_poll_at": iso_ms(abs(due_ms)) if due_ms and live else None,
         "closed_at": iso_or_none(callback.closed_ms),
     }
-
-
-def view_url(subscription: Subscription) -> str:
-    """Return a subscription's URL without its secrets."""
-    return subscription.masked or f"{subscription.origin}/…"
 
 
 def view_job(job: Job, log: PollLog | None, data: dict[str, Any] | None) -> JobShape:

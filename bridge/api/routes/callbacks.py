@@ -34,7 +34,7 @@ from bridge.services.jobs.download import find_download
 from bridge.services.subscriptions import callback_lists, callbacks
 from bridge.services.subscriptions.callbacks import FoundCallback
 from bridge.services.subscriptions.patch import CallbackPatch
-from bridge.services.subscriptions.sealing import open_url
+from bridge.services.subscriptions.sealing import open_url, show_url
 
 ROUTES = Routes("Callbacks")
 NOT_REMOVABLE = frozenset({"callback_url", "events"})
@@ -43,9 +43,8 @@ CHANGEABLE = ("callback_url", "headers", "metadata", "events", "timeout_seconds"
 
 def view_found(call: ApiCall, found: FoundCallback, *, whole: bool = False) -> CallbackShape:
     """Return a callback, with the whole URL if `whole` is set and the key may see it."""
-    url = None
-    if whole and call.shows_secrets:
-        url = open_url(call.services.store.vault, found.callback)
+    see_url = open_url if whole and call.shows_secrets else show_url
+    url = see_url(call.services.store.vault, found.callback)
     state = callbacks.view_state(found)
     return view_callback(found.job, found.callback, state=state, due_ms=found.due_ms, url=url)
 
@@ -155,7 +154,8 @@ async def get_timeline(call: ApiCall) -> web.StreamResponse:
     dues = await lists.next_attempts_ms(call.services, history.deliveries)
     waits = await find_waits(call.services, history.deliveries, dues)
     state = callbacks.view_state(history.found)
-    return reply(view_timeline(history, state=state, dues=dues, waits=waits))
+    url = show_url(call.services.store.vault, history.found.callback)
+    return reply(view_timeline(history, url=url, state=state, dues=dues, waits=waits))
 
 
 @ROUTES.add(

@@ -27,7 +27,7 @@ class Callback(Struct, frozen=True, array_like=True, kw_only=True):
     created_ms: int
     url: bytes  # sealed by the vault under `id`, as `secret` and `headers` are
     origin: str  # "https://host:port", or "inbox:"
-    masked: str  # what lists and logs may show, empty when it equals the origin and "/…"
+    masked: str  # what lists may show, as versions before 0.2 wrote it; empty: it is made of the URL
     fingerprint: bytes  # a keyed hash of the URL, for comparison without decrypting it
     once: bool = True  # closes with its job's first ending event
     events: tuple[str, ...] = ()  # patterns of event types; empty: the ending ones

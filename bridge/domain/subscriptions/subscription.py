@@ -27,7 +27,7 @@ class Subscription(Protocol):
 
     @property
     def masked(self) -> str:
-        """The URL as lists and logs may show it; empty when that is the origin and `/…`."""
+        """The URL as lists may show it, in records that earlier versions wrote; empty where it is made of the URL."""
 
     @property
     def secret(self) -> bytes | None:

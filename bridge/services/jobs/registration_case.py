@@ -140,7 +140,7 @@ def _callback(services: Services, case: RegistrationCase, identifier: str, *, no
         created_ms=now_ms,
         url=seal_text(vault, identifier, command.url.text),
         origin=command.url.origin,
-        masked=command.url.masked,
+        masked="",
         fingerprint=case.fingerprint,
         once=command.once,
         late=command.late,

@@ -69,7 +69,7 @@ def apply_patch(services: Services, kind: str, callback: Callback, change: Callb
             callback,
             url=seal_text(vault, callback.id, change.url.text),
             origin=change.url.origin,
-            masked=change.url.masked,
+            masked="",
             fingerprint=vault.fingerprint(change.url.text),
         )
     if not isinstance(change.headers, UnsetType):

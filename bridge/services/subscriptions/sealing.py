@@ -8,8 +8,10 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from bridge.domain.deliveries.lanes import INBOX
 from bridge.domain.subscriptions.callback import Callback
 from bridge.domain.subscriptions.subscription import Subscription
+from bridge.domain.urls.policy import mask_url
 from bridge.store.vault import Vault, VaultError
 
 
@@ -26,6 +28,17 @@ def seal_headers(vault: Vault, identifier: str, headers: Mapping[str, str] | Non
 def open_url(vault: Vault, subscription: Subscription) -> str:
     """Return the URL in clear."""
     return vault.open(subscription.url, record=subscription.id).decode()
+
+
+def show_url(vault: Vault, subscription: Subscription) -> str:
+    """Return the URL as lists may show it, without query values; its origin alone where it does not open."""
+    if subscription.masked:
+        return subscription.masked
+    try:
+        url = open_url(vault, subscription)
+    except VaultError:
+        return f"{subscription.origin}/…"
+    return url if subscription.origin == INBOX else mask_url(url)
 
 
 def open_secret(vault: Vault, subscription: Subscription) -> str | None:
