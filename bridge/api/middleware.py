@@ -168,8 +168,8 @@ def _template(request: web.Request) -> str:
 
 
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    """Forbid caching, content sniffing and referrers, and name no software version."""
+    """Forbid caching, content sniffing and referrers, and name no software."""
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["Server"] = "reelbridge"
+    response.headers.pop("Server", None)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from bridge.api.responses.json_response import reply, reply_error
@@ -16,9 +17,13 @@ from bridge.errors import NotFound, PayloadTooLarge, ValidationFailed
 HEAD_TIMEOUT_S = 15.0  # a connection whose first request is not complete by then is closed
 KEEPALIVE_S = 75.0
 LINE_BYTES = 16 * 1024  # a callback URL of 4,096 characters, percent-encoded, fits in a query
-FIELD_BYTES = 16 * 1024
+FIELD_BYTES = LINE_BYTES
 FIELDS = 100
 PATH_PARTS = 100  # aiohttp looks for a route behind each slash, in time quadratic to their number
+HEAD_TOO_LARGE = (
+    f"the request's first line and each header may have {LINE_BYTES:,} bytes, and there may be {FIELDS} headers:"
+    " send less in them, and long values in the body"
+)
 BACKLOG = 1024
 log = get_logger("bridge.api")
 
@@ -55,24 +60,28 @@ class HttpConnection(RequestHandler):
     def handle_error(
         self,
         request: web.BaseRequest,
-        status: int = 500,
+        status: int = 500,  # noqa: ARG002 -- aiohttp's signature; it is 400 for whatever could not be read
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 -- aiohttp's signature; it may quote the request
     ) -> web.StreamResponse:
-        """Answer what is no request (a malformed line, a header too long) with a JSON error, then close."""
+        """Answer what is no request (a malformed line, a head too large) with a JSON error, then close."""
         if isinstance(exc, ConnectionError):
             raise exc  # the client is gone
         if request.writer.output_size > 0:
             raise ConnectionError("the answer had begun")
-        log.info("api.bad_request", status=status, error=type(exc).__name__)
-        error = (
-            PayloadTooLarge("headers: too long")
-            if status == 431
-            else ValidationFailed("", "no readable HTTP request")
-        )
-        answer = reply(error.body, status=status if 400 <= status < 500 else 400)
+        if _is_too_large(exc):
+            answer = reply(PayloadTooLarge(HEAD_TOO_LARGE).body, status=431)
+        else:
+            answer = reply_error(ValidationFailed("", "no readable HTTP request"))
+        log.info("api.bad_request", status=answer.status, error=type(exc).__name__)
         answer.force_close()
         return answer
+
+
+def _is_too_large(error: BaseException | None) -> bool:
+    return isinstance(error, LineTooLong) or (
+        isinstance(error, BadHttpMessage) and error.message.startswith("Too many headers")
+    )
 
 
 def _refuse_deep_paths(handler: Handler) -> Handler:

@@ -7,6 +7,7 @@ import json
 import logging
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -72,6 +73,50 @@ async def talk(url: str, sent: bytes) -> bytes:
             return await reader.read()
     finally:
         writer.close()
+
+
+async def exchange(url: str, head: str) -> tuple[str, str, dict[str, Any]]:
+    """Send a request's head; return the status line, the other lines of the answer's head, and the JSON."""
+    answer = (await talk(url, head.encode())).decode()
+    first, _, rest = answer.partition("\r\n")
+    headers, _, body = rest.partition("\r\n\r\n")
+    return first, headers, json.loads(body)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        f"GET /v1/me HTTP/1.1\r\nHost: x\r\nX-Long: {'a' * 20_000}\r\n\r\n",
+        f"GET /v1/me HTTP/1.1\r\nHost: x\r\nX-{'a' * 20_000}: y\r\n\r\n",
+        f"GET /v1/me?{'a' * 20_000} HTTP/1.1\r\nHost: x\r\n\r\n",
+        f"GET /v1/me HTTP/1.1\r\nHost: x\r\n{''.join(f'X-{n}: y' + chr(13) + chr(10) for n in range(200))}\r\n",
+    ],
+)
+async def test_a_head_over_the_limits_is_a_431_that_names_them(api: Client, head: str) -> None:
+    """Whoever reads it knows what to send less of."""
+    first, headers, body = await exchange(api.url, head)
+    assert first.split()[1] == "431"
+    assert body["error"]["code"] == "PAYLOAD_TOO_LARGE"
+    assert "16,384 bytes" in body["error"]["message"]
+    assert "100 headers" in body["error"]["message"]
+    assert "server:" not in headers.lower()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "no HTTP at all\r\n\r\n",
+        "GET /v1/me HTTP/1.1\r\nConnection: close\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n",
+        "GET /nothing HTTP/1.1\r\nConnection: close\r\n\r\n",
+        f"GET /{'a/' * 200} HTTP/1.1\r\nConnection: close\r\n\r\n",
+    ],
+)
+async def test_no_answer_names_the_servers_software(api: Client, head: str) -> None:
+    """Nor its version, whatever was asked."""
+    _, headers, _ = await exchange(api.url, head)
+    assert "server:" not in headers.lower()
+    assert "aiohttp" not in headers
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from bridge.api.app import KEYED_ROUTES
 from bridge.api.routes.service import open_routes
-from tests.api.hostile_requests import SIZE, Hostile, hostile_requests, other_requests, plain, register
+from tests.api.hostile_requests import JSON, SIZE, Hostile, hostile_requests, other_requests, plain, register
 from tests.api.loop_meter import LoopMeter, metered_api
 
 # The worst request that is accepted takes about 12 times as long as a plain registration, 0.9 ms on the machine where
@@ -81,3 +81,16 @@ def test_no_request_to_any_path_holds_the_loop(meter: LoopMeter, limit_ms: float
     requests = list(other_requests())
     assert max(len(each.sent) for each in requests) < SIZE * 1.1
     assert find_slow(meter, limit_ms, iter(requests)) == {}
+
+
+@pytest.mark.xdist_group("loop time")
+def test_the_metrics_of_many_accounts_do_not_hold_the_loop(meter: LoopMeter, limit_ms: float) -> None:
+    """Hundreds of budgets are read in steps, and written as text beside the loop."""
+    for number in range(500):
+        body = b'{"provider":"reelmirror","credential":"rm_%032d"}' % number
+        _, status = meter.hold_ms(plain("POST", b"/v1/accounts", headers=JSON, body=body))
+        assert status == 201
+    for path in (b"/metrics", b"/v1/accounts?limit=100"):
+        hold_ms, status = meter.hold_ms(plain("GET", path), rounds=ROUNDS, enough_ms=limit_ms)
+        assert status == 200
+        assert hold_ms <= limit_ms, path

@@ -11,6 +11,14 @@ from bridge.errors import BridgeError
 _ENCODER = msgspec.json.Encoder()
 
 
+class JsonResponse(web.Response):
+    """A response that does not name the server's software, also where no request could be read."""
+
+    async def _prepare_headers(self) -> None:  # aiohttp adds the header here, and asks nobody
+        await super()._prepare_headers()
+        self.headers.pop("Server", None)
+
+
 def to_json(value: Any) -> bytes:
     """Return compact JSON; lone surrogates, which UTF-8 cannot encode, are replaced by a question mark."""
     try:
@@ -31,7 +39,7 @@ def _replace_surrogates(value: Any) -> Any:
 
 def reply(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return a response with a JSON body."""
-    return web.Response(
+    return JsonResponse(
         body=to_json(value), status=status, headers=headers, content_type="application/json", charset="utf-8"
     )
 

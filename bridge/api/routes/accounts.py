@@ -1,5 +1,7 @@
 """Routes of accounts at the providers."""
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
 from bridge.api.requests.fields import AccountBody, CredentialBody, PageQuery
@@ -9,7 +11,7 @@ from bridge.api.responses.views import view_account
 from bridge.api.routes.administration import paginate
 from bridge.api.routing import ApiCall, Routes
 from bridge.services.accounts import manage
-from bridge.services.accounts.budget_view import view_budget
+from bridge.services.accounts.budget_view import count_watched, view_budgets
 from bridge.store.tables.accounts import Account
 
 ROUTES = Routes("Accounts")
@@ -19,7 +21,7 @@ ROUTES = Routes("Accounts")
 async def list_accounts(call: ApiCall) -> web.StreamResponse:
     """List the project's upstream accounts, with health and budget."""
     shown, cursor = paginate(await call.services.store.accounts.list(call.project), call.query(PageQuery))
-    return reply({"data": [await _view(call, account) for account in shown], "next_cursor": cursor})
+    return reply({"data": await _view_many(call, shown), "next_cursor": cursor})
 
 
 @ROUTES.add(
@@ -67,10 +69,15 @@ async def replace_credential(call: ApiCall) -> web.StreamResponse:
 
 
 async def _view(call: ApiCall, account: Account) -> AccountShape:
-    store = call.services.store
-    return view_account(
-        account,
-        await store.health.load(account.id),
-        await view_budget(call.services, account),
-        watched=await store.poll.size(store.shard_of(account.id), account.id),
-    )
+    return (await _view_many(call, (account,)))[0]
+
+
+async def _view_many(call: ApiCall, accounts: Sequence[Account]) -> list[AccountShape]:
+    services = call.services
+    health = await services.store.health.load_many([account.id for account in accounts])
+    watched = await count_watched(services, accounts)
+    budgets = await view_budgets(services, accounts)
+    return [
+        view_account(account, health[account.id], budget, watched=watched[account.id])
+        for account, budget in zip(accounts, budgets, strict=True)
+    ]

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from bridge.api.responses.budget_metrics import render_budgets
+from bridge.api.responses.budget_metrics import load_budgets, render_budgets
 from bridge.api.responses.json_response import reply
 from bridge.api.responses.master_keys import view_master_keys
 from bridge.api.responses.metrics import Metrics
@@ -43,10 +43,12 @@ async def show_metrics(request: web.Request) -> web.StreamResponse:
     api = request.app[API]
     try:
         async with asyncio.timeout(STORE_TIMEOUT_S):
-            budgets = await render_budgets(api.services)
+            budgets = await load_budgets(api.services)
     except TimeoutError:
         raise Unavailable("the store does not answer: try again in a moment") from None
-    return web.Response(body=api.metrics.render() + budgets, headers={"Content-Type": Metrics.content_type})
+    # In a thread, because the text of many accounts takes longer than other requests should wait.
+    body = await asyncio.to_thread(lambda: api.metrics.render() + render_budgets(budgets))
+    return web.Response(body=body, headers={"Content-Type": Metrics.content_type})
 
 
 def open_routes() -> list[Route]:

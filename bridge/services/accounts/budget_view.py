@@ -7,7 +7,6 @@ from bridge.http.upstream import Login
 from bridge.providers.registry import KINDS, PROVIDERS
 from bridge.services.context import Services
 from bridge.store.tables.accounts import Account
-from bridge.store.vault import VaultError
 
 WINDOW_S = 60.0  # providers document their limits as requests per minute
 
@@ -38,14 +37,31 @@ def documented_limit(services: Services, provider: str) -> Limit:
 
 
 async def view_budget(services: Services, account: Account) -> BudgetView:
-    """Return what is known of an account's budget for reads of jobs; raise NoSuchAccount."""
-    try:
-        credential = await services.store.accounts.credential(account.id)
-    except VaultError:  # the operator must mend the keys; what is shown here only lacks a documented number
-        limit = documented_limit(services, account.provider)
-    else:
-        limit = plan_limit(services, account.provider, credential, limits_of(account.provider)[0])
-    return await services.store.budgets.view(account.id, limit, now_ms=services.clock_ms())
+    """Return what is known of an account's budget for reads of jobs."""
+    return (await view_budgets(services, (account,)))[0]
+
+
+async def view_budgets(services: Services, accounts: Sequence[Account]) -> list[BudgetView]:
+    """Return what is known of accounts' budgets for reads of jobs, in order, in two round trips."""
+    opened = await services.store.accounts.credentials([account.id for account in accounts])
+    # A credential that does not open is the operator's to mend; what is shown here only lacks a documented number.
+    limits = [
+        plan_limit(services, each.provider, opened.get(each.id, ""), limits_of(each.provider)[0])
+        for each in accounts
+    ]
+    asked = [(account.id, limit) for account, limit in zip(accounts, limits, strict=True)]
+    return await services.store.budgets.view_many(asked, now_ms=services.clock_ms())
+
+
+async def count_watched(services: Services, accounts: Sequence[Account]) -> dict[str, int]:
+    """Return how many jobs of each account are watched, by its id, in one round trip a shard."""
+    by_shard: dict[str, list[str]] = {}
+    for account in accounts:
+        by_shard.setdefault(services.store.shard_of(account.id), []).append(account.id)
+    watched: dict[str, int] = {}
+    for shard, here in by_shard.items():
+        watched |= await services.store.poll.sizes(shard, here)
+    return watched
 
 
 async def next_turns_ms(services: Services, jobs: Sequence[tuple[str, str]]) -> list[int | None]:

@@ -159,6 +159,14 @@ class Accounts:
             await self._replace(account, row, fresh)
         return plain.decode()
 
+    async def credentials(self, accounts: Sequence[str]) -> dict[str, str]:
+        """Return the credentials of accounts in clear, in one round trip; those that do not open are left out."""
+        found = {}
+        for account, row in (await self._rows.some(accounts)).items():
+            with suppress(VaultError):
+                found[account] = self._vault.open(row.credential, record=account).decode()
+        return found
+
     async def reseal(self) -> Sequence[bytes]:
         """Seal all credentials with the first master key; return them as they are stored then, opened or not."""
         found = []

@@ -2,7 +2,7 @@
 
 import base64
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
@@ -13,6 +13,7 @@ from bridge.store.scripts import SCRIPTS, ScriptCall, run
 
 R = TypeVar("R", bound=Struct)
 Dice = Callable[[int], bytes]
+SCAN_COUNT = 500
 SWAP = SCRIPTS["swap_v1"]
 SWAP_WHEN_FULL = SWAP.accepted_when_full()
 
@@ -41,20 +42,39 @@ class Table(Generic[R]):
         found, _ = await self._read_all()
         return found
 
+    async def some(self, fields: Sequence[str]) -> dict[str, R]:
+        """Return those of some records that exist and can be read."""
+        raws = await self._redis.hmget(self._name, fields) if fields else ()
+        found = {
+            field: self._unpack_readable(field, raw)
+            for field, raw in zip(fields, raws, strict=True)
+            if raw is not None
+        }
+        return {field: record for field, record in found.items() if record is not None}
+
     async def count_unreadable(self) -> int:
         """Return how many records exist and cannot be read."""
         _, unreadable = await self._read_all()
         return unreadable
 
     async def _read_all(self) -> tuple[dict[bytes, R], int]:
-        rows = await self._redis.hgetall(self._name)
-        found = {}
-        for field, raw in rows.items():
-            try:
-                found[field] = unpack(self._kind, raw)
-            except UnreadableRecord as error:
-                log_unreadable(self._name, _show(field), error)
-        return found, len(rows) - len(found)
+        found: dict[bytes, R] = {}
+        unreadable: set[bytes] = set()
+        # In steps, since a large table would hold the event loop for long.
+        async for field, raw in self._redis.hscan_iter(self._name, count=SCAN_COUNT):
+            record = self._unpack_readable(field, raw)
+            if record is None:
+                unreadable.add(field)
+            else:
+                found[field] = record
+        return found, len(unreadable)
+
+    def _unpack_readable(self, field: str | bytes, raw: bytes) -> R | None:
+        try:
+            return unpack(self._kind, raw)
+        except UnreadableRecord as error:
+            log_unreadable(self._name, _show(field), error)
+            return None
 
     async def readable(self) -> AsyncIterator[tuple[str, Loaded[R]]]:
         """Yield the ids and records, each one as it is when its turn comes; log and skip those that are unreadable."""
@@ -85,8 +105,10 @@ class Table(Generic[R]):
         return bool(await self._redis.hdel(self._name, field))
 
 
-def _show(field: bytes) -> str:
+def _show(field: str | bytes) -> str:
     """Return an id as text; of the hash of an API key only the beginning."""
+    if isinstance(field, str):
+        return field
     return field.decode() if field.isascii() else field.hex()[:16]
 
 

@@ -182,3 +182,21 @@ async def test_a_job_that_is_being_read_waits_for_nothing(api: Client, held_ms: 
     if held_ms:
         await lanes.block(key[0], account.id, for_ms=held_ms)
     assert "The job is being read now." in await next_texts(api, made["id"])
+
+
+async def test_a_list_of_accounts_asks_the_store_as_often_as_a_single_account(api: Client) -> None:
+    """The server reads its connection about as often for forty accounts as for two."""
+    accounts, redis = api.services.store.accounts, api.services.store.redis
+
+    async def reads() -> int:
+        before = (await redis.info("stats"))["total_reads_processed"]
+        status, page = await api.call("GET", "/v1/accounts")
+        assert (status, len(page["data"])) == (200, shown)
+        return int((await redis.info("stats"))["total_reads_processed"] - before)
+
+    shown = 2
+    few = await reads()
+    for number in range(38):
+        await accounts.create("prj_default", "reelmirror", f"rm_{number:032}", f"account {number}")
+    shown = 40
+    assert await reads() < few + 20
