@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bridge.domain.deliveries.records import DeliveryState
 from tests.api.serving import Client, make_settings, serving
@@ -241,6 +242,27 @@ async def test_what_was_never_begun_is_due_at_once(flight: Flight) -> None:
     await flight.attempt()
     assert flight.receiver.paths == ["/old", "/new"]
     await flight.end(200)
+
+
+@pytest.mark.parametrize("change", ["move", "delete", "patch"])
+async def test_an_attempt_that_waited_in_its_worker_is_not_begun_after_a_change(
+    flight: Flight, change: str
+) -> None:
+    """All slots of the worker were taken meanwhile: nothing goes to the old URL any more, and the new one need not wait."""
+    await flight.begin()
+    await flight.end(500)
+    await flight.change("retry")
+    task = await flight.worker.take(flight.delivery)
+    assert task is not None
+    await flight.change(change)
+    await flight.worker.finish(replace(task, taken_s=task.taken_s - 1))
+    assert flight.receiver.paths == ["/old"]
+    if change == "delete":
+        assert await flight.worker.take(flight.delivery) is None
+        return
+    await flight.attempt()
+    await flight.end(200)
+    assert flight.receiver.paths[1:] == ["/new" if change == "move" else "/old"]
 
 
 @pytest.mark.parametrize("in_flight", [False, True])

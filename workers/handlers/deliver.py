@@ -1,6 +1,7 @@
 """Delivering: signs due events and posts them, and lets the answer decide what comes next."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import structlog
@@ -17,13 +18,14 @@ from bridge.services.requeue import move_to_url_lanes
 from bridge.services.subscriptions.delivery_lane import lane_of
 from bridge.store.errors import STORE_ERRORS, WriteConflict
 from bridge.store.queue.fair_lanes import attempt_lease_ms
-from bridge.store.queue.lanes import Claim, Item, Settled
+from bridge.store.queue.lanes import Claim, Item, Settled, lease_end_ms
 from bridge.store.records import UNREADABLE_RETRY_MS, Loaded, UnreadableRecord
 from bridge.store.unit_of_work import pack_delivery
 from workers.pump import STORE_BACKOFF_S
 
 log = structlog.get_logger()
 
+CHECKED_AFTER_S = 0.5  # after waiting for a slot so long, a change is likely enough to be worth a round trip
 HOLD_STEP_MS = 200  # how often a held first delivery is looked at again
 
 
@@ -32,6 +34,7 @@ class SendTask(Struct, frozen=True, kw_only=True, gc=False):
 
     ready: ReadyDelivery
     token: bytes
+    taken_s: float  # by the monotonic clock
     is_suspect: bool = False  # the attempt may well take its whole time-out
 
     @property
@@ -68,6 +71,7 @@ class DeliverHandler:
         tasks: list[SendTask] = []
         settled: list[Settled] = []
         moves: list[ReadyDelivery] = []
+        taken_s = time.monotonic()
         for item in claim.items:
             ready = page.ready.get(item.member)
             if ready is None:
@@ -81,7 +85,7 @@ class DeliverHandler:
                 settled.append(Settled(item.lane, item.member, claim.token, delay_ms))
             else:
                 is_suspect = item.lane in claim.risky or ready.delivery.record.tries > 0
-                tasks.append(SendTask(ready=ready, token=claim.token, is_suspect=is_suspect))
+                tasks.append(SendTask(ready=ready, token=claim.token, taken_s=taken_s, is_suspect=is_suspect))
         if moves:
             settled += await self._move(shard, claim.token, moves)
         # Counted when nothing can fail any more: what is not returned never leaves.
@@ -112,6 +116,11 @@ class DeliverHandler:
         """Let another worker send it now."""
         return (Settled(task.delivery.record.lane, task.delivery.record.id, task.token, 0),)
 
+    async def _is_held(self, task: SendTask) -> bool:
+        delivery = task.delivery.record
+        due_ms = await self._services.store.dlv.due_of(delivery.id[4], delivery.lane, delivery.id)
+        return due_ms == -lease_end_ms(task.token)
+
     def leave(self, task: SendTask) -> None:
         """Make room for another suspect."""
         self._suspects -= task.is_suspect
@@ -126,7 +135,9 @@ class DeliverHandler:
                 log.warning("delivery.late_not_recorded", delivery=settled.member)
 
     async def work(self, task: SendTask) -> Sequence[Settled]:
-        """Make one attempt and settle it."""
+        """Make one attempt and settle it; give back one that waited here while its delivery was changed."""
+        if time.monotonic() - task.taken_s > CHECKED_AFTER_S and not await self._is_held(task):
+            return self.give_back(task)
         began_ms = self._services.clock_ms()
         answer = await self._attempts.make(task.ready, now_ms=began_ms)
         delivery = task.delivery.record
