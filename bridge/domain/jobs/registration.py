@@ -176,15 +176,13 @@ def _add(job: Job, callback: Callback, *, now_ms: int, undelivered: Collection[s
     if len(live) >= CALLBACKS_PER_JOB or len(owed) > CLOSED_KEPT - CALLBACKS_PER_JOB:
         raise TooManyCallbacks
     closed = [each for each in known if not (is_live(each) or awaits_late_ending(each, now_ms=now_ms))]
-    owed = [each for each in closed if each.id in undelivered] + owed
-    if len(owed) > CLOSED_KEPT or measure(owed) > CALLBACK_BYTES_PER_JOB:
+    waiting = [each for each in closed if each.id in undelivered]
+    room = CLOSED_KEPT - len(owed) - len(waiting), CALLBACK_BYTES_PER_JOB - measure(waiting)
+    if min(room) < 0:
         raise TooManyOwed
-    kept = keep_newest(
-        [each for each in closed if each.id not in undelivered],
-        count=CLOSED_KEPT - len(owed),
-        size=CALLBACK_BYTES_PER_JOB,
-    )
-    return replace(job, callbacks=(*kept, *owed, *live, callback))
+    idle = [each for each in closed if each.id not in undelivered]
+    kept = keep_newest(idle, count=room[0], size=room[1])
+    return replace(job, callbacks=(*kept, *waiting, *owed, *live, callback))
 
 
 def _displace(callback: Callback, *, now_ms: int) -> Callback:
