@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 
+from msgspec import Struct
+
 from bridge.domain.polling.durations import Durations
 from bridge.domain.polling.list_pages import ListStats, PageRequest, plan_pages
 from bridge.domain.polling.priority import Priority, rate
@@ -50,8 +52,7 @@ class Candidate:
     prompt: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True, gc=False):
     """One request: a job's own read, or a page of a list from `offset`. `covers` are the keys of the due jobs it shows."""
 
     purpose: Purpose

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from msgspec import Struct
+
 SHARE = 0.8  # of a limit that is always ours; the rest is kept for the client while it may need it
 
 
@@ -19,8 +21,7 @@ class Purpose(StrEnum):
     PROBE = "probe"  # a first call of a list that is documented nowhere and may not be there
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
+class Limit(Struct, frozen=True, kw_only=True, gc=False):
     """A documented rate limit: under its `name` the provider lets `requests` through in `window_s` seconds."""
 
     name: str
@@ -28,8 +29,7 @@ class Limit:
     window_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(Struct, frozen=True, gc=False):
     """One limit of one account. `is_only`: every poll of the account counts under it."""
 
     account: str
@@ -37,8 +37,7 @@ class Bucket:
     is_only: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateReport:
+class RateReport(Struct, frozen=True, kw_only=True, gc=False):
     """What one answer said of a limit.
 
     `request` is the id that its grant gave, empty for a request that no budget granted. Times are in Unix milliseconds,
@@ -55,8 +54,7 @@ class RateReport:
     batched: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
+class Grant(Struct, frozen=True, kw_only=True, gc=False):
     """How many of the requests asked for may go out now: the first ones, in the order asked for.
 
     `requests` are their ids, which come back in a `RateReport`. `wait_ms` is the time until more may be had, 0 when all

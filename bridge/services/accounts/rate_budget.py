@@ -3,9 +3,9 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import structlog
+from msgspec import Struct
 
 from bridge.domain.observation import RateHeaders, Throttled, UpstreamBroken
 from bridge.domain.polling.rate_limit import Bucket, Grant, Purpose, RateReport
@@ -26,8 +26,7 @@ MAX_BUCKETS = 10_000
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetRequest:
+class BudgetRequest(Struct, frozen=True, kw_only=True, gc=False):
     """Requests that an account wants, the most wanted first.
 
     `turn_ms` is how long a job waits for its turn at present, shown to people; None leaves what is shown as it is.

@@ -1,6 +1,6 @@
 """Ask a provider for a fresh link to a finished job's file, within the rate limit that it documents for links."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from bridge.domain.observation import (
     JobNotFound,

@@ -1,10 +1,11 @@
 """List polls: one request for a page that shows many jobs of an account."""
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from bridge.domain.jobs.outcome import PollContext
@@ -29,8 +30,7 @@ ROW_WAIT_S = 5.0  # an ending that a row shows incompletely waits so long for a 
 MIN_READ_S = 0.5  # a read that was granted at the last moment may still take so long
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListPollTask:
+class ListPollTask(Struct, frozen=True, kw_only=True, gc=False):
     """A granted request for a page of a list, and its account's health as loaded."""
 
     granted: GrantedRequest
@@ -118,7 +118,7 @@ class ListPolls:
             at = await self._health_recorder.note(task.account, task.health, task.kind, result, at)
             settled = [await observe(self._services, each, result, at) for each in asked]
             return [each for each in settled if each is not None]
-        stats = replace(task.granted.list_stats or ListStats(), useless_ms=at.now_ms)
+        stats = dataclasses.replace(task.granted.list_stats or ListStats(), useless_ms=at.now_ms)
         await self._services.store.account_stats.save_list(task.account, task.list, stats)
         for each in asked:  # also where a full store keeps nothing
             self._list_membership.note_missing(task.account, task.list, each.job.record.id, misses=MAX_MISSES)

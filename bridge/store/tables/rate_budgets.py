@@ -1,8 +1,8 @@
 """Rate budgets of accounts, spent in one script, so that all workers together stay within a limit."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from redis.asyncio import Redis
 
 from bridge.domain.polling.rate_limit import SHARE, BudgetView, Grant, Limit, Purpose, RateReport, read_view
@@ -13,8 +13,7 @@ LOST_MS = 20_000  # an answer that takes longer is lost, since the time limit of
 MAX_OPEN = 16  # requests of one account in flight
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class Ask(Struct, frozen=True, kw_only=True, gc=False):
     """What one account reports and asks for under one limit: answers' rate headers, and requests by priority.
 
     At most `max_open` may be without an answer; None: a client waits for them, who gets all or none as far as the
