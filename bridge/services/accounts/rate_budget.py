@@ -17,7 +17,7 @@ from bridge.services.context import Services
 from bridge.store.errors import STORE_ERRORS
 from bridge.store.tables.rate_budgets import MAX_OPEN, Ask
 
-REPORT_DELAY_S = 0.02  # reports are gathered for so long, unless a request is asked for sooner
+REPORT_DELAY_S = 0.05  # reports are gathered for so long, unless a request is asked for sooner
 SILENT_MS = 5_000  # a request that failed after so long counts as one that the upstream let hang
 # The budget hears of an answer a little later: it may count this many times the requests that are really in flight.
 UNREPORTED_FACTOR = 2

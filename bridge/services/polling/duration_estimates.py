@@ -4,6 +4,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -38,12 +39,15 @@ class _Known:
 
 def category_of(job: Job, log: PollLog) -> str:
     """Return the name of the jobs that should take as long as this one: its kind, with its media type if known."""
-    spec = KINDS[job.kind]
-    shown = job.parts or (job.seen and not spec.parts_field)
-    media = spec.sort_for(log.interval_s) if shown else job.media
-    if media not in spec.expected_by_media:
-        media = ""
-    return f"{job.kind}:{media}" if media else job.kind
+    return _category(job.kind, job.media, bool(job.parts), job.seen, log.interval_s)
+
+
+@lru_cache(maxsize=1024)
+def _category(kind: str, media: str, has_parts: bool, seen: bool, interval_s: float) -> str:  # noqa: FBT001 -- the fields
+    spec = KINDS[kind]
+    if has_parts or (seen and not spec.parts_field):
+        media = spec.sort_for(interval_s)
+    return f"{kind}:{media}" if media in spec.expected_by_media else kind
 
 
 class DurationEstimates:

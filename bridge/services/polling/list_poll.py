@@ -1,7 +1,6 @@
 """List polls: one request for a page that shows many jobs of an account."""
 
 import asyncio
-import dataclasses
 import time
 from collections.abc import Sequence
 
@@ -118,7 +117,7 @@ class ListPolls:
             at = await self._health_recorder.note(task.account, task.health, task.kind, result, at)
             settled = [await observe(self._services, each, result, at) for each in asked]
             return [each for each in settled if each is not None]
-        stats = dataclasses.replace(task.granted.list_stats or ListStats(), useless_ms=at.now_ms)
+        stats = replace(task.granted.list_stats or ListStats(), useless_ms=at.now_ms)
         await self._services.store.account_stats.save_list(task.account, task.list, stats)
         for each in asked:  # also where a full store keeps nothing
             self._list_membership.note_missing(task.account, task.list, each.job.record.id, misses=MAX_MISSES)

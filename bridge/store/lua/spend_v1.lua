@@ -30,7 +30,11 @@ s.reset = s.reset or now + s.window
 s.client, s.peak, s.seq = s.client or 0, s.peak or 0, s.seq or 0
 s.quiet, s.known, s.sliding, s.fixed = s.quiet or 0, s.known or 0, s.sliding or 0, s.fixed or 0
 local function slack() return math.min(1000, s.window / 20) end
-local function ours(from) return redis.call('ZCOUNT', SENT, from, '+inf') end
+local counted = {}  -- by time: answers of one call ask for the same ones, and nothing is added in between
+local function ours(from)
+  counted[from] = counted[from] or redis.call('ZCOUNT', SENT, from, '+inf')
+  return counted[from]
+end
 
 -- A window that ended leaves behind how much the client used at most, fading. One that headers told ends a little
 -- later: their moments are rounded, and clocks differ.
@@ -73,13 +77,13 @@ local function learn(limit, remaining, reset)
   s.reset = math.min(reset, now + s.window)
 end
 
-local a = 8
+local a, answered = 8, {}
 for _ = 1, tonumber(ARGV[8]) do
   local id, limit, remaining = ARGV[a + 1], tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
   local reset, quiet = tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5])
   s.shared, s.batched = (s.shared or 0) + ARGV[a + 6], (s.batched or 0) + ARGV[a + 7]
   a = a + 7
-  if id ~= '' then redis.call('ZREM', OPEN, id) end
+  if id ~= '' then answered[#answered + 1] = id end
   limit = limit or s.limit
   if remaining and remaining > limit then limit = remaining end
   s.limit = limit
@@ -103,6 +107,7 @@ for _ = 1, tonumber(ARGV[8]) do
   end
 end
 
+if answered[1] then redis.call('ZREM', OPEN, unpack(answered)) end
 redis.call('ZREMRANGEBYSCORE', SENT, '-inf', now - 2 * s.window - 2000)
 redis.call('ZREMRANGEBYSCORE', OPEN, '-inf', now - lost)
 local asked, granted = #ARGV - a, 0
@@ -168,12 +173,15 @@ elseif granted < asked then
   if granted + 1 > most_open - open then wait = math.max(wait, CROWDED) end
   wait = math.max(wait, 1)
 end
-local first = s.seq + 1
+local first, sent = s.seq + 1, {}
 for n = 1, granted do
   local purpose = 'spent:' .. ARGV[a + n]
-  redis.call('ZADD', SENT, now, string.format('%.0f', s.seq + n))
-  redis.call('ZADD', OPEN, now, string.format('%.0f', s.seq + n))
+  sent[2 * n - 1], sent[2 * n] = now, string.format('%.0f', s.seq + n)
   s[purpose] = (s[purpose] or 0) + 1
+end
+if granted > 0 then
+  redis.call('ZADD', SENT, unpack(sent))
+  redis.call('ZADD', OPEN, unpack(sent))
 end
 s.seq, s.pace = s.seq + granted, pace
 if ARGV[7] ~= '' then s.turn = tonumber(ARGV[7]) end
