@@ -21,8 +21,7 @@ from bridge.store.errors import StoreFull
 from bridge.store.server.connect import StoreFacts, check_store, connect
 from bridge.store.store import Store
 
-# What a new key gets; `proxy`, which no route needs, is in keys of version 0.1 and stays there.
-ALL_SCOPES = frozenset({"register", "read", "manage", "admin"})
+ALL_SCOPES = frozenset({"register", "read", "manage", "proxy", "admin"})
 CLUSTER_SHARDS = 16
 log = structlog.get_logger()
 

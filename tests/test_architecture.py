@@ -56,7 +56,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
 # Who may open what. Commands of the command line are programs of their own: they ask one server and end.
 PROGRAMS = ("bridge/cli/",)
 OPENERS: dict[str, tuple[str, ...]] = {
-    "bridge.container.open_services": ("bridge/api/app.py", "workers/main.py"),
+    "bridge.container.open_services": ("bridge/serving.py", "workers/main.py"),
     "bridge.store.store.Store.open": ("bridge/container.py",),
     "bridge.store.server.connect.connect": ("bridge/container.py", *PROGRAMS),
     "bridge.http.receivers.Sender": ("bridge/container.py", *PROGRAMS),

@@ -1,10 +1,7 @@
-"""Assemble the HTTP API from its routes, and run it."""
+"""Assemble the HTTP API from its routes."""
 
-import asyncio
-import signal
 import socket
 
-import uvloop
 from aiohttp import web
 
 from bridge.api.auth import Authenticator
@@ -18,16 +15,7 @@ from bridge.api.routes import registration as registering
 from bridge.api.routes.docs import add_docs
 from bridge.api.routes.service import open_routes
 from bridge.api.routing import API, Api, Route
-from bridge.api.server import listening
-from bridge.config.gc_tuning import tune_gc
-from bridge.config.log import configure_logging, get_logger
-from bridge.config.settings import Settings
-from bridge.container import bootstrap, open_services
 from bridge.services.context import Services
-from bridge.store.queue.clock import StoreClock, following
-
-SHUTDOWN_S = 10.0
-log = get_logger("bridge.api")
 
 KEYED_ROUTES: tuple[Route, ...] = tuple(
     route
@@ -78,34 +66,3 @@ def build_app(services: Services) -> web.Application:
 async def _end_long_polls(app: web.Application) -> None:
     """Let long polls answer at once, because a shutdown waits for the requests in progress."""
     app[API].long_polls.end_all()
-
-
-async def serve(settings: Settings, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set, then wait up to SHUTDOWN_S seconds for the requests in progress."""
-    clock = StoreClock()
-    async with (
-        open_services(settings, clock_ms=clock.now_ms) as services,
-        following(clock, services.store.time_ms),
-    ):
-        await bootstrap(services)
-        runner = web.AppRunner(build_app(services), access_log=None, shutdown_timeout=SHUTDOWN_S)
-        await runner.setup()
-        tune_gc()
-        try:
-            async with listening(runner, settings):
-                await stop.wait()
-        finally:
-            await runner.cleanup()
-
-
-def main(settings: Settings) -> None:
-    """Run the API in this process until SIGINT or SIGTERM."""
-    configure_logging(settings)
-    uvloop.run(_run(settings))
-
-
-async def _run(settings: Settings) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(settings, stop)

@@ -1,8 +1,8 @@
 """The listening socket, with limits on time and size for a connection that has not sent a whole request yet."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from aiohttp import web
@@ -33,13 +33,23 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class HttpConnection(RequestHandler):
     """An aiohttp connection with a deadline for its first request, and with errors in the API's shape."""
 
-    __slots__ = ("_deadline", "_head_timeout_s")
+    __slots__ = ("_deadline", "_head_timeout_s", "_waiting")
 
     def __init__(self, manager: web.Server, *, head_timeout_s: float, **options: Any) -> None:
         """Take aiohttp's server, and the seconds that the head of the first request may take."""
         super().__init__(manager, **options)
         self._head_timeout_s = head_timeout_s
         self._deadline: asyncio.TimerHandle | None = None
+        self._waiting: asyncio.Task[Any] | None = None
+
+    @contextmanager
+    def cancelling_when_lost(self) -> Iterator[None]:
+        """Cancel the current task if the client goes away during the block."""
+        self._waiting = asyncio.current_task()
+        try:
+            yield
+        finally:
+            self._waiting = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the deadline for the first request."""
@@ -50,6 +60,8 @@ class HttpConnection(RequestHandler):
         """Cancel the deadline."""
         if self._deadline is not None:
             self._deadline.cancel()
+        if self._waiting is not None:
+            self._waiting.cancel()
         super().connection_lost(exc)
 
     def _close_if_silent(self) -> None:
@@ -97,13 +109,20 @@ def _refuse_deep_paths(handler: Handler) -> Handler:
 
 @asynccontextmanager
 async def listening(
-    runner: web.AppRunner, settings: Settings, *, head_timeout_s: float = HEAD_TIMEOUT_S
+    runner: web.AppRunner,
+    settings: Settings,
+    *,
+    head_timeout_s: float = HEAD_TIMEOUT_S,
+    front: Callable[[Handler], Handler] = lambda handler: handler,
 ) -> AsyncIterator[int]:
-    """Accept connections for a runner that is set up; yields the port."""
+    """Accept connections for a runner that is set up; yields the port.
+
+    `front` returns the handler that sees every request first; it hands on what it does not answer itself.
+    """
     loop = asyncio.get_running_loop()
     assert runner.server is not None, "runner.setup() comes first"
     manager = runner.server
-    manager.request_handler = _refuse_deep_paths(manager.request_handler)
+    manager.request_handler = front(_refuse_deep_paths(manager.request_handler))
 
     def make() -> HttpConnection:
         return HttpConnection(

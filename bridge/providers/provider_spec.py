@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -58,6 +58,9 @@ class ProviderSpec:
     check_kind: KindSpec
     check_id: str
     showcase: ShowcaseJob | None = None
+    # What errors have beside code and message, and the paths of calls that concern keys and money.
+    error_fields: Mapping[str, object] = field(default_factory=dict)
+    admin_paths: tuple[str, ...] = ()
 
     @property
     def key_variable(self) -> str:
@@ -78,6 +81,17 @@ class ProviderSpec:
     def credential_pattern(self) -> re.Pattern[str]:
         """A pattern that matches the whole of any credential that this provider hands out."""
         return re.compile("|".join(form.pattern.pattern for form in self.credentials), re.ASCII)
+
+    def error_body(self, code: str, message: str) -> dict[str, object]:
+        """Return an error as this provider words it."""
+        shape = self.check_kind.errors
+        body: dict[str, object] = dict(self.error_fields)
+        for path, text in ((shape.code, code), (shape.message, message)):
+            inner = body
+            for name in path[:-1]:
+                inner = inner.setdefault(name, {})  # type: ignore[assignment]  # a path leads through objects
+            inner[path[-1]] = text
+        return body
 
     def requests_per_minute(self, credential: str) -> int:
         """Return the documented reads per minute for a credential, the provider's lowest when its form is unknown."""

@@ -1,6 +1,7 @@
 """ReelBot, as data. Sources: its help pages Check Status, Download Video, Rate Limits, Error Handling, Authentication."""
 
 import re
+from types import MappingProxyType
 from typing import Any
 
 from bridge.domain.events.catalogue import KindSample
@@ -94,4 +95,6 @@ REELBOT = ProviderSpec(
     check_kind=REELBOT_VIDEO,
     # Of the documented form (12 lower-case letters and digits): a malformed id would answer 400, not 404.
     check_id="000000000000",
+    # Error Handling: every error has it.
+    error_fields=MappingProxyType({"success": False}),
 )

@@ -138,12 +138,12 @@ async def test_a_key_has_exactly_its_scopes(api: Client) -> None:
         assert (status, body["error"]["details"]) == (403, {"scope": route.scope}), route.path
 
 
-async def test_new_keys_have_no_scope_without_effect(api: Client) -> None:
-    """Neither the configured one nor a project's first one; `proxy` is accepted in a request, as 0.1 had it."""
+async def test_new_keys_have_every_scope(api: Client) -> None:
+    """The configured one and a project's first one; a request for a key chooses."""
     _, other = await api.call("POST", "/v1/projects", json={"name": "other"})
     for headers in ({}, {"X-API-Key": other["key"]}):
         _, me = await api.call("GET", "/v1/me", headers=headers or None)
-        assert sorted(me["key"]["scopes"]) == ["admin", "manage", "read", "register"]
+        assert sorted(me["key"]["scopes"]) == ["admin", "manage", "proxy", "read", "register"]
     status, made = await api.call("POST", "/v1/keys", json={"scopes": ["read", "proxy"]})
     assert (status, sorted(made["scopes"])) == (201, ["proxy", "read"])
 

@@ -17,7 +17,7 @@ def run_api(settings: Settings) -> int:
     """Serve the HTTP API until SIGTERM or SIGINT."""
     require_shared(settings)
     # Imported late: the other commands do not need the web application.
-    app = importlib.import_module("bridge.api.app")
+    app = importlib.import_module("bridge.serving")
     try:
         app.main(settings)
     except (UnfitStoreError, VaultError) as error:

@@ -38,5 +38,6 @@ REELMIRROR = ProviderSpec(
     auth_prefix="Bearer ",
     check_kind=SYNC_JOB,
     check_id="00000000-0000-0000-0000-000000000000",
+    admin_paths=("/v1/api-keys", "/v1/billing"),
     showcase=ShowcaseJob(kind=GENERATED_POST, word="partial", related=SHOWCASE_RELATED),
 )

@@ -1,0 +1,65 @@
+"""Find out whose a proxied request is, and with which credential it goes on."""
+
+from functools import partial
+
+from aiohttp import web
+
+from bridge.api.auth import Presented, check_scope
+from bridge.api.requests.key_text import explain_missing, read_authorization, read_key_text
+from bridge.api.routing import Api
+from bridge.errors import Unauthorized
+from bridge.proxy.proxy_call import Caller
+from bridge.proxy.proxy_errors import ProxyError
+from bridge.services.accounts.credentials import Credentials
+from bridge.services.accounts.health_cache import HealthCache
+from bridge.services.accounts.manage import find_account_of
+from bridge.store.vault import VaultError
+
+SCOPE = "proxy"
+
+
+def read_proxy_key(request: web.BaseRequest) -> Presented:
+    """Return the key that stands where the provider's own would; raise Unauthorized without one.
+
+    A key in the URL does not count: URLs end up in logs, and a browser could be led to the provider's pages by a link.
+    """
+    authorization = request.headers.get("Authorization", "")
+    for text in (read_authorization(authorization), read_key_text(request.headers.get("X-API-Key", ""))):
+        if text:
+            return Presented(text=text)
+    raise Unauthorized(explain_missing(authorization))
+
+
+class ProxyLogin:
+    """Logs callers in by their bridge key, and finds the credential of their project's account."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._health = HealthCache(api.services.store.health)
+        self._credentials = Credentials(api.services)
+
+    async def find_caller(self, request: web.BaseRequest, provider: str) -> Caller:
+        """Return who calls; raise Unauthorized, Forbidden, RateLimited, or ProxyError without a usable account."""
+        presented = read_proxy_key(request)
+        client = partial(self._api.forwarding.client, request)
+        key = await self._api.authenticator.authenticate(presented, client)
+        check_scope(key, SCOPE, presented, by_query=False)
+        account = await find_account_of(self._api.services, key.project, provider)
+        if account is None:
+            raise ProxyError(
+                "no_account",
+                f"this project has no {provider} account: add one with POST /v1/accounts",
+                status=403,
+                code="FORBIDDEN",
+            )
+        version = (await self._health.load_many([account.id]))[account.id].version
+        try:
+            login = await self._credentials.get(account.id, version)
+        except (KeyError, VaultError):
+            raise ProxyError(
+                "no_credential",
+                "the account's credential cannot be used: replace it with PUT /v1/accounts/{id}/credential",
+                status=503,
+                code="SERVICE_UNAVAILABLE",
+            ) from None
+        return Caller(project=key.project, account=account, scopes=key.scopes, login=login)

@@ -1,0 +1,39 @@
+"""A proxied request: what is asked, by whom, with which credential."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bridge.http.client.response_head import Field
+from bridge.http.upstream import Login
+from bridge.store.tables.accounts import Account
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who sends a proxied request: a project, the account it uses, and what its key may do."""
+
+    project: str
+    account: Account
+    scopes: frozenset[str]
+    login: Login
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyCall:
+    """One request behind a provider's prefix.
+
+    `target` is the path and query as they were sent and go on, `path` the path decoded once, for rules only. `fields`
+    are the request's headers as they came. `began_ms` is when it was forwarded, in the store's milliseconds.
+    """
+
+    caller: Caller
+    method: str
+    target: str
+    path: str
+    fields: Sequence[Field]
+    began_ms: int
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return self.caller.login.provider
