@@ -1,6 +1,8 @@
 """One connection: what is written, what arrives, and whether another request may follow."""
 
 import asyncio
+import select
+import sys
 from collections.abc import Callable
 from typing import cast
 
@@ -20,8 +22,8 @@ class Connection(asyncio.BufferedProtocol):
 
     It reads into `buffer`, which all connections of an event loop may share: what arrived is copied out of it at once.
     Its size is what is read in one go, so it bounds what a reader that has stopped still gets.
-    `was_used`: a response has come over it before. `has_answer_begun`: a byte of the present one has come. `is_lost`: it
-    is closed, by whomever.
+    `was_used`: a response has come over it before. `has_answer_begun`: a byte of the present one has come. `is_whole`: the
+    whole request was written. `is_over`: an end of the connection was closed. `is_lost`: it is closed.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, buffer: memoryview) -> None:
@@ -29,7 +31,8 @@ class Connection(asyncio.BufferedProtocol):
         self._buffer = buffer
         self.on_lost: Callable[[Connection], None] | None = None
         self.transport: asyncio.Transport | None = None
-        self.was_used = self.has_answer_begun = self.is_lost = False
+        self._has_news: Callable[[], bool] = lambda: True
+        self.was_used = self.has_answer_begun = self.is_whole = self.is_over = self.is_lost = False
         self._early = b""
         self._is_for_head = False
         self._reader: HeadReader | None = None
@@ -43,6 +46,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        self._has_news = _watch(transport.get_extra_info("socket").fileno())
 
     # -- an exchange
 
@@ -51,28 +55,30 @@ class Connection(asyncio.BufferedProtocol):
         self._keep_alive = None
         self._is_for_head = is_for_head
         self._body = None
-        self.has_answer_begun = False
+        self.has_answer_begun = self.is_whole = False
         self._reader = HeadReader()
         waiter = self._waiter = self._loop.create_future()
         if self._early:
             early, self._early = self._early, b""
             self._receive(early)
-        if self.is_lost:
+        if self.is_over:
             self._end(None)
         return waiter
 
     @property
     def has_unsent(self) -> bool:
-        """Return whether something that was written has not been handed to the system yet."""
-        return self.transport is not None and bool(self.transport.get_write_buffer_size())
+        """Return whether something of the request has not been handed to the system yet."""
+        return not self.is_whole or (
+            self.transport is not None and self.transport.get_write_buffer_size() > 0
+        )
 
     def write(self, data: bytes) -> None:
-        """Write without waiting; into a lost connection, do nothing."""
-        if self.transport is not None and not self.is_lost:
+        """Write without waiting; where the connection is over, do nothing."""
+        if self.transport is not None and not self.is_over:
             self.transport.write(data)
 
     async def drain(self) -> None:
-        """Wait until more may be written; return at once where the connection is lost."""
+        """Wait until more may be written, or the connection is lost."""
         if self._writable is not None:
             await self._writable
 
@@ -89,6 +95,7 @@ class Connection(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """Close at once; what is still in our buffers is not sent, what TLS or the kernel has taken over may be."""
         self._keep_alive = None
+        self.is_over = True
         if self._body is not None:
             self._body.end(BrokenError())
         if self.transport is not None:
@@ -105,9 +112,17 @@ class Connection(asyncio.BufferedProtocol):
         self._idle_until = self._idle_since + at_most_s
 
     @property
+    def is_kept(self) -> bool:
+        """Return whether the connection is idle, not for too long, and nothing came from its peer since."""
+        return self._keep_alive is not None and not self.is_over and self._loop.time() < self._idle_until
+
+    @property
     def is_usable(self) -> bool:
-        """Return whether an idle connection can carry another request: not idle for too long, nothing came, not lost."""
-        return self._keep_alive is not None and not self.is_lost and self._loop.time() < self._idle_until
+        """Return whether another request may be sent: a kept connection on which nothing waits to be read either.
+
+        The peer may have closed it in this turn of the event loop, which will read that only after the request is sent.
+        """
+        return self.is_kept and not self._has_news()
 
     async def wait_closed(self) -> None:
         """Wait until the connection is lost."""
@@ -159,13 +174,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """Take the end of what the peer sends for the end of the connection."""
+        self.is_over = True
         if self._keep_alive is None:
             self._end(None)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End whatever waits."""
-        self.is_lost = True
+        self.is_over = self.is_lost = True
         if self._keep_alive is not None:
             self._keep_alive.note_closed(self._loop.time() - self._idle_since)
             self._keep_alive = None
@@ -214,3 +230,12 @@ class Connection(asyncio.BufferedProtocol):
         if self.transport is None or self.is_lost or self.transport.is_closing():
             return
         (self.transport.pause_reading if is_paused else self.transport.resume_reading)()
+
+
+def _watch(descriptor: int) -> Callable[[], bool]:
+    """Return a function that says whether bytes or the peer's end wait on a socket."""
+    if sys.platform == "win32":
+        return lambda: bool(select.select([descriptor], [], [], 0)[0])
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    return lambda: bool(poller.poll(0))

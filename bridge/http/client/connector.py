@@ -40,7 +40,8 @@ class Origin:
     def read(cls, text: str) -> Self:
         """Return what `https://host:port` means; raise ValueError for another scheme or what is no origin."""
         parts = urlsplit(text)
-        if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc:
+        is_origin = text == f"{parts.scheme}://{parts.netloc}" and "@" not in parts.netloc
+        if parts.scheme not in _PORTS or not parts.hostname or not is_origin:
             raise ValueError("no origin of http or https")
         return cls(
             host=parts.hostname, port=parts.port or _PORTS[parts.scheme], is_tls=parts.scheme == "https"

@@ -151,6 +151,7 @@ class HttpClient:
         waiter = connection.begin(is_for_head=request.method == "HEAD")
         # Written whole and not waited for: it is in memory anyway, and a response may come before all of it is sent.
         connection.write(request.head + body)
+        connection.is_whole = True
         # Cheaper than a timeout around the wait, which would cancel and catch: many are set and nearly none expires.
         late = self._loop.call_at(until, connection.expire)
         try:

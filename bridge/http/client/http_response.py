@@ -83,11 +83,12 @@ class HttpResponse:
     def release(self) -> None:
         """Keep the connection for a while, if another request may follow: the exchange is over on both sides."""
         connection = self._way.connection
-        is_over = self.body.is_complete and not self.body.is_surplus and not connection.has_unsent
-        if not is_over or self._is_last or (self._upload is not None and not self._upload.done()):
+        idle_s = self._way.keep_alive.limit_s(self._head.headers.get("keep-alive"))
+        is_ended = self.body.is_complete and not self.body.is_surplus and not connection.has_unsent
+        if not is_ended or self._is_last or connection.is_over or not idle_s:
             self.close()
             return
-        idle_s = self._way.keep_alive.limit_s(self._head.headers.get("keep-alive"))
+        self.body.read_nowait()
         connection.set_idle(self._way.keep_alive, at_most_s=idle_s)
         self._way.pool.keep(self._way.origin, connection)
 

@@ -39,7 +39,7 @@ class ConnectionPool:
         else:
             idle.append(connection)
         if self._sweep is None:
-            self._sweep = self._loop.call_later(MAX_IDLE_S, self._drop_unusable)
+            self._sweep = self._loop.call_later(MAX_IDLE_S, self._drop_old)
 
     async def close(self) -> None:
         """Close every connection, and wait until they are closed."""
@@ -53,15 +53,15 @@ class ConnectionPool:
         for connection in closing:
             await connection.wait_closed()
 
-    def _drop_unusable(self) -> None:
+    def _drop_old(self) -> None:
         self._sweep = None
         for origin, idle in list(self._idle.items()):
-            usable = [connection for connection in idle if connection.is_usable]
-            for connection in set(idle).difference(usable):
+            kept = [connection for connection in idle if connection.is_kept]
+            for connection in set(idle).difference(kept):
                 connection.abort()
-            if usable:
-                self._idle[origin] = usable
+            if kept:
+                self._idle[origin] = kept
             else:
                 del self._idle[origin]
         if self._idle:
-            self._sweep = self._loop.call_later(MAX_IDLE_S, self._drop_unusable)
+            self._sweep = self._loop.call_later(MAX_IDLE_S, self._drop_old)

@@ -9,6 +9,7 @@ _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # would end a header, or h
 _FORBIDDEN_BYTES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FRAMING = frozenset(("content-length", "transfer-encoding"))
 
 
 class CommonHeaders:
@@ -18,7 +19,7 @@ class CommonHeaders:
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         self._fields = dict(fields)
-        self._names = frozenset(name.lower() for name in fields)
+        self._names = _FRAMING | {name.lower() for name in fields}
         self._text = _format(fields)
 
     def write_head(self, method: str, target: str, headers: Mapping[str, str], length: int | None) -> bytes:
@@ -32,6 +33,8 @@ class CommonHeaders:
             fields = self._text + _format(headers)
         else:
             own = {name.lower() for name in headers}
+            if own & _FRAMING:
+                raise ValueError("a request's headers contradict its framing")
             kept = {name: value for name, value in self._fields.items() if name.lower() not in own}
             fields = _format(kept) + _format(headers)
         framing = "" if length is None else f"content-length: {length}\r\n"

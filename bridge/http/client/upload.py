@@ -73,13 +73,14 @@ async def send_body(connection: Connection, upload: Upload, deadline: Deadline) 
     except Exception as error:  # noqa: BLE001 -- whatever the source of the body raises
         connection.fail(error)
     else:
+        connection.is_whole = True
         deadline.extend(upload.answer_s)
 
 
 async def _send_pieces(connection: Connection, upload: Upload, deadline: Deadline) -> None:
     sent = turn = 0
     async for piece in upload.pieces:
-        if connection.is_lost:
+        if connection.is_over:
             return
         sent += len(piece)
         turn += len(piece)

@@ -63,6 +63,24 @@ async def test_a_request_is_sent_as_given_and_its_own_headers_win() -> None:
     assert headers["host"] == f"127.0.0.1:{upstream.port}"
 
 
+@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding"])
+async def test_the_framing_is_the_clients_own(name: str) -> None:
+    """A second length would let a receiver see another body than the one that is signed."""
+    async with receive(OK) as receiver, exchanging() as exchanges:
+        with pytest.raises(ValueError, match="framing"):
+            await exchanges.post(receiver.url(""), "/", {name: "1"}, b"{}", until=1e9)
+    assert receiver.connects == 0
+
+
+async def test_a_connection_that_may_not_be_idle_is_closed() -> None:
+    """A peer that keeps connections for no time at all is not held to them."""
+    brief = b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=0\r\nContent-Length: 2\r\n\r\nok"
+    async with receive(brief) as receiver, exchanging() as exchanges:
+        for _ in range(2):
+            assert await _get(exchanges, receiver.port) == 200
+    assert receiver.connects == 2
+
+
 async def test_informational_answers_are_passed_over() -> None:
     """A 103 before the response is not the response (RFC 9110, section 15.2)."""
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"

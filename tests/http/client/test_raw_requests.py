@@ -120,7 +120,7 @@ async def test_a_target_has_no_blanks(target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["ftp://a.example", "//a.example", "https://u:p@a.example", "https://", "x"]
+    "origin", ["ftp://a.example", "//a.example", "https://u:p@a.example", "https://", "x", "http://a/b"]
 )
 async def test_an_origin_is_a_scheme_and_a_host(origin: str) -> None:
     """Nothing else is connected to."""

@@ -192,6 +192,22 @@ async def test_a_peer_that_stops_reading_is_left() -> None:
         hold.set()
 
 
+async def test_a_source_that_stalls_leaves_the_request_unsent() -> None:
+    """A receiver that waits for the rest of a body has not been given the request."""
+
+    async def stall() -> AsyncIterator[bytes]:
+        yield b"ab"
+        await asyncio.Event().wait()
+
+    async def silent(reader: Reader, _writer: Writer) -> None:
+        await reader.read()
+
+    async with receive(silent, heads_only=True) as receiver, exchanging() as client:
+        with pytest.raises(TimeoutError) as late:
+            await put(client, receiver.url(""), Upload(pieces=stall(), stall_s=0.2, answer_s=20))
+    assert not isinstance(late.value, UnansweredError)
+
+
 async def test_an_answer_is_awaited_from_the_end_of_the_upload() -> None:
     """An upload may take longer than its answer may."""
     turns = 0

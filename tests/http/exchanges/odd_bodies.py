@@ -99,6 +99,14 @@ CONDUCT: dict[str, Exchange] = {
         theirs="200 ok; 2 sent, 1 connected",
         why="it would become a GET without its body, and a 200 to that would count",
     ),
+    "a POST whose peer closes behind its answer": Exchange(
+        answers=(then_close(OK),),
+        method="POST",
+        requests=3,
+        ours="200 ok, 200 ok, 200 ok; 3 sent, 3 connected",
+        theirs="200 ok, failed, 200 ok; 2 sent, 2 connected",
+        why="the next request does not meet a connection that is just being closed",
+    ),
     "a DELETE whose kept connection closes": Exchange(
         answers=(OK, then_close(b""), OK),
         method="DELETE",

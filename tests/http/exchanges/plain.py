@@ -20,6 +20,13 @@ PLAIN: dict[str, Exchange] = {
         ours="200 ok, 200 ok; 2 sent, 2 connected",
         why="the end of the connection is its end",
     ),
+    "a POST whose answer ends with its connection": Exchange(
+        answers=(then_close(HEAD + b"\r\nok"),),
+        method="POST",
+        requests=3,
+        ours="200 ok, 200 ok, 200 ok; 3 sent, 3 connected",
+        why="the next request does not meet a connection that is just being closed",
+    ),
     "HTTP/1.0": Exchange(
         answers=(b"HTTP/1.0 200 OK\r\n" + LENGTH + b"\r\nok",),
         requests=2,
