@@ -1,43 +1,37 @@
 """Send on what clients ask of a provider: any request, streamed both ways, over connections of its own."""
 
 import asyncio
-import ssl
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Self
 from urllib.parse import urlsplit
 
-from bridge.http.client.connector import Connector
 from bridge.http.client.http_client import HttpClient
 from bridge.http.client.http_response import HttpResponse
-from bridge.http.client.lookups import RememberingLookup, SystemAddressLookup
+from bridge.http.client.opening import open_client
 from bridge.http.client.response_head import Field
 from bridge.http.client.upload import Upload
 
 CONNECT_TIMEOUT_S = 10.0
 HEAD_TIMEOUT_S = 120.0
-LOOKUP_TTL_S = 60.0
 
 
 class Forwarder:
     """A client of the providers for requests that are passed on; the operator has set the addresses."""
 
     def __init__(self) -> None:
-        self._lookup = SystemAddressLookup()
-        self._remembering = RememberingLookup(self._lookup, ttl_s=LOOKUP_TTL_S)
+        self._opened = AsyncExitStack()
         self._client: HttpClient | None = None
 
     async def __aenter__(self) -> Self:
         """Open the pool for a block."""
-        connector = Connector(lookup=self._remembering, tls=ssl.create_default_context())
-        self._client = HttpClient(connector, connect_s=CONNECT_TIMEOUT_S)
+        self._client = await self._opened.enter_async_context(open_client(connect_s=CONNECT_TIMEOUT_S))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Close the pool."""
-        if self._client is not None:
-            await self._client.close()
-        await self._remembering.close()
-        self._lookup.close()
+        await self._opened.aclose()
+        self._client = None
 
     async def send(
         self, method: str, base_url: str, tail: str, fields: Sequence[Field], *, body: bytes | Upload

@@ -6,9 +6,9 @@ credential must not travel to another host.
 
 import asyncio
 import hashlib
-import ssl
 import time
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
@@ -20,10 +20,9 @@ from bridge.domain.observation import Observed, PollResult, RateHeaders, Upstrea
 from bridge.domain.polling.list_pages import PAGE
 from bridge.http.body import BodyEnding, read_capped
 from bridge.http.client.client_errors import BodyError, ClosedError, NotConnected, NotHttpError
-from bridge.http.client.connector import Connector
 from bridge.http.client.http_client import HttpClient
 from bridge.http.client.http_response import HttpResponse
-from bridge.http.client.lookups import RememberingLookup, SystemAddressLookup
+from bridge.http.client.opening import open_client
 from bridge.providers.download import DownloadResult, read_download
 from bridge.providers.lists import Rows, read_list
 from bridge.providers.provider_spec import Standing
@@ -34,7 +33,6 @@ from bridge.providers.spec import ExtraWords, KindSpec
 READ_TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 10.0
 BODY_LIMIT = 16 * 1024 * 1024  # documented answers have a few KB; of a larger one the beginning is read
-LOOKUP_TTL_S = 60.0
 _HEADERS = {"accept": "application/json", "accept-encoding": "gzip, deflate"}
 
 
@@ -102,30 +100,21 @@ class UpstreamClient:
         self.words = words
         self._timeout_s = timeout_s
         self._client: HttpClient | None = None
-        self._lookup: SystemAddressLookup | None = None
-        self._remembering: RememberingLookup | None = None
+        self._opened = AsyncExitStack()
 
     async def start(self) -> None:
         """Open the connection pool."""
-        self._lookup = SystemAddressLookup()
-        self._remembering = RememberingLookup(self._lookup, ttl_s=LOOKUP_TTL_S)
-        self._client = HttpClient(
-            Connector(lookup=self._remembering, tls=ssl.create_default_context()),
-            headers={"user-agent": self._user_agent, **_HEADERS},
-            connect_s=min(CONNECT_TIMEOUT_S, self._timeout_s),
+        self._client = await self._opened.enter_async_context(
+            open_client(
+                headers={"user-agent": self._user_agent, **_HEADERS},
+                connect_s=min(CONNECT_TIMEOUT_S, self._timeout_s),
+            )
         )
 
     async def close(self) -> None:
         """Close the connection pool."""
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
-        if self._remembering is not None:
-            await self._remembering.close()
-            self._remembering = None
-        if self._lookup is not None:
-            self._lookup.close()
-            self._lookup = None
+        await self._opened.aclose()
+        self._client = None
 
     async def __aenter__(self) -> Self:
         """Open the pool for a block."""

@@ -5,17 +5,12 @@
 
 import argparse
 import asyncio
-import ssl
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import uvloop
 
-from bridge.http.client.connector import Connector
-from bridge.http.client.http_client import HttpClient
 from bridge.http.client.http_response import HttpResponse
-from bridge.http.client.lookups import SystemAddressLookup
+from bridge.http.client.opening import open_client
 from tests.bench.bare import LOGIN, post_bare, read_bare
 from tests.bench.ground import FULL, SMOKE, Cores, Size, Stub, name_job, on_core, running_stub
 from tests.bench.meter import Meter, Speed, drive
@@ -23,20 +18,9 @@ from tests.bench.report import Row, describe_hardware, write_table
 from tests.bench.signing import sign_delivery
 
 BODY = b'{"id":"evt_1","type":"sync_job.completed","data":{"text":"' + b"x" * 600 + b'"}}'
+HEADERS = {"user-agent": "bare", "accept": "application/json"}
 PATIENCE_S = 15.0
 HEAD = ("measure", "median (min–max)", "aim")  # noqa: RUF001 -- a range, as it is printed
-
-
-@asynccontextmanager
-async def _client() -> AsyncIterator[HttpClient]:
-    lookup = SystemAddressLookup()
-    connector = Connector(lookup=lookup, tls=ssl.create_default_context())
-    client = HttpClient(connector, headers={"user-agent": "bare", "accept": "application/json"})
-    try:
-        yield client
-    finally:
-        await client.close()
-        lookup.close()
 
 
 async def _end(response: HttpResponse) -> None:
@@ -49,7 +33,7 @@ async def _end(response: HttpResponse) -> None:
 async def read_ours(stub: Stub, meter: Meter, *, slots: int, jobs: int) -> Speed:
     """Do as `read_bare`."""
     loop = asyncio.get_running_loop()
-    async with _client() as client:
+    async with open_client(headers=HEADERS) as client:
 
         async def read(number: int) -> None:
             target = f"/reelmirror/api/v1/sync-jobs/{name_job(number % jobs)}"
@@ -61,7 +45,7 @@ async def read_ours(stub: Stub, meter: Meter, *, slots: int, jobs: int) -> Speed
 async def post_ours(stub: Stub, meter: Meter, *, slots: int, body: bytes) -> Speed:
     """Do as `post_bare`."""
     loop = asyncio.get_running_loop()
-    async with _client() as client:
+    async with open_client(headers=HEADERS) as client:
 
         async def post(number: int) -> None:
             scheme, _, rest = stub.hook(number).partition("://")

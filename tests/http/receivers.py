@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 
 from bridge.domain.deliveries.retry import ReceiverAnswer
 from bridge.domain.urls.policy import UrlPolicy, plan_policy
-from bridge.http.client.connector import Connector
 from bridge.http.client.http_client import HttpClient
-from bridge.http.client.lookups import SystemAddressLookup
+from bridge.http.client.opening import open_client
 from bridge.http.receivers import Sender
 
 LAPTOP = plan_policy(
@@ -131,14 +130,8 @@ async def sending(
 @asynccontextmanager
 async def exchanging(*, trust: ssl.SSLContext | None = None) -> AsyncIterator[HttpClient]:
     """Run a client without the address guard, as it is used for upstreams."""
-    lookup = SystemAddressLookup()
-    connector = Connector(lookup=lookup, tls=trust or ssl.create_default_context())
-    exchanges = HttpClient(connector, headers={"user-agent": "t"})
-    try:
+    async with open_client(headers={"user-agent": "t"}, tls=trust) as exchanges:
         yield exchanges
-    finally:
-        await exchanges.close()
-        lookup.close()
 
 
 async def post(

@@ -1,11 +1,13 @@
 """Bodies that are sent and read piece by piece: framing, limits, backpressure, and who stops when."""
 
 import asyncio
+import ssl
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
+import trustme
 
 from bridge.http.client.client_errors import BodyError, UnansweredError, UploadError
 from bridge.http.client.http_client import HttpClient
@@ -29,6 +31,15 @@ async def pieces(*some: bytes) -> AsyncIterator[bytes]:
 async def many(count: int) -> AsyncIterator[bytes]:
     for _ in range(count):
         yield PIECE
+
+
+def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return a server's context for `localhost` and one that trusts it."""
+    authority = trustme.CA()
+    server, trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("localhost").configure_cert(server)
+    authority.configure_trust(trust)
+    return server, trust
 
 
 async def put(client: HttpClient, url: str, upload: Upload, *, method: str = "PUT") -> HttpResponse:
@@ -249,9 +260,11 @@ async def test_a_large_upload_takes_no_memory() -> None:
     assert peak < FLAT
 
 
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunks"])
-async def test_a_large_download_takes_no_memory(*, chunked: bool) -> None:
+async def test_a_large_download_takes_no_memory(*, chunked: bool, tls: bool) -> None:
     """What nobody has read yet stays with the receiver, which has to wait."""
+    server, trust = tls_contexts() if tls else (None, None)
 
     async def send(_reader: Reader, writer: Writer) -> None:
         framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % LARGE
@@ -263,9 +276,10 @@ async def test_a_large_download_takes_no_memory(*, chunked: bool) -> None:
         await hold.wait()
 
     hold = asyncio.Event()
-    async with receive(send) as receiver, exchanging() as client:
+    async with receive(send, tls=server) as receiver, exchanging(trust=trust) as client:
         until = asyncio.get_running_loop().time() + 20
-        response = await client.request("GET", receiver.url(""), "/", [], until=until)
+        origin = receiver.url("", scheme="https" if tls else "http", host="localhost")
+        response = await client.request("GET", origin, "/", [], until=until)
         tracemalloc.start()
         try:
             size = 0
