@@ -37,14 +37,15 @@ class Deliveries:
     def __init__(self, ground: Ground, bridge: Bridge) -> None:
         self._ground = ground
         self._bridge = bridge
-        slots = ground.size.slots
+        slots = ground.size.send_slots
         self._handler = CountedDelivering(bridge.services, suspects_at_most=round(slots * SUSPECTS))
         self._polling = CountedPolling(bridge.services)
         self._ended = 0  # jobs so far
 
     async def end_enough(self, *, warm_up: int, measured: int) -> Speed:
         """End jobs for a `measure` with the same numbers: a stopped pump lets what is in flight end, uncounted."""
-        late = LATE * self._ground.size.slots
+        size = self._ground.size
+        late = LATE * max(size.poll_slots, size.send_slots)
         return await self.end_jobs(warm_up=warm_up, measured=measured + late, spare=late)
 
     async def measure(self, *, warm_up: int, measured: int) -> Speed:
@@ -60,7 +61,7 @@ class Deliveries:
         return Pump(
             self._bridge.services.store.dlv,
             self._handler,
-            slots=self._ground.size.slots,
+            slots=self._ground.size.send_slots,
             clock=self._bridge.clock,
             shard_of=lambda task: task.delivery.record.id[4],
         )
@@ -82,7 +83,7 @@ class Deliveries:
         ]
         callbacks = await bridge.watch(jobs)
         meter = self._polling.meter = Meter(warm_up=warm_up, measured=measured)
-        await pump_until_done(polling_pump(bridge, self._polling, slots=size.slots), meter)
+        await pump_until_done(polling_pump(bridge, self._polling, slots=size.poll_slots), meter)
         await bridge.wait_released(callbacks)
         return meter.speed()
 

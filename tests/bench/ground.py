@@ -39,14 +39,18 @@ class Size:
     """How much is measured."""
 
     rounds: int = 5
-    slots: int = 64
+    slots: int = 64  # of the bare loops, the clients of an API and the job queues
+    poll_slots: int = (
+        256  # of the worker, as the next one: `POLL_SLOTS` and `SEND_SLOTS` in `workers/main.py`
+    )
+    send_slots: int = 512
     accounts: int = 100
     destinations: int = 100
     polled_jobs: int = 10_000
-    polls: int = 4_000  # a round, as all below
-    deliveries: int = 2_500
-    registrations: int = 1_200
-    warm_up: int = 400
+    polls: int = 8_000  # a round, as all below
+    deliveries: int = 4_000
+    registrations: int = 2_000
+    warm_up: int = 600
     watched_jobs: int = 100_000
     lag_s: float = 30.0
     queued_jobs: int = 6_000  # in a job queue whose polls are measured
@@ -59,6 +63,8 @@ FULL = Size()
 SMOKE = Size(
     rounds=1,
     slots=8,
+    poll_slots=8,
+    send_slots=8,
     accounts=4,
     destinations=4,
     polled_jobs=40,

@@ -65,7 +65,7 @@ class Polls:
         """Read jobs as fast as the worker can."""
         meter = self._handler.meter = Meter(warm_up=warm_up, measured=measured)
         before, _ = self._ground.stub.counts()
-        pump = polling_pump(self._bridge, self._handler, slots=self._ground.size.slots)
+        pump = polling_pump(self._bridge, self._handler, slots=self._ground.size.poll_slots)
         await pump_until_done(pump, meter)
         reads, _ = self._ground.stub.counts()
         assert reads - before >= measured, "a poll is a read upstream"

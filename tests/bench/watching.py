@@ -150,7 +150,7 @@ async def _read_once(bridge: Bridge, jobs: Sequence[Job], interval_s: float) -> 
 
 async def _poll_on_time(ground: Ground, bridge: Bridge) -> tuple[list[float], float]:
     handler = TimedPolling(bridge.services)
-    pump = polling_pump(bridge, handler, slots=ground.size.slots)
+    pump = polling_pump(bridge, handler, slots=ground.size.poll_slots)
     running = asyncio.create_task(pump.run())
     try:
         await asyncio.sleep(SETTLE_IN_S)
