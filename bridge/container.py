@@ -1,5 +1,7 @@
 """Open and close what an API or a worker process works with, and set up a new installation."""
 
+import os
+import platform
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -73,6 +75,7 @@ async def open_services(
             upstream=upstream,
             clock_ms=clock_ms or wall_clock_ms,
             dice=secrets.token_bytes,
+            process=f"{platform.node()}:{os.getpid()}:{secrets.token_hex(4)}",
             store_memory=facts.maxmemory,
         )
 

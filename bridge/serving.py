@@ -7,6 +7,7 @@ import uvloop
 from aiohttp import web
 
 from bridge.api.app import build_app
+from bridge.api.heartbeat import beating
 from bridge.api.routing import API
 from bridge.api.server import listening
 from bridge.config.gc_tuning import tune_gc
@@ -26,6 +27,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     async with (
         open_services(settings, clock_ms=clock.now_ms) as services,
         following(clock, services.store.time_ms),
+        beating(services),
         Forwarder() as forwarder,
     ):
         await bootstrap(services)

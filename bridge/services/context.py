@@ -20,7 +20,10 @@ Dice = Callable[[int], bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What a process works with. `clock_ms` returns Unix milliseconds by the store's clock, `dice` random bytes."""
+    """What a process works with. `clock_ms` returns Unix milliseconds by the store's clock, `dice` random bytes.
+
+    `process` is a name that no other process has, also not one after a restart.
+    """
 
     store: Store
     settings: Settings
@@ -29,6 +32,7 @@ class Services:
     upstream: UpstreamClient
     clock_ms: Callable[[], int]
     dice: Dice
+    process: str
     store_memory: int = 0  # bytes at which the store refuses new work, 0: not known
 
     @property

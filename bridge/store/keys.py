@@ -1,16 +1,14 @@
 """The key map: every key in Redis, what it holds, which module writes it, and when it is removed.
 
-No other file spells a key. The part in braces is a Redis Cluster hash tag: keys with the same tag lie in one slot, so one
-script may touch them all. `{s}` stands for the shard letter of an account (the first character of a job key, and of what follows `cb_`, `evt_` or `dlv_` in an
-id), `{p:<prj>}` for a project, `{o:<origin>}` for where deliveries go, `{g}` for the whole installation. Shard "g" shares its
-tag with the installation; the names behind the tag differ. A record is a msgspec Struct packed by msgpack as an array, so its
-fields may be renamed but never reordered.
+No other file spells a key, but `start_keys` those of starts. The part in braces is a Redis Cluster hash tag: keys with
+the same tag lie in one slot, so one script may touch them all. `{s}` stands for the shard letter of an account (the first
+character of a job key, and of what follows `cb_`, `evt_` or `dlv_` in an id), `{p:<prj>}` for a project, `{o:<origin>}` for
+where deliveries go, `{g}` for the whole installation. Shard "g" shares its tag with the installation; the names behind the
+tag differ. A record is a msgspec Struct packed by msgpack as an array: its fields may be renamed but never reordered.
 
-A callback has no key of its own. It lies in the record of its job (`Job.callbacks`), and its id leads there: behind `cb_` it
-begins with the job's key. Only the project's indexes of callbacks, `cbs` and `urls`, and the callback's `hold` are keys.
-
-Owners are modules of bridge/store; `unit_of_work` writes through the script commit_v3, `queue/lanes` through claim_v1,
-settle_v2 and their like. "Retention" is the setting REELBRIDGE_RETENTION, counted from a job's end.
+A callback lies in the record of its job (`Job.callbacks`): behind `cb_` its id begins with the job's key. Owners are modules of
+bridge/store; `unit_of_work` writes through the script commit_v3, `queue/lanes` through claim_v1, settle_v2 and their like.
+"Retention" is the setting REELBRIDGE_RETENTION, counted from a job's end.
 
 Key                     Type    Content                                             Owner                Removed
 {s}:j:<job key>         string  Job, with its callbacks                             unit_of_work         by the sweep, after retention
@@ -62,6 +60,7 @@ Key                     Type    Content                                         
 {g}:accounts            hash    account id -> Account, and its sealed credential    tables/accounts      never
 {g}:credentials         hash    fingerprint of a credential -> account id           tables/accounts      when replaced
 {g}:workers             zset    worker -> ms of its last heartbeat                  queue/heartbeats     after 200 s of silence
+{g}:apis                zset    API process -> ms of its last heartbeat             queue/heartbeats     after 200 s of silence
 {g}:tick:<name>         hash    `probed_ms`: when the fleet last did this           store                never
 {g}:shards              string  number of shards, fixed at first start              store                never
 {g}:pepper              string  the fingerprints' key, sealed                       store                never
@@ -81,6 +80,7 @@ CREDENTIALS = "{g}:credentials"
 SHARDS = "{g}:shards"
 PEPPER = "{g}:pepper"
 WORKERS = "{g}:workers"
+APIS = "{g}:apis"
 KEY_USAGE = "{g}:key-usage"
 RESEAL = "{g}:reseal"
 

@@ -17,7 +17,7 @@ from bridge.domain.polling.rate_limit import SHARE
 from bridge.store import keys
 from bridge.store.commit import Change, Committer, Guard, Put
 from bridge.store.queue.fair_lanes import FairLanes
-from bridge.store.queue.heartbeats import Heartbeats
+from bridge.store.queue.heartbeats import APIS, WORKERS, Heartbeats
 from bridge.store.queue.lanes import Lanes
 from bridge.store.queue.scan import Scan
 from bridge.store.queue.standings import LaneStandings
@@ -37,6 +37,7 @@ from bridge.store.tables.job_bytes import JobBytes
 from bridge.store.tables.key_usage import KeyUsageTable
 from bridge.store.tables.projects import Projects
 from bridge.store.tables.rate_budgets import Budgets
+from bridge.store.tables.starts import Starts
 from bridge.store.tables.table import Dice
 from bridge.store.vault import Vault
 
@@ -80,7 +81,8 @@ class Store:
         self.accounts = Accounts(redis, vault, self.health, clock_ms=clock_ms, dice=dice)
         self.apikeys = ApiKeys(redis, self.projects, clock_ms=clock_ms, dice=dice)
         self.feed = Feed(redis, shards)
-        self.heartbeats = Heartbeats(redis)
+        self.heartbeats = Heartbeats(redis, WORKERS)
+        self.api_heartbeats = Heartbeats(redis, APIS)
         self.inbox = Inbox(redis)
         self.holds = Holds(redis)
         self.idempotency = Idempotency(redis, clock_ms=clock_ms, dice=dice)
@@ -89,6 +91,7 @@ class Store:
         self.key_usage = KeyUsageTable(redis, self.committer)
         self.registrations = RegistrationReads(redis, shards)
         self.scan = Scan(redis)
+        self.starts = Starts(redis)
 
     @classmethod
     async def open(

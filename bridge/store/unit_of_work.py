@@ -9,8 +9,9 @@ from bridge.domain.deliveries.records import Delivery
 from bridge.domain.events.records import EventRecord
 from bridge.domain.jobs.callbacks import callbacks_by_id
 from bridge.domain.jobs.records import Job, PollLog
+from bridge.domain.starts.records import Start
 from bridge.domain.subscriptions.callback import Callback
-from bridge.store import keys
+from bridge.store import keys, start_keys
 from bridge.store.commit import (
     Change,
     Committer,
@@ -186,6 +187,39 @@ class UnitOfWork:
     def hold(self, callback: Callback, hold_ms: int) -> None:
         """Make a callback's first deliveries wait until its registration was answered, `hold_ms` at most."""
         self._ops.append(Put(keys.hold(callback.id), b"1", px=hold_ms))
+
+    def put_start(
+        self, place: str, start: Start, loaded: Loaded[Start] | None, *, lasts_ms: int, look_at_ms: int | None
+    ) -> None:
+        """Write a guarded start for `lasts_ms`, if it is as it was loaded (None: if it does not exist).
+
+        `look_at_ms` is when it is next to be looked at, None when nothing is left to be found out.
+        """
+        key, open_list = start_keys.start(place), start_keys.open_starts(self.shard)
+        self._guards.append(Guard(key, loaded.raw if loaded else None))
+        self._ops += [
+            Put(key, pack(start), px=lasts_ms),
+            Rank(start_keys.starts(self.shard, start.project), place, self.now_ms + lasts_ms),
+            Unrank(open_list, place) if look_at_ms is None else Rank(open_list, place, look_at_ms),
+        ]
+
+    def look_at(self, place: str, at_ms: int) -> None:
+        """Look at an open start at that time."""
+        self._ops.append(Rank(start_keys.open_starts(self.shard), place, at_ms))
+
+    def drop_start(self, place: str, loaded: Loaded[Start]) -> None:
+        """Remove a guarded start and its place in the lists, if it is as it was loaded."""
+        key = start_keys.start(place)
+        self._guards.append(loaded.guard(key))
+        self._ops += [
+            Delete(key),
+            Unrank(start_keys.starts(self.shard, loaded.record.project), place),
+            Unrank(start_keys.open_starts(self.shard), place),
+        ]
+
+    def forget_start(self, place: str) -> None:
+        """Take a start that has expired out of the list of open ones."""
+        self._ops.append(Unrank(start_keys.open_starts(self.shard), place))
 
 
 def pack_delivery(delivery: Delivery) -> tuple[str, bytes]:

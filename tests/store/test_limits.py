@@ -10,7 +10,7 @@ from bridge.store import keys
 from bridge.store.commit import Change, Committer, Due, Guard, Put, Rank
 from bridge.store.errors import StoreFull, StoreNotDurable
 from bridge.store.queue.fair_lanes import FairLanes
-from bridge.store.queue.heartbeats import Heartbeats
+from bridge.store.queue.heartbeats import WORKERS, Heartbeats
 from bridge.store.queue.lanes import Lanes, Settled
 from bridge.store.scripts import SCRIPTS, ScriptCall, run_each, run_many
 from bridge.store.store import Store, wall_clock_ms
@@ -52,7 +52,7 @@ async def test_a_full_store_refuses_new_work_whole(full: Redis) -> None:
 async def test_a_full_store_goes_on_with_what_it_has(full: Redis) -> None:
     """Claiming, settling, observing, publishing and noting need memory too, and get it; so do inbox and workers."""
     await Inbox(full).add("prj_1", b"{}")
-    await Heartbeats(full).beat("worker", 1)
+    await Heartbeats(full, WORKERS).beat("worker", 1)
     lanes = Lanes(full, "poll", "a")
     held = await lanes.claim("a", [("acc", 1)], most=9, page=9, lease_ms=60_000)
     assert [item.member for item in held.items] == ["1"]

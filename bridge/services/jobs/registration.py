@@ -62,19 +62,7 @@ async def register(
 
     async def stage() -> tuple[UnitOfWork, list[Registered]]:
         unit = services.unit_of_work(shard)
-        staged: list[tuple[str, Registered]] = []
-        for some in _split(commands):
-            jobs = [job_key(shard, account.id, each.kind, each.job_id) for each in some]
-            page = await _load(services, project, jobs)
-            cases = [
-                _plan(services, page, key, each, account=account, now_ms=unit.now_ms)
-                for key, each in zip(jobs, some, strict=True)
-            ]
-            held = await _load_on_hold(services, cases)
-            staged += [(case.key, await _stage(services, unit, case, held)) for case in cases]
-        check_jobs(page.watched, unit.made)
-        check_bytes(services, page.held_bytes, unit.grown + _kept_bytes(commands))
-        return unit, await _add_turns(services, staged)
+        return unit, await stage_registrations(services, unit, account, commands)
 
     try:
         return await retrying(services.store.committer, stage, tries=TRIES, new_work=True, durable=True)
@@ -91,6 +79,28 @@ async def register(
         raise Unavailable(
             "the disk is too slow to confirm the registration: repeat it, it is not doubled"
         ) from None
+
+
+async def stage_registrations(
+    services: Services, unit: UnitOfWork, account: Account, commands: Sequence[RegisterCallback]
+) -> list[Registered]:
+    """Add all commands to a unit of work on the account's shard; they are made when it is committed.
+
+    Raise RateLimited (too many jobs or callbacks) or PayloadTooLarge.
+    """
+    staged: list[tuple[str, Registered]] = []
+    for some in _split(commands):
+        jobs = [job_key(unit.shard, account.id, each.kind, each.job_id) for each in some]
+        page = await _load(services, account.project, jobs)
+        cases = [
+            _plan(services, page, key, each, account=account, now_ms=unit.now_ms)
+            for key, each in zip(jobs, some, strict=True)
+        ]
+        held = await _load_on_hold(services, cases)
+        staged += [(case.key, await _stage(services, unit, case, held)) for case in cases]
+    check_jobs(page.watched, unit.made)
+    check_bytes(services, page.held_bytes, unit.grown + _kept_bytes(commands))
+    return await _add_turns(services, staged)
 
 
 def _kept_bytes(commands: Sequence[RegisterCallback]) -> int:

@@ -1,29 +1,36 @@
-"""Heartbeats of workers, which show whether anything is polled and delivered at all."""
+"""Heartbeats of processes, which show whether anything is polled and delivered, and who may still send a start."""
 
 from redis.asyncio import Redis
 
 from bridge.store import keys
 from bridge.store.scripts import SCRIPTS, ScriptCall, run
 
-FRESH_MS = 20_000  # a worker sends several heartbeats in this time
+WORKERS = keys.WORKERS
+APIS = keys.APIS
+FRESH_MS = 20_000  # a process sends several heartbeats in this time
 
 
 class Heartbeats:
-    """The workers and the times of their last heartbeats."""
+    """Processes of one sort and the times of their last heartbeats."""
 
-    def __init__(self, redis: Redis) -> None:
-        """Take the store's client."""
+    def __init__(self, redis: Redis, key: str) -> None:
+        """Take the store's client, and where these processes are listed."""
         self._redis = redis
+        self._key = key
 
-    async def beat(self, worker: str, now_ms: int) -> None:
-        """Record a worker's heartbeat; remove workers that have been silent for long."""
-        call = ScriptCall(SCRIPTS["beat_v1"], (keys.WORKERS,), (worker, now_ms, now_ms - 10 * FRESH_MS))
+    async def beat(self, process: str, now_ms: int) -> None:
+        """Record a process's heartbeat; remove processes that have been silent for long."""
+        call = ScriptCall(SCRIPTS["beat_v1"], (self._key,), (process, now_ms, now_ms - 10 * FRESH_MS))
         await run(self._redis, call)
 
-    async def leave(self, worker: str) -> None:
-        """Remove a worker that has ended."""
-        await self._redis.zrem(keys.WORKERS, worker)
+    async def leave(self, process: str) -> None:
+        """Remove a process that has ended."""
+        await self._redis.zrem(self._key, process)
 
     async def count(self, now_ms: int) -> int:
-        """Return the number of workers with a recent heartbeat."""
-        return int(await self._redis.zcount(keys.WORKERS, now_ms - FRESH_MS, "+inf"))
+        """Return the number of processes with a recent heartbeat."""
+        return int(await self._redis.zcount(self._key, now_ms - FRESH_MS, "+inf"))
+
+    async def last_ms(self, process: str) -> int:
+        """Return when a process sent its last heartbeat, 0 if it has left or was silent for long."""
+        return int(await self._redis.zscore(self._key, process) or 0)

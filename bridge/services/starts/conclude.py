@@ -1,0 +1,100 @@
+"""Write the outcome of a guarded start and register its jobs, in one step on the shard of its account."""
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bridge.domain.starts.looks import REPAIR_EVERY_MS, next_late_look_ms
+from bridge.domain.starts.records import KEPT_MS, Start, StartedJob
+from bridge.errors import BridgeError
+from bridge.services.context import Services
+from bridge.services.jobs.registration import stage_registrations
+from bridge.services.jobs.registration_case import RegisterCallback
+from bridge.services.starts.sealing import open_webhook
+from bridge.store.records import Loaded
+from bridge.store.unit_of_work import UnitOfWork, retrying
+
+Decide = Callable[[Start], Start | None]
+
+
+class Finished(Struct, frozen=True):
+    """What was registered with a start's outcome: the ids of the callbacks, in the order of the jobs.
+
+    `pending`: something is still to be registered, which the sweep goes on with. `reason`, a word, says why not yet.
+    """
+
+    registered: tuple[str, ...] = ()
+    pending: bool = False
+    reason: str = ""
+
+
+async def conclude(services: Services, place: str, decide: Decide) -> Finished:
+    """Write what `decide` makes of a start, with its jobs registered; durable when this returns.
+
+    `decide` gets the record as it is, and returns it with its outcome and its jobs, or None where there is nothing to
+    change. Jobs whose registration is refused stay pending, and the outcome is written all the same.
+    """
+
+    async def stage() -> tuple[UnitOfWork | None, Finished]:
+        loaded = await services.store.starts.load(place)
+        start = None if loaded is None else decide(loaded.record)
+        if loaded is None or start is None:
+            return None, Finished() if loaded is None else Finished(
+                loaded.record.registered, loaded.record.pending
+            )
+        unit, finished = services.unit_of_work(place[0]), Finished(start.registered, start.pending)
+        if start.webhook is not None and start.jobs and not start.registered:
+            unit, finished = await _register(services, unit, place, start)
+        start = replace(start, registered=finished.registered, pending=finished.pending)
+        _write(unit, place, start, loaded)
+        return unit, finished
+
+    return await retrying(services.store.committer, stage, durable=True)
+
+
+async def _register(
+    services: Services, unit: UnitOfWork, place: str, start: Start
+) -> tuple[UnitOfWork, Finished]:
+    """Add a start's registrations to a unit; return an empty one where they are refused."""
+    assert start.webhook is not None
+    account = await services.store.accounts.get(start.account)
+    if account is None:
+        return unit, Finished(reason="no_account")
+    webhook = open_webhook(services.store.vault, place, start.webhook)
+    try:
+        made = await stage_registrations(services, unit, account, _commands(webhook, place, start.jobs))
+    except BridgeError as refused:
+        return services.unit_of_work(place[0]), Finished(pending=True, reason=refused.code.lower())
+    return unit, Finished(tuple(each.callback.id for each in made))
+
+
+def _commands(webhook: RegisterCallback, place: str, jobs: Sequence[StartedJob]) -> list[RegisterCallback]:
+    """Return the registrations of a start's jobs; repeated, they lead to the same callbacks."""
+    return [
+        replace(
+            webhook,
+            kind=job.kind,
+            job_id=job.id,
+            persona=job.persona or webhook.persona,
+            media=job.media or webhook.media,
+            expect=job.expect if webhook.expect == "any" else webhook.expect,
+            retried=job.retried,
+            request=f"start {place}",
+        )
+        for job in jobs
+    ]
+
+
+def _write(unit: UnitOfWork, place: str, start: Start, loaded: Loaded[Start]) -> None:
+    if not start.keyed and not start.pending:  # nobody can repeat it, and nothing is left to do
+        unit.drop_start(place, loaded)
+        return
+    look_at_ms = None
+    if start.pending:
+        look_at_ms = (
+            unit.now_ms + REPAIR_EVERY_MS
+            if start.jobs
+            else next_late_look_ms(start.looks, answered_ms=start.ended_ms, now_ms=unit.now_ms)
+        )
+    unit.put_start(place, start, loaded, lasts_ms=KEPT_MS, look_at_ms=look_at_ms)
