@@ -134,6 +134,32 @@ HEADS: dict[str, Exchange] = {
         theirs="failed; 2 sent, 2 connected",
         why="the status counts: the server has the request",
     ),
+    "a head of 70 KB": Exchange(
+        answers=(odd(b"X-P: " + b"p" * 70_000 + b"\r\n" + LENGTH),),
+        ours="200 flawed; 1 sent, 1 connected",
+        theirs="failed; 1 sent, 1 connected",
+        why="the status counts; nobody may send heads without end",
+    ),
+    "three thousand fields": Exchange(
+        answers=(odd(b"A: b\r\n" * 3_000 + LENGTH),),
+        ours="200 flawed; 1 sent, 1 connected",
+        theirs="failed; 1 sent, 1 connected",
+        why="the status counts; nobody may send fields without end",
+    ),
+    "another version": Exchange(
+        answers=(b"HTTP/2.0 200 OK\r\n" + LENGTH + b"\r\nok",),
+        requests=2,
+        ours="200 ok odd, 200 ok odd; 2 sent, 2 connected",
+        theirs="200 ok, 200 ok; 2 sent, 2 connected",
+        why="the status counts; what such a server means by a connection is a guess",
+    ),
+    "a name that is no token": Exchange(
+        answers=(odd(b"X(A): b\r\n" + LENGTH),),
+        requests=2,
+        ours="200 ok odd, 200 ok odd; 2 sent, 2 connected",
+        theirs="failed, failed; 2 sent, 2 connected",
+        why="the field is left out",
+    ),
     "half a status": Exchange(
         answers=(then_close(b"HTTP/1.1 20"),),
         ours="failed; 1 sent, 1 connected",
