@@ -236,11 +236,13 @@ async def _read_body(response: HttpResponse, until: float) -> tuple[bytes, bool]
     try:
         if response.flaw:
             return b"", False
-        async with asyncio.timeout_at(None if response.is_complete else until):
-            data, ending = await read_capped(response, limit=BODY_LIMIT, wire_limit=BODY_LIMIT)
-        if ending not in (BodyEnding.WHOLE, BodyEnding.CUT):
-            raise BodyError(ending.name)
-        is_whole = ending is BodyEnding.WHOLE
-        return data, ending is BodyEnding.CUT
+        reading = read_capped(response, limit=BODY_LIMIT, wire_limit=BODY_LIMIT)
+        if response.is_complete:
+            data, ending = await reading
+        else:
+            async with asyncio.timeout_at(until):
+                data, ending = await reading
+        is_whole, is_cut = ending is BodyEnding.WHOLE, ending is BodyEnding.CUT
+        return (data if is_whole or is_cut else b""), is_cut
     finally:
         (response.release if is_whole else response.close)()

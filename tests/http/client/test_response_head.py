@@ -153,6 +153,18 @@ async def test_an_upstreams_refusal_counts_though_its_head_is_too_large() -> Non
         assert await client.check(login, now_ms=0) is Standing.REFUSED
 
 
+@pytest.mark.parametrize("coding", [b"br", b"gzip"])
+async def test_an_upstreams_refusal_counts_though_its_body_cannot_be_read(coding: bytes) -> None:
+    """A coding that was not asked for, or one that the body is not in, does not hide the status."""
+    refused = b"HTTP/1.1 401 X\r\nContent-Encoding: %b\r\nContent-Length: 4\r\n\r\nwhat" % coding
+    async with (
+        receive(refused) as upstream,
+        UpstreamClient(user_agent="t", words=ExtraWords()) as client,
+    ):
+        login = Login(provider="reelmirror", base_url=upstream.url(""), credential="rm_" + "b" * 32)
+        assert await client.check(login, now_ms=0) is Standing.REFUSED
+
+
 async def test_after_an_odd_head_the_connection_is_not_used_again() -> None:
     """Where a body ends whose length was given twice is a guess; after a long but well-formed head it is not."""
     odd = HEAD + LENGTH * 2 + b"\r\nok"
