@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 
 from aiohttp import web
+from aiohttp.http import HttpVersion11
 
+from bridge.http.client.client_errors import BodyError
 from bridge.http.client.http_response import HttpResponse
 from bridge.http.client.response_head import Field
+from bridge.proxy.request_body import STALL_S, is_streamed
 
-STALL_S = 60.0  # for which neither side may stand still in the middle of a body
 WITHOUT_BODY = frozenset((204, 304))
 _LAST_CHUNK = b"0\r\n\r\n"
 
@@ -39,27 +41,49 @@ async def write_answer(
 
     A body of unknown length is sent in chunks, to a client of HTTP/1.0 until the connection closes.
     """
-    names = {name.lower() for name, _ in fields}
     has_body = request.method != "HEAD" and response.status not in WITHOUT_BODY
-    is_open_ended = has_body and b"content-length" not in names
-    is_chunked = is_open_ended and request.version >= (1, 1)
-    is_last = not request.keep_alive or (is_open_ended and not is_chunked) or _is_upgrade(request)
-    framing = [(b"Transfer-Encoding", b"chunked")] if is_chunked else []
+    is_open_ended = has_body and not any(name.lower() == b"content-length" for name, _ in fields)
+    is_old = request.version < HttpVersion11
+    is_last = is_old or must_close(request)
+    framing = [(b"Transfer-Encoding", b"chunked")] if is_open_ended and not is_old else []
     closing = [(b"Connection", b"close")] if is_last else []
     head = _write_head(response, [*fields, *framing, *closing])
-    await _write_body(request, response, head, is_chunked=is_chunked, has_body=has_body)
+    try:
+        await _write_body(request, response, head, is_chunked=bool(framing), has_body=has_body)
+    except (BodyError, TimeoutError) as error:
+        response.close()
+        _break_off(request, at_once=isinstance(error, TimeoutError) or is_open_ended)
+        raise ConnectionError(str(error)) from error
+    except BaseException:
+        response.close()
+        raise
     response.release()
     return WrittenAnswer(response.status, is_last=is_last)
 
 
-def _is_upgrade(request: web.BaseRequest) -> bool:
-    # Bytes behind a request for an upgrade would wait for ever.
-    return "upgrade" in request.headers
+def must_close(request: web.BaseRequest) -> bool:
+    """Return whether no other request can follow: the client wants none, or what follows cannot be told apart.
+
+    That is what stands behind a request for an upgrade, which aiohttp does not read, and behind a body that has not been
+    read to its end.
+    """
+    return not request.keep_alive or "Upgrade" in request.headers or is_streamed(request)
+
+
+def _break_off(request: web.BaseRequest, *, at_once: bool) -> None:
+    """End the connection so that the client sees that the body is not whole; who reads nothing gets a reset."""
+    transport = request.transport
+    if transport is None:
+        return
+    if at_once:
+        transport.abort()
+    else:
+        asyncio.get_running_loop().call_later(STALL_S, transport.abort)
 
 
 def _write_head(response: HttpResponse, fields: Sequence[Field]) -> bytes:
     line = b"HTTP/1.1 %d %b" % (response.status, response.reason)
-    return b"\r\n".join([line, *(b"%b: %b" % field for field in fields), b"", b""])
+    return b"\r\n".join([line, *[b"%b: %b" % field for field in fields], b"", b""])
 
 
 async def _write_body(

@@ -13,29 +13,27 @@ HOP_BY_HOP = frozenset(
 )
 # What `Connection` may name without effect: the framing and the target of the message itself.
 KEPT = frozenset((b"host", b"content-length", b"content-type", b"content-encoding"))
-# Keys and addresses of whoever calls; a proxy in front of the bridge adds the latter.
-CALLERS = frozenset(
-    (
-        *(b"authorization", b"x-api-key", b"host", b"expect"),
-        *(b"forwarded", b"x-real-ip", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port"),
-        *(b"x-forwarded-proto", b"x-forwarded-server", b"x-forwarded-ssl", b"x-forwarded-prefix"),
-    )
-)
-OURS = b"x-webhook-"
+CREDENTIALS = frozenset((b"authorization", b"x-api-key"))
+# What concerns the bridge, and addresses of whoever calls, which a proxy in front of the bridge adds.
+NOT_FORWARDED = HOP_BY_HOP | CREDENTIALS | {b"host", b"expect", b"forwarded", b"x-real-ip"}
+OURS = (b"x-webhook-", b"x-forwarded-")
 # They speak of the upstream's own host.
 OF_THE_HOST = frozenset((b"alt-svc", b"strict-transport-security"))
 
 
-def list_request_fields(fields: Sequence[Field], *, auth: Field) -> list[Field]:
-    """Return the fields that go upstream, in their order, with the provider's credential in the caller's place."""
-    dropped = (HOP_BY_HOP | CALLERS | _named(fields)) - (KEPT - CALLERS)
+def list_request_fields(fields: Sequence[Field], *, auth: Field, key: bytes) -> list[Field]:
+    """Return the fields that go upstream, in their order, with the provider's credential in the caller's place.
+
+    A field that holds the caller's `key` anywhere is left out.
+    """
+    dropped = NOT_FORWARDED | (_list_named(fields) - KEPT)
     sent: list[Field] = []
     place = None
     for name, value in fields:
         lower = name.lower()
-        if lower in (b"authorization", b"x-api-key") and place is None:
+        if lower in CREDENTIALS and place is None:
             place = len(sent)
-        if lower not in dropped and not lower.startswith(OURS):
+        if lower not in dropped and not lower.startswith(OURS) and key not in value:
             sent.append((name, value))
     sent.insert(len(sent) if place is None else place, auth)
     return sent
@@ -43,7 +41,7 @@ def list_request_fields(fields: Sequence[Field], *, auth: Field) -> list[Field]:
 
 def list_response_fields(fields: Sequence[Field], *, base_url: bytes, prefix: bytes) -> list[Field]:
     """Return the fields that go to the client; a `Location` below the provider's base URL leads through the bridge."""
-    dropped = (HOP_BY_HOP | OF_THE_HOST | _named(fields)) - KEPT
+    dropped = (HOP_BY_HOP | OF_THE_HOST | _list_named(fields)) - KEPT
     return [
         (name, _lead_back(value, base_url, prefix) if name.lower() == b"location" else value)
         for name, value in fields
@@ -51,19 +49,21 @@ def list_response_fields(fields: Sequence[Field], *, base_url: bytes, prefix: by
     ]
 
 
-def _named(fields: Sequence[Field]) -> frozenset[bytes]:
+def _list_named(fields: Sequence[Field]) -> frozenset[bytes]:
     """Return the names that the `Connection` headers declare to be of this connection only."""
-    values = (value for name, value in fields if name.lower() == b"connection")
-    return frozenset(each.strip().lower() for value in values for each in value.split(b",")) - {b""}
+    values = [value for name, value in fields if name.lower() == b"connection"]
+    return frozenset(each.strip().lower() for value in values for each in value.split(b","))
 
 
 def _lead_back(location: bytes, base_url: bytes, prefix: bytes) -> bytes:
-    own_path = b"/" + base_url.split(b"/", 3)[3] if base_url.count(b"/") > 2 else b""
-    for start in (base_url, own_path):
-        if (
-            start
-            and location.startswith(start)
-            and location[len(start) : len(start) + 1] in (b"/", b"?", b"")
-        ):
-            return prefix + location[len(start) :]
+    """Return a `Location` with the proxy's prefix in the place of the base URL, or of its path alone."""
+    base_url = base_url.rstrip(b"/")
+    _, _, own_path = base_url.partition(b"://")[2].partition(b"/")
+    starts = [base_url]
+    if not location.startswith(b"//"):
+        starts.append(b"/" + own_path if own_path else b"")
+    for start in starts:
+        rest = location[len(start) :]
+        if location.startswith(start) and (rest[:1] in (b"/", b"?") or (start and not rest)):
+            return prefix + rest
     return location

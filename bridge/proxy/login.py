@@ -7,11 +7,10 @@ from aiohttp import web
 from bridge.api.auth import Presented, check_scope
 from bridge.api.requests.key_text import explain_missing, read_authorization, read_key_text
 from bridge.api.routing import Api
-from bridge.errors import Unauthorized
+from bridge.errors import Unauthorized, ValidationFailed
 from bridge.proxy.proxy_call import Caller
 from bridge.proxy.proxy_errors import ProxyError
 from bridge.services.accounts.credentials import Credentials
-from bridge.services.accounts.health_cache import HealthCache
 from bridge.services.accounts.manage import find_account_of
 from bridge.store.vault import VaultError
 
@@ -19,14 +18,19 @@ SCOPE = "proxy"
 
 
 def read_proxy_key(request: web.BaseRequest) -> Presented:
-    """Return the key that stands where the provider's own would; raise Unauthorized without one.
+    """Return the key that stands where the provider's own would.
 
-    A key in the URL does not count: URLs end up in logs, and a browser could be led to the provider's pages by a link.
+    Raise Unauthorized without one, ValidationFailed for two that differ. A key in the URL does not count: URLs end up
+    in logs, and a link could lead a browser to the provider's pages.
     """
     authorization = request.headers.get("Authorization", "")
-    for text in (read_authorization(authorization), read_key_text(request.headers.get("X-API-Key", ""))):
-        if text:
-            return Presented(text=text)
+    found = {read_authorization(authorization), read_key_text(request.headers.get("X-API-Key", ""))} - {""}
+    if len(found) > 1:
+        raise ValidationFailed(
+            "X-API-Key", "it holds another key than the header Authorization: send one of them"
+        )
+    for text in found:
+        return Presented(text=text)
     raise Unauthorized(explain_missing(authorization))
 
 
@@ -35,7 +39,6 @@ class ProxyLogin:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._health = HealthCache(api.services.store.health)
         self._credentials = Credentials(api.services)
 
     async def find_caller(self, request: web.BaseRequest, provider: str) -> Caller:
@@ -52,9 +55,8 @@ class ProxyLogin:
                 status=403,
                 code="FORBIDDEN",
             )
-        version = (await self._health.load_many([account.id]))[account.id].version
         try:
-            login = await self._credentials.get(account.id, version)
+            login = await self._credentials.get(account.id, account.version)
         except (KeyError, VaultError):
             raise ProxyError(
                 "no_credential",
@@ -62,4 +64,6 @@ class ProxyLogin:
                 status=503,
                 code="SERVICE_UNAVAILABLE",
             ) from None
-        return Caller(project=key.project, account=account, scopes=key.scopes, login=login)
+        return Caller(
+            project=key.project, account=account, scopes=key.scopes, login=login, key=presented.text
+        )

@@ -1,7 +1,7 @@
 """A proxied request: what is asked, by whom, with which credential."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.http.client.response_head import Field
 from bridge.http.upstream import Login
@@ -10,12 +10,13 @@ from bridge.store.tables.accounts import Account
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who sends a proxied request: a project, the account it uses, and what its key may do."""
+    """Who sends a proxied request: a project, the account it uses, and what its `key` may do."""
 
     project: str
     account: Account
     scopes: frozenset[str]
     login: Login
+    key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from bridge.errors import NotFound, ValidationFailed
+from bridge.errors import ValidationFailed
 from bridge.providers.registry import PROVIDERS
+from bridge.proxy.proxy_errors import ProxyError
 
 PREFIXES = {f"/{name}/api": name for name in PROVIDERS}
 _PREFIX = re.compile(f"({'|'.join(map(re.escape, PREFIXES))})(?=[/?]|$)")
@@ -28,22 +29,31 @@ class Target:
     path: str
 
 
-def is_proxied(raw: str) -> bool:
-    """Return whether a request's target, as it was sent, lies behind a provider's prefix."""
-    return _PREFIX.match(_strip_authority(raw)[1]) is not None
+def find_provider(raw: str) -> str | None:
+    """Return the provider whose prefix a request's target, as it was sent, lies behind; None for any other target."""
+    found = _PREFIX.match(_split_authority(raw)[1])
+    return PREFIXES[found[1]] if found else None
+
+
+def prefix_of(provider: str) -> str:
+    """Return the beginning of the paths that lead to a provider."""
+    return f"/{provider}/api"
 
 
 def read_target(raw: str, *, host: str) -> Target:
-    """Return what a target means; `host` is the request's Host header.
+    """Return what a target behind a provider's prefix means; `host` is the request's Host header.
 
-    Raise ValidationFailed for a target that an upstream may read as a path outside of its own, NotFound for one of
-    another host or with no provider's prefix.
+    Raise ValidationFailed for a target that an upstream may read as a path outside of its own, ProxyError for one of
+    another host.
     """
-    authority, local = _strip_authority(raw)
-    found = _PREFIX.match(local)
-    if found is None or (authority and authority.lower() != host.lower()):
-        raise NotFound("there is nothing at this path: proxied paths begin with " + ", ".join(PREFIXES))
-    tail = local[found.end() :] or "/"
+    authority, local = _split_authority(raw)
+    if authority and authority.lower() != host.lower():
+        raise ProxyError(
+            "misdirected", "this is not the host that the request names", status=421, code="VALIDATION_ERROR"
+        )
+    provider = find_provider(raw)
+    assert provider is not None, "other targets are not proxied"
+    tail = local[len(prefix_of(provider)) :] or "/"
     tail = tail if tail.startswith("/") else "/" + tail
     path, _, _ = tail.partition("?")
     if not _VISIBLE.fullmatch(tail) or "\\" in path or "#" in tail or _ENCODED.search(path):
@@ -58,9 +68,7 @@ def read_target(raw: str, *, host: str) -> Target:
         raise ValidationFailed(
             "path", "a part of it is `.` or `..`, or holds a control character: send it resolved"
         )
-    return Target(
-        provider=PROVIDERS[PREFIXES[found[1]]].name, tail=tail, path=decoded.decode("utf-8", "replace")
-    )
+    return Target(provider=provider, tail=tail, path=decoded.decode("utf-8", "replace"))
 
 
 def fold_path(path: str) -> str:
@@ -69,6 +77,12 @@ def fold_path(path: str) -> str:
     return "/".join(part.partition(";")[0].strip() for part in parts).rstrip("/") or "/"
 
 
-def _strip_authority(raw: str) -> tuple[str, str]:
+def is_under(path: str, beginnings: tuple[str, ...]) -> bool:
+    """Return whether a path, read as leniently as an upstream may, is one of some paths or lies below one."""
+    folded = fold_path(path)
+    return any(folded == each or folded.startswith(f"{each}/") for each in beginnings)
+
+
+def _split_authority(raw: str) -> tuple[str, str]:
     found = _AUTHORITY.match(raw)
     return (found[1], raw[found.end() :]) if found else ("", raw)

@@ -1,5 +1,7 @@
 """Counters of the API in Prometheus' text format; labels are path templates, never ids."""
 
+from typing import Literal
+
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -29,9 +31,16 @@ class Metrics:
             ["kind"],
             registry=self._registry,
         )
+        self._proxied = Counter(
+            "reelbridge_proxied_requests_total",
+            "Answers to requests to a provider that passed through, and the bridge's own answers to such requests.",
+            ["provider", "status", "by"],
+            registry=self._registry,
+        )
 
         # Looking for the counter of some labels takes longer than counting.
         self._kinds: dict[str, Counter] = {}
+        self._passed: dict[tuple[str, int, str], Counter] = {}
         self._counters: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def count(self, path: str, method: str, status: int, seconds: float) -> None:
@@ -51,6 +60,16 @@ class Metrics:
         if counter is None:
             counter = self._kinds[kind] = self._registrations.labels(kind)
         counter.inc(number)
+
+    def count_proxied(self, provider: str, status: int, *, by: Literal["provider", "bridge"]) -> None:
+        """Count an answer to a proxied request, and by whom it is."""
+        counter = self._passed.get((provider, status, by))
+        if counter is None:
+            known = str(status) if 100 <= status < 600 else "other"
+            counter = self._proxied.labels(provider, known, by)
+            if known != "other":  # so that there are few of them
+                self._passed[provider, status, by] = counter
+        counter.inc()
 
     def render(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

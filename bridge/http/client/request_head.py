@@ -47,7 +47,7 @@ def write_raw_head(
     """Return a request's head with these fields as they are, in their order; raise ValueError where HTTP forbids them.
 
     `host` is sent first if no field names one. `framing` comes last: the body's Content-Length or Transfer-Encoding,
-    unless the fields have that very length themselves.
+    unless the fields have that very length themselves. Without it there is no body, and the fields may say so.
     """
     if not _METHOD.fullmatch(method) or " " in target or not target or _FORBIDDEN.search(target):
         raise ValueError("a request's method or target is malformed")
@@ -58,7 +58,7 @@ def write_raw_head(
     if b"transfer-encoding" in names or names.count(b"host") > 1:
         raise ValueError("a request's headers contradict its framing or its host")
     lengths = [value for name, value in fields if name.lower() == b"content-length"]
-    if lengths and (framing is None or lengths != [framing[1]]):
+    if lengths and lengths != [framing[1] if framing is not None else b"0"]:
         raise ValueError("a request's Content-Length is not that of its body")
     sent: list[Field] = [] if b"host" in names else [(b"Host", host.encode())]
     sent += fields

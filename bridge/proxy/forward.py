@@ -1,0 +1,58 @@
+"""Send a proxied request to its provider, and name what may go wrong on the way to it."""
+
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from bridge.errors import ValidationFailed
+from bridge.http.client.client_errors import ClosedError, NotConnected, NotHttpError, UnansweredError
+from bridge.http.client.http_response import HttpResponse
+from bridge.http.client.response_head import SWITCHING
+from bridge.http.client.upload import Upload
+from bridge.http.forwarder import HEAD_TIMEOUT_S, Forwarder
+from bridge.providers.registry import PROVIDERS
+from bridge.proxy.header_fields import list_request_fields
+from bridge.proxy.proxy_call import ProxyCall
+from bridge.proxy.proxy_errors import ProxyError
+from bridge.proxy.request_body import STALL_S
+
+
+async def forward(forwarder: Forwarder, call: ProxyCall, body: bytes | Upload) -> HttpResponse:
+    """Send a request on with the provider's credential; return the response once its head has come.
+
+    Raise ProxyError where no usable response comes, ValidationFailed for a request that HTTP forbids.
+    """
+    login = call.caller.login
+    ((name, value),) = PROVIDERS[call.provider].auth_headers(login.credential).items()
+    auth = (name.encode(), value.encode())
+    fields = list_request_fields(call.fields, auth=auth, key=call.caller.key.encode())
+    try:
+        response = await forwarder.send(call.method, login.base_url, call.target, fields, body=body)
+    except UnansweredError:
+        raise _late(f"the provider did not answer within {HEAD_TIMEOUT_S:.0f} seconds", 504) from None
+    except NotConnected as error:
+        raise _unreachable(type(error).__name__) from error
+    except TimeoutError:
+        raise _late(f"the body stood still for {STALL_S:.0f} seconds", 408) from None
+    except (ClosedError, NotHttpError) as error:
+        raise _unreachable(type(error).__name__) from error
+    except (web.RequestPayloadError, ClientPayloadError, HttpProcessingError):
+        raise ValidationFailed("body", "its framing is malformed") from None
+    except ValueError:
+        raise ValidationFailed("headers", "a header, or the length of the body, is malformed") from None
+    if response.flaw or not response.is_well_formed or response.status == SWITCHING:
+        response.close()
+        raise _unreachable("its answer is malformed")
+    return response
+
+
+def _late(message: str, status: int) -> ProxyError:
+    return ProxyError("upstream_timeout", message, status=status, code="SERVICE_UNAVAILABLE")
+
+
+def _unreachable(reason: str) -> ProxyError:
+    return ProxyError(
+        "upstream_unreachable",
+        f"the provider cannot be reached, or broke the connection: {reason}",
+        status=502,
+        code="SERVICE_UNAVAILABLE",
+    )

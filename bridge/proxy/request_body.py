@@ -1,0 +1,34 @@
+"""The body of a proxied request: whole if it has arrived already, else as a stream."""
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+from aiohttp.http import HttpVersion11
+
+from bridge.http.client.upload import Upload
+from bridge.http.forwarder import HEAD_TIMEOUT_S
+
+STALL_S = 60.0  # for which neither side may stand still in the middle of a body
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def is_streamed(request: web.BaseRequest) -> bool:
+    """Return whether a body follows that has not arrived whole."""
+    return request.body_exists and not request.content.is_eof()
+
+
+async def open_body(request: web.BaseRequest) -> bytes | Upload:
+    """Return the body; ask for one that the client holds back until it is asked for (RFC 9110, section 10.1.1)."""
+    if not is_streamed(request):
+        return await request.content.read() if request.body_exists else b""
+    expects = request.headers.get("Expect", "").strip().lower() == "100-continue"
+    if expects and request.version >= HttpVersion11 and request.transport is not None:
+        request.transport.write(_CONTINUE)
+    return Upload(
+        pieces=_read_pieces(request), size=request.content_length, stall_s=STALL_S, answer_s=HEAD_TIMEOUT_S
+    )
+
+
+async def _read_pieces(request: web.BaseRequest) -> AsyncIterator[bytes]:
+    while piece := await request.content.readany():
+        yield piece
