@@ -1,4 +1,4 @@
-"""The client on both event loops: the worker and the API run on uvloop where it exists, the command line on asyncio's."""
+"""The exchanges on both event loops: the worker and the API run on uvloop where it exists."""
 
 import asyncio
 from collections.abc import Callable, Mapping
