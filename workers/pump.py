@@ -56,8 +56,11 @@ class Handler(Protocol[Task]):
     def give_back(self, task: Task) -> Sequence[Settled]:
         """Return what settles a task that was not begun, so that another worker may take its items now."""
 
-    def leave(self, task: Task) -> None:
-        """Remove a task that was worked on or given back from any counts of loaded tasks."""
+    def leave(self, task: Task) -> bool:
+        """Remove a task that was worked on or given back from any counts; return whether `take_up` has lanes now."""
+
+    def take_up(self) -> list[tuple[str, str]]:
+        """Return (shard, lane) that an earlier claim put off for want of room, and that there is room for now."""
 
     async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
         """Handle results that were not written, because their lease had ended."""
@@ -86,6 +89,7 @@ class Pump(Generic[Task]):
         self._loaded = 0
         self._ended: dict[str, list[Settled]] = defaultdict(list)
         self._unsettled = asyncio.Event()
+        self._freed = asyncio.Event()
         self._stopping = False
         self._claiming = False
         self._flushing = asyncio.Lock()
@@ -134,9 +138,12 @@ class Pump(Generic[Task]):
     async def _feed(self) -> None:
         await self._room.wait()
         self._lanes.woken.clear()
+        self._freed.clear()
         seen = [] if self._stopping else await self._lanes.peek()
         now_ms = self._clock.now_ms()
-        due = [(shard, lane) for shard, lane, wake_ms in seen if wake_ms <= now_ms]
+        due = {(shard, lane): None for shard, lane, wake_ms in seen if wake_ms <= now_ms}
+        if not self._stopping:
+            due |= dict.fromkeys(self._handler.take_up())
         if not due:
             await self._sleep((seen[0][2] - now_ms) / 1000 if seen else MAX_SLEEP_S)
             return
@@ -149,14 +156,19 @@ class Pump(Generic[Task]):
             if not self._stopping:
                 got += await self._claim(shard, lanes)
         if not got:
-            await asyncio.sleep(NAP_S)
+            await self._nap()
 
     async def _sleep(self, due_in_s: float) -> None:
         """Sleep until the queue's next visit, or until the store says that it has become earlier."""
-        await asyncio.sleep(NAP_S)
+        await self._nap()
         with suppress(TimeoutError):
             async with asyncio.timeout(min(due_in_s, MAX_SLEEP_S) - NAP_S):
                 await self._lanes.woken.wait()
+
+    async def _nap(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NAP_S):
+                await self._freed.wait()
 
     async def _claim(self, shard: str, names: Sequence[str]) -> int:
         self._claiming = True
@@ -173,7 +185,7 @@ class Pump(Generic[Task]):
         lease_ms = self._handler.lease_ms
         claim = await self._lanes.claim(shard, capped, most=most, page=page, lease_ms=lease_ms)
         self._clock.set(claim.now_ms)
-        if not claim.items:
+        if not claim.items and not claim.put_off:
             return 0
         try:
             tasks, settled = await self._handler.load(shard, claim)
@@ -232,7 +244,9 @@ class Pump(Generic[Task]):
             self._unsettled.set()
 
     def _leave(self, task: Task) -> None:
-        self._handler.leave(task)
+        if self._handler.leave(task):
+            self._freed.set()
+            self._lanes.woken.set()
         self._loaded -= 1
         if self._loaded <= self._pace.held:
             self._room.set()

@@ -33,7 +33,7 @@ def handler(api: Client) -> DeliverHandler:
 
 async def waiting_in(api: Client, lane: str) -> tuple[dict[str, Any], Delivery]:
     """Return a callback and its delivery, which waits in a lane and is due."""
-    callback = await api.register(job_id=lane.encode().hex()[:40], callback_url=f"{ORIGIN}/hook?token=1")
+    callback = await api.register(job_id=lane.encode().hex()[-40:], callback_url=f"{ORIGIN}/hook?token=1")
     await api.services.store.redis.delete(keys.hold(callback["id"]))
     _, identifier = await tell(api, callback)
     loaded = await api.services.store.load_delivery(identifier)
@@ -128,3 +128,24 @@ async def test_a_move_that_fails_leaves_no_suspect_counted(
     assert await handler.cap_lanes("a", [risky]) == [(risky, 8)]
     handler.leave(task)
     assert await handler.cap_lanes("a", [risky]) == [(risky, 9)]
+
+
+async def test_suspects_that_found_no_room_are_taken_up_when_one_has_left(api: Client) -> None:
+    """They need not wait until their lane is due again: attempts that are answered at once make room at once."""
+    store, few = api.services.store, DeliverHandler(api.services, suspects_at_most=1)
+    urls = [f"prj_default {ORIGIN} {number:016x}" for number in range(3)]
+    for url in urls:
+        await waiting_in(api, url)
+    capped = await few.cap_lanes("a", urls)
+    held = await store.dlv.claim("a", capped, most=9, page=9, lease_ms=60_000)
+    assert [item.lane for item in held.items] == urls[:1]
+    assert held.put_off == (urls[1], urls[2])
+    (task,), _ = await few.load("a", held)
+    assert few.take_up() == [], "no room"
+    assert few.leave(task)
+    assert few.take_up() == [("a", urls[1])]
+    again = await store.dlv.claim("a", await few.cap_lanes("a", urls[1:2]), most=9, page=9, lease_ms=60_000)
+    (task,), _ = await few.load("a", again)
+    assert task.delivery.record.lane == urls[1]
+    assert few.leave(task)
+    assert (few.take_up(), few.take_up()) == ([("a", urls[2])], [])

@@ -62,8 +62,12 @@ class Work:
     def give_back(self, task: Settled) -> Sequence[Settled]:
         return (Settled(task.lane, task.member, task.token, 0),)
 
-    def leave(self, task: Settled) -> None:
+    def leave(self, task: Settled) -> bool:
         self.left.append(task.member)
+        return False
+
+    def take_up(self) -> list[tuple[str, str]]:
+        return []
 
     async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
         if self.late_failures:
@@ -161,8 +165,8 @@ class LargeWork(Work):
     async def work(self, task: Any) -> Sequence[Settled]:
         return await super().work(task.settled)
 
-    def leave(self, task: Any) -> None:
-        super().leave(task.settled)
+    def leave(self, task: Any) -> bool:
+        return super().leave(task.settled)
 
 
 async def test_idle_slots_hold_nothing_of_the_items_they_worked_on(lanes: Lanes) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from itertools import islice
 
 import structlog
 from msgspec import Struct
@@ -26,6 +27,8 @@ from workers.pump import STORE_BACKOFF_S
 log = structlog.get_logger()
 
 CHECKED_AFTER_S = 0.5  # after waiting for a slot so long, a change is likely enough to be worth a round trip
+ROOM_SHARE = 0.25
+MAX_PUT_OFF = 2_000  # any others are due again soon by themselves
 HOLD_STEP_MS = 200  # how often a held first delivery is looked at again
 
 
@@ -52,6 +55,7 @@ class DeliverHandler:
         self._attempts = Attempts(services)
         self._suspects_at_most = suspects_at_most
         self._suspects = 0
+        self._put_off: dict[tuple[str, str], None] = {}  # in order: lanes of suspects that found no room here
         self._log = log.bind()  # bound once: a lazy logger is made anew each time it is used
         self.lease_ms = attempt_lease_ms(services.settings.attempt_timeout)
 
@@ -88,6 +92,7 @@ class DeliverHandler:
                 tasks.append(SendTask(ready=ready, token=claim.token, taken_s=taken_s, is_suspect=is_suspect))
         if moves:
             settled += await self._move(shard, claim.token, moves)
+        self._note_put_off(shard, claim)
         # Counted when nothing can fail any more: what is not returned never leaves.
         self._suspects += sum(task.is_suspect for task in tasks)
         return tasks, settled
@@ -121,9 +126,29 @@ class DeliverHandler:
         due_ms = await self._services.store.dlv.due_of(delivery.id[4], delivery.lane, delivery.id)
         return due_ms == -lease_end_ms(task.token)
 
-    def leave(self, task: SendTask) -> None:
+    def leave(self, task: SendTask) -> bool:
         """Make room for another suspect."""
         self._suspects -= task.is_suspect
+        return bool(self._put_off) and task.is_suspect and self._has_room()
+
+    def _has_room(self) -> bool:
+        """Whether a claim of suspects is worth its round trips: they are taken a quarter of all at a time."""
+        return self._suspects_at_most - self._suspects >= self._suspects_at_most * ROOM_SHARE
+
+    def _note_put_off(self, shard: str, claim: Claim) -> None:
+        for item in claim.items:
+            self._put_off.pop((shard, item.lane), None)
+        left = MAX_PUT_OFF - len(self._put_off)
+        self._put_off |= dict.fromkeys((shard, lane) for lane in claim.put_off[:left])
+
+    def take_up(self) -> list[tuple[str, str]]:
+        """Return as many lanes of suspects as there is room for; attempts that are answered at once make it soon."""
+        if not self._put_off or not self._has_room():
+            return []
+        places = list(islice(self._put_off, self._suspects_at_most - self._suspects))
+        for place in places:
+            del self._put_off[place]
+        return places
 
     async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
         """Record results whose lease had ended, or was taken by a change of the delivery."""

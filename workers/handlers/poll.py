@@ -40,8 +40,14 @@ class PollHandler:
         """Let another worker take the jobs of a task that was not begun."""
         return self._poller.give_back(task)
 
-    def leave(self, task: Task) -> None:
-        """Do nothing, since no tasks are counted."""
+    def leave(self, task: Task) -> bool:
+        """Return False, since no tasks are counted."""
+        del task
+        return False
+
+    def take_up(self) -> list[tuple[str, str]]:
+        """Return nothing, since no lane is put off."""
+        return []
 
     async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
         """Do nothing, since a job whose lease had ended is polled again by another worker."""

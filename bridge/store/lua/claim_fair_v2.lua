@@ -4,7 +4,7 @@
 -- ARGV     lease ms, most items, most items of one lane, most risky items, failures after which an origin is down;
 --          per limit (healthy, unknown, slow, stranger, unreachable): per lane, young ms, young, total, burst, interval ms;
 --          number of origins, then their names; per lane: name, project, number of its origin (0: none), its cap then
--- Returns  token, now ms, then per lane with items: its number (from 1; negative: risky; .5 more: at an origin that never
+-- Returns  token, now ms, the numbers of lanes left out because of `most risky items`, then per lane with items: its number (from 1; negative: risky; .5 more: at an origin that never
 --          answered 2xx), {member, old score, ...}
 -- Why      Leases are as in claim_v1. `fly` holds the attempts in flight at an origin, as token and member, scored by the
 --          end of the lease and the pool in eighths: they are counted, never kept as a number, so that nothing leaks.
@@ -111,7 +111,8 @@ local function leave(place, lane)
   place.waiting = place.waiting - 1
 end
 
-local out, wakes, gone, full, free = {token, tostring(now)}, {}, {}, {}, {}
+local put_off = {}
+local out, wakes, gone, full, free = {token, tostring(now), put_off}, {}, {}, {}, {}
 for l = 1, #KEYS - queues do
   if left <= 0 then break end
   local queue, at = KEYS[queues + l], head + 4 * l - 3
@@ -124,6 +125,7 @@ for l = 1, #KEYS - queues do
   if blocked > 0 and blocked <= now then redis.call('HDEL', KEYS[2], lane) end
   if risky and risks <= 0 then
     place.snoozed = true
+    put_off[#put_off + 1] = l
     wakes[#wakes + 1] = now + SNOOZE
     wakes[#wakes + 1] = lane
   else

@@ -59,7 +59,8 @@ class FairLanes(Lanes):
         """Lease at most `most` items, at most `page` of one lane, as far as their origins have slots.
 
         With each lane comes how many risky items this worker has room for, over all lanes of the call. A lane without a
-        slot waits for its turn; `Claim.risky` names those whose attempts may hang.
+        slot waits for its turn; `Claim.risky` names those whose attempts may hang, and `Claim.put_off` those for which the
+        worker has no room: they are due again soon, for another worker or this one.
         """
         origins: dict[str, int] = {}
         wanted: list[Bytes] = []
@@ -79,8 +80,8 @@ class FairLanes(Lanes):
         head = (keys.lanes(shard, "dlv"), keys.gate(shard, "dlv"), keys.claims(shard, "dlv"))
         places = [keys.lane(shard, "dlv", lane) for lane, _ in lanes]
         names = [*head, *_marks(shard), *_origins(shard, origins), *places]
-        token, now, *found = await run(self.redis, ScriptCall(SCRIPTS["claim_fair_v2"], names, args))
-        claim = _read_claim(token, int(now), found, [lane for lane, _ in lanes])
+        token, now, put_off, *found = await run(self.redis, ScriptCall(SCRIPTS["claim_fair_v2"], names, args))
+        claim = _read_claim(token, int(now), put_off, found, [lane for lane, _ in lanes])
         return await self._keep_permitted(shard, claim, lease_ms) if self._permits else claim
 
     async def _keep_permitted(self, shard: str, claim: Claim, lease_ms: int) -> Claim:
@@ -172,7 +173,9 @@ def _origins(shard: str, origins: dict[str, int]) -> list[str]:
     ]
 
 
-def _read_claim(token: bytes, now_ms: int, found: Sequence[object], lanes: Sequence[str]) -> Claim:
+def _read_claim(
+    token: bytes, now_ms: int, put_off: Sequence[int], found: Sequence[object], lanes: Sequence[str]
+) -> Claim:
     items: list[Item] = []
     risky: set[str] = set()
     strangers: set[str] = set()
@@ -187,4 +190,5 @@ def _read_claim(token: bytes, now_ms: int, found: Sequence[object], lanes: Seque
         items += [
             Item(lane, member.decode(), int(float(due))) for member, due in zip(pairs, pairs, strict=True)
         ]
-    return Claim(token, now_ms, tuple(items), frozenset(risky), frozenset(strangers))
+    left_out = tuple(lanes[number - 1] for number in put_off)
+    return Claim(token, now_ms, tuple(items), frozenset(risky), frozenset(strangers), left_out)

@@ -40,6 +40,7 @@ class Claim:
     items: tuple[Item, ...]
     risky: frozenset[str] = frozenset()  # lanes whose attempts may well take their whole time-out
     strangers: frozenset[str] = frozenset()  # lanes to origins that have never answered 2xx
+    put_off: tuple[str, ...] = ()  # lanes left out because the worker has no room for risky items
 
 
 class Settled(Struct, frozen=True, gc=False):  # likewise
