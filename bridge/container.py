@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -32,23 +31,13 @@ class NoMasterKey(RuntimeError):
     """REELBRIDGE_MASTER_KEYS is not set: `reelbridge up` makes one; api and worker need the same."""
 
 
-def own_origins(settings: Settings) -> frozenset[str]:
-    """Return the bridge's own addresses as `host:port`, to which no callback may be sent."""
-    split = urlsplit(settings.base_url)
-    port = split.port or (443 if split.scheme == "https" else 80)
-    names = {f"{split.hostname}:{port}", f"{settings.host}:{settings.port}"}
-    if settings.is_loopback or settings.host in ("0.0.0.0", "::"):
-        names |= {f"{host}:{settings.port}" for host in ("127.0.0.1", "localhost", "[::1]", "::1")}
-    return frozenset(names)
-
-
 def url_policy(settings: Settings) -> UrlPolicy:
     """Return which callback URLs the settings allow."""
     return plan_policy(
         host=settings.host,
         allow_http=settings.allow_http,
         allow_networks=settings.allow_networks,
-        own_origins=own_origins(settings),
+        own_origins=settings.own_origins,
         behind_proxy=settings.behind_proxy,
     )
 

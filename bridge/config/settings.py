@@ -21,6 +21,7 @@ from bridge.config.value_types import (
     RedisUrl,
     Size,
     WebUrl,
+    read_origin,
 )
 from bridge.providers.registry import PROVIDERS
 from bridge.providers.spec import ExtraWords
@@ -189,6 +190,11 @@ class Settings(_ProviderSettings):
             if self._words(prefix, "done") & self._words(prefix, "failed"):
                 done, failed = (variable_name(f"{prefix}_{word}_words") for word in ("done", "failed"))
                 raise ValueError(f"{done} and {failed} share a word: remove it from one")
+        for provider in PROVIDERS.values():
+            if read_origin(self.upstream_url(provider.name)) in self.own_origins:
+                raise ValueError(
+                    f"{provider.url_variable} is this bridge's own address: use {provider.title}'s own, {provider.base_url}"
+                )
         return self
 
     def _words(self, prefix: str, word: str) -> frozenset[str]:
@@ -241,6 +247,15 @@ class Settings(_ProviderSettings):
         if ":" in host and not host.startswith("["):
             host = f"[{host}]"
         return f"http://{host}:{self.port}"
+
+    @property
+    def own_origins(self) -> frozenset[str]:
+        """The bridge's own addresses as `host:port`, to which no request of its own may go."""
+        is_local = self.is_loopback or self.is_wildcard
+        hosts = ("127.0.0.1", "localhost", "[::1]", "::1") if is_local else ()
+        return frozenset(
+            (read_origin(self.base_url), *(f"{host}:{self.port}" for host in (self.host, *hosts)))
+        )
 
 
 def variable_name(attribute: str) -> str:

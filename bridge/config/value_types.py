@@ -70,6 +70,14 @@ def _check_web_url(url: str) -> str:
     return url.strip().rstrip("/")
 
 
+def read_origin(url: str) -> str:
+    """Return the host and port of a web address as `host:port`, in lower case."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _check_upstream_url(url: str) -> str:
     if not re.fullmatch(r"[!-~]+", url.strip()):
         raise ValueError("blanks or characters outside ASCII")

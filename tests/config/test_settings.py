@@ -161,6 +161,18 @@ def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"redis_sentinel": "m"}, "REELBRIDGE_REDIS_URL"),
         ({"redis_sentinel": "m", "redis_cluster": True, "redis_url": "redis://a"}, "exclude each other"),
         ({"voice_done_words": "a,b", "voice_failed_words": "b"}, "share a word"),
+        (
+            {"REELMIRROR_BASE_URL": "http://localhost:8080/reelmirror/api"},
+            "REELMIRROR_BASE_URL is this bridge",
+        ),
+        ({"host": "::", "REELBOT_BASE_URL": "http://[::1]:8080/api"}, "REELBOT_BASE_URL is this bridge"),
+        (
+            {
+                "public_url": "https://b.example",
+                "REELMIRROR_BASE_URL": "https://B.example:443/reelmirror/api",
+            },
+            "REELMIRROR_BASE_URL is this bridge",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(chosen: dict[str, Any], named: str) -> None:
