@@ -16,6 +16,7 @@ from bridge.config.settings import Settings
 from bridge.container import bootstrap, open_services
 from bridge.http.forwarder import Forwarder
 from bridge.proxy.handler import Proxy
+from bridge.services.accounts.client_requests import ClientRequests
 from bridge.store.queue.clock import StoreClock, following
 
 SHUTDOWN_S = 10.0
@@ -32,7 +33,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     ):
         await bootstrap(services)
         app = build_app(services)
-        proxy = Proxy(app[API], forwarder)
+        requests = ClientRequests(services)
+        proxy = Proxy(app[API], forwarder, requests)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         tune_gc()
@@ -41,6 +43,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 await stop.wait()
         finally:
             await runner.cleanup()
+            await requests.close()
 
 
 def main(settings: Settings) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from bridge.providers.spec import KindSpec
+from bridge.providers.spec import SHARED_LIMIT, KindSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +92,13 @@ class ProviderSpec:
                 inner = inner.setdefault(name, {})  # type: ignore[assignment]  # a path leads through objects
             inner[path[-1]] = text
         return body
+
+    def limit_at(self, path: str) -> str | None:
+        """Return the name of the rate limit that a request for a path counts under, None where no job's read does."""
+        for kind in self.kinds.values():
+            if kind.limit == SHARED_LIMIT or kind.matches(path):
+                return kind.limit
+        return None
 
     def requests_per_minute(self, credential: str) -> int:
         """Return the documented reads per minute for a credential, the provider's lowest when its form is unknown."""

@@ -24,6 +24,9 @@ BRIDGE_ENDINGS: Mapping[str, Outcome] = MappingProxyType(
     {word: outcome for word, (outcome, _) in EVERY_ENDING.items()}
 )
 
+# The limit that all requests to a provider count under, unless its reads have limits of their own.
+SHARED_LIMIT = "api"
+
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -192,7 +195,7 @@ class KindSpec:
     expected_by_media: Mapping[str, tuple[float, float]] = field(default_factory=lambda: NOTHING)
     download: DownloadSpec | None = None
     list: ListSpec | None = None
-    limit: str = "api"
+    limit: str = SHARED_LIMIT
     ending_words: Mapping[str, Outcome] = field(init=False)
     progress_words: tuple[str, ...] = field(init=False)
     review_words: tuple[str, ...] = field(init=False)
@@ -252,6 +255,12 @@ class KindSpec:
         Raise ValueError for an id that no path may carry.
         """
         return self._fill(self.path, job_id)
+
+    def matches(self, path: str) -> bool:
+        """Return whether a path is that of one job's read."""
+        start, _, end = self.path.partition("{id}")
+        job_id = path.removeprefix(start).removesuffix(end)
+        return bool(start) and path == start + job_id + end and bool(self.id_pattern.fullmatch(job_id))
 
     def download_path_for(self, job_id: str) -> str:
         """Return the path that gives the link to one job's file; raise ValueError as `path_for` does."""

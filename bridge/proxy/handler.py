@@ -8,6 +8,7 @@ from bridge.api.routing import Api
 from bridge.api.server import Handler, HttpConnection
 from bridge.http.client.http_response import HttpResponse
 from bridge.http.forwarder import Forwarder
+from bridge.providers.read import read_rate
 from bridge.providers.registry import PROVIDERS
 from bridge.proxy.admission import Admission
 from bridge.proxy.answer_writer import must_close, write_answer
@@ -18,6 +19,7 @@ from bridge.proxy.proxy_call import ProxyCall
 from bridge.proxy.proxy_errors import Busy, answer_error
 from bridge.proxy.request_body import is_streamed, open_body
 from bridge.proxy.target import find_provider, prefix_of
+from bridge.services.accounts.client_requests import ClientRequests
 
 WAIT_S = 10.0
 
@@ -29,8 +31,10 @@ class Proxy:
     come whole with its head is a stream, and has a place among the streams: 200 of a project, 250 in all.
     """
 
-    def __init__(self, api: Api, forwarder: Forwarder) -> None:
+    def __init__(self, api: Api, forwarder: Forwarder, requests: ClientRequests) -> None:
         self._metrics = api.metrics
+        self._clock_ms = api.services.clock_ms
+        self._requests = requests
         self._admission = Admission(api)
         self._forwarder = forwarder
         self._waiting = {provider: Places(96, share=2) for provider in PROVIDERS}
@@ -78,7 +82,7 @@ class Proxy:
         try:
             if response is None:
                 with _cancelled_when_lost(request):
-                    response = await forward(self._forwarder, call, await open_body(request))
+                    response = await self._send(request, call)
             return await _pass_back(request, call, response)
         finally:
             self._streams.give_back(project)
@@ -90,9 +94,20 @@ class Proxy:
             if not await places.wait(project, within_s=WAIT_S):
                 raise Busy("too many requests wait for the provider")
             try:
-                return await forward(self._forwarder, call, await open_body(request))
+                return await self._send(request, call)
             finally:
                 places.give_back(project)
+
+    async def _send(self, request: web.BaseRequest, call: ProxyCall) -> HttpResponse:
+        """Send a request, count it against the account's budget, and report what the answer says of the limit."""
+        account, login = call.caller.account, call.caller.login
+        bucket = self._requests.count(account.id, account.version, login, call.path)
+        response = await forward(self._forwarder, call, await open_body(request))
+        if bucket is not None:
+            now_ms = self._clock_ms()
+            rate = read_rate(headers=response.headers, body=b"", http_status=response.status, now_ms=now_ms)
+            self._requests.report(bucket, rate)
+        return response
 
 
 async def _pass_back(request: web.BaseRequest, call: ProxyCall, response: HttpResponse) -> web.StreamResponse:

@@ -13,6 +13,7 @@ from bridge.api.routing import API
 from bridge.container import bootstrap, open_services
 from bridge.http.forwarder import Forwarder
 from bridge.proxy.handler import Proxy
+from bridge.services.accounts.client_requests import ClientRequests
 from tests.api.serving import KEY, Client, make_settings, running
 
 PATIENCE_S = 10
@@ -216,10 +217,12 @@ async def proxying(socket: Path, **settings: Any) -> AsyncIterator[Proxied]:
         async with open_services(chosen) as services, Forwarder() as forwarder:
             await bootstrap(services)
             app = build_app(services)
-            proxy = Proxy(app[API], forwarder)
+            requests = ClientRequests(services)
+            proxy = Proxy(app[API], forwarder, requests)
             async with running(app, front=proxy.before) as url, Client.session() as http:
                 port = int(url.rpartition(":")[2])
                 yield Proxied(port=port, api=Client(http, url, services), upstream=upstream)
+            await requests.close()
 
 
 def read_fields(head: bytes) -> list[tuple[bytes, bytes]]:

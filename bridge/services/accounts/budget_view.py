@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bridge.domain.polling.rate_limit import Bucket, BudgetView, Limit
 from bridge.http.upstream import Login
-from bridge.providers.registry import KINDS, PROVIDERS
+from bridge.providers.registry import PROVIDERS
 from bridge.services.context import Services
 from bridge.store.tables.accounts import Account
 
@@ -20,9 +20,9 @@ def plan_limit(services: Services, provider: str, credential: str, name: str) ->
     return Limit(name=name, requests=requests, window_s=WINDOW_S * min(1.0, services.settings.poll_scale))
 
 
-def plan_bucket(services: Services, account: str, login: Login, kind: str) -> Bucket:
-    """Return the limit of an account that a kind's reads count under, as documented for its credential."""
-    limit = plan_limit(services, login.provider, login.credential, KINDS[kind].limit)
+def plan_bucket(services: Services, account: str, login: Login, name: str) -> Bucket:
+    """Return an account's limit of this name, as documented for its credential."""
+    limit = plan_limit(services, login.provider, login.credential, name)
     return Bucket(account, limit, is_only=limits_of(login.provider) == [limit.name])
 
 

@@ -73,7 +73,7 @@ class RateBudget:
         if known is not None:
             return known
         login = await self._credentials.get(account, version)
-        bucket = plan_bucket(self._services, account, login, kind)
+        bucket = plan_bucket(self._services, account, login, KINDS[kind].limit)
         if len(self._buckets) >= MAX_BUCKETS:
             self._buckets.clear()
         self._buckets[place] = bucket

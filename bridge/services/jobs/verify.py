@@ -51,7 +51,9 @@ class _AccountReader:
     async def open(cls, services: Services, account: Account, kind: str) -> "_AccountReader":
         """Return a reader with the account's credential opened once for all reads."""
         login = await services.login(account)
-        return cls(services, account, kind, login, plan_bucket(services, account.id, login, kind))
+        return cls(
+            services, account, kind, login, plan_bucket(services, account.id, login, KINDS[kind].limit)
+        )
 
     async def check_health(self) -> AccountHealth:
         """Return the account's health; raise Unauthorized or Forbidden while a refused key was tried just before."""

@@ -67,6 +67,16 @@ class Budgets:
             _read_grant(answer) for answer in await run_many(self._redis, [self._call(ask) for ask in asked])
         ]
 
+    async def debit_many(self, sent: Sequence[tuple[str, Limit, int]]) -> None:
+        """Count requests that clients sent through the bridge, as (account, limit, number), in one round trip."""
+        now: Bytes = "" if self._now_ms is None else self._now_ms()
+        calls = []
+        for account, limit, number in sent:
+            where = (keys.budget(self._shard_of(account), account, limit.name),)
+            args = (now, round(limit.window_s * 1000), number)
+            calls.append(ScriptCall(SCRIPTS["debit_v1"], where, args))
+        await run_many(self._redis, calls)
+
     def _call(self, ask: Ask) -> ScriptCall:
         shard = self._shard_of(ask.account)
         where = [

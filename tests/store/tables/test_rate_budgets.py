@@ -342,3 +342,22 @@ async def test_a_waiting_client_gets_all_or_none(upstream: Upstream) -> None:
     assert refused.requests == ()
     assert 0 < refused.wait_ms <= MINUTE
     assert len((await take(15)).requests) == 15
+
+
+async def test_what_clients_send_through_leaves_so_much_less(redis: Redis) -> None:
+    """It is taken for the client's use at once, fades with its window, and answers do not count it a second time."""
+    upstream = Upstream(redis)
+    await upstream.budgets.debit_many([("acc", API, 20), ("acc", API, 4)])
+    assert await client_of(upstream) == 24
+    hits = [upstream.ask() for _ in range(24)]
+    assert all(hits)
+    await upstream.budgets.spend("acc", API, reports=[upstream.said()])
+    assert await client_of(upstream) == 24
+    upstream.now += 2 * MINUTE
+    await upstream.budgets.debit_many([("acc", API, 1)])
+    view = await upstream.budgets.view("acc", API, now_ms=upstream.now)
+    assert 1 < view.client_peak < 24
+
+
+async def client_of(upstream: Upstream) -> int:
+    return (await upstream.budgets.spend("acc", API)).client

@@ -1,0 +1,86 @@
+"""Requests that clients send through the bridge, as the budgets of their accounts see them."""
+
+import asyncio
+from collections import Counter, defaultdict
+
+from msgspec import Struct
+
+from bridge.config.log import get_logger
+from bridge.domain.observation import RateHeaders
+from bridge.domain.polling.rate_limit import Bucket, RateReport
+from bridge.http.upstream import Login
+from bridge.providers.registry import PROVIDERS
+from bridge.services.accounts.budget_view import plan_bucket
+from bridge.services.accounts.pause import report_responses
+from bridge.services.context import Services
+from bridge.store.errors import STORE_ERRORS
+
+GATHER_S = 0.05
+MAX_BUCKETS = 10_000
+log = get_logger("bridge.proxy")
+
+
+class _Place(Struct, frozen=True):
+    account: str
+    version: int
+    limit: str
+
+
+class ClientRequests:
+    """Counts clients' requests, and reports what the answers say of the limit.
+
+    Nothing waits for it: what is counted within 50 ms goes to the store together. What the store does not take is lost;
+    the next answer's headers tell it again.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._sent: Counter[Bucket] = Counter()
+        self._reports: dict[Bucket, list[RateReport]] = defaultdict(list)
+        self._buckets: dict[_Place, Bucket] = {}
+        self._sending: asyncio.Task[None] | None = None
+
+    def count(self, account: str, version: int, login: Login, path: str) -> Bucket | None:
+        """Count a request that goes out now; return the limit that it counts under, None if no job's read does."""
+        name = PROVIDERS[login.provider].limit_at(path)
+        if name is None:
+            return None
+        place = _Place(account, version, name)
+        bucket = self._buckets.get(place)
+        if bucket is None:
+            if len(self._buckets) >= MAX_BUCKETS:
+                self._buckets.clear()
+            bucket = self._buckets[place] = plan_bucket(self._services, account, login, name)
+        self._sent[bucket] += 1
+        self._send_soon()
+        return bucket
+
+    def report(self, bucket: Bucket, rate: RateHeaders) -> None:
+        """Report the rate headers of an answer."""
+        if rate.remaining is not None:
+            said = RateReport(limit=rate.limit, remaining=rate.remaining, reset_ms=rate.reset_ms)
+            self._reports[bucket].append(said)
+            self._send_soon()
+
+    async def close(self) -> None:
+        """Send what is left."""
+        if self._sending is not None:
+            await self._sending
+
+    def _send_soon(self) -> None:
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send())
+
+    async def _send(self) -> None:
+        await asyncio.sleep(GATHER_S)
+        self._sending = None
+        sent, self._sent = self._sent, Counter()
+        reports, self._reports = self._reports, defaultdict(list)
+        try:
+            if sent:
+                counts = [(bucket.account, bucket.limit, number) for bucket, number in sent.items()]
+                await self._services.store.budgets.debit_many(counts)
+            if reports:
+                await report_responses(self._services, reports)
+        except STORE_ERRORS as error:
+            log.warning("budget.not_told", accounts=len(sent | reports.keys()), error=type(error).__name__)
