@@ -1,6 +1,7 @@
 """Commit changes: check what they depend on, then write, in one atomic script."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Literal, NamedTuple, get_args
 
@@ -8,6 +9,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from bridge.store import keys
+from bridge.store.disk_wait import DiskWait
 from bridge.store.grouping import Grouping
 from bridge.store.keys import Queue
 from bridge.store.scripts import SCRIPTS, Bytes, Script, ScriptCall, run_each
@@ -145,6 +147,7 @@ class Committer:
         self._redis = redis
         self._aof = aof
         self._together: dict[_How, Grouping[Change, CommitResult]] = {}
+        self._waits: dict[str, DiskWait] = {}
 
     async def commit(self, change: Change, *, new_work: bool = False, durable: bool = False) -> CommitResult:
         """Commit one change; it shares its round trip with what else is committed in this iteration of the event loop.
@@ -181,10 +184,17 @@ class Committer:
             return [_read_result(answer) for answer in await run_each(self._redis, calls)]
         # A repeated change writes nothing, but WAITAOF needs a write of this connection to wait for.
         touch = ScriptCall(TOUCH[how.new_work], (keys.touched(how.shard),), ())
-        *answers, touched = await run_each(self._redis, [*calls, touch], durable=True)
+        with self._wait_on(how.shard):
+            *answers, touched = await run_each(self._redis, [*calls, touch], durable=True)
         if isinstance(touched, Exception):
             answers = [answer if isinstance(answer, Exception) else touched for answer in answers]
         return [_read_result(answer) for answer in answers]
+
+    def _wait_on(self, shard: str) -> AbstractContextManager[None]:
+        wait = self._waits.get(shard)
+        if wait is None:
+            wait = self._waits[shard] = DiskWait(self._redis, keys.touched(shard))
+        return wait.waiting()
 
 
 class _How(NamedTuple):
