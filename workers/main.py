@@ -19,7 +19,8 @@ from bridge.config.log import configure_logging
 from bridge.config.settings import Settings, load_settings
 from bridge.container import bootstrap, open_services
 from bridge.services.context import Services
-from bridge.services.jobs.key_rotation import reseal_all
+from bridge.services.key_rotation import reseal_all
+from bridge.services.starts import recovery
 from bridge.store.cancellation import is_cancelled
 from bridge.store.errors import STORE_ERRORS
 from bridge.store.queue.clock import StoreClock
@@ -38,6 +39,7 @@ RESTART_DELAY_S = 1.0
 HEARTBEAT_INTERVAL_S = 5.0
 TIDY_INTERVAL_MS = 10_000
 RESEAL_INTERVAL_S = 2.0
+RECOVERY_INTERVAL_S = 1.0
 STOP_GRACE_S = 32.0
 WORKER = f"{platform.node()}:{os.getpid()}"
 
@@ -69,6 +71,7 @@ async def start(context: dict[str, Any]) -> None:
         asyncio.create_task(supervise(lambda: run_heartbeats(services, clock))),
         asyncio.create_task(supervise(lambda: run_tidying(services))),
         asyncio.create_task(supervise(lambda: run_resealing(services))),
+        asyncio.create_task(supervise(lambda: run_recovery(services))),
     ]
     tune_gc()
     await send_heartbeat(services, clock)  # last: from it `up` and /readyz conclude that jobs are polled
@@ -117,6 +120,14 @@ async def run_resealing(services: Services) -> None:
             jobs = await reseal_all(services)
             log.info("keys.counted", resealed_jobs=jobs)
         await asyncio.sleep(RESEAL_INTERVAL_S)
+
+
+async def run_recovery(services: Services) -> None:
+    """Look for what uncertain starts began, until cancelled."""
+    while not is_cancelled():
+        for shard in services.store.shards:
+            await recovery.sweep(services, shard)
+        await asyncio.sleep(RECOVERY_INTERVAL_S)
 
 
 async def supervise(run: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -11,8 +11,8 @@ from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.jobs.next_poll import is_done
 from bridge.domain.jobs.records import Job
 from bridge.services.context import Services
-from bridge.services.jobs.key_rotation import reseal_job, reseal_tables
 from bridge.services.jobs.retention import end_retention
+from bridge.services.key_rotation import reseal_job, reseal_tables
 from bridge.store.records import Loaded, Wanted
 from bridge.store.tables.key_usage import KeyCounter
 
@@ -54,6 +54,7 @@ async def prove(services: Services) -> dict[str, int]:
                 [await reseal_job(services, *job, counter) for job in page.jobs.items()]
             )
         await services.store.job_bytes.correct(shard, held)
+        await services.store.starts.forget_expired(shard, projects, now_ms=services.clock_ms())
         async for ids in services.store.scan.deliveries(shard, count=SCAN_COUNT):
             page = await services.store.load_many(Wanted(deliveries=ids))
             counter.note_unreadable("deliveries", len(page.unreadable))

@@ -7,10 +7,10 @@ credential must not travel to another host.
 import asyncio
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Self
 
 from msgspec import Struct
@@ -24,11 +24,12 @@ from bridge.http.client.http_client import HttpClient
 from bridge.http.client.http_response import HttpResponse
 from bridge.http.client.opening import open_client
 from bridge.providers.download import DownloadResult, read_download
-from bridge.providers.lists import Rows, read_list
+from bridge.providers.lists import Rows, read_list, read_rows
 from bridge.providers.provider_spec import Standing
 from bridge.providers.read import read_answer, read_credential, read_network_failure, read_rate
 from bridge.providers.registry import PROVIDERS
 from bridge.providers.spec import ExtraWords, KindSpec
+from bridge.providers.timestamps import read_http_date_ms
 
 READ_TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 10.0
@@ -63,11 +64,15 @@ class PollAnswer(Struct, frozen=True, kw_only=True, gc=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListAnswer:
-    """The result of one list call: its rows, or the `PollResult` that says why there are none."""
+    """The result of one list call: its rows, or the `PollResult` that says why there are none.
+
+    `date_ms` is the upstream's own time, None where the answer does not say it.
+    """
 
     result: Rows | PollResult
     rate: RateHeaders = NO_RATE
     took_ms: int = 0
+    date_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +171,16 @@ class UpstreamClient:
         self, login: Login, kind: KindSpec, path: str, *, offset: int, now_ms: int
     ) -> ListAnswer:
         """Read one page of a list; whatever the network does becomes a result, never an exception."""
+        return await self._read_page(login, path, offset, now_ms, partial(read_list, kind))
+
+    async def read_rows(self, login: Login, path: str, *, now_ms: int) -> ListAnswer:
+        """Read the first page of a list of anything with an id, as `read_list` does."""
+        errors = PROVIDERS[login.provider].check_kind.errors
+        return await self._read_page(login, path, 0, now_ms, partial(read_rows, errors))
+
+    async def _read_page(
+        self, login: Login, path: str, offset: int, now_ms: int, read: Callable[..., Rows | PollResult]
+    ) -> ListAnswer:
         began = time.perf_counter()
         raw = await self._get(login, f"{path}?limit={PAGE}&offset={offset}")
         took_ms = round((time.perf_counter() - began) * 1000)
@@ -177,8 +192,9 @@ class UpstreamClient:
             return ListAnswer(
                 result=read_network_failure("a page of more than 16 MB"), rate=rate, took_ms=took_ms
             )
-        result = read_list(kind, http_status=raw.status, headers=raw.headers, body=raw.body, now_ms=now_ms)
-        return ListAnswer(result=result, rate=rate, took_ms=took_ms)
+        result = read(http_status=raw.status, headers=raw.headers, body=raw.body, now_ms=now_ms)
+        date_ms = read_http_date_ms(raw.headers.get("date", ""))
+        return ListAnswer(result=result, rate=rate, took_ms=took_ms, date_ms=date_ms)
 
     async def read_download(
         self, login: Login, kind: KindSpec, job_id: str, *, now_ms: int

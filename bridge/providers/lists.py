@@ -13,7 +13,7 @@ from bridge.domain.observation import Observation, Observed, Outcome, PollResult
 from bridge.providers.body import read_document
 from bridge.providers.error_responses import read_refusal
 from bridge.providers.read import read_network_failure, read_object
-from bridge.providers.spec import KindSpec, Lens
+from bridge.providers.spec import ErrorShape, KindSpec, Lens
 from bridge.providers.status_words import read_id
 
 _MOST_ROWS = 1_000  # a list that ignores its limit
@@ -46,10 +46,20 @@ def read_list(
     kind: KindSpec, *, http_status: int, headers: Mapping[str, str], body: bytes, now_ms: int
 ) -> Rows | PollResult:
     """Return the rows of an answer to a list call; for a refusal, what a read of a single job would return."""
+    found = read_rows(kind.errors, http_status=http_status, headers=headers, body=body, now_ms=now_ms)
+    if isinstance(found, Rows) and not all(_tells(kind, row) for _, row in found.rows):
+        return UnexpectedAnswer(reason="answered rows that tell no state")
+    return found
+
+
+def read_rows(
+    errors: ErrorShape, *, http_status: int, headers: Mapping[str, str], body: bytes, now_ms: int
+) -> Rows | PollResult:
+    """Return the rows of an answer to a list call, whatever they hold beside an id."""
     document = read_document(body)
     if not 200 <= http_status < 300:
         return read_refusal(
-            kind.errors, http_status=http_status, headers=headers, document=document, now_ms=now_ms
+            errors, http_status=http_status, headers=headers, document=document, now_ms=now_ms
         )
     if document.trouble:
         return read_network_failure(document.trouble)
@@ -58,7 +68,7 @@ def read_list(
     if not isinstance(listed, list) or len(listed) > _MOST_ROWS:
         return UnexpectedAnswer(reason="answered no list")
     rows = [(read_id(row.get("id")), row) for row in listed if isinstance(row, dict)]
-    if any(identifier is None or not _tells(kind, row) for identifier, row in rows):
+    if any(identifier is None for identifier, _ in rows):
         return UnexpectedAnswer(reason="answered rows that tell no state")
     count = value.get("count") if isinstance(value, dict) else None
     return Rows(

@@ -7,6 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from bridge.providers.spec import SHARED_LIMIT, KindSpec
+from bridge.providers.start_evidence import StartEvidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,8 @@ class ProviderSpec:
 
     `base_url` is the default; kinds' paths follow it. A credential is checked by reading `check_kind` under
     `check_id`, an id that names nothing: the cheapest read that every key may try (see `read.read_credential`).
-    `showcase` is left out by a provider whose jobs have no parts.
+    `showcase` is left out by a provider whose jobs have no parts. `start_evidence` says, by the names of starts, how what
+    one began is found if its answer was lost; the others leave no trace that could be told from another's.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ProviderSpec:
     check_kind: KindSpec
     check_id: str
     showcase: ShowcaseJob | None = None
+    start_evidence: Mapping[str, StartEvidence] = field(default_factory=dict)
     # What errors have beside code and message, and the paths of calls that concern keys and money.
     error_fields: Mapping[str, object] = field(default_factory=dict)
     admin_paths: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ step. Its place is that shard's letter and a hash, see `tables/starts`.
 Key                     Type    Content                                             Owner                Removed
 {s}:start:<place>       string  Start                                               unit_of_work         TTL: 24 h answered, 7 d open
 {s}:starts              zset    place -> ms at which its outcome is looked for      unit_of_work         when nothing is left open
+{s}:started:<job key>   string  place of the start that began this job              unit_of_work         TTL: 7 d
 {s}:p:<prj>:starts      zset    place -> ms at which it expires                     unit_of_work         by tables/starts, then
 """
 
@@ -23,3 +24,8 @@ def open_starts(letter: str) -> str:
 def starts(letter: str, project: str) -> str:
     """Return the key of the index of a project's starts."""
     return f"{{{letter}}}:p:{project}:starts"
+
+
+def started(job: str) -> str:
+    """Return the key that names the start which began a job, by the job's key."""
+    return f"{{{job[0]}}}:started:{job}"

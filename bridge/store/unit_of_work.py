@@ -9,7 +9,7 @@ from bridge.domain.deliveries.records import Delivery
 from bridge.domain.events.records import EventRecord
 from bridge.domain.jobs.callbacks import callbacks_by_id
 from bridge.domain.jobs.records import Job, PollLog
-from bridge.domain.starts.records import Start
+from bridge.domain.starts.records import OPEN_MS, Start, expires_ms
 from bridge.domain.subscriptions.callback import Callback
 from bridge.store import keys, start_keys
 from bridge.store.commit import (
@@ -188,24 +188,26 @@ class UnitOfWork:
         """Make a callback's first deliveries wait until its registration was answered, `hold_ms` at most."""
         self._ops.append(Put(keys.hold(callback.id), b"1", px=hold_ms))
 
-    def put_start(
-        self, place: str, start: Start, loaded: Loaded[Start] | None, *, lasts_ms: int, look_at_ms: int | None
-    ) -> None:
-        """Write a guarded start for `lasts_ms`, if it is as it was loaded (None: if it does not exist).
-
-        `look_at_ms` is when it is next to be looked at, None when nothing is left to be found out.
-        """
-        key, open_list = start_keys.start(place), start_keys.open_starts(self.shard)
+    def put_start(self, place: str, start: Start, loaded: Loaded[Start] | None) -> None:
+        """Write a guarded start until it expires, if it is as it was loaded (None: if it does not exist)."""
+        key = start_keys.start(place)
         self._guards.append(Guard(key, loaded.raw if loaded else None))
         self._ops += [
-            Put(key, pack(start), px=lasts_ms),
-            Rank(start_keys.starts(self.shard, start.project), place, self.now_ms + lasts_ms),
-            Unrank(open_list, place) if look_at_ms is None else Rank(open_list, place, look_at_ms),
+            Put(key, pack(start), px=max(1, expires_ms(start) - self.now_ms)),
+            Rank(start_keys.starts(self.shard, start.project), place, expires_ms(start)),
         ]
 
-    def look_at(self, place: str, at_ms: int) -> None:
-        """Look at an open start at that time."""
-        self._ops.append(Rank(start_keys.open_starts(self.shard), place, at_ms))
+    def look_at(self, place: str, at_ms: int | None) -> None:
+        """Look at a start at that time; None: nothing is left to be found out or done."""
+        key = start_keys.open_starts(self.shard)
+        self._ops.append(Unrank(key, place) if at_ms is None else Rank(key, place, at_ms))
+
+    def mark_started(self, key: str, place: str, *, alone: bool) -> None:
+        """Note which start began a job; `alone`: write nothing at all if another start did."""
+        mark = start_keys.started(key)
+        if alone:
+            self._guards.append(Guard(mark, None))
+        self._ops.append(Put(mark, place.encode(), px=OPEN_MS))
 
     def drop_start(self, place: str, loaded: Loaded[Start]) -> None:
         """Remove a guarded start and its place in the lists, if it is as it was loaded."""
@@ -216,10 +218,6 @@ class UnitOfWork:
             Unrank(start_keys.starts(self.shard, loaded.record.project), place),
             Unrank(start_keys.open_starts(self.shard), place),
         ]
-
-    def forget_start(self, place: str) -> None:
-        """Take a start that has expired out of the list of open ones."""
-        self._ops.append(Unrank(start_keys.open_starts(self.shard), place))
 
 
 def pack_delivery(delivery: Delivery) -> tuple[str, bytes]:

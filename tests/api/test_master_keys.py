@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from bridge.api.app import build_app
 from bridge.container import bootstrap, open_services
-from bridge.services.jobs.key_rotation import reseal_all
+from bridge.services.key_rotation import reseal_all
 from bridge.store import keys
 from bridge.store.vault import UnknownKeyError, Vault
 from tests.api.serving import Client, make_settings, running

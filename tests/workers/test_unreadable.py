@@ -11,8 +11,8 @@ from bridge.cli.commands.key_checks import check_records
 from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.ids import read_callback_job
 from bridge.services.deliveries.attempt import load_ready
-from bridge.services.jobs.key_rotation import reseal_all
 from bridge.services.jobs.retention import end_retention
+from bridge.services.key_rotation import reseal_all
 from bridge.store import keys
 from bridge.store.queue.lanes import Claim, Item
 from bridge.store.records import UNREADABLE_RETRY_MS

@@ -10,6 +10,7 @@ NAMES = {
     "signing_secrets": "signing secrets",
     "credentials": "upstream credentials",
     "idempotent_responses": "answers kept for an Idempotency-Key (a day at most)",
+    "starts": "calls that start work and their answers (7 days at most)",
 }
 
 

@@ -1,24 +1,31 @@
-"""When the outcome of an uncertain start is looked for."""
+"""When the outcome of an uncertain start is looked for; times in seconds are before any scale."""
 
-from bridge.domain.starts.records import MINUTE_MS
+from bridge.domain.jobs.intervals import TimeScale
+from bridge.domain.starts.records import Start
 
 OWNER_SILENT_MS = 10_000  # after which a process that sent no heartbeat counts as gone
 OWNER_CHECK_MS = 5_000  # how often the owner of a running start is checked
+REPAIR_EVERY_MS = 60_000  # how often a registration that was refused is tried again
 DOUBT_LOOKS_S = (2, 10, 30, 90, 300, 900, 3600)  # after the doubt began
-LATE_LOOKS_S = (2, 5, 10, 20, 40, 80)  # after an answer that names no id yet; then every minute
-LATE_ENDS_MS = 10 * MINUTE_MS
-REPAIR_EVERY_MS = MINUTE_MS
+LATE_LOOKS_S = (2, 5, 10, 20, 40, 80)  # after an answer that names no id yet
+LATE_EVERY_S = 60
+LATE_ENDS_S = 600
 
 
-def next_doubt_look_ms(looks: int, *, doubt_ms: int, now_ms: int) -> int | None:
-    """Return when to look next for an uncertain start after so many looks, None after the last one."""
-    if looks >= len(DOUBT_LOOKS_S):
+def next_doubt_look_ms(start: Start, *, scale: TimeScale, now_ms: int) -> int | None:
+    """Return when to look next for an uncertain start, None after the last look."""
+    if start.looks >= len(DOUBT_LOOKS_S):
         return None
-    return max(now_ms, doubt_ms + DOUBT_LOOKS_S[looks] * 1000)
+    return max(now_ms, start.ended_ms + scale.ms(DOUBT_LOOKS_S[start.looks]))
 
 
-def next_late_look_ms(looks: int, *, answered_ms: int, now_ms: int) -> int:
+def next_late_look_ms(start: Start, *, scale: TimeScale, now_ms: int) -> int:
     """Return when to look next for the job of an answer that named none."""
-    if looks < len(LATE_LOOKS_S):
-        return max(now_ms, answered_ms + LATE_LOOKS_S[looks] * 1000)
-    return now_ms + MINUTE_MS
+    if start.looks < len(LATE_LOOKS_S):
+        return max(now_ms, start.ended_ms + scale.ms(LATE_LOOKS_S[start.looks]))
+    return now_ms + scale.ms(LATE_EVERY_S)
+
+
+def is_late_over(start: Start, *, scale: TimeScale, now_ms: int) -> bool:
+    """Whether the job of an answer that named none has been looked for long enough."""
+    return now_ms - start.ended_ms >= scale.ms(LATE_ENDS_S)

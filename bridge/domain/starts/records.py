@@ -87,3 +87,10 @@ class Start(Struct, frozen=True, array_like=True, kw_only=True):
 def is_open(start: Start) -> bool:
     """Whether something is still to be found out about a start or to be done for it."""
     return start.pending or start.state in (StartState.INTENT, StartState.DOUBT)
+
+
+def expires_ms(start: Start) -> int:
+    """Return when the record of a start may be removed."""
+    if start.state is StartState.INTENT:
+        return start.began_ms + OPEN_MS
+    return start.ended_ms + (OPEN_MS if start.state is StartState.DOUBT else KEPT_MS)

@@ -3,6 +3,7 @@
 import re
 
 from bridge.providers.provider_spec import CredentialForm, ProviderSpec, ShowcaseJob, index_kinds
+from bridge.providers.reelmirror.evidence import EVIDENCE
 from bridge.providers.reelmirror.kinds import (
     GENERATED_MEDIA_ITEM,
     GENERATED_POST,
@@ -40,4 +41,5 @@ REELMIRROR = ProviderSpec(
     check_id="00000000-0000-0000-0000-000000000000",
     admin_paths=("/v1/api-keys", "/v1/billing"),
     showcase=ShowcaseJob(kind=GENERATED_POST, word="partial", related=SHOWCASE_RELATED),
+    start_evidence=EVIDENCE,
 )

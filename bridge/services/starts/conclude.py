@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from bridge.domain.ids import job_key
 from bridge.domain.starts.looks import REPAIR_EVERY_MS, next_late_look_ms
-from bridge.domain.starts.records import KEPT_MS, Start, StartedJob
+from bridge.domain.starts.records import Start, StartedJob
 from bridge.errors import BridgeError
 from bridge.services.context import Services
 from bridge.services.jobs.registration import stage_registrations
@@ -29,11 +30,12 @@ class Finished(Struct, frozen=True):
     reason: str = ""
 
 
-async def conclude(services: Services, place: str, decide: Decide) -> Finished:
+async def conclude(services: Services, place: str, decide: Decide, *, alone: bool = False) -> Finished:
     """Write what `decide` makes of a start, with its jobs registered; durable when this returns.
 
     `decide` gets the record as it is, and returns it with its outcome and its jobs, or None where there is nothing to
-    change. Jobs whose registration is refused stay pending, and the outcome is written all the same.
+    change. Jobs whose registration is refused stay pending, and the outcome is written all the same. `alone`: write
+    nothing if another start is known to have begun one of the jobs.
     """
 
     async def stage() -> tuple[UnitOfWork | None, Finished]:
@@ -47,7 +49,9 @@ async def conclude(services: Services, place: str, decide: Decide) -> Finished:
         if start.webhook is not None and start.jobs and not start.registered:
             unit, finished = await _register(services, unit, place, start)
         start = replace(start, registered=finished.registered, pending=finished.pending)
-        _write(unit, place, start, loaded)
+        if not await _mark_jobs(services, unit, place, start, alone=alone):
+            return None, Finished()
+        _write(services, unit, place, start, loaded)
         return unit, finished
 
     return await retrying(services.store.committer, stage, durable=True)
@@ -86,15 +90,26 @@ def _commands(webhook: RegisterCallback, place: str, jobs: Sequence[StartedJob])
     ]
 
 
-def _write(unit: UnitOfWork, place: str, start: Start, loaded: Loaded[Start]) -> None:
+async def _mark_jobs(services: Services, unit: UnitOfWork, place: str, start: Start, *, alone: bool) -> bool:
+    """Note that a start began its jobs; return False if they must be its own alone, and are not."""
+    jobs = [job_key(place[0], start.account, job.kind, job.id) for job in start.jobs]
+    by = await services.store.starts.started_by(jobs)
+    if alone and any(other != place for other in by.values()):
+        return False
+    for key in jobs:
+        if by.get(key) != place:
+            unit.mark_started(key, place, alone=alone)
+    return True
+
+
+def _write(services: Services, unit: UnitOfWork, place: str, start: Start, loaded: Loaded[Start]) -> None:
     if not start.keyed and not start.pending:  # nobody can repeat it, and nothing is left to do
         unit.drop_start(place, loaded)
         return
-    look_at_ms = None
-    if start.pending:
-        look_at_ms = (
-            unit.now_ms + REPAIR_EVERY_MS
-            if start.jobs
-            else next_late_look_ms(start.looks, answered_ms=start.ended_ms, now_ms=unit.now_ms)
-        )
-    unit.put_start(place, start, loaded, lasts_ms=KEPT_MS, look_at_ms=look_at_ms)
+    unit.put_start(place, start, loaded)
+    if not start.pending:
+        unit.look_at(place, None)
+    elif start.jobs:
+        unit.look_at(place, unit.now_ms + REPAIR_EVERY_MS)
+    else:
+        unit.look_at(place, next_late_look_ms(start, scale=services.time_scale, now_ms=unit.now_ms))

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bridge.domain.starts.looks import OWNER_SILENT_MS, next_doubt_look_ms
-from bridge.domain.starts.records import OPEN_MS, TRANSITIONS, Fingerprint, Start, StartedJob, StartState
+from bridge.domain.starts.records import TRANSITIONS, Fingerprint, Start, StartedJob, StartState
 from bridge.domain.starts.repeats import Repeat, judge_repeat
 from bridge.errors import RateLimited, Unavailable
 from bridge.services.context import Services
@@ -98,7 +98,8 @@ async def begin(services: Services, intent: Intent) -> Ticket | Known:
                 f"this project has {count:,} calls with an Idempotency-Key of the last 24 hours: nothing was sent",
             )
         start = _new_start(intent, owner=services.process, token=token, webhook=webhook, now_ms=unit.now_ms)
-        unit.put_start(place, start, None, lasts_ms=OPEN_MS, look_at_ms=unit.now_ms + OWNER_SILENT_MS)
+        unit.put_start(place, start, None)
+        unit.look_at(place, unit.now_ms + OWNER_SILENT_MS)
         return unit, Ticket(place, token, account, start.began_ms)
 
     try:
@@ -141,7 +142,7 @@ async def look_up(services: Services, place: str, fingerprint: Fingerprint) -> K
     if loaded is None:
         return None
     if loaded.record.state is StartState.INTENT and not await is_owned(services, loaded.record):
-        await _write_doubt(services, place, loaded.record.token)
+        await write_doubt(services, place, loaded.record.token)
         loaded = await services.store.starts.load(place) or loaded
     return Known(place, loaded.record, judge_repeat(loaded.record, fingerprint))
 
@@ -173,10 +174,12 @@ async def release(services: Services, ticket: Ticket) -> bool:
 
 async def doubt(services: Services, ticket: Ticket) -> bool:
     """Note that a start was sent and that what became of it is not known; return whether it was still undecided."""
-    return await _write_doubt(services, ticket.place, ticket.token)
+    return await write_doubt(services, ticket.place, ticket.token)
 
 
-async def _write_doubt(services: Services, place: str, token: bytes) -> bool:
+async def write_doubt(services: Services, place: str, token: bytes) -> bool:
+    """Turn an intent with this token into a doubt; return whether the start is one now."""
+
     async def stage() -> tuple[UnitOfWork | None, bool]:
         loaded = await services.store.starts.load(place)
         if not _is_undecided(loaded, token):
@@ -186,8 +189,8 @@ async def _write_doubt(services: Services, place: str, token: bytes) -> bool:
         unit = services.unit_of_work(place[0])
         now_ms = unit.now_ms
         start = replace(loaded.record, state=StartState.DOUBT, ended_ms=now_ms, until_ms=now_ms)
-        look_at_ms = next_doubt_look_ms(0, doubt_ms=now_ms, now_ms=now_ms)
-        unit.put_start(place, start, loaded, lasts_ms=OPEN_MS, look_at_ms=look_at_ms)
+        unit.put_start(place, start, loaded)
+        unit.look_at(place, next_doubt_look_ms(start, scale=services.time_scale, now_ms=now_ms))
         return unit, True
 
     return await retrying(services.store.committer, stage, durable=True)

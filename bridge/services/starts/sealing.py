@@ -7,6 +7,7 @@ from msgspec import Struct, msgpack
 from msgspec.structs import replace
 
 from bridge.domain.starts.records import Start
+from bridge.services.context import Services
 from bridge.services.jobs.registration_case import RegisterCallback
 from bridge.store.vault import Vault, VaultError
 
@@ -53,3 +54,19 @@ def reseal_start(vault: Vault, place: str, start: Start) -> Start:
 
 def _record(place: str) -> str:
     return f"start {place}"
+
+
+async def reseal_starts(services: Services) -> list[bytes]:
+    """Seal all starts with the first master key; return what is sealed in them, as it is stored then."""
+    found: list[bytes] = []
+    for shard in services.store.shards:
+        async for place, loaded in services.store.starts.scan(shard):
+            fresh = reseal_start(services.store.vault, place, loaded.record)
+            if fresh != loaded.record:
+                unit = services.unit_of_work(shard)
+                unit.put_start(place, fresh, loaded)
+                # One that changes meanwhile is found by the next sweep.
+                written = await services.store.committer.commit(unit.change()) == "done"
+                fresh = fresh if written else loaded.record
+            found += [sealed for sealed in (fresh.webhook, fresh.answer) if sealed is not None]
+    return found

@@ -15,6 +15,7 @@ from bridge.store.vault import Vault
 
 SCAN_COUNT = 500
 PLACE_BYTES = 16
+FOREVER_MS = 1 << 52
 
 
 class Starts:
@@ -57,6 +58,27 @@ class Starts:
             except UnreadableRecord as error:
                 log_unreadable("starts", place, error)
         return due
+
+    async def load_open(self, shard: str, *, count: int) -> dict[str, Start]:
+        """Return open starts of a shard by place, `count` at most; leave out those that cannot be read."""
+        due = await self.load_due(shard, now_ms=FOREVER_MS, count=count)
+        return {place: loaded.record for place, loaded in due.items() if loaded is not None}
+
+    async def started_by(self, jobs: Sequence[str]) -> dict[str, str]:
+        """Return the places of the starts that are known to have begun some jobs, by the keys of the jobs."""
+        found = await self._redis.mget([start_keys.started(key) for key in jobs]) if jobs else []
+        return {key: place.decode() for key, place in zip(jobs, found, strict=True) if place is not None}
+
+    async def postpone(self, places: Sequence[str], at_ms: int) -> None:
+        """Look at open starts at that time, unless they have left the list."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for place in places:
+            pipeline.zadd(start_keys.open_starts(place[0]), {place: at_ms}, xx=True)
+        await pipeline.execute()
+
+    async def close(self, place: str) -> None:
+        """Take a start that has expired out of the list of open ones."""
+        await self._redis.zrem(start_keys.open_starts(place[0]), place)
 
     async def forget_expired(self, shard: str, projects: Sequence[str], *, now_ms: int) -> None:
         """Take what has expired out of the projects' indexes."""

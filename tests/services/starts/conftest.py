@@ -16,6 +16,7 @@ from bridge.services.starts.guard import Intent
 from bridge.store.tables.accounts import Account
 from bridge.store.tables.projects import DEFAULT
 from tests.api.serving import make_settings
+from tests.services.polling.upstreams import PERSONA, UpstreamClient, running_upstream
 from tests.store.conftest import Server
 from tests.workers.conftest import redis, server
 
@@ -30,17 +31,25 @@ class Desk:
 
     services: Services
     account: Account
+    upstream: UpstreamClient
     ahead_ms: list[int] = field(default_factory=lambda: [0])
 
-    def intent(self, key: str | None = "order-1", *, body: bytes = b"{}", url: str | None = URL) -> Intent:
+    def intent(
+        self,
+        key: str | None = "order-1",
+        *,
+        body: bytes = b"{}",
+        url: str | None = URL,
+        rule: str = "generate",
+    ) -> Intent:
         """Return a start of one generated post."""
         return Intent(
             account=self.account,
-            rule="generate",
+            rule=rule,
             fingerprint=Fingerprint("POST", b"/v1/generate", body),
             key=key,
-            persona="n1",
-            source="s1",
+            persona=PERSONA,
+            source="s1" if rule == "generate" else "",
             webhook=None if url is None else self.webhook(url),
         )
 
@@ -72,8 +81,13 @@ async def desk(redis: Redis, server: Server) -> AsyncIterator[Desk]:
     def clock_ms() -> int:
         return time.time_ns() // 1_000_000 + ahead_ms[0]
 
-    async with open_services(make_settings(server.socket), clock_ms=clock_ms) as services:
+    async with (
+        running_upstream() as upstream,
+        open_services(
+            make_settings(server.socket, REELMIRROR_BASE_URL=upstream.url), clock_ms=clock_ms
+        ) as services,
+    ):
         await bootstrap(services)
         accounts = await services.store.accounts.list(DEFAULT)
         account = next(each for each in accounts if each.provider == "reelmirror")
-        yield Desk(services, account, ahead_ms)
+        yield Desk(services, account, upstream, ahead_ms)

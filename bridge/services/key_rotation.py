@@ -7,6 +7,7 @@ import structlog
 from bridge.domain.jobs.callbacks import callbacks_by_id, change_callbacks
 from bridge.domain.jobs.records import Job
 from bridge.services.context import Services
+from bridge.services.starts.sealing import reseal_starts
 from bridge.services.subscriptions.sealing import reseal
 from bridge.store.errors import WriteConflict
 from bridge.store.records import Loaded, UnreadableRecord, Wanted
@@ -44,6 +45,7 @@ async def reseal_tables(services: Services, counter: KeyCounter) -> None:
         ("signing_secrets", await store.projects.reseal()),
         ("credentials", await store.accounts.reseal()),
         ("idempotent_responses", await store.idempotency.reseal(store.vault)),
+        ("starts", await reseal_starts(services)),
     ):
         for value in sealed:
             counter.note(noun, (value,))
