@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from bridge.api.responses.json_response import reply, reply_error
 from bridge.config.log import get_logger
@@ -55,6 +55,24 @@ class HttpConnection(RequestHandler):
         """Start the deadline for the first request."""
         super().connection_made(transport)
         self._deadline = self._loop.call_later(self._head_timeout_s, self._close_if_silent)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has arrived; a body whose chunks are malformed fails at once for whoever reads it."""
+        super().data_received(data)
+        if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
+            self._fail_body()
+
+    def _fail_body(self) -> None:
+        """Fail the body in which no more could be read: aiohttp only queues the error, as if it were a request."""
+        if len(self._messages) > 1:
+            body = self._messages[-2][1]
+        elif self._current_request is not None:
+            body = self._current_request.content
+        else:
+            return
+        if not body.is_eof():
+            body.set_exception(web.RequestPayloadError("malformed"))
+            body.feed_eof()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Cancel the deadline."""

@@ -13,13 +13,19 @@ from bridge.http.client.response_head import Field
 from bridge.http.client.upload import Upload
 
 CONNECT_TIMEOUT_S = 10.0
-HEAD_TIMEOUT_S = 120.0
+HEAD_S = 120.0
+STALL_S = 60.0
 
 
 class Forwarder:
-    """A client of the providers for requests that are passed on; the operator has set the addresses."""
+    """A client of the providers for requests that are passed on; the operator has set the addresses.
 
-    def __init__(self) -> None:
+    The head of a response may take `head_s` seconds; in the middle of a body neither side may stand still for `stall_s`.
+    """
+
+    def __init__(self, *, head_s: float = HEAD_S, stall_s: float = STALL_S) -> None:
+        self.head_s = head_s
+        self.stall_s = stall_s
         self._opened = AsyncExitStack()
         self._client: HttpClient | None = None
 
@@ -42,7 +48,7 @@ class Forwarder:
         """
         assert self._client is not None, "it is open"
         parts = urlsplit(base_url)
-        until = asyncio.get_running_loop().time() + HEAD_TIMEOUT_S
+        until = asyncio.get_running_loop().time() + self.head_s
         target = parts.path.rstrip("/") + tail
         origin = f"{parts.scheme}://{parts.netloc}"
         return await self._client.request(method, origin, target, fields, body=body, until=until)

@@ -1,7 +1,9 @@
 """Write an answer's head and body as they came, without what a server framework would add or change."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+import socket
+import struct
+from collections.abc import Sequence
 
 from aiohttp import web
 from aiohttp.http import HttpVersion11
@@ -9,9 +11,10 @@ from aiohttp.http import HttpVersion11
 from bridge.http.client.client_errors import BodyError
 from bridge.http.client.http_response import HttpResponse
 from bridge.http.client.response_head import Field
-from bridge.proxy.request_body import STALL_S, is_streamed
+from bridge.proxy.request_body import is_streamed
 
 WITHOUT_BODY = frozenset((204, 304))
+_RESET = struct.pack("ii", 1, 0)  # linger, for 0 seconds
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -35,10 +38,11 @@ class WrittenAnswer(web.StreamResponse):
 
 
 async def write_answer(
-    request: web.BaseRequest, response: HttpResponse, fields: Sequence[Field]
+    request: web.BaseRequest, response: HttpResponse, fields: Sequence[Field], *, stall_s: float
 ) -> WrittenAnswer:
     """Write a response to a client as it comes; raise ConnectionError where either side is gone in its middle.
 
+    So it does where either side stands still for `stall_s` seconds.
     A body of unknown length is sent in chunks, to a client of HTTP/1.0 until the connection closes.
     """
     has_body = request.method != "HEAD" and response.status not in WITHOUT_BODY
@@ -49,10 +53,13 @@ async def write_answer(
     closing = [(b"Connection", b"close")] if is_last else []
     head = _write_head(response, [*fields, *framing, *closing])
     try:
-        await _write_body(request, response, head, is_chunked=bool(framing), has_body=has_body)
+        await _write_body(
+            request, response, head, is_chunked=bool(framing), has_body=has_body, stall_s=stall_s
+        )
     except (BodyError, TimeoutError) as error:
         response.close()
-        _break_off(request, at_once=isinstance(error, TimeoutError) or is_open_ended)
+        at_once = isinstance(error, TimeoutError) or (is_open_ended and is_old)
+        _break_off(request, 0 if at_once else stall_s)
         raise ConnectionError(str(error)) from error
     except BaseException:
         response.close()
@@ -64,21 +71,26 @@ async def write_answer(
 def must_close(request: web.BaseRequest) -> bool:
     """Return whether no other request can follow: the client wants none, or what follows cannot be told apart.
 
-    That is what stands behind a request for an upgrade, which aiohttp does not read, and behind a body that has not been
-    read to its end.
+    That is what stands behind a request for an upgrade, which aiohttp does not read, and behind a body that is malformed
+    or has not been read to its end.
     """
-    return not request.keep_alive or "Upgrade" in request.headers or is_streamed(request)
+    is_over = not is_streamed(request) and request.content.exception() is None
+    return not (request.keep_alive and is_over) or "Upgrade" in request.headers
 
 
-def _break_off(request: web.BaseRequest, *, at_once: bool) -> None:
-    """End the connection so that the client sees that the body is not whole; who reads nothing gets a reset."""
+def _break_off(request: web.BaseRequest, within_s: float) -> None:
+    """End the connection without the end of the body, so that the client sees that it is not whole.
+
+    What has been written may still arrive within so many seconds; with 0 the client gets a reset.
+    """
     transport = request.transport
     if transport is None:
         return
-    if at_once:
-        transport.abort()
+    if within_s:
+        asyncio.get_running_loop().call_later(within_s, transport.abort)
     else:
-        asyncio.get_running_loop().call_later(STALL_S, transport.abort)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        transport.abort()
 
 
 def _write_head(response: HttpResponse, fields: Sequence[Field]) -> bytes:
@@ -87,23 +99,26 @@ def _write_head(response: HttpResponse, fields: Sequence[Field]) -> bytes:
 
 
 async def _write_body(
-    request: web.BaseRequest, response: HttpResponse, head: bytes, *, is_chunked: bool, has_body: bool
+    request: web.BaseRequest,
+    response: HttpResponse,
+    head: bytes,
+    *,
+    is_chunked: bool,
+    has_body: bool,
+    stall_s: float,
 ) -> None:
     """Write the head together with what has arrived of the body, then the rest as it arrives."""
     writer, body = request.writer, response.body
     piece = body.read_nowait() if has_body else b""
     data = head + (_chunk(piece) if is_chunked else piece)
     while has_body and not body.at_end:
-        await _write(writer.write(data))
-        async with asyncio.timeout(STALL_S):
+        async with asyncio.timeout(stall_s):
+            await writer.write(data)
+        async with asyncio.timeout(stall_s):
             piece = await body.read()
         data = _chunk(piece) if is_chunked else piece
-    await _write(writer.write(data + (_LAST_CHUNK if is_chunked else b"")))
-
-
-async def _write(writing: Awaitable[None]) -> None:
-    async with asyncio.timeout(STALL_S):
-        await writing
+    async with asyncio.timeout(stall_s):
+        await writer.write(data + (_LAST_CHUNK if is_chunked else b""))
 
 
 def _chunk(piece: bytes) -> bytes:

@@ -8,12 +8,11 @@ from bridge.http.client.client_errors import ClosedError, NotConnected, NotHttpE
 from bridge.http.client.http_response import HttpResponse
 from bridge.http.client.response_head import SWITCHING
 from bridge.http.client.upload import Upload
-from bridge.http.forwarder import HEAD_TIMEOUT_S, Forwarder
+from bridge.http.forwarder import Forwarder
 from bridge.providers.registry import PROVIDERS
 from bridge.proxy.header_fields import list_request_fields
 from bridge.proxy.proxy_call import ProxyCall
 from bridge.proxy.proxy_errors import ProxyError
-from bridge.proxy.request_body import STALL_S
 
 
 async def forward(forwarder: Forwarder, call: ProxyCall, body: bytes | Upload) -> HttpResponse:
@@ -28,11 +27,11 @@ async def forward(forwarder: Forwarder, call: ProxyCall, body: bytes | Upload) -
     try:
         response = await forwarder.send(call.method, login.base_url, call.target, fields, body=body)
     except UnansweredError:
-        raise _late(f"the provider did not answer within {HEAD_TIMEOUT_S:.0f} seconds", 504) from None
+        raise _late(f"the provider did not answer within {forwarder.head_s:.0f} seconds", 504) from None
     except NotConnected as error:
         raise _unreachable(type(error).__name__) from error
     except TimeoutError:
-        raise _late(f"the body stood still for {STALL_S:.0f} seconds", 408) from None
+        raise _late(f"the body stood still for {forwarder.stall_s:.0f} seconds", 408) from None
     except (ClosedError, NotHttpError) as error:
         raise _unreachable(type(error).__name__) from error
     except (web.RequestPayloadError, ClientPayloadError, HttpProcessingError):

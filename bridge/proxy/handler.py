@@ -72,7 +72,7 @@ class Proxy:
         if not is_streamed(request):
             response = await self._ask(request, call)
             if response.is_complete:
-                return await _pass_back(request, call, response)
+                return await self._pass_back(request, call, response)
         else:
             response = None
         if not self._streams.take(project):
@@ -83,7 +83,7 @@ class Proxy:
             if response is None:
                 with _cancelled_when_lost(request):
                     response = await self._send(request, call)
-            return await _pass_back(request, call, response)
+            return await self._pass_back(request, call, response)
         finally:
             self._streams.give_back(project)
 
@@ -101,23 +101,25 @@ class Proxy:
     async def _send(self, request: web.BaseRequest, call: ProxyCall) -> HttpResponse:
         """Send a request, count it against the account's budget, and report what the answer says of the limit."""
         account, login = call.caller.account, call.caller.login
+        body = await open_body(request, stall_s=self._forwarder.stall_s, answer_s=self._forwarder.head_s)
         bucket = self._requests.count(account.id, account.version, login, call.path)
-        response = await forward(self._forwarder, call, await open_body(request))
+        response = await forward(self._forwarder, call, body)
         if bucket is not None:
             now_ms = self._clock_ms()
             rate = read_rate(headers=response.headers, body=b"", http_status=response.status, now_ms=now_ms)
             self._requests.report(bucket, rate)
         return response
 
-
-async def _pass_back(request: web.BaseRequest, call: ProxyCall, response: HttpResponse) -> web.StreamResponse:
-    fields = list_response_fields(
-        response.fields,
-        base_url=call.caller.login.base_url.encode(),
-        prefix=prefix_of(call.provider).encode(),
-    )
-    with _cancelled_when_lost(request):
-        return await write_answer(request, response, fields)
+    async def _pass_back(
+        self, request: web.BaseRequest, call: ProxyCall, response: HttpResponse
+    ) -> web.StreamResponse:
+        fields = list_response_fields(
+            response.fields,
+            base_url=call.caller.login.base_url.encode(),
+            prefix=prefix_of(call.provider).encode(),
+        )
+        with _cancelled_when_lost(request):
+            return await write_answer(request, response, fields, stall_s=self._forwarder.stall_s)
 
 
 def _cancelled_when_lost(request: web.BaseRequest) -> AbstractContextManager[None]:

@@ -207,18 +207,20 @@ class Proxied:
 
 
 @asynccontextmanager
-async def proxying(socket: Path, **settings: Any) -> AsyncIterator[Proxied]:
+async def proxying(
+    socket: Path, *, forwarder: Callable[[], Forwarder] = Forwarder, **settings: Any
+) -> AsyncIterator[Proxied]:
     """Run the API and the proxy as one process does, on a free port, with an upstream of their own."""
     async with running_upstream() as upstream:
         base_url = f"http://127.0.0.1:{upstream.port}/base/api"
         chosen = make_settings(socket, REELMIRROR_BASE_URL=base_url, REELBOT_BASE_URL=base_url, **settings)
         async with open_services(chosen) as services:
             await services.store.redis.flushall()
-        async with open_services(chosen) as services, Forwarder() as forwarder:
+        async with open_services(chosen) as services, forwarder() as sending:
             await bootstrap(services)
             app = build_app(services)
             requests = ClientRequests(services)
-            proxy = Proxy(app[API], forwarder, requests)
+            proxy = Proxy(app[API], sending, requests)
             async with running(app, front=proxy.before) as url, Client.session() as http:
                 port = int(url.rpartition(":")[2])
                 yield Proxied(port=port, api=Client(http, url, services), upstream=upstream)
