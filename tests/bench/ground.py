@@ -209,7 +209,7 @@ class Bridge:
             some = steps[at : at + STEPS_AT_ONCE]
             done = await asyncio.gather(*(register(self.services, self.project, step) for step in some))
             fresh = [each.callback.id for registered in done for each in registered]
-            await release_holds(self.services, fresh)
+            release_holds(self.services, fresh)
             ids += fresh
         return ids
 

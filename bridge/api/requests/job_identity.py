@@ -83,7 +83,9 @@ def _find_field(values: Mapping[str, Any], kind: str | None) -> tuple[str, str]:
         own = (*REQUEST_FIELDS.own[kind], "id")
         raise ValidationFailed(own[0], f"missing: kind {kind} needs the job's id in {' or '.join(own)}")
     named = [field for field in REQUEST_FIELDS.kinds if field in values]
-    shapes = [kind for name, kind in REQUEST_FIELDS.shapes.items() if name in values and "id" in values]
+    shapes = (
+        [kind for name, kind in REQUEST_FIELDS.shapes.items() if name in values] if "id" in values else []
+    )
     if len(shapes) == 1:
         named = [field for field in named if field not in REQUEST_FIELDS.relatives[shapes[0]]]
     if len(named) + len(shapes) == 1:

@@ -18,7 +18,6 @@ from bridge.config.log import get_logger
 from bridge.services.jobs import registration
 from bridge.services.jobs import verify as verification
 from bridge.services.jobs.registration import Registered
-from bridge.store.errors import STORE_ERRORS
 
 log = get_logger("bridge.api")
 ROUTES = Routes("Callbacks")
@@ -81,15 +80,7 @@ async def _send(call: ApiCall, response: web.Response, callbacks: Sequence[str])
         log.info("api.client_gone", callbacks=len(callbacks))  # aiohttp notices by itself and closes
     finally:
         if callbacks and not gone:
-            await _release(call, callbacks)
-
-
-async def _release(call: ApiCall, callbacks: Sequence[str]) -> None:
-    try:
-        await registration.release_holds(call.services, callbacks)
-    except STORE_ERRORS as error:
-        # The answer is sent, so that this cannot be reported to the client. The hold expires by itself.
-        log.warning("api.release_failed", callbacks=len(callbacks), error=type(error).__name__)
+            registration.release_holds(call.services, callbacks)
 
 
 async def _answer(request: CallbackRequest, registered: Sequence[Registered]) -> Answered:

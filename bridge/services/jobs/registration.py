@@ -217,6 +217,6 @@ def _write(
         unit.hold(registered.callback, HOLD_MS)
 
 
-async def release_holds(services: Services, callback_ids: Sequence[str]) -> None:
+def release_holds(services: Services, callback_ids: Sequence[str]) -> None:
     """Let the first deliveries of new callbacks start one second from now; call this once the answer is sent."""
-    await services.store.holds.release(callback_ids, after_ms=RELEASE_AFTER_MS)
+    services.store.holds.release(callback_ids, after_ms=RELEASE_AFTER_MS)
