@@ -53,8 +53,10 @@ def bind(route: Route, api: Api) -> Inner:
 async def _read_body(request: web.Request) -> bytes:
     """Read the body before anything else is done, so that nothing is held or changed for a slow or broken one."""
     try:
-        if request.content.is_eof():
-            body = await request.read()
+        if request.content.is_eof():  # it has come with the head, as most do
+            body = request.content.read_nowait()
+            if len(body) > BODY_LIMIT:
+                raise too_large(BODY_LIMIT)
         else:
             async with asyncio.timeout(BODY_TIMEOUT_S):
                 body = await request.read()
