@@ -5,11 +5,12 @@ import socket
 from aiohttp import web
 
 from bridge.api.auth import Authenticator
+from bridge.api.job_waits import JobWaits
 from bridge.api.long_polls import LongPolls
 from bridge.api.middleware import BODY_LIMIT, add_headers, bind, shape_errors
 from bridge.api.requests.forwarded import Forwarding
 from bridge.api.responses.metrics import Metrics
-from bridge.api.routes import accounts, administration, callbacks, events
+from bridge.api.routes import accounts, administration, callbacks, events, jobs
 from bridge.api.routes import event_types as catalogue
 from bridge.api.routes import registration as registering
 from bridge.api.routes.docs import add_docs
@@ -22,6 +23,7 @@ KEYED_ROUTES: tuple[Route, ...] = tuple(
     for routes in (
         registering.ROUTES,
         callbacks.ROUTES,
+        jobs.ROUTES,
         events.ROUTES,
         catalogue.ROUTES,
         administration.ROUTES,
@@ -34,6 +36,7 @@ KEYED_ROUTES: tuple[Route, ...] = tuple(
 def build_app(services: Services) -> web.Application:
     """Return the application; opening, bootstrapping and closing `services` is up to the caller."""
     settings = services.settings
+    long_polls = LongPolls(services.store.feed)
     app = web.Application(middlewares=[shape_errors], client_max_size=BODY_LIMIT)
     api = app[API] = Api(
         services=services,
@@ -46,7 +49,8 @@ def build_app(services: Services) -> web.Application:
             own_names=(socket.gethostname(), socket.gethostname().partition(".")[0]),
         ),
         metrics=Metrics(),
-        long_polls=LongPolls(services.store.feed),
+        long_polls=long_polls,
+        job_waits=JobWaits(services.store, long_polls),
     )
     app.on_shutdown.append(_end_long_polls)
     app.on_response_prepare.append(add_headers)

@@ -1,4 +1,4 @@
-"""The requests of this process that wait for an event, limited so that no project keeps another's from waiting."""
+"""The requests of this process that wait, limited so that no project keeps another's from waiting."""
 
 import asyncio
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from bridge.store.tables.feed import Feed
 MAX_PER_PROJECT = 100
 MAX_WAITING = 1_000
 CHECK_INTERVAL_S = 0.25
+MAX_WAIT_S = 55.0  # below the 60 s after which proxies and hosted tools give a request up
 
 
 class LongPoll:
@@ -49,7 +50,7 @@ class LongPolls:
         mine = self._waiting.setdefault(project, {})
         if len(mine) >= self._per_project:
             raise RateLimited(
-                1, f"{len(mine)} requests of this project wait for events: end some, or ask without wait"
+                1, f"{len(mine)} requests of this project wait already: end some, or ask without wait"
             )
         if sum(map(len, self._waiting.values())) >= self._at_most:
             self._end_oldest()
@@ -64,6 +65,11 @@ class LongPolls:
             if not mine and self._waiting.get(project) is mine:
                 del self._waiting[project]
                 self._newest.pop(project, None)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the process stops, so that nobody can wait here any more."""
+        return self._stopping
 
     def end_all(self) -> None:
         """Let every request answer at once, also those that are still to come: the process stops."""

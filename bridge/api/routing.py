@@ -9,6 +9,7 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from bridge.api.auth import QUERY_FIELD, Authenticator, Presented
+from bridge.api.job_waits import JobWaits
 from bridge.api.long_polls import LongPolls
 from bridge.api.requests.bodies import Fields, read_fields
 from bridge.api.requests.callback_request import present, read_model
@@ -32,6 +33,7 @@ class Api:
     forwarding: Forwarding
     metrics: Metrics
     long_polls: LongPolls
+    job_waits: JobWaits
 
 
 API: web.AppKey[Api] = web.AppKey("api", Api)
@@ -60,6 +62,10 @@ class ApiCall(Struct, frozen=True, kw_only=True):
     def shows_secrets(self) -> bool:
         """Whether callback URLs are shown in full: to keys with the scope manage that are not part of the URL."""
         return "manage" in self.key.scopes and not self.presented.in_query
+
+    def is_gone(self) -> bool:
+        """Return whether the client has hung up."""
+        return self.request.transport is None or self.request.transport.is_closing()
 
     def path(self, name: str) -> str:
         """Return a variable part of the path."""

@@ -172,6 +172,21 @@ class EventQuery(PageQuery):
     )
 
 
+class JobQuery(_Fields):
+    """Whether to wait for a job's end; a job that is not watched is then watched as a registered one is."""
+
+    wait: float = Field(
+        default=0,
+        ge=0,
+        le=60,
+        allow_inf_nan=False,
+        description="seconds until the answer at the latest; no answer takes more than 55",
+    )
+    account_id: str | None = Field(
+        default=None, max_length=100, description="whose job it is, for one that is not watched yet"
+    )
+
+
 class DeliveryQuery(PageQuery):
     """Which deliveries to list."""
 

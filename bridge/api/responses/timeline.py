@@ -10,6 +10,7 @@ from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState
 from bridge.domain.events.records import EventRecord
 from bridge.domain.jobs.poll_history import KEPT, PastPoll, read_poll_history
 from bridge.domain.jobs.records import Job
+from bridge.domain.jobs.watches import is_watch
 from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.domain.times import iso_ms
 from bridge.services.deliveries.waits import Wait
@@ -64,8 +65,12 @@ def _entry(at_ms: int, what: str, text: str, identifier: str | None = None) -> T
 
 
 def _registered(job: Job, callback: Callback, url: str) -> TimelineEntry:
-    is_inbox = callback.origin == INBOX
-    goes = "what comes is kept in the inbox (GET /v1/inbox)" if is_inbox else f"events go to {url}"
+    if is_watch(callback.origin):
+        goes = "nothing is sent, since a request waits for its end"
+    elif callback.origin == INBOX:
+        goes = "what comes is kept in the inbox (GET /v1/inbox)"
+    else:
+        goes = f"events go to {url}"
     text = f"Registered for {job.kind} {job.id}; {goes}."
     return _entry(callback.created_ms, "registered", text, callback.id)
 

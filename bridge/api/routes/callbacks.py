@@ -1,4 +1,4 @@
-"""Routes of callbacks after their registration, and of jobs."""
+"""Routes of callbacks after their registration."""
 
 from aiohttp import web
 from msgspec import UNSET
@@ -16,12 +16,11 @@ from bridge.api.responses.models import (
     CallbackPage,
     CallbackShape,
     Deleted,
-    JobShape,
     TestShape,
     TimelineShape,
 )
 from bridge.api.responses.timeline import view_timeline
-from bridge.api.responses.views import view_callback, view_job
+from bridge.api.responses.views import view_callback
 from bridge.api.routing import ApiCall, Routes
 from bridge.domain.deliveries.retry import Verdict, judge
 from bridge.errors import ValidationFailed
@@ -29,8 +28,6 @@ from bridge.providers.registry import CATALOGUE
 from bridge.services.deliveries import lists
 from bridge.services.deliveries.send_test import send_test
 from bridge.services.deliveries.waits import find_waits
-from bridge.services.jobs import last_seen as jobs
-from bridge.services.jobs.download import find_download
 from bridge.services.subscriptions import callback_lists, callbacks
 from bridge.services.subscriptions.callbacks import FoundCallback
 from bridge.services.subscriptions.patch import CallbackPatch
@@ -200,23 +197,3 @@ async def test_callback(call: ApiCall) -> web.StreamResponse:
         "response_excerpt": answer.excerpt,
     }
     return reply(view)
-
-
-@ROUTES.add("GET", "/v1/jobs/{kind}/{id}", scope="read", answers={200: JobShape}, errors=(404,))
-async def get_job(call: ApiCall) -> web.StreamResponse:
-    """Read a job as it was last seen, without a request to the provider."""
-    job, log, data = await jobs.get_job(call.services, call.project, call.path("kind"), call.path("id"))
-    return reply(view_job(job, log, data))
-
-
-@ROUTES.add(
-    "GET",
-    "/v1/jobs/{kind}/{id}/download",
-    scope="read",
-    answers={200: "application/octet-stream", 302: None},
-    errors=(404, 409, 503),
-)
-async def download_file(call: ApiCall) -> web.StreamResponse:
-    """Redirect to a fresh link to a finished job's file; each costs a request to the provider."""
-    url = await find_download(call.services, call.project, call.path("kind"), call.path("id"))
-    return web.Response(status=302, headers={"Location": url})

@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 from msgspec import Raw
 
+from bridge.api.long_polls import MAX_WAIT_S
 from bridge.api.requests.fields import DeliveryQuery, EventQuery, RecoverBody, timestamp_ms
 from bridge.api.responses.event_models import (
     DeliveryPage,
@@ -33,7 +34,6 @@ from bridge.services.deliveries.waits import find_waits
 from bridge.services.queries import load_events
 
 ROUTES = Routes("Events and deliveries")
-MAX_WAIT_S = 55.0  # below the 60 s after which proxies and hosted tools give a request up
 # A cursor is a direction, events before (`b`) or after (`a`), and a position in the project's feed.
 _CURSOR = re.compile(r"([ab])(\d{1,15})", re.ASCII)
 
@@ -112,8 +112,7 @@ async def _wait(
                 if found:
                     return (found, more) if after is not None else await _read(call, query, None, None)
                 seen = newest if more is None else more
-            gone = call.request.transport is None or call.request.transport.is_closing()
-            if gone or poll.ended.is_set() or loop.time() >= until_s:
+            if call.is_gone() or poll.ended.is_set() or loop.time() >= until_s:
                 return [], None if after is None else seen
 
 

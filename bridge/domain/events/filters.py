@@ -8,6 +8,7 @@ from functools import lru_cache
 from bridge.domain.events.catalogue import Catalogue, event_type
 
 MOST_PATTERNS = 50
+NOTHING = ("none",)  # a checked filter that lets no event through: every type has a dot
 _PATTERN = re.compile(r"[a-z_*]+(?:\.[a-z_*]+)?", re.ASCII)
 
 

@@ -58,10 +58,10 @@ class CheckedUrl(Struct, frozen=True, gc=False):  # one is made for each registr
 
     @property
     def origin(self) -> str:
-        """The URL's origin, `https://host:port` in one spelling, or `inbox:`."""
-        return (
-            "inbox:" if self.inbox else f"{self.scheme}://{_bracket(self.host.removesuffix('.'))}:{self.port}"
-        )
+        """The URL's origin, `https://host:port` in one spelling; of a text without a host its scheme, as `inbox:`."""
+        if not self.host:
+            return f"{self.scheme}:"
+        return f"{self.scheme}://{_bracket(self.host.removesuffix('.'))}:{self.port}"
 
     @property
     def masked(self) -> str:

@@ -31,6 +31,7 @@ from bridge.services.subscriptions.patch import (
     CallbackPatch,
     apply_patch,
     check_callback_sizes,
+    check_changeable,
     check_identity,
 )
 from bridge.store.records import Loaded
@@ -124,6 +125,7 @@ async def patch(services: Services, project: str, callback_id: str, change: Call
 
     async def stage() -> tuple[UnitOfWork, tuple[str, Job, Callback]]:
         key, loaded, callback = await load(services, project, callback_id)
+        check_changeable(callback)
         changed = apply_patch(services, loaded.record.kind, callback, change)
         check_identity(loaded.record, changed)
         job = replace_callback(loaded.record, changed)

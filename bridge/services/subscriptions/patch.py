@@ -15,6 +15,7 @@ from bridge.domain.jobs.callbacks import (
 )
 from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.records import Job
+from bridge.domain.jobs.watches import is_watch
 from bridge.domain.subscriptions.callback import Callback
 from bridge.domain.urls.policy import CheckedUrl
 from bridge.errors import Conflict, PayloadTooLarge
@@ -31,6 +32,14 @@ class CallbackPatch:
     metadata: Any = UNSET
     events: tuple[str, ...] | UnsetType = UNSET
     timeout_s: float | UnsetType | None = UNSET
+
+
+def check_changeable(callback: Callback) -> None:
+    """Raise Conflict for a watch, which has no URL and sends nothing."""
+    if is_watch(callback.origin):
+        raise Conflict(
+            "this callback belongs to GET /v1/jobs/{kind}/{id}?wait and sends nothing: register one for your URL"
+        )
 
 
 def check_identity(job: Job, changed: Callback) -> None:
