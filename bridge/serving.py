@@ -43,6 +43,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 await stop.wait()
         finally:
             await runner.cleanup()
+            await proxy.close()
             await requests.close()
 
 

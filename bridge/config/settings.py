@@ -125,6 +125,11 @@ class Settings(_ProviderSettings):
         "extra networks that callback URLs may point to (default: loopback, while the bridge listens there, without a proxy)",
         fix="use networks with commas between, such as 10.0.0.0/8, or leave it empty for none",
     )
+    proxy_intercept: bool = setting(
+        default=True,
+        meaning="whether calls through the proxy may name a callback URL; off leaves them to the provider",
+        fix=SWITCH_FIX,
+    )
     poll_scale: float = setting(
         1.0,
         "multiplies every poll interval, watch timeout, error back-off and not-found grace",

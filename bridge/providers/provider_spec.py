@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from bridge.providers.spec import SHARED_LIMIT, KindSpec
 from bridge.providers.start_evidence import StartEvidence
+from bridge.providers.start_spec import StartSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,7 @@ class ProviderSpec:
     start_evidence: Mapping[str, StartEvidence] = field(default_factory=dict)
     # What errors have beside code and message, and the paths of calls that concern keys and money.
     error_fields: Mapping[str, object] = field(default_factory=dict)
+    starts: tuple[StartSpec, ...] = ()
     admin_paths: tuple[str, ...] = ()
 
     @property

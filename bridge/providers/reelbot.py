@@ -11,6 +11,7 @@ from bridge.domain.polling.rate_limit import Limit
 from bridge.providers.provider_spec import CredentialForm, ProviderSpec, index_kinds
 from bridge.providers.rules import observe_status
 from bridge.providers.spec import DownloadSpec, ErrorShape, KindSpec, RequestNames
+from bridge.providers.start_spec import StartSpec
 
 _SAMPLE_ID = "k7m2p9x4q1zd"
 _SAMPLE_REASON = "the b-roll could not be downloaded"
@@ -95,6 +96,15 @@ REELBOT = ProviderSpec(
     check_kind=REELBOT_VIDEO,
     # Of the documented form (12 lower-case letters and digits): a malformed id would answer 400, not 404.
     check_id="000000000000",
+    # Generate Video; its answer is documented with one of the two names, here or in `data`.
+    starts=(
+        StartSpec(
+            name="generate_video",
+            path="/v1/video/generate",
+            kind="reelbot_video",
+            answer_fields=("projectId", "project_id"),
+        ),
+    ),
     # Error Handling: every error has it.
     error_fields=MappingProxyType({"success": False}),
 )

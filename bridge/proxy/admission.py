@@ -42,6 +42,7 @@ class Admission:
             path=target.path,
             fields=request.raw_headers,
             began_ms=self._api.services.clock_ms(),
+            is_intercepted=self._api.services.settings.proxy_intercept,
         )
 
 

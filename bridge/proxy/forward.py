@@ -23,13 +23,15 @@ async def forward(forwarder: Forwarder, call: ProxyCall, body: bytes | Upload) -
     login = call.caller.login
     ((name, value),) = PROVIDERS[call.provider].auth_headers(login.credential).items()
     auth = (name.encode(), value.encode())
-    fields = list_request_fields(call.fields, auth=auth, key=call.caller.key.encode())
+    fields = list_request_fields(
+        call.fields, auth=auth, key=call.caller.key.encode(), is_intercepted=call.is_intercepted
+    )
     try:
         response = await forwarder.send(call.method, login.base_url, call.target, fields, body=body)
     except UnansweredError:
         raise _late(f"the provider did not answer within {forwarder.head_s:.0f} seconds", 504) from None
     except NotConnected as error:
-        raise _unreachable(type(error).__name__) from error
+        raise _unreachable(type(error).__name__, was_sent=False) from error
     except TimeoutError:
         raise _late(f"the body stood still for {forwarder.stall_s:.0f} seconds", 408) from None
     except (ClosedError, NotHttpError) as error:
@@ -45,13 +47,14 @@ async def forward(forwarder: Forwarder, call: ProxyCall, body: bytes | Upload) -
 
 
 def _late(message: str, status: int) -> ProxyError:
-    return ProxyError("upstream_timeout", message, status=status, code="SERVICE_UNAVAILABLE")
+    return ProxyError("upstream_timeout", message, status=status, code="SERVICE_UNAVAILABLE", was_sent=True)
 
 
-def _unreachable(reason: str) -> ProxyError:
+def _unreachable(reason: str, *, was_sent: bool = True) -> ProxyError:
     return ProxyError(
         "upstream_unreachable",
         f"the provider cannot be reached, or broke the connection: {reason}",
         status=502,
         code="SERVICE_UNAVAILABLE",
+        was_sent=was_sent,
     )

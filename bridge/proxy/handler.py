@@ -7,6 +7,7 @@ from aiohttp import web
 from bridge.api.routing import Api
 from bridge.api.server import Handler, HttpConnection
 from bridge.http.client.http_response import HttpResponse
+from bridge.http.client.upload import Upload
 from bridge.http.forwarder import Forwarder
 from bridge.providers.read import read_rate
 from bridge.providers.registry import PROVIDERS
@@ -14,10 +15,13 @@ from bridge.proxy.admission import Admission
 from bridge.proxy.answer_writer import must_close, write_answer
 from bridge.proxy.forward import forward
 from bridge.proxy.header_fields import list_response_fields
+from bridge.proxy.interception import is_start, names_url, read_body, read_start
 from bridge.proxy.places import Places
 from bridge.proxy.proxy_call import ProxyCall
 from bridge.proxy.proxy_errors import Busy, answer_error
 from bridge.proxy.request_body import is_streamed, open_body
+from bridge.proxy.start_answer import refusal_field
+from bridge.proxy.starts import StartedCalls
 from bridge.proxy.target import find_provider, prefix_of
 from bridge.services.accounts.client_requests import ClientRequests
 
@@ -39,6 +43,8 @@ class Proxy:
         self._forwarder = forwarder
         self._waiting = {provider: Places(96, share=2) for provider in PROVIDERS}
         self._streams = Places(250, share=4)
+        self._policy = api.services.policy
+        self._starts = StartedCalls(api.services, self._send)
 
     def before(self, handler: Handler) -> Handler:
         """Return a handler of all requests: what is proxied is answered here, all else by `handler`."""
@@ -66,11 +72,30 @@ class Proxy:
             self._metrics.count_proxied(provider, answer.status, by="provider")
         return answer
 
+    async def close(self) -> None:
+        """Wait a while for the calls that began work and are under way."""
+        await self._starts.close()
+
     async def _pass(self, request: web.BaseRequest) -> web.StreamResponse:
         call = await self._admission.admit(request)
+        if call.is_intercepted and is_start(call):
+            return await self._pass_start(request, call)
+        return await self._pass_on(request, call)
+
+    async def _pass_start(self, request: web.BaseRequest, call: ProxyCall) -> web.StreamResponse:
+        """Send on a call that begins work; if it names a callback URL, what it begins is registered."""
+        with _cancelled_when_lost(request):
+            body = await read_body(await self._open(request), within_s=self._forwarder.stall_s)
+            call, start = read_start(call, body, self._policy)
+            if start is not None:
+                return await self._starts.answer(request, call, start)
+        response = await self._ask(request, call, body)
+        return await self._pass_back(request, call, response)
+
+    async def _pass_on(self, request: web.BaseRequest, call: ProxyCall) -> web.StreamResponse:
         project = call.caller.project
         if not is_streamed(request):
-            response = await self._ask(request, call)
+            response = await self._ask(request, call, await self._open(request))
             if response.is_complete:
                 return await self._pass_back(request, call, response)
         else:
@@ -82,26 +107,25 @@ class Proxy:
         try:
             if response is None:
                 with _cancelled_when_lost(request):
-                    response = await self._send(request, call)
+                    response = await self._send(call, await self._open(request))
             return await self._pass_back(request, call, response)
         finally:
             self._streams.give_back(project)
 
-    async def _ask(self, request: web.BaseRequest, call: ProxyCall) -> HttpResponse:
+    async def _ask(self, request: web.BaseRequest, call: ProxyCall, body: bytes | Upload) -> HttpResponse:
         """Send a request whose body is at hand, when its turn has come."""
         project, places = call.caller.project, self._waiting[call.provider]
         with _cancelled_when_lost(request):
             if not await places.wait(project, within_s=WAIT_S):
                 raise Busy("too many requests wait for the provider")
             try:
-                return await self._send(request, call)
+                return await self._send(call, body)
             finally:
                 places.give_back(project)
 
-    async def _send(self, request: web.BaseRequest, call: ProxyCall) -> HttpResponse:
+    async def _send(self, call: ProxyCall, body: bytes | Upload) -> HttpResponse:
         """Send a request, count it against the account's budget, and report what the answer says of the limit."""
         account, login = call.caller.account, call.caller.login
-        body = await open_body(request, stall_s=self._forwarder.stall_s, answer_s=self._forwarder.head_s)
         bucket = self._requests.count(account.id, account.version, login, call.path)
         response = await forward(self._forwarder, call, body)
         if bucket is not None:
@@ -109,6 +133,9 @@ class Proxy:
             rate = read_rate(headers=response.headers, body=b"", http_status=response.status, now_ms=now_ms)
             self._requests.report(bucket, rate)
         return response
+
+    async def _open(self, request: web.BaseRequest) -> bytes | Upload:
+        return await open_body(request, stall_s=self._forwarder.stall_s, answer_s=self._forwarder.head_s)
 
     async def _pass_back(
         self, request: web.BaseRequest, call: ProxyCall, response: HttpResponse
@@ -118,6 +145,8 @@ class Proxy:
             base_url=call.caller.login.base_url.encode(),
             prefix=prefix_of(call.provider).encode(),
         )
+        if call.is_intercepted and names_url(call):
+            fields.append(refusal_field("not_a_start"))
         with _cancelled_when_lost(request):
             return await write_answer(request, response, fields, stall_s=self._forwarder.stall_s)
 

@@ -16,16 +16,20 @@ KEPT = frozenset((b"host", b"content-length", b"content-type", b"content-encodin
 CREDENTIALS = frozenset((b"authorization", b"x-api-key"))
 # What concerns the bridge, and addresses of whoever calls, which a proxy in front of the bridge adds.
 NOT_FORWARDED = HOP_BY_HOP | CREDENTIALS | {b"host", b"expect", b"forwarded", b"x-real-ip"}
-OURS = (b"x-webhook-", b"x-forwarded-")
+FORWARDED = b"x-forwarded-"
+WISHES = b"x-webhook-"  # what a call says about its callback
 # They speak of the upstream's own host.
 OF_THE_HOST = frozenset((b"alt-svc", b"strict-transport-security"))
 
 
-def list_request_fields(fields: Sequence[Field], *, auth: Field, key: bytes) -> list[Field]:
+def list_request_fields(
+    fields: Sequence[Field], *, auth: Field, key: bytes, is_intercepted: bool = True
+) -> list[Field]:
     """Return the fields that go upstream, in their order, with the provider's credential in the caller's place.
 
-    A field that holds the caller's `key` anywhere is left out.
+    A field that holds the caller's `key` anywhere is left out, and with `is_intercepted` what is said about callbacks.
     """
+    ours = (FORWARDED, WISHES) if is_intercepted else (FORWARDED,)
     dropped = NOT_FORWARDED | (_list_named(fields) - KEPT)
     sent: list[Field] = []
     place = None
@@ -33,7 +37,7 @@ def list_request_fields(fields: Sequence[Field], *, auth: Field, key: bytes) -> 
         lower = name.lower()
         if lower in CREDENTIALS and place is None:
             place = len(sent)
-        if lower not in dropped and not lower.startswith(OURS) and key not in value:
+        if lower not in dropped and not lower.startswith(ours) and key not in value:
             sent.append((name, value))
     sent.insert(len(sent) if place is None else place, auth)
     return sent

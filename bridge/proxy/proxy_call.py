@@ -25,6 +25,7 @@ class ProxyCall:
 
     `target` is the path and query as they were sent and go on, `path` the path decoded once, for rules only. `fields`
     are the request's headers as they came. `began_ms` is when it was forwarded, in the store's milliseconds.
+    `is_intercepted`: what it says about callbacks is for the bridge, and not for the provider.
     """
 
     caller: Caller
@@ -33,6 +34,7 @@ class ProxyCall:
     path: str
     fields: Sequence[Field]
     began_ms: int
+    is_intercepted: bool = True
 
     @property
     def provider(self) -> str:

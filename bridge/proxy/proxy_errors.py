@@ -18,13 +18,24 @@ log = get_logger("bridge.proxy")
 
 
 class ProxyError(BridgeError):
-    """A proxied request that the bridge answers itself; `word` says why in the header X-Reelbridge-Error."""
+    """A proxied request that the bridge answers itself; `word` says why in the header X-Reelbridge-Error.
+
+    `was_sent`: the provider may have got the request, and may have done what it asks for.
+    """
 
     def __init__(
-        self, word: str, message: str, *, status: int, code: str, headers: Mapping[str, str] | None = None
+        self,
+        word: str,
+        message: str,
+        *,
+        status: int,
+        code: str,
+        headers: Mapping[str, str] | None = None,
+        was_sent: bool = False,
     ) -> None:
         super().__init__(message, headers=headers)
         self.word = word
+        self.was_sent = was_sent
         self.status = status  # type: ignore[misc]  # of the class elsewhere; here each answer has its own
         self.code = code  # type: ignore[misc]  # likewise
 

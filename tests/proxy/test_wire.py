@@ -96,7 +96,11 @@ async def test_what_connection_names_is_dropped_but_not_what_frames(proxied: Pro
         *[b"X-Webhook-URL: https://receiver.example/secret", b"Cookie: own=1"],
         body=b"abc",
     )
-    assert answer.fields == [(b"Content-Type", b"a/b"), (b"Content-Length", b"2")]
+    assert answer.fields == [
+        (b"Content-Type", b"a/b"),
+        (b"Content-Length", b"2"),
+        (b"X-Webhook-Status", b"none; reason=not_a_start"),
+    ]
     (seen,) = proxied.upstream.requests
     assert seen.fields[1:] == [AUTH, (b"Content-Length", b"3"), (b"Cookie", b"own=1")]
     assert seen.body == b"abc"

@@ -13,6 +13,7 @@ from bridge.providers.reelmirror.kinds import (
     VOICE_CONVERSION,
 )
 from bridge.providers.reelmirror.samples import SHOWCASE_RELATED
+from bridge.providers.reelmirror.starts import STARTS
 
 REELMIRROR = ProviderSpec(
     name="reelmirror",
@@ -39,6 +40,7 @@ REELMIRROR = ProviderSpec(
     auth_prefix="Bearer ",
     check_kind=SYNC_JOB,
     check_id="00000000-0000-0000-0000-000000000000",
+    starts=STARTS,
     admin_paths=("/v1/api-keys", "/v1/billing"),
     showcase=ShowcaseJob(kind=GENERATED_POST, word="partial", related=SHOWCASE_RELATED),
     start_evidence=EVIDENCE,
