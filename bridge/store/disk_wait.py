@@ -40,9 +40,10 @@ class DiskWait:
 
     async def _look(self) -> None:
         try:
-            while self._waiting:
-                await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(LOOK_S)
+            while self._waiting:  # asked right before the read: with no wait left, the client may have been closed
                 with suppress(*STORE_ERRORS):  # the waits themselves notice it
                     await self._redis.exists(self._key)
+                await asyncio.sleep(LOOK_S)
         finally:
             self._looking = None
