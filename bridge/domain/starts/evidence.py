@@ -27,8 +27,8 @@ class Scene(Struct, frozen=True, kw_only=True):
     """What is known beside the list, in the provider's time.
 
     `returned` are ids that other answers have named, `before` those that were listed before the start, None if nobody
-    looked. `alone`: no other uncertain or running start can have made the object. `automated`: objects appear
-    without a call, None if that cannot be found out. `is_whole`: no object of the time in question can be missing.
+    looked. `rivals` are the sources of other uncertain or running starts that may have made the object, empty texts for
+    those that name none. `automated`: objects appear without a call, None if that cannot be found out. `is_whole`: no object of the time in question can be missing.
     """
 
     source: str
@@ -36,7 +36,7 @@ class Scene(Struct, frozen=True, kw_only=True):
     until_ms: int
     returned: Collection[str] = frozenset()
     before: Collection[str] | None = None
-    alone: bool = True
+    rivals: Collection[str] = ()
     automated: bool | None = None
     is_whole: bool = True
 
@@ -52,12 +52,18 @@ def judge(candidates: Sequence[ListedObject], scene: Scene) -> LookResult:
     """Return which of a list's rows can be, and which one must be, what the start began."""
     possible = {each.id: each for each in candidates if _is_possible(each, scene)}
     named = tuple(possible)[:MOST_NAMED]
-    if len(possible) != 1 or not scene.alone or not scene.is_whole:
+    if len(possible) != 1 or not scene.is_whole:
         return LookResult("", named)
     (only,) = possible.values()
     dated = only.created_ms is not None or scene.before is not None
-    told = bool(scene.source) and only.source == scene.source
-    return LookResult(only.id if dated and (told or scene.automated is False) else "", named)
+    return LookResult(only.id if dated and _is_its_own(only, scene) else "", named)
+
+
+def _is_its_own(only: ListedObject, scene: Scene) -> bool:
+    """Whether the one object that a start can have made was made by no other and not by itself."""
+    if scene.source and only.source == scene.source:
+        return not {"", scene.source}.intersection(scene.rivals)
+    return not scene.rivals and scene.automated is False
 
 
 def may_be_confused(start: Start, other: Start) -> bool:

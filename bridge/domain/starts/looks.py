@@ -4,6 +4,9 @@ from bridge.domain.jobs.intervals import TimeScale
 from bridge.domain.starts.records import Start
 
 OWNER_SILENT_MS = 10_000  # after which a process that sent no heartbeat counts as gone
+LONGEST_CALL_MS = (
+    300_000  # connect, answer and body have time limits of less, and then its owner has written the outcome
+)
 OWNER_CHECK_MS = 5_000  # how often the owner of a running start is checked
 REPAIR_EVERY_MS = 60_000  # how often a registration that was refused is tried again
 DOUBT_LOOKS_S = (2, 10, 30, 90, 300, 900, 3600)  # after the doubt began

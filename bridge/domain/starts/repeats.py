@@ -10,7 +10,7 @@ class Repeat(StrEnum):
 
     OTHER = "other"  # another request has this key
     REPLAY = "replay"  # the kept answer
-    CONSUMED = "consumed"  # it was answered, and the answer was too large to be kept
+    CONSUMED = "consumed"  # it was done, and no answer is kept: that was too large, or none is documented
     RUNNING = "running"  # its first call is under way
     DOUBT = "doubt"  # whether it was done is not known
 

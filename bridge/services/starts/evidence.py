@@ -38,11 +38,11 @@ async def find_started(
         until_ms=start.until_ms + ahead_ms,
         returned=await _list_known(services, place, start, evidence, [each.id for each in found]),
         before=None if start.baseline is None else frozenset(start.baseline),
-        alone=await _is_alone(services, place, start),
+        rivals=await _list_rivals(services, place, start),
         is_whole=is_whole,
     )
     seen = judge(found, scene)
-    if seen.certain or len(seen.candidates) != 1 or not scene.alone or not is_whole:
+    if seen.certain or len(seen.candidates) != 1 or scene.rivals or not is_whole:
         return seen
     automated = await _is_automated(lists, evidence, start.persona)
     # A start that was answered did begin something, so that only a source known to do so casts doubt on it.
@@ -80,12 +80,14 @@ async def _list_known(
     return known | {by_key[key] for key, job in watched.items() if job.record.born_ms < start.began_ms}
 
 
-async def _is_alone(services: Services, place: str, start: Start) -> bool:
-    """Whether no other start is under way or uncertain that may have begun what is found."""
+async def _list_rivals(services: Services, place: str, start: Start) -> list[str]:
+    """Return the sources of other starts under way or uncertain that may have begun what is found."""
     others = await services.store.starts.load_open(place[0], count=MOST_OPEN)
-    return len(others) < MOST_OPEN and not any(
-        there != place and may_be_confused(start, other) for there, other in others.items()
-    )
+    if len(others) == MOST_OPEN:
+        return [""]
+    return [
+        other.source for there, other in others.items() if there != place and may_be_confused(start, other)
+    ]
 
 
 async def _is_automated(lists: AccountLists, evidence: StartEvidence, persona: str) -> bool | None:

@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bridge.domain.starts.looks import OWNER_SILENT_MS, next_doubt_look_ms
+from bridge.domain.starts.looks import LONGEST_CALL_MS, OWNER_SILENT_MS, next_doubt_look_ms
 from bridge.domain.starts.records import TRANSITIONS, Fingerprint, Start, StartedJob, StartState
 from bridge.domain.starts.repeats import Repeat, judge_repeat
 from bridge.errors import RateLimited, Unavailable
@@ -148,10 +148,11 @@ async def look_up(services: Services, place: str, fingerprint: Fingerprint) -> K
 
 
 async def is_owned(services: Services, start: Start) -> bool:
-    """Whether the process that made an intent has sent a heartbeat lately."""
+    """Whether an intent's call can still be under way in the process that made it, which has sent a heartbeat lately."""
     now_ms = services.clock_ms()
-    if now_ms - start.began_ms < OWNER_SILENT_MS:  # it wrote the intent itself
-        return True
+    age_ms = now_ms - start.began_ms
+    if age_ms < OWNER_SILENT_MS or age_ms > LONGEST_CALL_MS:
+        return age_ms < OWNER_SILENT_MS  # it wrote the intent itself just now
     return now_ms - await services.store.api_heartbeats.last_ms(start.owner) <= OWNER_SILENT_MS
 
 

@@ -30,7 +30,10 @@ SOURCELESS = ListedObject("g1", 101_000, None)
         # it is known to be another call's itself
         ([OWN], replace(SCENE, returned={"g1"}), "", ()),
         # another start may have made it
-        ([OWN], replace(SCENE, alone=False), "", ("g1",)),
+        ([OWN], replace(SCENE, rivals=("s1",)), "", ("g1",)),
+        ([OWN], replace(SCENE, rivals=("",)), "", ("g1",)),
+        ([OWN], replace(SCENE, rivals=("s2", "s3")), "g1", ("g1",)),
+        ([SOURCELESS], replace(SCENE, rivals=("s2",), automated=False), "", ("g1",)),
         # a page that may hide others
         ([OWN], replace(SCENE, is_whole=False), "", ("g1",)),
         # a row without a time counts only if somebody looked before
