@@ -76,7 +76,7 @@ class StartedCalls:
         task.add_done_callback(self._end)
         reply = await asyncio.shield(task)
         answer = await write_whole(request, reply.status, reply.reason, reply.fields, reply.body)
-        await self._release(reply.registered)
+        release_holds(self._services, reply.registered)
         return answer
 
     def _end(self, task: asyncio.Task[StartReply]) -> None:
@@ -139,14 +139,6 @@ class StartedCalls:
             await writing
         except STORE_ERRORS as error:
             log.warning("proxy.start_not_noted", error=type(error).__name__)
-
-    async def _release(self, callbacks: tuple[str, ...]) -> None:
-        if not callbacks:
-            return
-        try:
-            await release_holds(self._services, callbacks)
-        except STORE_ERRORS as error:  # the hold expires by itself
-            log.warning("proxy.release_failed", callbacks=len(callbacks), error=type(error).__name__)
 
 
 def _plan_intent(call: ProxyCall, start: StartCall) -> Intent:

@@ -26,4 +26,4 @@ async def ensure_watched(
         account = job.account
     command = RegisterCallback(kind=kind, job_id=job_id, url=WATCH, events=NOTHING, account=account)
     (made,) = await register(services, project, (command,))
-    await release_holds(services, (made.callback.id,))
+    release_holds(services, (made.callback.id,))
