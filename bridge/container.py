@@ -86,6 +86,7 @@ async def _open_store(
             limits=plan_limits(settings.attempt_timeout),
         )
         yield store, facts
+        await store.holds.finish()
     finally:
         await redis.aclose()
 

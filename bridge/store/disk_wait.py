@@ -41,7 +41,9 @@ class DiskWait:
     async def _look(self) -> None:
         try:
             await asyncio.sleep(LOOK_S)
-            while self._waiting:  # asked right before the read: with no wait left, the client may have been closed
+            while (
+                self._waiting
+            ):  # asked right before the read: with no wait left, the client may have been closed
                 with suppress(*STORE_ERRORS):  # the waits themselves notice it
                     await self._redis.exists(self._key)
                 await asyncio.sleep(LOOK_S)

@@ -32,8 +32,15 @@ class Holds:
             asyncio.get_running_loop().call_soon(self._start_call)
         self._released.update(dict.fromkeys(callback_ids, after_ms))
 
+    async def finish(self) -> None:
+        """Wait until what was released has been sent, before the store is closed."""
+        self._start_call()
+        await asyncio.gather(*self._calls)
+
     def _start_call(self) -> None:
         released, self._released = self._released, {}
+        if not released:
+            return
         call = asyncio.get_running_loop().create_task(self._release_all(released))
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
