@@ -21,8 +21,8 @@ from bridge.services.context import Services
 from bridge.store.errors import StoreFull
 from bridge.store.server.connect import StoreFacts, check_store, connect
 from bridge.store.store import Store
+from bridge.store.tables.apikeys import ALL_SCOPES
 
-ALL_SCOPES = frozenset({"register", "read", "manage", "proxy", "admin"})
 CLUSTER_SHARDS = 16
 log = structlog.get_logger()
 

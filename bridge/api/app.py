@@ -16,6 +16,7 @@ from bridge.api.routes import registration as registering
 from bridge.api.routes.docs import add_docs
 from bridge.api.routes.service import open_routes
 from bridge.api.routing import API, Api, Route
+from bridge.services.accounts.passthrough import Passthrough
 from bridge.services.context import Services
 
 KEYED_ROUTES: tuple[Route, ...] = tuple(
@@ -40,7 +41,9 @@ def build_app(services: Services) -> web.Application:
     app = web.Application(middlewares=[shape_errors], client_max_size=BODY_LIMIT)
     api = app[API] = Api(
         services=services,
-        authenticator=Authenticator(services.store.apikeys),
+        authenticator=Authenticator(
+            services.store.apikeys, passthrough=Passthrough(services) if settings.passthrough else None
+        ),
         forwarding=Forwarding(
             settings.trusted_proxies,
             public_url=settings.public_url,

@@ -115,6 +115,9 @@ else:
 class Settings(_ProviderSettings):
     """The settings; those of providers are made from the registry and read with `credential_of` and `upstream_url`."""
 
+    passthrough: bool = setting(
+        default=False, meaning="callers may log in with an upstream key of their own", fix=SWITCH_FIX
+    )
     allow_http: AllowHttp = setting(
         None,
         "callback URLs may be plain http (default: only while the bridge listens on loopback, without a proxy)",
@@ -256,10 +259,9 @@ class Settings(_ProviderSettings):
     @property
     def own_origins(self) -> frozenset[str]:
         """The bridge's own addresses as `host:port`, to which no request of its own may go."""
-        is_local = self.is_loopback or self.is_wildcard
-        hosts = ("127.0.0.1", "localhost", "[::1]", "::1") if is_local else ()
+        hosts = ("127.0.0.1", "localhost", "[::1]", "::1") if self.is_loopback or self.is_wildcard else ()
         return frozenset(
-            (read_origin(self.base_url), *(f"{host}:{self.port}" for host in (self.host, *hosts)))
+            {read_origin(self.base_url), *(f"{host}:{self.port}" for host in (self.host, *hosts))}
         )
 
 

@@ -9,19 +9,22 @@ from types import MappingProxyType
 from bridge.providers.spec import SHARED_LIMIT, KindSpec
 from bridge.providers.start_evidence import StartEvidence
 from bridge.providers.start_spec import StartSpec
+from bridge.providers.token_claims import TokenClaims, read_claims
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialForm:
     """One form of credential a provider hands out, with the documented limit of reads for it.
 
-    `prefixes` are beginnings by which logs and texts recognise such a credential and mask it.
+    `prefixes` are beginnings by which logs and texts recognise such a credential and mask it. `is_token`: it is a JSON
+    Web Token, which is replaced by others of the same login.
     """
 
     name: str
     pattern: re.Pattern[str]
     requests_per_minute: int
     prefixes: tuple[str, ...] = ()
+    is_token: bool = False
 
 
 class Standing(StrEnum):
@@ -104,6 +107,11 @@ class ProviderSpec:
             if kind.limit == SHARED_LIMIT or kind.matches(path):
                 return kind.limit
         return None
+
+    def read_claims(self, credential: str) -> TokenClaims:
+        """Return what a credential says of itself, which is nothing unless it is a token."""
+        is_token = any(form.is_token and form.pattern.fullmatch(credential) for form in self.credentials)
+        return read_claims(credential) if is_token else TokenClaims()
 
     def requests_per_minute(self, credential: str) -> int:
         """Return the documented reads per minute for a credential, the provider's lowest when its form is unknown."""

@@ -38,6 +38,7 @@ class Proxy:
     def __init__(self, api: Api, forwarder: Forwarder, requests: ClientRequests) -> None:
         self._metrics = api.metrics
         self._clock_ms = api.services.clock_ms
+        self._note_refusal = api.authenticator.note_refusal
         self._requests = requests
         self._admission = Admission(api)
         self._forwarder = forwarder
@@ -128,6 +129,8 @@ class Proxy:
         account, login = call.caller.account, call.caller.login
         bucket = self._requests.count(account.id, account.version, login, call.path)
         response = await forward(self._forwarder, call, body)
+        if response.status == 401:
+            self._note_refusal(call.caller.key)
         if bucket is not None:
             now_ms = self._clock_ms()
             rate = read_rate(headers=response.headers, body=b"", http_status=response.status, now_ms=now_ms)

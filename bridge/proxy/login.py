@@ -8,6 +8,7 @@ from bridge.api.auth import Presented, check_scope
 from bridge.api.requests.key_text import explain_missing, read_authorization, read_key_text
 from bridge.api.routing import Api
 from bridge.errors import Unauthorized, ValidationFailed
+from bridge.providers.registry import PROVIDERS
 from bridge.proxy.proxy_call import Caller
 from bridge.proxy.proxy_errors import ProxyError
 from bridge.services.accounts.credentials import Credentials
@@ -35,7 +36,7 @@ def read_proxy_key(request: web.BaseRequest) -> Presented:
 
 
 class ProxyLogin:
-    """Logs callers in by their bridge key, and finds the credential of their project's account."""
+    """Logs callers in by their key, and finds the credential of their project's account."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -47,7 +48,10 @@ class ProxyLogin:
         client = partial(self._api.forwarding.client, request)
         key = await self._api.authenticator.authenticate(presented, client)
         check_scope(key, SCOPE, presented, by_query=False)
-        account = await find_account_of(self._api.services, key.project, provider)
+        services, named = self._api.services, key.account or None
+        account = await find_account_of(services, key.project, provider, named=named)
+        if account is None and named:
+            raise Unauthorized(f"this is no key of {PROVIDERS[provider].title}")
         if account is None:
             raise ProxyError(
                 "no_account",

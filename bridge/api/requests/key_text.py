@@ -56,14 +56,16 @@ def explain_missing(authorization: str) -> str:
     return f"no API key: {HINT}"
 
 
-def explain_wrong(text: str) -> str:
-    """Return the message for a key that is not known, without the key."""
+def explain_wrong(text: str, *, passthrough: bool = False) -> str:
+    """Return the message for a key that is not known, without the key; with `passthrough` providers' keys log in too."""
     if text.startswith(PREFIX) and re.search(r"\s", text):
         return f"this API key holds a blank or a line break: copy it again; {HINT}"
     if "…" in text or "..." in text or "{{" in text:
         return f"this API key is a placeholder: put the key itself there; {HINT}"
     if text.startswith("whsec_"):
         return f"this is a signing secret, not an API key: {HINT}"
+    if passthrough and not text.startswith(PREFIX):
+        return f"this key is none of this bridge, and no provider accepts it: {HINT}"
     if text.startswith(list_key_prefixes()):
         return f"this is a provider's key, not one of this bridge: {HINT}"
     if not text.startswith(PREFIX):

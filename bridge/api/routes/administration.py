@@ -19,8 +19,8 @@ from bridge.api.responses.models import (
 )
 from bridge.api.responses.views import view_key, view_project, view_secret
 from bridge.api.routing import ANY_SCOPE, ApiCall, Routes
-from bridge.container import ALL_SCOPES
 from bridge.errors import Conflict, Forbidden, NotFound
+from bridge.store.tables.apikeys import ALL_SCOPES
 from bridge.store.tables.projects import DEFAULT
 
 ROUTES = Routes("Administration")

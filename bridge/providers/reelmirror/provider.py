@@ -34,6 +34,7 @@ REELMIRROR = ProviderSpec(
             name="Supabase token",
             pattern=re.compile(r"\A(?=.{20,4096}\Z)eyJ[\w-]*\.[\w-]+\.[\w-]+\Z", re.ASCII),
             requests_per_minute=120,
+            is_token=True,
         ),
     ),
     auth_header="Authorization",

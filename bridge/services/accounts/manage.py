@@ -50,11 +50,13 @@ async def choose_account(services: Services, project: str, kind: str, named: str
     )
 
 
-async def find_account_of(services: Services, project: str, provider: str) -> Account | None:
-    """Return the account that a project uses at a provider if it names none, the oldest one; None without one."""
+async def find_account_of(
+    services: Services, project: str, provider: str, *, named: str | None = None
+) -> Account | None:
+    """Return the account that a project uses at a provider: the named one, else the oldest one; None without one."""
     accounts = services.store.accounts
-    known = _choose(await accounts.list_recent(project), provider, None)
-    return known or _choose(await accounts.list(project), provider, None)
+    known = _choose(await accounts.list_recent(project), provider, named)
+    return known or _choose(await accounts.list(project), provider, named)
 
 
 def _choose(accounts: Sequence[Account], provider: str, named: str | None) -> Account | None:

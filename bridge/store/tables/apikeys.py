@@ -14,11 +14,15 @@ from bridge.store.tables.projects import Projects
 from bridge.store.tables.table import Dice, Table, draw_id
 
 PREFIX = "brk_"
+ALL_SCOPES = frozenset({"register", "read", "manage", "proxy", "admin"})
 KEY_BYTES = 25  # 200 bits: 40 letters of base32
 
 
 class ApiKey(Struct, frozen=True, array_like=True, kw_only=True):
-    """The record of a key, without the key itself; `hint` is its last four characters."""
+    """The record of a key, without the key itself; `hint` is its last four characters.
+
+    `account` is the only account that it uses at a provider; empty: any of its project's.
+    """
 
     id: str
     project: str
@@ -26,6 +30,7 @@ class ApiKey(Struct, frozen=True, array_like=True, kw_only=True):
     scopes: frozenset[str]
     created_ms: int
     hint: str
+    account: str = ""
 
 
 class ApiKeys:

@@ -20,11 +20,12 @@ ROTATION_MS = 24 * 3600 * 1000  # for so long both secrets sign
 
 
 class Project(Struct, frozen=True, array_like=True, kw_only=True):
-    """A tenant."""
+    """A tenant; `guest`: made for a caller who logged in with an upstream key of one's own."""
 
     id: str
     name: str
     created_ms: int
+    guest: bool = False
 
 
 class Secrets(Struct, frozen=True, array_like=True, kw_only=True):
@@ -64,9 +65,10 @@ class Projects:
         )  # read first: a full store refuses even a write that would change nothing
         return found or await self.create("default", project=DEFAULT)
 
-    async def create(self, name: str, *, project: str | None = None) -> Project:
+    async def create(self, name: str, *, project: str | None = None, guest: bool = False) -> Project:
         """Create a project, or return the existing one with the given id."""
-        fresh = Project(id=project or draw_id("prj_", self._dice), name=name, created_ms=self._clock_ms())
+        identifier = project or draw_id("prj_", self._dice)
+        fresh = Project(id=identifier, name=name, created_ms=self._clock_ms(), guest=guest)
         await self._projects.swap(fresh.id, None, fresh)
         return cast("Project", await self.get(fresh.id))
 
