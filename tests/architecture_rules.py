@@ -7,20 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 Finder = Callable[[ast.Module], Iterator[str]]
 
 IMPURE_MODULES = (
-    *(
-        "asyncio",
-        "aiohttp",
-        "aiohappyeyeballs",
-        "redis",
-        "socket",
-        "ssl",
-        "http.client",
-        "http.server",
-        "urllib.request",
-    ),
+    *("asyncio", "aiohttp", "redis", "socket", "ssl", "http.client", "http.server", "urllib.request"),
     *("requests", "httpx", "sqlite3", "os", "io", "pathlib", "shutil", "tempfile", "subprocess", "signal"),
     *("threading", "multiprocessing", "concurrent", "time", "random", "secrets", "uuid"),
-    *("logging", "structlog", "importlib"),
+    *("logging", "structlog", "importlib", "aiohappyeyeballs"),
 )
 IMPURE_NAMES = frozenset({"open", "input", "print", "__import__", "eval", "exec"})
 CLOCKS = frozenset({"now", "utcnow", "today"})
