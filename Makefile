@@ -30,7 +30,7 @@ help:
 	@echo 'make format     format the code and fix what ruff can fix'
 	@echo 'make soak       run the crash tests for longer: make soak ROUNDS=10 SEED=1'
 	@echo 'make isolation  watch a host that never answers for a minute'
-	@echo 'make bench      measure polls, deliveries and registrations a second (10 minutes, on an idle machine)'
+	@echo 'make bench      measure polls, deliveries, registrations and proxied requests a second (10 minutes, on an idle machine)'
 	@echo 'make freshness  simulate how soon the end of a job is noticed under a rate limit (half an hour)'
 	@echo 'make newest     run the tests with the newest releases of all dependencies: make newest ARGS=tests/http'
 	@echo 'make lock       resolve the dependencies again and write the lock files'
@@ -77,6 +77,7 @@ format: $(DEV_STAMP)
 
 bench: $(BENCH_STAMP)
 	@$(BIN)/python -m tests.bench.throughput
+	@$(BIN)/python -m tests.bench.proxy
 
 freshness: $(DEV_STAMP)
 	@$(BIN)/python -m tests.bench.freshness --full

@@ -73,10 +73,16 @@ class Authenticator:
         self._tests = RateLimiter(burst=10, per_second=0.2, clock_s=clock_s)
 
     async def authenticate(self, presented: Presented, client: Callable[[], str]) -> ApiKey:
+        """Return the key's record; raise RateLimited when its project sent too many requests, and as `find_key` does."""
+        key = await self.find_key(presented, client)
+        if wait_s := self._requests.take(key.project):
+            raise RateLimited(wait_s)
+        return key
+
+    async def find_key(self, presented: Presented, client: Callable[[], str]) -> ApiKey:
         """Return the key's record.
 
-        Raise Unauthorized for a wrong key, RateLimited when the client, whose address `client` returns, sent too many
-        wrong keys, or the key's project too many requests.
+        Raise Unauthorized for a wrong key, RateLimited when the client, whose address `client` returns, sent too many.
         """
         key = await self._keys.find_valid(presented.text) if len(presented.text) <= MAX_KEY_CHARS else None
         if key is None:
@@ -86,8 +92,6 @@ class Authenticator:
             if wait_s := self._failures.take(client()):
                 raise RateLimited(wait_s, "too many requests with a wrong API key: correct it, then wait")
             raise Unauthorized(explain_wrong(presented.text, passthrough=self._passthrough is not None))
-        if wait_s := self._requests.take(key.project):
-            raise RateLimited(wait_s)
         return key
 
     async def _log_in(self, presented: Presented, client: Callable[[], str]) -> ApiKey | None:

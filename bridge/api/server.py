@@ -125,6 +125,22 @@ def _refuse_deep_paths(handler: Handler) -> Handler:
     return handle
 
 
+def _close_behind_chunks(handler: Handler) -> Handler:
+    """Return a request handler that ends the connection behind a body in chunks.
+
+    aiohttp's parser takes the last trailer of such a body for a header of the next request, which may be another
+    client's where a reverse proxy shares its connections.
+    """
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        answer = await handler(request)
+        if "Transfer-Encoding" in request.headers:
+            answer.force_close()
+        return answer
+
+    return handle
+
+
 @asynccontextmanager
 async def listening(
     runner: web.AppRunner,
@@ -140,7 +156,7 @@ async def listening(
     loop = asyncio.get_running_loop()
     assert runner.server is not None, "runner.setup() comes first"
     manager = runner.server
-    manager.request_handler = front(_refuse_deep_paths(manager.request_handler))
+    manager.request_handler = _close_behind_chunks(front(_refuse_deep_paths(manager.request_handler)))
 
     def make() -> HttpConnection:
         return HttpConnection(

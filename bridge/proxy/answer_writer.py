@@ -71,11 +71,11 @@ async def write_answer(
 def must_close(request: web.BaseRequest) -> bool:
     """Return whether no other request can follow: the client wants none, or what follows cannot be told apart.
 
-    That is what stands behind a request for an upgrade, which aiohttp does not read, and behind a body that is malformed
-    or has not been read to its end.
+    That is what stands behind a request for an upgrade, which aiohttp does not read, behind a body in chunks, whose
+    trailers it would mix into the next request, and behind one that has not been read to its end.
     """
-    is_over = not is_streamed(request) and request.content.exception() is None
-    return not (request.keep_alive and is_over) or "Upgrade" in request.headers
+    is_unclear = "Upgrade" in request.headers or "Transfer-Encoding" in request.headers
+    return is_unclear or not request.keep_alive or is_streamed(request)
 
 
 def _break_off(request: web.BaseRequest, within_s: float) -> None:

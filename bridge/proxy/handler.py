@@ -66,7 +66,7 @@ class Proxy:
             if isinstance(error, ConnectionError) or request.writer.output_size > 0:
                 raise ConnectionError(str(error)) from error
             answer = answer_error(provider, error)
-            if must_close(request) or "Transfer-Encoding" in request.headers:
+            if must_close(request):
                 answer.force_close()
             self._metrics.count_proxied(provider, answer.status, by="bridge")
         else:

@@ -46,7 +46,7 @@ class ProxyLogin:
         """Return who calls; raise Unauthorized, Forbidden, RateLimited, or ProxyError without a usable account."""
         presented = read_proxy_key(request)
         client = partial(self._api.forwarding.client, request)
-        key = await self._api.authenticator.authenticate(presented, client)
+        key = await self._api.authenticator.find_key(presented, client)
         check_scope(key, SCOPE, presented, by_query=False)
         services, named = self._api.services, key.account or None
         account = await find_account_of(services, key.project, provider, named=named)

@@ -58,8 +58,8 @@ async def ready_to_register(ground: Ground) -> AsyncIterator[tuple[Registrations
         bare_session(Authorization=f"Bearer {API_KEY}") as session,
     ):
         environment = make_environment(ground, store, poll_scale=1.0)
-        with _running_api(ground, environment) as (api, log), _running_bare(ground, bare_store) as (bare, at):
-            port = await _wait_ready(log)
+        with running_api(ground, environment) as (api, log), _running_bare(ground, bare_store) as (bare, at):
+            port = await wait_ready(log)
             yield (
                 Registrations(ground, session, port=port, process=api),
                 Registrations(ground, session, port=at, process=bare),
@@ -67,7 +67,7 @@ async def ready_to_register(ground: Ground) -> AsyncIterator[tuple[Registrations
 
 
 @contextmanager
-def _running_api(ground: Ground, environment: dict[str, str]) -> Iterator[tuple[int, Path]]:
+def running_api(ground: Ground, environment: dict[str, str]) -> Iterator[tuple[int, Path]]:
     """Run the API as installed; yields its process id and its log."""
     log = ground.folder / "api.log"
     program = [str(Path(sys.executable).with_name("reelbridge")), "api"]
@@ -97,7 +97,8 @@ def _running_bare(ground: Ground, redis_url: str) -> Iterator[tuple[int, int]]:
             process.kill()
 
 
-async def _wait_ready(log: Path) -> int:
+async def wait_ready(log: Path) -> int:
+    """Wait until the API listens, and return its port."""
     async with asyncio.timeout(READY_S):
         while (port := _find_port(log)) is None:  # noqa: ASYNC110 -- a log is a file, nobody tells of its growth
             await asyncio.sleep(LOOK_S)

@@ -60,6 +60,14 @@ def test_the_benchmark_of_the_http_client_runs() -> None:
     assert all(float(value) > 0 for value in figures.values())
 
 
+def test_the_benchmark_of_the_proxy_runs() -> None:
+    """Every row of its table has a figure; what one takes over another may be nothing in so few requests."""
+    _, _, *rows = run("proxy", "--smoke").partition("\n\n")[0].splitlines()
+    figures = dict(map(_read_row, rows))
+    assert len(figures) == 8
+    assert all(float(value.replace(",", "")) > 0 for name, value in figures.items() if "over" not in name)
+
+
 def _read_row(row: str) -> tuple[str, str]:
     _, name, shown, _, _ = row.split("|")
     figure = FIGURE.match(shown.strip())

@@ -213,6 +213,21 @@ async def test_a_request_behind_an_upgrade_is_not_left_without_an_answer(proxied
     assert [seen.all_of(name) for name in (b"upgrade", b"connection", b"http2-settings")] == [[], [], []]
 
 
+@pytest.mark.parametrize("target", [b"/reelmirror/api/x", b"/v1/me"])
+async def test_a_trailer_is_no_header_of_the_next_request(proxied: Proxied, target: bytes) -> None:
+    """Nothing is read behind chunks: a proxy in front of the bridge may send another client's request there."""
+    async with proxied.connect() as connection:
+        chunks = b"2\r\n{}\r\n0\r\nX-Evil: 1\r\n\r\n"
+        first = proxied.write(
+            b"POST " + target + b" HTTP/1.1", b"Transfer-Encoding: chunked", body=chunks, raw=True
+        )
+        await connection.send(first + proxied.write())
+        assert (await connection.read()).first(b"connection") == b"close"
+        assert await connection.is_closed()
+    assert [seen for seen in proxied.upstream.requests if b"X-Evil" in seen.head] == []
+    assert len(proxied.upstream.requests) == (1 if b"api" in target else 0)
+
+
 async def test_an_unreachable_provider_is_a_502_of_ours(proxied: Proxied) -> None:
     """Its address is not in the answer."""
     proxied.upstream.answers = [hang_up]
