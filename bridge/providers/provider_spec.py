@@ -90,8 +90,8 @@ class ProviderSpec:
         """A pattern that matches the whole of any credential that this provider hands out."""
         return re.compile("|".join(form.pattern.pattern for form in self.credentials), re.ASCII)
 
-    def error_body(self, code: str, message: str) -> dict[str, object]:
-        """Return an error as this provider words it."""
+    def error_body(self, code: str, message: str, details: Mapping[str, object]) -> dict[str, object]:
+        """Return an error as this provider words it; details stand beside the message, where there are any."""
         shape = self.check_kind.errors
         body: dict[str, object] = dict(self.error_fields)
         for path, text in ((shape.code, code), (shape.message, message)):
@@ -99,6 +99,8 @@ class ProviderSpec:
             for name in path[:-1]:
                 inner = inner.setdefault(name, {})  # type: ignore[assignment]  # a path leads through objects
             inner[path[-1]] = text
+        if details:
+            inner["details"] = dict(details)
         return body
 
     def limit_at(self, path: str) -> str | None:

@@ -79,7 +79,7 @@ class Proxy:
 
     async def _pass(self, request: web.BaseRequest) -> web.StreamResponse:
         call = await self._admission.admit(request)
-        if call.is_intercepted and is_start(call):
+        if is_start(call):
             return await self._pass_start(request, call)
         return await self._pass_on(request, call)
 

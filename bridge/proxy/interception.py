@@ -1,4 +1,4 @@
-"""Find out whether a proxied call begins work for which a callback is wanted."""
+"""Find out whether a proxied call begins work that is called back, or must not be begun twice."""
 
 import asyncio
 import dataclasses
@@ -14,9 +14,10 @@ from bridge.http.client.response_head import Field
 from bridge.http.client.upload import Upload
 from bridge.providers.registry import PROVIDERS
 from bridge.providers.start_spec import find_start
+from bridge.proxy.idempotency_key import read_idempotency_key, take_fingerprint
 from bridge.proxy.proxy_call import ProxyCall
 from bridge.proxy.starts import StartCall
-from bridge.proxy.webhook_options import HEADERS, plan_registration, read_wish
+from bridge.proxy.webhook_options import NO_WISH, plan_registration, read_wish
 
 BODY_BYTES = 1024 * 1024  # of a call that begins work
 URL_HEADER = b"x-webhook-url"
@@ -50,25 +51,30 @@ async def read_body(opened: bytes | Upload, *, within_s: float) -> bytes:
 
 
 def read_start(call: ProxyCall, body: bytes, policy: UrlPolicy) -> tuple[ProxyCall, StartCall | None]:
-    """Return a start with where its callback goes, and the call as it goes on; None if it names no URL.
+    """Return a start with where its callback goes, and the call as it goes on; None without a URL and an Idempotency-Key.
 
-    Raise ValidationFailed for a URL or an option that is refused: nothing is sent then.
+    Raise ValidationFailed for a URL, an option or a key that is refused: nothing is sent then.
     """
     found = find_start(PROVIDERS[call.provider].starts, call.method, call.path)
     assert found is not None, "it is a start"
     spec, variables = found
+    key = read_idempotency_key(call.fields)
     coding = b",".join(value for name, value in call.fields if name.lower() == b"content-encoding")
     plain = decode_content(body, coding.decode("latin-1"), limit=BODY_BYTES)
-    wish = read_wish(call.fields, call.target, plain)
-    if not wish.url:
+    wish = read_wish(call.fields, call.target, plain) if call.is_intercepted else NO_WISH
+    if not wish.url and key is None:
         return call, None
-    webhook = plan_registration(wish, kind=spec.kind, policy=policy)
-    dropped = {*HEADERS, *((b"content-encoding", b"content-length") if wish.is_rewritten else ())}
+    start = StartCall(
+        spec=spec,
+        request={**_read_object(plain), **variables},
+        webhook=plan_registration(wish, kind=spec.kind, policy=policy) if wish.url else None,
+        body=wish.body if wish.is_rewritten else body,
+        key=key,
+        fingerprint=take_fingerprint(call, body),
+    )
+    dropped = {b"content-encoding", b"content-length"} if wish.is_rewritten else set()
     fields = [_narrow(each) for each in call.fields if each[0].lower() not in dropped]
-    sent = wish.body if wish.is_rewritten else body
-    request = {**_read_object(plain), **variables}
-    start = StartCall(spec=spec, request=request, webhook=webhook, body=sent)
-    return dataclasses.replace(call, target=wish.target, fields=fields), start
+    return dataclasses.replace(call, target=wish.target or call.target, fields=fields), start
 
 
 def _narrow(field: Field) -> Field:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -31,9 +31,10 @@ class ProxyError(BridgeError):
         status: int,
         code: str,
         headers: Mapping[str, str] | None = None,
+        details: Mapping[str, Any] | None = None,
         was_sent: bool = False,
     ) -> None:
-        super().__init__(message, headers=headers)
+        super().__init__(message, details=details, headers=headers)
         self.word = word
         self.was_sent = was_sent
         self.status = status  # type: ignore[misc]  # of the class elsewhere; here each answer has its own
@@ -75,5 +76,5 @@ def answer_error(provider: str, error: Exception) -> web.Response:
 def _reply(provider: str, error: BridgeError) -> web.Response:
     """Return an error as the provider would word it, with a header that tells that it is the bridge's own."""
     word = error.word if isinstance(error, ProxyError) else error.code.lower()
-    body = PROVIDERS[provider].error_body(error.code, error.message)
+    body = PROVIDERS[provider].error_body(error.code, error.message, error.details)
     return reply(body, status=error.status, headers={**error.headers, HEADER: word})

@@ -40,6 +40,9 @@ class Wish:
     is_rewritten: bool = False
 
 
+NO_WISH = Wish(url="", fields={}, target="", body=b"")
+
+
 def read_wish(fields: Sequence[Field], target: str, body: bytes) -> Wish:
     """Read the headers, the query and the JSON body of a call, in this order; `body` is without its content coding.
 

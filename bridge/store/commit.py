@@ -1,7 +1,7 @@
 """Commit changes: check what they depend on, then write, in one atomic script."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Literal, NamedTuple, get_args
 
@@ -184,13 +184,13 @@ class Committer:
             return [_read_result(answer) for answer in await run_each(self._redis, calls)]
         # A repeated change writes nothing, but WAITAOF needs a write of this connection to wait for.
         touch = ScriptCall(TOUCH[how.new_work], (keys.touched(how.shard),), ())
-        with self._wait_on(how.shard):
+        async with self._wait_on(how.shard):
             *answers, touched = await run_each(self._redis, [*calls, touch], durable=True)
         if isinstance(touched, Exception):
             answers = [answer if isinstance(answer, Exception) else touched for answer in answers]
         return [_read_result(answer) for answer in answers]
 
-    def _wait_on(self, shard: str) -> AbstractContextManager[None]:
+    def _wait_on(self, shard: str) -> AbstractAsyncContextManager[None]:
         wait = self._waits.get(shard)
         if wait is None:
             wait = self._waits[shard] = DiskWait(self._redis, keys.touched(shard))

@@ -7,8 +7,8 @@ without a write.
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 from redis.asyncio import Redis
 
@@ -26,26 +26,32 @@ class DiskWait:
         self._key = key
         self._waiting = 0
         self._looking: asyncio.Task[None] | None = None
+        self._reading: asyncio.Future[None] | None = None
 
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Mark that a WAITAOF is waited for."""
+    @asynccontextmanager
+    async def waiting(self) -> AsyncIterator[None]:
+        """Mark that a WAITAOF is waited for; no read is under way after the last one, so that the client can be closed."""
         self._waiting += 1
         if self._looking is None:
-            self._looking = asyncio.get_running_loop().create_task(self._look())
+            self._looking = asyncio.create_task(self._look())
         try:
             yield
         finally:
             self._waiting -= 1
+            if self._reading is not None and not self._waiting:
+                await asyncio.wait([self._reading])
 
     async def _look(self) -> None:
         try:
             await asyncio.sleep(LOOK_S)
-            while (
-                self._waiting
-            ):  # asked right before the read: with no wait left, the client may have been closed
-                with suppress(*STORE_ERRORS):  # the waits themselves notice it
-                    await self._redis.exists(self._key)
+            while self._waiting:
+                self._reading = asyncio.get_running_loop().create_future()
+                try:
+                    with suppress(*STORE_ERRORS):  # the waits themselves notice it
+                        await self._redis.exists(self._key)
+                finally:
+                    self._reading.set_result(None)
+                    self._reading = None
                 await asyncio.sleep(LOOK_S)
         finally:
             self._looking = None

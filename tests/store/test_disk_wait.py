@@ -17,12 +17,12 @@ async def test_the_server_is_asked_while_a_wait_lasts(real: Redis) -> None:
     before, tasks = await count_looks(real), asyncio.all_tasks()
     wait = DiskWait(real, "{a}:touched")
     async with asyncio.timeout(10):
-        with wait.waiting(), wait.waiting():
+        async with wait.waiting(), wait.waiting():
             assert len(asyncio.all_tasks() - tasks) == 1
             while await count_looks(real) < before + 3:  # noqa: ASYNC110 -- a server tells nobody of its commands
                 await asyncio.sleep(0)
         await asyncio.gather(*(asyncio.all_tasks() - tasks))
-        with wait.waiting():  # and again
+        async with wait.waiting():  # and again
             while await count_looks(real) < before + 6:  # noqa: ASYNC110 -- as above
                 await asyncio.sleep(0)
 

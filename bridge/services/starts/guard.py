@@ -53,12 +53,10 @@ class Intent(Struct, frozen=True, kw_only=True):
 
 
 class Ticket(Struct, frozen=True):
-    """The right to send a start once."""
+    """The right to send a start once, from the moment at which `begin` returns it."""
 
     place: str
     token: bytes
-    account: Account
-    began_ms: int
 
 
 class Known(Struct, frozen=True):
@@ -69,45 +67,54 @@ class Known(Struct, frozen=True):
     repeat: Repeat
 
 
-async def begin(services: Services, intent: Intent) -> Ticket | Known:
-    """Write down that a start is about to be sent, and return once that is on disk; or return the start with its key.
-
-    Raise RateLimited when the project has too many starts, Unavailable when the store is full or its disk does not confirm
-    in time; the errors of a store that cannot be reached pass through. Nothing may be sent then.
-    """
-    account, vault = intent.account, services.store.vault
-    shard = services.store.shard_of(account.id)
+def plan_ticket(services: Services, intent: Intent) -> Ticket:
+    """Return the ticket for a start, with which `begin` is called; nothing is written yet."""
+    account, store = intent.account, services.store
+    shard = store.shard_of(account.id)
     place = (
         random_place(shard, services.dice)
         if intent.key is None
-        else keyed_place(vault, shard, project=account.project, provider=account.provider, key=intent.key)
+        else keyed_place(
+            store.vault, shard, project=account.project, provider=account.provider, key=intent.key
+        )
     )
-    token = services.dice(TOKEN_BYTES)
-    webhook = None if intent.webhook is None else seal_webhook(vault, place, intent.webhook)
+    return Ticket(place, services.dice(TOKEN_BYTES))
+
+
+async def begin(services: Services, intent: Intent, ticket: Ticket) -> Ticket | Known:
+    """Write down that a start is about to be sent, and return once that is on disk; or return the start with its key.
+
+    Raise RateLimited when the project has too many starts, Unavailable when the store is full or its disk does not confirm
+    in time; the errors of a store that cannot be reached pass through. Nothing may be sent then, and as the intent may
+    have been written, the ticket must be released.
+    """
+    place, account = ticket.place, intent.account
+    webhook = None if intent.webhook is None else seal_webhook(services.store.vault, place, intent.webhook)
 
     async def stage() -> tuple[UnitOfWork | None, Ticket | Known]:
-        unit = services.unit_of_work(shard)
+        unit = services.unit_of_work(place[0])
         loaded, count = await services.store.starts.load_and_count(place, account.project, now_ms=unit.now_ms)
         if loaded is not None:
-            if loaded.record.token == token:  # written in an earlier try whose answer was lost
-                return None, Ticket(place, token, account, loaded.record.began_ms)
+            if loaded.record.token == ticket.token:  # written in an earlier try whose answer was lost
+                return None, ticket
             return None, Known(place, loaded.record, judge_repeat(loaded.record, intent.fingerprint))
         if count >= STARTS_PER_PROJECT:
             raise RateLimited(
                 QUOTA_WAIT_S,
                 f"this project has {count:,} calls with an Idempotency-Key of the last 24 hours: nothing was sent",
             )
-        start = _new_start(intent, owner=services.process, token=token, webhook=webhook, now_ms=unit.now_ms)
+        start = _new_start(
+            intent, owner=services.process, token=ticket.token, webhook=webhook, now_ms=unit.now_ms
+        )
         unit.put_start(place, start, None)
         unit.look_at(place, unit.now_ms + OWNER_SILENT_MS)
-        return unit, Ticket(place, token, account, start.began_ms)
+        return unit, ticket
 
     try:
         return await retrying(services.store.committer, stage, new_work=True, durable=True)
     except StoreFull:
         raise Unavailable("the store is full: nothing was sent", retry_after_s=STORE_RETRY_S) from None
     except StoreNotDurable:
-        await release(services, Ticket(place, token, account, 0))
         raise Unavailable(
             "the disk is too slow to confirm the call: nothing was sent", retry_after_s=STORE_RETRY_S
         ) from None

@@ -12,7 +12,7 @@ from bridge.domain.starts.records import Fingerprint, Start
 from bridge.domain.urls.policy import check_url
 from bridge.services.context import Services
 from bridge.services.jobs.registration_case import RegisterCallback
-from bridge.services.starts.guard import Intent
+from bridge.services.starts.guard import Intent, Known, Ticket, begin, plan_ticket
 from bridge.store.tables.accounts import Account
 from bridge.store.tables.projects import DEFAULT
 from tests.api.serving import make_settings
@@ -52,6 +52,10 @@ class Desk:
             source="s1" if rule == "generate" else "",
             webhook=None if url is None else self.webhook(url),
         )
+
+    async def begin(self, intent: Intent) -> Ticket | Known:
+        """Begin a start."""
+        return await begin(self.services, intent, plan_ticket(self.services, intent))
 
     def webhook(self, url: str) -> RegisterCallback:
         """Return what a call that names this URL wants registered."""

@@ -20,20 +20,20 @@ POST = StartedJob("generated_post", "g1", "n1")
 
 
 async def begin(desk: Desk, key: str | None = "order-1", **fields: str | bytes | None) -> Ticket:
-    begun = await guard.begin(desk.services, desk.intent(key, **fields))  # type: ignore[arg-type]
+    begun = await desk.begin(desk.intent(key, **fields))  # type: ignore[arg-type]
     assert isinstance(begun, Ticket)
     return begun
 
 
 async def repeat(desk: Desk, key: str = "order-1", body: bytes = b"{}") -> Known:
-    known = await guard.begin(desk.services, desk.intent(key, body=body))
+    known = await desk.begin(desk.intent(key, body=body))
     assert isinstance(known, Known)
     return known
 
 
 async def test_one_of_many_concurrent_calls_with_a_key_may_send(desk: Desk) -> None:
     """All others learn that it is under way."""
-    begun = await asyncio.gather(*(guard.begin(desk.services, desk.intent()) for _ in range(50)))
+    begun = await asyncio.gather(*(desk.begin(desk.intent()) for _ in range(50)))
     assert [isinstance(each, Ticket) for each in begun].count(True) == 1
     assert {each.repeat for each in begun if isinstance(each, Known)} == {Repeat.RUNNING}
 
@@ -88,7 +88,7 @@ async def test_a_start_without_a_key_leaves_no_record(desk: Desk) -> None:
     assert len(finished.registered) == 1
     assert await desk.start(ticket.place) is None
     assert await desk.open_places() == []
-    assert await guard.begin(desk.services, desk.intent(None)) != ticket
+    assert await desk.begin(desk.intent(None)) != ticket
 
 
 @pytest.mark.parametrize("ended", [False, True])
@@ -124,7 +124,7 @@ async def test_a_start_whose_process_is_silent_falls_into_doubt_and_may_still_be
     seen = await guard.look_up(desk.services, ticket.place, fingerprint)
     assert seen is not None
     assert seen.repeat is Repeat.DOUBT
-    stranger = Ticket(ticket.place, b"other", desk.account, 0)
+    stranger = Ticket(ticket.place, b"other")
     assert not (await guard.finish(desk.services, stranger, ANSWER, [POST])).registered
     assert not await guard.release(desk.services, stranger)
     assert len((await guard.finish(desk.services, ticket, ANSWER, [POST])).registered) == 1
@@ -170,7 +170,7 @@ async def test_a_project_may_have_so_many_starts(desk: Desk) -> None:
     await desk.services.store.redis.zadd(index, {"old": 1, **many})
     await begin(desk)
     with pytest.raises(RateLimited):
-        await guard.begin(desk.services, desk.intent("order-2"))
+        await desk.begin(desk.intent("order-2"))
     assert (await repeat(desk)).repeat is Repeat.RUNNING
 
 

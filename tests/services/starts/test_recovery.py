@@ -38,7 +38,7 @@ def list_posts(desk: Desk, *rows: dict[str, Any]) -> None:
 
 
 async def begin(desk: Desk, key: str | None = "order-1", **fields: Any) -> Ticket:
-    begun = await guard.begin(desk.services, desk.intent(key, **fields))
+    begun = await desk.begin(desk.intent(key, **fields))
     assert isinstance(begun, Ticket)
     return begun
 
