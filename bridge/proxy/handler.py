@@ -1,6 +1,7 @@
 """Handle a proxied request: admit it, send it on, and pass the answer back as it comes."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from aiohttp import web
 
@@ -94,22 +95,22 @@ class Proxy:
         return await self._pass_back(request, call, response)
 
     async def _pass_on(self, request: web.BaseRequest, call: ProxyCall) -> web.StreamResponse:
-        project = call.caller.project
         if not is_streamed(request):
             response = await self._ask(request, call, await self._open(request))
-            if response.is_complete:
-                return await self._pass_back(request, call, response)
-        else:
-            response = None
+            return await self._pass_back(request, call, response)
+        with self._stream(call):
+            with _cancelled_when_lost(request):
+                response = await self._send(call, await self._open(request))
+            return await self._write_back(request, call, response)
+
+    @contextmanager
+    def _stream(self, call: ProxyCall) -> Iterator[None]:
+        """Hold a place among the streams for a block; raise Busy if there is none."""
+        project = call.caller.project
         if not self._streams.take(project):
-            if response is not None:
-                response.close()
             raise Busy("too many bodies are under way")
         try:
-            if response is None:
-                with _cancelled_when_lost(request):
-                    response = await self._send(call, await self._open(request))
-            return await self._pass_back(request, call, response)
+            yield
         finally:
             self._streams.give_back(project)
 
@@ -141,6 +142,19 @@ class Proxy:
         return await open_body(request, stall_s=self._forwarder.stall_s, answer_s=self._forwarder.head_s)
 
     async def _pass_back(
+        self, request: web.BaseRequest, call: ProxyCall, response: HttpResponse
+    ) -> web.StreamResponse:
+        """Pass an answer back; where its body has not come yet, in a place among the streams."""
+        if response.is_complete:
+            return await self._write_back(request, call, response)
+        try:
+            with self._stream(call):
+                return await self._write_back(request, call, response)
+        except Busy:
+            response.close()
+            raise
+
+    async def _write_back(
         self, request: web.BaseRequest, call: ProxyCall, response: HttpResponse
     ) -> web.StreamResponse:
         fields = list_response_fields(
