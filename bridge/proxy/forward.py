@@ -1,7 +1,6 @@
 """Send a proxied request to its provider, and name what may go wrong on the way to it."""
 
-from aiohttp import ClientPayloadError, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import web
 
 from bridge.errors import ValidationFailed
 from bridge.http.client.client_errors import ClosedError, NotConnected, NotHttpError, UnansweredError
@@ -28,15 +27,16 @@ async def forward(forwarder: Forwarder, call: ProxyCall, body: bytes | Upload) -
     )
     try:
         response = await forwarder.send(call.method, login.base_url, call.target, fields, body=body)
-    except UnansweredError:
-        raise _late(f"the provider did not answer within {forwarder.head_s:.0f} seconds", 504) from None
     except NotConnected as error:
         raise _unreachable(type(error).__name__, was_sent=False) from error
-    except TimeoutError:
-        raise _late(f"the body stood still for {forwarder.stall_s:.0f} seconds", 408) from None
+    except TimeoutError as error:
+        if isinstance(body, Upload) and not isinstance(error, UnansweredError):
+            raise _late("request", f"the body stood still for {forwarder.stall_s:.0f} seconds", 408) from None
+        message = f"the provider did not answer within {forwarder.head_s:.0f} seconds"
+        raise _late("upstream", message, 504) from None
     except (ClosedError, NotHttpError) as error:
         raise _unreachable(type(error).__name__) from error
-    except (web.RequestPayloadError, ClientPayloadError, HttpProcessingError):
+    except web.RequestPayloadError:
         raise ValidationFailed("body", "its framing is malformed") from None
     except ValueError:
         raise ValidationFailed("headers", "a header, or the length of the body, is malformed") from None
@@ -46,8 +46,8 @@ async def forward(forwarder: Forwarder, call: ProxyCall, body: bytes | Upload) -
     return response
 
 
-def _late(message: str, status: int) -> ProxyError:
-    return ProxyError("upstream_timeout", message, status=status, code="SERVICE_UNAVAILABLE", was_sent=True)
+def _late(whose: str, message: str, status: int) -> ProxyError:
+    return ProxyError(f"{whose}_timeout", message, status=status, code="SERVICE_UNAVAILABLE", was_sent=True)
 
 
 def _unreachable(reason: str, *, was_sent: bool = True) -> ProxyError:
