@@ -4,7 +4,7 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -21,9 +21,18 @@ from bridge.services.context import Services
 from bridge.store.errors import StoreFull
 from bridge.store.server.connect import StoreFacts, check_store, connect
 from bridge.store.store import Store
+from bridge.store.tables.accounts import CredentialTaken
 from bridge.store.tables.apikeys import ALL_SCOPES
 
 CLUSTER_SHARDS = 16
+# Why a configured account was not made, and what to do.
+_NO_ACCOUNT: Mapping[type[Exception], tuple[str, str]] = {
+    StoreFull: ("the store is full", "make room in the store, then restart"),
+    CredentialTaken: (
+        "an account of another project has this credential",
+        "use another one, or give that account another with PUT /v1/accounts/{id}/credential, then restart",
+    ),
+}
 log = structlog.get_logger()
 
 
@@ -114,7 +123,7 @@ def wall_clock_ms() -> int:
 async def bootstrap(services: Services) -> None:
     """Create project `default`, and its API key and accounts from the settings, if they do not exist yet.
 
-    A new account that the full store refuses does not keep what runs from being started; the log names it.
+    An account that cannot be made does not keep what runs from being started; the log names it.
     """
     settings, store = services.settings, services.store
     project = await store.projects.ensure_default()
@@ -124,9 +133,7 @@ async def bootstrap(services: Services) -> None:
         if (credential := settings.credential_of(provider)) is not None:
             try:
                 await store.accounts.ensure(project.id, provider, credential.get_secret_value())
-            except StoreFull:
-                fix = "make room in the store, then restart"
-                log.warning(
-                    "start.account_not_created", provider=provider, reason="the store is full", fix=fix
-                )
+            except (StoreFull, CredentialTaken) as error:
+                reason, fix = _NO_ACCOUNT[type(error)]
+                log.warning("start.account_not_created", provider=provider, reason=reason, fix=fix)
     await store.key_usage.request_count()

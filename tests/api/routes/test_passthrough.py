@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from bridge.api.auth import Authenticator, Presented
+from bridge.container import bootstrap, open_services
 from bridge.errors import RateLimited, Unauthorized, Unavailable
 from bridge.services.accounts.passthrough import BAD_S, GOOD_S, Passthrough
 from bridge.store import keys
@@ -38,7 +39,7 @@ class Provider:
         status = self.status or (404 if key in self.good else 401)
         code = {404: "NOT_FOUND", 401: "UNAUTHORIZED"}.get(status, "INTERNAL_ERROR")
         if "reelbot" in request.path:
-            return web.json_response({"success": False, "error": code, "message": "no"}, status=status)
+            return web.json_response({"success": False, "code": code, "message": "no"}, status=status)
         return web.json_response({"error": {"code": code, "message": "no"}}, status=status)
 
 
@@ -250,6 +251,22 @@ async def test_a_token_is_good_no_longer_than_it_says(api: Client, provider: Pro
     gate.now_s += 31
     await gate.enter(short)
     assert provider.asked == [short, short]
+
+
+async def test_a_start_survives_a_credential_that_a_caller_logged_in_with(
+    api: Client, provider: Provider, store_socket: Path
+) -> None:
+    """One that is configured afterwards stays with the project that has it."""
+    provider.good = {REELBOT}
+    _, body = await me(api, REELBOT)
+    settings = make_settings(
+        store_socket, REELBOT_API_KEY=REELBOT, REELBOT_BASE_URL=f"{provider.url}/reelbot/api"
+    )
+    async with open_services(settings) as services:
+        await bootstrap(services)
+        account = await services.store.accounts.find("reelbot", REELBOT)
+    assert account is not None
+    assert account.project == body["project"]["id"]
 
 
 async def test_nothing_of_a_key_is_stored_in_clear(api: Client, provider: Provider) -> None:
