@@ -68,7 +68,12 @@ def create_outgoing(call: UpstreamCall) -> UpstreamResponse:
     if body.target_account_ids:
         initial["target_account_ids"] = body.target_account_ids
     job = state.start_job(
-        "outgoing_post", outgoing_id, initial, owner=call.account, persona_id=body.persona_id
+        "outgoing_post",
+        outgoing_id,
+        initial,
+        owner=call.account,
+        persona_id=body.persona_id,
+        at=call.now,  # the answer shows it as it is at that time
     )
     return _shown(call, job, status=201)
 
