@@ -18,6 +18,7 @@ CREDENTIALS = frozenset((b"authorization", b"x-api-key"))
 NOT_FORWARDED = HOP_BY_HOP | CREDENTIALS | {b"host", b"expect", b"forwarded", b"x-real-ip"}
 FORWARDED = b"x-forwarded-"
 WISHES = b"x-webhook-"  # what a call says about its callback
+OURS = b"x-reelbridge-"  # what tells an answer of the bridge from the provider's
 # They speak of the upstream's own host.
 OF_THE_HOST = frozenset((b"alt-svc", b"strict-transport-security"))
 
@@ -49,7 +50,7 @@ def list_response_fields(fields: Sequence[Field], *, base_url: bytes, prefix: by
     return [
         (name, _lead_back(value, base_url, prefix) if name.lower() == b"location" else value)
         for name, value in fields
-        if name.lower() not in dropped
+        if name.lower() not in dropped and not name.lower().startswith(OURS)
     ]
 
 
@@ -68,6 +69,7 @@ def _lead_back(location: bytes, base_url: bytes, prefix: bytes) -> bytes:
         starts.append(b"/" + own_path if own_path else b"")
     for start in starts:
         rest = location[len(start) :]
-        if location.startswith(start) and (rest[:1] in (b"/", b"?") or (start and not rest)):
+        ends = (b"/", b"?", b"") if start else (b"/",)
+        if location.startswith(start) and rest[:1] in ends:
             return prefix + rest
     return location

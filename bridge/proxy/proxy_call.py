@@ -32,7 +32,7 @@ class ProxyCall:
     method: str
     target: str
     path: str
-    fields: Sequence[Field]
+    fields: Sequence[Field] = field(repr=False)
     began_ms: int
     is_intercepted: bool = True
 

@@ -81,6 +81,23 @@ def test_a_request_has_one_credential_and_it_is_the_providers(fields: list[tuple
     assert all(field in kept for field in sent if field != AUTH)
 
 
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        (b"/v1/x", b"/p/api/v1/x"),
+        (b"https://p.example/v1/x", b"/p/api/v1/x"),
+        (b"?page=2", b"?page=2"),
+        (b"//other.example/v1", b"//other.example/v1"),
+        (b"https://p.example.evil/v1", b"https://p.example.evil/v1"),
+    ],
+)
+def test_a_provider_without_a_path_of_its_own_is_led_back_too(location: bytes, shown: bytes) -> None:
+    """Else its paths would be taken for the bridge's."""
+    fields = [(b"Location", location), (b"X-Reelbridge-Error", b"busy")]
+    answered = list_response_fields(fields, base_url=b"https://p.example", prefix=b"/p/api")
+    assert answered == [(b"Location", shown)]
+
+
 @given(FIELDS)
 def test_an_answer_keeps_its_framing(fields: list[tuple[bytes, bytes]]) -> None:
     """Whatever `Connection` names."""

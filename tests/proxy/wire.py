@@ -227,6 +227,15 @@ async def proxying(
             await requests.close()
 
 
+async def add_tenant(proxied: Proxied) -> str:
+    """Add a project with an account of its own, and return its key."""
+    _, project = await proxied.api.call("POST", "/v1/projects", json={"name": "other"})
+    store = proxied.api.services.store
+    await store.accounts.create(project["id"], "reelmirror", "rm_" + "d" * 32, "other")
+    _, text = await store.apikeys.create(project["id"], ["proxy"], "other")
+    return text
+
+
 def read_fields(head: bytes) -> list[tuple[bytes, bytes]]:
     """Return names and values of a head in their order."""
     lines = head[:-4].split(b"\r\n")[1:]
