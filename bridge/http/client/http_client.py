@@ -20,6 +20,8 @@ from bridge.http.client.upload import Deadline, Upload, send_body
 
 ORIGIN_CACHE_SIZE = 1024
 LARGE_BYTES = 16 * 1024
+# As many as a worker sends at once; with its reads and the store's it stays below 1,024, where nobody raised that limit.
+MOST_OPEN = 512
 # What RFC 9110 (section 9.2.1) calls safe, as far as it is sent here: no other method is ever sent twice.
 REPEATABLE = frozenset(("GET", "HEAD"))
 BODIES = frozenset(("POST", "PUT", "PATCH"))
@@ -48,13 +50,18 @@ class HttpClient:
     """
 
     def __init__(
-        self, connector: Connector, *, headers: Mapping[str, str] | None = None, connect_s: float = inf
+        self,
+        connector: Connector,
+        *,
+        headers: Mapping[str, str] | None = None,
+        connect_s: float = inf,
+        most_open: int = MOST_OPEN,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._connector = connector
         self._headers = headers or {}
         self._connect_s = connect_s
-        self._pool = ConnectionPool(self._loop)
+        self._pool = ConnectionPool(self._loop, most_open=most_open)
         self._know = lru_cache(maxsize=ORIGIN_CACHE_SIZE)(self._prepare)
 
     async def close(self) -> None:
