@@ -258,9 +258,14 @@ class KindSpec:
 
     def matches(self, path: str) -> bool:
         """Return whether a path is that of one job's read."""
+        return self.id_in(path) is not None
+
+    def id_in(self, path: str) -> str | None:
+        """Return the id of the job whose read a path is, None for any other path."""
         start, _, end = self.path.partition("{id}")
         job_id = path.removeprefix(start).removesuffix(end)
-        return bool(start) and path == start + job_id + end and bool(self.id_pattern.fullmatch(job_id))
+        is_read = bool(start) and path == start + job_id + end and bool(self.id_pattern.fullmatch(job_id))
+        return job_id if is_read else None
 
     def download_path_for(self, job_id: str) -> str:
         """Return the path that gives the link to one job's file; raise ValueError as `path_for` does."""

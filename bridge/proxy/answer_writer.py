@@ -11,6 +11,7 @@ from aiohttp.http import HttpVersion11
 from bridge.http.client.client_errors import BodyError
 from bridge.http.client.http_response import HttpResponse
 from bridge.http.client.response_head import Field
+from bridge.proxy.answer_copy import AnswerCopy
 from bridge.proxy.request_body import is_streamed
 
 WITHOUT_BODY = frozenset((204, 304))
@@ -38,11 +39,16 @@ class WrittenAnswer(web.StreamResponse):
 
 
 async def write_answer(
-    request: web.BaseRequest, response: HttpResponse, fields: Sequence[Field], *, stall_s: float
+    request: web.BaseRequest,
+    response: HttpResponse,
+    fields: Sequence[Field],
+    *,
+    stall_s: float,
+    copy: AnswerCopy | None = None,
 ) -> WrittenAnswer:
     """Write a response to a client as it comes; raise ConnectionError where either side is gone in its middle.
 
-    So it does where either side stands still for `stall_s` seconds.
+    So it does where either side stands still for `stall_s` seconds. `copy` gets the body too, if it comes whole.
     A body of unknown length is sent in chunks, to a client of HTTP/1.0 until the connection closes.
     """
     has_body = request.method != "HEAD" and response.status not in WITHOUT_BODY
@@ -54,7 +60,7 @@ async def write_answer(
     head = _write_head(response, [*fields, *framing, *closing])
     try:
         await _write_body(
-            request, response, head, is_chunked=bool(framing), has_body=has_body, stall_s=stall_s
+            request, response, head, is_chunked=bool(framing), has_body=has_body, stall_s=stall_s, copy=copy
         )
     except (BodyError, TimeoutError) as error:
         response.close()
@@ -64,6 +70,8 @@ async def write_answer(
     except BaseException:
         response.close()
         raise
+    if copy is not None:
+        copy.end()
     response.release()
     return WrittenAnswer(response.status, is_last=is_last)
 
@@ -106,16 +114,21 @@ async def _write_body(
     is_chunked: bool,
     has_body: bool,
     stall_s: float,
+    copy: AnswerCopy | None,
 ) -> None:
     """Write the head together with what has arrived of the body, then the rest as it arrives."""
     writer, body = request.writer, response.body
     piece = body.read_nowait() if has_body else b""
+    if copy is not None:
+        copy.add(piece)
     data = head + (_chunk(piece) if is_chunked else piece)
     while has_body and not body.at_end:
         async with asyncio.timeout(stall_s):
             await writer.write(data)
         async with asyncio.timeout(stall_s):
             piece = await body.read()
+        if copy is not None:
+            copy.add(piece)
         data = _chunk(piece) if is_chunked else piece
     async with asyncio.timeout(stall_s):
         await writer.write(data + (_LAST_CHUNK if is_chunked else b""))

@@ -13,6 +13,7 @@ from bridge.http.forwarder import Forwarder
 from bridge.providers.read import read_rate
 from bridge.providers.registry import PROVIDERS
 from bridge.proxy.admission import Admission
+from bridge.proxy.answer_copy import AnswerCopies
 from bridge.proxy.answer_writer import must_close, write_answer
 from bridge.proxy.forward import forward
 from bridge.proxy.header_fields import list_response_fields
@@ -25,6 +26,7 @@ from bridge.proxy.start_answer import refusal_field
 from bridge.proxy.starts import StartedCalls
 from bridge.proxy.target import find_provider, prefix_of
 from bridge.services.accounts.client_requests import ClientRequests
+from bridge.services.passing.passed_answers import PassedAnswers
 
 WAIT_S = 10.0
 
@@ -47,6 +49,7 @@ class Proxy:
         self._streams = Places(250, share=4)
         self._policy = api.services.policy
         self._starts = StartedCalls(api.services, self._send)
+        self._copies = AnswerCopies(PassedAnswers(api.services), api.services.clock_ms)
 
     def before(self, handler: Handler) -> Handler:
         """Return a handler of all requests: what is proxied is answered here, all else by `handler`."""
@@ -75,8 +78,9 @@ class Proxy:
         return answer
 
     async def close(self) -> None:
-        """Wait a while for the calls that began work and are under way."""
+        """Wait a while for the calls that began work and are under way, and use what answers showed."""
         await self._starts.close()
+        await self._copies.close()
 
     async def _pass(self, request: web.BaseRequest) -> web.StreamResponse:
         call = await self._admission.admit(request)
@@ -165,7 +169,13 @@ class Proxy:
         if call.is_intercepted and names_url(call):
             fields.append(refusal_field("not_a_start"))
         with _cancelled_when_lost(request):
-            return await write_answer(request, response, fields, stall_s=self._forwarder.stall_s)
+            return await write_answer(
+                request,
+                response,
+                fields,
+                stall_s=self._forwarder.stall_s,
+                copy=self._copies.begin(call, response),
+            )
 
 
 def _cancelled_when_lost(request: web.BaseRequest) -> AbstractContextManager[None]:

@@ -224,6 +224,7 @@ async def proxying(
             async with running(app, front=proxy.before) as url, Client.session() as http:
                 port = int(url.rpartition(":")[2])
                 yield Proxied(port=port, api=Client(http, url, services), upstream=upstream)
+            await proxy.close()
             await requests.close()
 
 

@@ -93,10 +93,13 @@ async def observe(
     return settled
 
 
-def observe_unchanged(services: Services, held: Held, unchanged: Observed, at: PollContext) -> Settled:
-    """Record a poll whose answer is known to change nothing; return what to settle."""
+def observe_unchanged(
+    services: Services, held: Held, unchanged: Observed, at: PollContext, *, least_ms: int = 0
+) -> Settled:
+    """Record a poll whose answer is known to change nothing; return what to settle, as `observe` does."""
     log = record_poll(held.log, unchanged, at)
-    delay_ms = interval_ms(log, services.time_scale, fallback_s=unchanged.observation.timing.interval_s)
+    usual_ms = interval_ms(log, services.time_scale, fallback_s=unchanged.observation.timing.interval_s)
+    delay_ms = max(usual_ms, least_ms)
     log = replace(log, due_ms=at.now_ms + delay_ms)
     return _settle(held, log, delay_ms)
 

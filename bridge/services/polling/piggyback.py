@@ -191,5 +191,5 @@ class Piggyback:
 
     async def _lease(self, account: str, keys: Sequence[str], at: PollContext) -> list[WaitingJob]:
         return await lease_waiting_jobs(
-            self._services, account, keys, begun_ms=at.begun_ms, lease_ms=self._lease_ms
+            self._services, account, dict.fromkeys(keys, at.begun_ms), lease_ms=self._lease_ms
         )

@@ -1,6 +1,6 @@
 """Lease jobs that wait in the queue, to apply an answer that shows them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bridge.services.context import Services
@@ -18,16 +18,16 @@ class WaitingJob:
 
 
 async def lease_waiting_jobs(
-    services: Services, account: str, keys: Sequence[str], *, begun_ms: int, lease_ms: int
+    services: Services, account: str, begun_ms: Mapping[str, int], *, lease_ms: int
 ) -> list[WaitingJob]:
-    """Lease those of some jobs that wait in their account's queue, and were not read since `begun_ms`.
+    """Lease those of some jobs that wait in their account's queue, and were not read since what shows them began.
 
-    Jobs that are not watched are left out, and so are jobs that are being read, since that read shows as much.
+    `begun_ms` has that time for each job's key. Jobs that are not watched are left out, and so are jobs that are being read, since that read shows as much.
     """
-    if not keys:
+    if not begun_ms:
         return []
     store, shard = services.store, services.store.shard_of(account)
-    claim = await store.poll.hold(shard, account, keys, lease_ms=lease_ms)
+    claim = await store.poll.hold(shard, account, list(begun_ms), lease_ms=lease_ms)
     if not claim.items:
         return []
     members = [item.member for item in claim.items]
@@ -37,7 +37,7 @@ async def lease_waiting_jobs(
     for item in claim.items:
         held = take_held(page, item.member, claim.token)
         left_ms = max(0, item.due_ms - claim.now_ms)
-        if held is None or held.log.last_ms >= begun_ms:
+        if held is None or held.log.last_ms >= begun_ms[item.member]:
             back.append(Settled(account, item.member, claim.token, left_ms))
         else:
             jobs.append(WaitingJob(held=held, left_ms=left_ms))

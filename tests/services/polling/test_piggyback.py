@@ -47,7 +47,8 @@ def piggyback(bench: Bench, now_s: list[float]) -> Piggyback:
 async def lease(bench: Bench, *keys: str, begun_ms: int | None = None) -> list[WaitingJob]:
     account = (await bench.job(keys[0])).account
     begun = bench.api.services.clock_ms() if begun_ms is None else begun_ms
-    return await lease_waiting_jobs(bench.api.services, account, keys, begun_ms=begun, lease_ms=LEASE_MS)
+    since = dict.fromkeys(keys, begun)
+    return await lease_waiting_jobs(bench.api.services, account, since, lease_ms=LEASE_MS)
 
 
 async def test_what_waits_is_held_with_its_records(bench: Bench, piggyback: Piggyback) -> None:
@@ -101,9 +102,7 @@ async def test_nothing_is_held_of_what_is_in_flight(bench: Bench, piggyback: Pig
     other = job_key(key[0], passenger.held.job.record.account, "generated_post", "p2")
     assert await lease(bench, key, other) == []
     assert (
-        await lease_waiting_jobs(
-            bench.api.services, passenger.held.job.record.account, [], begun_ms=0, lease_ms=LEASE_MS
-        )
+        await lease_waiting_jobs(bench.api.services, passenger.held.job.record.account, {}, lease_ms=LEASE_MS)
         == []
     )
     assert await bench.api.services.store.poll.settle(key[0], [return_to_queue(passenger)]) == []

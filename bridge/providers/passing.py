@@ -1,0 +1,75 @@
+"""Tell from the heads of a client's own request and of its answer what the answer shows of jobs. No I/O."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from msgspec import Struct
+
+from bridge.providers.provider_spec import ProviderSpec
+
+CODINGS = frozenset(("", "identity", "gzip", "x-gzip", "deflate"))
+MAX_AGE_S = 3600  # of an answer from a cache; an older one says nothing
+_CACHES = ("x-cache", "cf-cache-status")
+_CHANGES = frozenset(("DELETE", "PATCH", "POST", "PUT"))
+
+
+class Sight(StrEnum):
+    """What an answer tells of a job."""
+
+    STATE = "state"  # its state, as a read of the bridge's own would
+    ABSENCE = "absence"  # that it is not found; a read of the bridge's own has to confirm that
+    CHANGE = "change"  # that the client changed it, so that its state may be another now
+
+
+class Shown(Struct, frozen=True, kw_only=True, gc=False):
+    """The job that an answer tells of, under each kind that is read there; `age_s`: how old the answer was when it came."""
+
+    sight: Sight
+    kinds: tuple[str, ...]
+    job_id: str
+    age_s: int = 0
+
+
+def read_shown(
+    provider: ProviderSpec, *, method: str, path: str, query: str, status: int, headers: Mapping[str, str]
+) -> Shown | None:
+    """Return what an answer tells of a job, None for what tells nothing that may be relied upon.
+
+    `path` is relative to the provider's URL and decoded, `headers` are the answer's by their names in lower case. A
+    query may leave out parts of a job, and part of an answer (206) shows part of it. Refusals of the client's login, limits
+    and outages are no statement about a job.
+    """
+    if method in _CHANGES:
+        return _read_change(provider, path) if 200 <= status < 300 else None
+    if method != "GET" or query or "json" not in headers.get("content-type", "").lower():
+        return None
+    age_s = _read_age_s(headers)
+    read = [(kind.name, found) for kind in provider.kinds.values() if (found := kind.id_in(path)) is not None]
+    if not read or age_s is None:
+        return None
+    kinds, job_id = tuple(name for name, _ in read), read[0][1]
+    if status in (404, 410):
+        return Shown(sight=Sight.ABSENCE, kinds=kinds, job_id=job_id, age_s=age_s)
+    if status != 200 or headers.get("content-encoding", "").strip().lower() not in CODINGS:
+        return None
+    return Shown(sight=Sight.STATE, kinds=kinds, job_id=job_id, age_s=age_s)
+
+
+def _read_change(provider: ProviderSpec, path: str) -> Shown | None:
+    """Return the job at a path, or at its beginning: `/reject` and its like change the job that they follow."""
+    for place in (path, path.rpartition("/")[0]):
+        read = [(kind.name, kind.id_in(place)) for kind in provider.kinds.values()]
+        kinds = tuple(name for name, job_id in read if job_id is not None)
+        if kinds:
+            job_id = next(job_id for _, job_id in read if job_id is not None)
+            return Shown(sight=Sight.CHANGE, kinds=kinds, job_id=job_id)
+    return None
+
+
+def _read_age_s(headers: Mapping[str, str]) -> int | None:
+    """Return how old an answer was when it came, in seconds; None where a cache does not say so (RFC 9111, section 5.1)."""
+    text = headers.get("age", "").strip()
+    if text:
+        is_number = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_AGE_S))
+        return int(text) if is_number and int(text) <= MAX_AGE_S else None
+    return None if any("hit" in headers.get(name, "").lower() for name in _CACHES) else 0

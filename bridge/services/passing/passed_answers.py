@@ -1,0 +1,59 @@
+"""Apply what clients' own reads show to the jobs that are watched, so that the bridge need not read them too."""
+
+import asyncio
+from collections import defaultdict
+
+from bridge.config.log import get_logger
+from bridge.services.context import Services
+from bridge.services.passing.passed_reads import PassedAnswer, PassedReads
+from bridge.store.errors import STORE_ERRORS
+
+GATHER_S = 0.02
+MAX_WAITING = 200  # answers of an account
+MAX_BYTES = 32 * 1024 * 1024  # of all that wait
+log = get_logger("bridge.proxy")
+
+
+class PassedAnswers:
+    """Takes answers that have gone to their clients; those of 20 ms are applied together.
+
+    Nothing waits for it. What is too much, and what the store does not take, is dropped: the bridge then reads those jobs
+    itself when they are due.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._reads = PassedReads(services)
+        self._waiting: dict[str, list[PassedAnswer]] = defaultdict(list)
+        self._bytes = 0
+        self._applying: asyncio.Task[None] | None = None
+
+    def note(self, account: str, answer: PassedAnswer) -> None:
+        """Take an answer to a request with an account's credential."""
+        waiting = self._waiting[account]
+        if len(waiting) >= MAX_WAITING or self._bytes + len(answer.body) > MAX_BYTES:
+            return
+        waiting.append(answer)
+        self._bytes += len(answer.body)
+        if self._applying is None:
+            self._applying = asyncio.create_task(self._apply())
+
+    async def close(self) -> None:
+        """Apply what is left."""
+        if self._applying is not None:
+            await self._applying
+
+    async def _apply(self) -> None:
+        try:
+            while self._waiting:
+                await asyncio.sleep(GATHER_S)
+                waiting, self._waiting = self._waiting, defaultdict(list)
+                self._bytes = 0
+                await asyncio.gather(*(self._apply_to(*each) for each in waiting.items()))
+        finally:
+            self._applying = None
+
+    async def _apply_to(self, account: str, answers: list[PassedAnswer]) -> None:
+        try:
+            await self._reads.apply(account, answers)
+        except STORE_ERRORS as error:
+            log.warning("proxy.answers_dropped", number=len(answers), error=type(error).__name__)

@@ -1,0 +1,119 @@
+"""Apply answers that passed through the proxy to the watched jobs that they show."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from bridge.domain.ids import job_key
+from bridge.domain.jobs.callbacks import list_live_callbacks
+from bridge.domain.jobs.outcome import PollContext
+from bridge.domain.observation import Observed
+from bridge.providers.passing import Shown, Sight
+from bridge.providers.read import read_answer
+from bridge.providers.registry import KINDS
+from bridge.services.context import Services
+from bridge.services.jobs.observe import observe, observe_unchanged
+from bridge.services.jobs.unchanged import UnchangedAnswers
+from bridge.services.polling.waiting_jobs import WaitingJob, lease_waiting_jobs, return_to_queue
+from bridge.store.queue.lanes import Settled
+
+LEASE_MS = 8_000  # after so long a dead process's jobs are polled again
+# A client that polls at the documented interval is a little later each time: waiting longer lets it come first.
+PATIENCE = 1.25
+
+
+class PassedAnswer(Struct, frozen=True, kw_only=True, gc=False):
+    """An answer, what it shows, and when its request began and it ended; `body` is without its content coding."""
+
+    shown: Shown
+    headers: Mapping[str, str]
+    body: bytes
+    begun_ms: int
+    ended_ms: int
+
+    @property
+    def as_of_ms(self) -> int:
+        """The time of what it tells: a read's beginning, by its age earlier, and a change's end."""
+        if self.shown.sight is Sight.CHANGE:
+            return self.ended_ms
+        return self.begun_ms - 1000 * self.shown.age_s
+
+
+class PassedReads:
+    """Applies answers to the jobs of one account at a time."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._unchanged_answers = UnchangedAnswers()
+
+    async def apply(self, account: str, answers: Sequence[PassedAnswer]) -> None:
+        """Apply the latest answer about each job that is watched and not being read."""
+        lanes, shard = self._services.store.poll, self._services.store.shard_of(account)
+        latest = {
+            job_key(shard, account, kind, answer.shown.job_id): answer
+            for answer in sorted(answers, key=lambda each: each.as_of_ms)
+            for kind in answer.shown.kinds
+        }
+        times = {key: answer.as_of_ms for key, answer in latest.items()}
+        settled: list[Settled] = []
+        for job in await lease_waiting_jobs(self._services, account, times, lease_ms=LEASE_MS):
+            settled += await self._apply_one(job, latest[job.held.key])
+        if settled:
+            await lanes.settle(shard, settled)
+
+    async def _apply_one(self, job: WaitingJob, answer: PassedAnswer) -> Sequence[Settled]:
+        """Apply an answer to its job; return what is left to settle."""
+        held, record = job.held, job.held.job.record
+        match answer.shown.sight:
+            case Sight.STATE if all(
+                each.created_ms <= answer.as_of_ms for each in list_live_callbacks(record)
+            ):
+                return await self._observe(job, answer)
+            case Sight.CHANGE:
+                return (_due_now(job),)
+            case Sight.ABSENCE if record.seen and not record.missing_reads and held.log.polls:
+                return (_due_now(job),)
+        return (return_to_queue(job),)
+
+    async def _observe(self, job: WaitingJob, answer: PassedAnswer) -> Sequence[Settled]:
+        """Apply a state that was shown, as a poll of the bridge's own; what shows none changes nothing."""
+        services, held, now_ms = self._services, job.held, self._services.clock_ms()
+        at = PollContext(
+            begun_ms=answer.as_of_ms,
+            now_ms=now_ms,
+            took_ms=max(0, answer.ended_ms - answer.begun_ms),
+            digest=hashlib.blake2b(answer.body, digest_size=8).digest(),
+        )
+        known = self._unchanged_answers.find(held.key, held.job, held.log, now_ms=now_ms)
+        if known is not None and known.digest == at.digest:
+            least_ms = self._least_ms(known.result)
+            return (observe_unchanged(services, held, known.result, at, least_ms=least_ms),)
+        result = read_answer(
+            KINDS[held.job.record.kind],
+            job_id=held.job.record.id,
+            http_status=200,
+            headers=answer.headers,
+            body=answer.body,
+            now_ms=now_ms,
+            words=services.upstream.words,
+            superseded=frozenset(held.job.record.superseded),
+        )
+        if not isinstance(result, Observed):
+            return (return_to_queue(job),)
+        settled = await observe(
+            services,
+            held,
+            result,
+            at,
+            unchanged_answers=self._unchanged_answers,
+            least_ms=self._least_ms(result),
+        )
+        return (settled,) if settled else ()
+
+    def _least_ms(self, seen: Observed) -> int:
+        return self._services.time_scale.ms(PATIENCE * seen.observation.timing.interval_s)
+
+
+def _due_now(job: WaitingJob) -> Settled:
+    return Settled(job.held.job.record.account, job.held.key, job.held.token, 0)
