@@ -1,6 +1,7 @@
 """Write the outcome of a guarded start and register its jobs, in one step on the shard of its account."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from bridge.services.context import Services
 from bridge.services.jobs.registration import stage_registrations
 from bridge.services.jobs.registration_case import RegisterCallback
 from bridge.services.starts.sealing import open_webhook
+from bridge.store.errors import STORE_ERRORS
 from bridge.store.records import Loaded
 from bridge.store.unit_of_work import UnitOfWork, retrying
 
@@ -37,6 +39,7 @@ async def conclude(services: Services, place: str, decide: Decide, *, alone: boo
     change. Jobs whose registration is refused stay pending, and the outcome is written all the same. `alone`: write
     nothing if another start is known to have begun one of the jobs.
     """
+    kept: list[Start] = []
 
     async def stage() -> tuple[UnitOfWork | None, Finished]:
         loaded = await services.store.starts.load(place)
@@ -52,9 +55,14 @@ async def conclude(services: Services, place: str, decide: Decide, *, alone: boo
         if not await _mark_jobs(services, unit, place, start, alone=alone):
             return None, Finished()
         _write(services, unit, place, start, loaded)
+        kept[:] = [start] if start.answer is not None and loaded.record.answer is None else []
         return unit, finished
 
-    return await retrying(services.store.committer, stage, durable=True)
+    finished = await retrying(services.store.committer, stage, durable=True)
+    if kept:
+        with suppress(*STORE_ERRORS):  # the outcome is on disk, and its size is only an estimate's part
+            await services.store.idempotency.count_bytes(kept[-1].project, len(kept[-1].answer or b""))
+    return finished
 
 
 async def _register(

@@ -17,6 +17,7 @@ from bridge.domain.starts.repeats import Repeat, judge_repeat
 from bridge.errors import RateLimited, Unavailable
 from bridge.services.context import Services
 from bridge.services.jobs.registration_case import RegisterCallback
+from bridge.services.quota import check_bytes, held_bytes
 from bridge.services.starts.conclude import Finished, conclude
 from bridge.services.starts.sealing import StartAnswer, seal_answer, seal_webhook
 from bridge.store.errors import StoreFull, StoreNotDurable
@@ -27,6 +28,7 @@ from bridge.store.unit_of_work import UnitOfWork, retrying
 
 STARTS_PER_PROJECT = 10_000
 QUOTA_WAIT_S = 60.0
+START_BYTES = 4 * 1024  # what a start and its answer take as a rule; what they took is counted afterwards
 TOKEN_BYTES = 16
 ANSWER_BYTES = 256 * 1024  # of a body; a larger one is not kept
 STORE_RETRY_S = 1.0
@@ -103,6 +105,7 @@ async def begin(services: Services, intent: Intent, ticket: Ticket) -> Ticket | 
                 QUOTA_WAIT_S,
                 f"this project has {count:,} calls with an Idempotency-Key of the last 24 hours: nothing was sent",
             )
+        check_bytes(services, await held_bytes(services, account.project), START_BYTES)
         start = _new_start(
             intent, owner=services.process, token=ticket.token, webhook=webhook, now_ms=unit.now_ms
         )

@@ -94,6 +94,15 @@ class Idempotency:
         with suppress(StoreFull):
             await run(self._redis, ScriptCall(SCRIPTS["answer_v1"], (place, keys.answers(project)), args))
 
+    async def count_bytes(self, project: str, taken: int) -> None:
+        """Count the bytes of an answer that is kept for a day elsewhere; a full store counts nothing."""
+        hour, counters = self._clock_ms() // HOUR_MS, keys.answers(project)
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hincrby(counters, str(hour), taken + KEY_BYTES)
+        pipeline.pexpire(counters, (COUNTED_HOURS + 1) * HOUR_MS)
+        with suppress(OutOfMemoryError):
+            await pipeline.execute()
+
     async def total(self, project: str) -> int:
         """Return the bytes of a project's kept answers, and of those that expired in the last hour."""
         counted = await self._redis.hgetall(keys.answers(project))  # type: ignore[misc]  # redis-py types both clients at once

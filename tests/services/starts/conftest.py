@@ -88,7 +88,8 @@ async def desk(redis: Redis, server: Server) -> AsyncIterator[Desk]:
     async with (
         running_upstream() as upstream,
         open_services(
-            make_settings(server.socket, REELMIRROR_BASE_URL=upstream.url), clock_ms=clock_ms
+            make_settings(server.socket, REELMIRROR_BASE_URL=upstream.url, project_quota=8 << 20),
+            clock_ms=clock_ms,
         ) as services,
     ):
         await bootstrap(services)

@@ -9,6 +9,7 @@ from bridge.domain.starts.looks import OWNER_SILENT_MS
 from bridge.domain.starts.records import KEPT_MS, StartedJob, StartState
 from bridge.domain.starts.repeats import Repeat
 from bridge.errors import RateLimited
+from bridge.services.quota import quota_bytes
 from bridge.services.starts import guard
 from bridge.services.starts.guard import Known, Ticket
 from bridge.services.starts.sealing import StartAnswer, open_answer
@@ -185,3 +186,15 @@ async def test_states_only_change_as_drawn(desk: Desk) -> None:
     start = await desk.start(ticket.place)
     assert start is not None
     assert (start.state, start.jobs) == (StartState.ANSWERED, (POST,))
+
+
+async def test_kept_answers_count_towards_what_a_project_may_hold(desk: Desk) -> None:
+    """So that large answers of one project do not fill the store for all: more is refused before anything is sent."""
+    quota, large, number = quota_bytes(desk.services), StartAnswer(202, (), b"x" * guard.ANSWER_BYTES), 0
+    while number * guard.ANSWER_BYTES < quota:
+        number += 1
+        await guard.finish(desk.services, await begin(desk, f"order-{number}", url=None), large, [])
+    assert number > 10
+    with pytest.raises(RateLimited):
+        await begin(desk, "order-0")
+    assert (await repeat(desk, "order-1")).repeat is Repeat.REPLAY

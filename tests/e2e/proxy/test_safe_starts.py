@@ -1,0 +1,122 @@
+"""Calls with an Idempotency-Key through APIs that are killed: what is billed once is never begun again without notice."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.api.store_server import running_store
+from tests.e2e.crash.soak_options import ROUNDS
+from tests.e2e.processes import Simulator, running_simulator, until
+from tests.e2e.proxy.lossy_service import (
+    GENERATE,
+    LossyService,
+    Outcome,
+    call_once,
+    count_by_source,
+    repeat_until_decided,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+
+KILLS = 4 * ROUNDS
+AT_ONCE = 50
+STEP_S = 0.03  # from the call to the kill, in the first round; later ones wait longer
+
+
+@pytest.fixture(scope="module")
+def lossy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LossyService, Simulator]]:
+    with (
+        running_simulator() as simulator,
+        running_store(tmp_path_factory.mktemp("lossy")) as socket,
+    ):
+        service = LossyService(simulator, Path(socket))
+        try:
+            yield service, simulator
+        finally:
+            service.stop()
+
+
+@pytest.fixture
+async def service(lossy: tuple[LossyService, Simulator]) -> LossyService:
+    service, simulator = lossy
+    await simulator.control("PUT", "/switches", {"unknown_personas": "create", "rate_limiter": False})
+    await simulator.control("DELETE", "/faults")
+    return service
+
+
+async def slow_answers(
+    lossy: tuple[LossyService, Simulator], delay_s: float, times: int | None = None
+) -> None:
+    """Let the provider bill a call at once and answer it later."""
+    match = {"path_prefix": GENERATE, "method": "POST"}
+    fault = {"match": match, "delay_s": delay_s} | ({} if times is None else {"times": times})
+    await lossy[1].control("POST", "/faults", fault)
+
+
+async def test_fifty_repetitions_of_a_call_whose_api_was_killed(
+    service: LossyService, lossy: tuple[LossyService, Simulator]
+) -> None:
+    """The provider had billed it: one post, and all get the same answer or a 409."""
+    await slow_answers(lossy, 30, times=1)
+    async with aiohttp.ClientSession() as http:
+        first = asyncio.create_task(call_once(http, service.urls[0], "fifty", "s1"))
+
+        async def is_billed() -> bool:
+            return len(await service.list_posts("fifty")) == 1
+
+        await until(is_billed)
+        calls = [
+            asyncio.create_task(call_once(http, service.urls[number % 2], "fifty", "s1"))
+            for number in range(50)
+        ]
+        await asyncio.sleep(0)
+        service.kill_first()
+        got = [outcome for outcome in await asyncio.gather(first, *calls) if outcome is not None]
+        service.restart_first()
+        got += await asyncio.gather(*(repeat_until_decided(http, url, "fifty", "s1") for url in service.urls))
+    (post,) = await service.list_posts("fifty")
+    answers = [each for each in got if each.status < 300]
+    assert {each.word for each in got if each.status >= 300} <= {"in_flight", "unknown_outcome"}
+    assert {each.body["generated_post_id"] for each in answers} == {post["id"]}
+    assert {each.headers["Idempotent-Replayed"] for each in answers} == {"true"}
+    assert {each.headers["X-Reelbridge-Rebuilt"] for each in answers} == {"true"}
+    assert len({each.headers["X-Webhook-Callback-Id"] for each in answers}) == 1
+
+
+async def test_no_call_is_begun_twice_though_its_api_is_killed_at_any_step(
+    service: LossyService, lossy: tuple[LossyService, Simulator]
+) -> None:
+    """Before and after each write, before and after the provider has billed: repeated calls get the one post, or a 409."""
+    await slow_answers(lossy, 0.05)
+    calls = [(f"chaos{kill}", f"{kill}-{number}") for kill in range(KILLS) for number in range(AT_ONCE)]
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+        for kill in range(KILLS):
+            some = calls[kill * AT_ONCE : (kill + 1) * AT_ONCE]
+            tries = [asyncio.create_task(call_once(http, service.urls[0], *each)) for each in some]
+            await asyncio.sleep(STEP_S * (kill % 4 + 1))  # the moment is what this test is about
+            service.kill_first()
+            await asyncio.gather(*tries)
+            service.restart_first()
+        outcomes: list[Outcome] = await asyncio.gather(
+            *(repeat_until_decided(http, service.urls[1], *each) for each in calls)
+        )
+    made: Counter[str] = Counter()
+    ids: dict[str, str] = {}
+    for kill in range(KILLS):
+        posts = await service.list_posts(f"chaos{kill}")
+        made += count_by_source(posts)
+        ids |= {str(post["source_post_id"]): post["id"] for post in posts}
+    assert [source for source, count in made.items() if count > 1] == []
+    doubted: list[str] = []
+    for (_, source), outcome in zip(calls, outcomes, strict=True):
+        if outcome.status < 300:
+            assert outcome.body["generated_post_id"] == ids[source]
+            assert outcome.headers["X-Webhook-Status"] == "registered"
+        else:
+            assert (outcome.status, outcome.word) == (409, "unknown_outcome")
+            doubted += [source]
+    assert len(doubted) < len(calls) // 2, "those that were done are found"
