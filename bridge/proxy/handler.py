@@ -34,8 +34,9 @@ WAIT_S = 10.0
 class Proxy:
     """The handler of all requests behind the providers' prefixes.
 
-    A request waits for its answer's head in a place of its provider's: 64 of a project, 96 in all. A body that does not
-    come whole with its head is a stream, and has a place among the streams: 200 of a project, 250 in all.
+    A request waits for its answer's head in a place of its provider's: 64 of a project, 96 in all; calls that begin work
+    have as many of their own. A body that does not come whole with its head is a stream, and has a place among the
+    streams: 200 of a project, 250 in all.
     """
 
     def __init__(self, api: Api, forwarder: Forwarder, requests: ClientRequests) -> None:
@@ -46,9 +47,10 @@ class Proxy:
         self._admission = Admission(api)
         self._forwarder = forwarder
         self._waiting = {provider: Places(96, share=2) for provider in PROVIDERS}
+        self._starting = Places(96, share=2)
         self._streams = Places(250, share=4)
         self._policy = api.services.policy
-        self._starts = StartedCalls(api.services, self._send)
+        self._starts = StartedCalls(api.services, self._send_start)
         self._copies = AnswerCopies(PassedAnswers(api.services), api.services.clock_ms)
 
     def before(self, handler: Handler) -> Handler:
@@ -95,7 +97,7 @@ class Proxy:
             call, start = read_start(call, body, self._policy)
             if start is not None:
                 return await self._starts.answer(request, call, start)
-        response = await self._ask(request, call, body)
+            response = await self._starts.send(call, body)
         return await self._pass_back(request, call, response)
 
     async def _pass_on(self, request: web.BaseRequest, call: ProxyCall) -> web.StreamResponse:
@@ -128,6 +130,16 @@ class Proxy:
                 return await self._send(call, body)
             finally:
                 places.give_back(project)
+
+    async def _send_start(self, call: ProxyCall, body: bytes) -> HttpResponse:
+        """Send a call that begins work, when its turn has come; calls that wait for other answers never delay it."""
+        project = call.caller.project
+        if not await self._starting.wait(project, within_s=WAIT_S):
+            raise Busy("too many calls that begin work are under way")
+        try:
+            return await self._send(call, body)
+        finally:
+            self._starting.give_back(project)
 
     async def _send(self, call: ProxyCall, body: bytes | Upload) -> HttpResponse:
         """Send a request, count it against the account's budget, and report what the answer says of the limit."""

@@ -49,7 +49,7 @@ WRITE_ERRORS = (*STORE_ERRORS, StoreFull, StoreNotDurable, WriteConflict, Unread
 T = TypeVar("T")
 log = get_logger("bridge.proxy")
 
-Send = Callable[[ProxyCall, bytes], Awaitable[HttpResponse]]
+Send = Callable[[ProxyCall, bytes], Coroutine[Any, Any, HttpResponse]]
 
 
 class StartCall(Struct, frozen=True, kw_only=True):
@@ -98,6 +98,15 @@ class StartedCalls:
             known = await await_outcome(self._services, made, start.fingerprint, until=until)
             if known is not None:  # else the first call began nothing, so that this one may
                 return reply_to_repeat(self._services, call, known, start.fingerprint)
+
+    async def send(self, call: ProxyCall, body: bytes) -> HttpResponse:
+        """Return the provider's answer to a call of which nothing is written down."""
+        sending = self._keep(self._send_once(call, body))
+        try:
+            return await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            sending.add_done_callback(_close_response)
+            raise
 
     def _keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Return a task that goes on whatever becomes of the request."""
@@ -199,6 +208,12 @@ def _plan_intent(call: ProxyCall, start: StartCall) -> Intent:
         subject=name_subject(request, spec.request_field),
         webhook=start.webhook,
     )
+
+
+def _close_response(sending: asyncio.Task[HttpResponse]) -> None:
+    """Close the connection of an answer that nobody waits for any more."""
+    if not sending.cancelled() and sending.exception() is None:
+        sending.result().close()
 
 
 async def _read_whole(response: HttpResponse) -> bytes:

@@ -73,6 +73,29 @@ async def test_a_client_that_goes_away_ends_the_request(proxied: Proxied, *, hal
     await proxied.upstream.wait(lambda upstream: not upstream.open)
 
 
+async def test_a_call_that_begins_work_goes_on_without_its_client(proxied: Proxied) -> None:
+    """Also one that names no callback: broken off, it might be billed, and its work lost."""
+    go_on, is_gone = asyncio.Event(), asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await go_on.wait()
+        if reader.at_eof():
+            is_gone.set()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        await writer.drain()
+
+    proxied.prefix = b"/reelbot/api"
+    proxied.upstream.answers = [answer, OK]
+    async with proxied.connect() as connection:
+        line = b"POST /v1/video/generate HTTP/1.1"
+        await connection.send(proxied.write(line, b"Content-Length: 2", body=b"{}"))
+        await proxied.upstream.wait(lambda upstream: bool(upstream.requests))
+    assert (await proxied.ask()).status == 200  # by now the bridge knows that the client has gone
+    go_on.set()
+    await proxied.upstream.wait(lambda upstream: len(upstream.open) <= 1)
+    assert not is_gone.is_set()
+
+
 async def wait_for_end(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
     while await reader.read(1024):
         pass
