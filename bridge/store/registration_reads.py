@@ -84,28 +84,33 @@ class RegistrationReads:
             for lane in each.lanes:
                 pipe.zcard(lane)
             pipe.hgetall(each.answers)
-        answers = await pipe.execute()
+        # An error in the answers is that of one project's key: the others are read all the same.
+        answers = await pipe.execute(raise_on_error=False)
         found: dict[str, Any] = dict(zip(counted, answers[len(split) :], strict=True))
-        values = {
-            name: raw
-            for some, raws in zip(split, answers, strict=False)
-            for name, raw in zip(some, raws, strict=True)
-            if raw is not None
-        }
-        watched = {project: sum(found[lane] for lane in each.lanes) for project, each in projects.items()}
-        return [
-            RegistrationPage(
-                values, watched[each.project], _add_bytes(projects[each.project], values, found, each.now_ms)
-            )
-            for each in asked
-        ]
+        values: dict[str, bytes] = {}
+        for some, raws in zip(split, answers, strict=False):
+            if isinstance(raws, Exception):
+                raise raws
+            values |= {name: raw for name, raw in zip(some, raws, strict=True) if raw is not None}
+        return [_read_page(each, projects[each.project], values, found) for each in asked]
 
 
-def _add_bytes(
-    counters: _Counters, values: Mapping[str, bytes], found: Mapping[str, Any], now_ms: int
-) -> int:
-    records = sum(int(values.get(size, 0)) for size in counters.sizes)
-    return max(0, records) + count_kept(found[counters.answers], now_ms=now_ms)
+def _read_page(
+    asked: _Asked, counters: _Counters, values: Mapping[str, bytes], found: Mapping[str, Any]
+) -> RegistrationPage | Exception:
+    """Return a page, or the error of a project for which something counted cannot be read."""
+    *lanes, answers = (found[name] for name in (*counters.lanes, counters.answers))
+    for each in (*lanes, answers):
+        if isinstance(each, Exception):
+            return each
+    try:
+        records = sum(int(values.get(size, 0)) for size in counters.sizes)
+        kept = count_kept(answers, now_ms=asked.now_ms)
+    except ValueError:
+        error = UnreadableRecord("a counter that is no number")
+        log_unreadable("counters", asked.project, error)
+        return error
+    return RegistrationPage(values, sum(lanes), max(0, records) + kept)
 
 
 def _split_values(names: Iterable[str]) -> Iterator[list[str]]:
