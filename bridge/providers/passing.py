@@ -9,31 +9,36 @@ from bridge.providers.provider_spec import ProviderSpec
 
 CODINGS = frozenset(("", "identity", "gzip", "x-gzip", "deflate"))
 MAX_AGE_S = 3600  # of an answer from a cache; an older one says nothing
+_PAGE_FIELDS = frozenset(("limit", "offset"))  # of a list's query; others may leave out parts of the rows
 _CACHES = ("x-cache", "cf-cache-status")
 _CHANGES = frozenset(("DELETE", "PATCH", "POST", "PUT"))
 
 
 class Sight(StrEnum):
-    """What an answer tells of a job."""
+    """What an answer tells of a job, or of many."""
 
     STATE = "state"  # its state, as a read of the bridge's own would
+    ROWS = "rows"  # the states of those that a page of a list shows, perhaps without their details
     ABSENCE = "absence"  # that it is not found; a read of the bridge's own has to confirm that
     CHANGE = "change"  # that the client changed it, so that its state may be another now
 
 
 class Shown(Struct, frozen=True, kw_only=True, gc=False):
-    """The job that an answer tells of, under each kind that is read there; `age_s`: how old the answer was when it came."""
+    """The job that an answer tells of, under each kind that is read there; `age_s`: how old the answer was when it came.
+
+    Of a list's page, only the kind of its rows: `job_id` is empty.
+    """
 
     sight: Sight
     kinds: tuple[str, ...]
-    job_id: str
+    job_id: str = ""
     age_s: int = 0
 
 
 def read_shown(
     provider: ProviderSpec, *, method: str, path: str, query: str, status: int, headers: Mapping[str, str]
 ) -> Shown | None:
-    """Return what an answer tells of a job, None for what tells nothing that may be relied upon.
+    """Return what an answer tells of jobs, None for what tells nothing that may be relied upon.
 
     `path` is relative to the provider's URL and decoded, `headers` are the answer's by their names in lower case. A
     query may leave out parts of a job, and part of an answer (206) shows part of it. Refusals of the client's login, limits
@@ -41,18 +46,33 @@ def read_shown(
     """
     if method in _CHANGES:
         return _read_change(provider, path) if 200 <= status < 300 else None
-    if method != "GET" or query or "json" not in headers.get("content-type", "").lower():
-        return None
     age_s = _read_age_s(headers)
+    if method != "GET" or age_s is None or "json" not in headers.get("content-type", "").lower():
+        return None
+    is_readable = status == 200 and headers.get("content-encoding", "").strip().lower() in CODINGS
+    if is_readable and _is_page(query):
+        for kind in provider.kinds.values():
+            if kind.list is not None and kind.list.matches(path):
+                return Shown(sight=Sight.ROWS, kinds=(kind.name,), age_s=age_s)
+    return None if query else _read_one(provider, path, status, age_s, is_readable=is_readable)
+
+
+def _read_one(
+    provider: ProviderSpec, path: str, status: int, age_s: int, *, is_readable: bool
+) -> Shown | None:
+    """Return what an answer to the read of one job tells of it."""
     read = [(kind.name, found) for kind in provider.kinds.values() if (found := kind.id_in(path)) is not None]
-    if not read or age_s is None:
+    if not read:
         return None
     kinds, job_id = tuple(name for name, _ in read), read[0][1]
     if status in (404, 410):
         return Shown(sight=Sight.ABSENCE, kinds=kinds, job_id=job_id, age_s=age_s)
-    if status != 200 or headers.get("content-encoding", "").strip().lower() not in CODINGS:
-        return None
-    return Shown(sight=Sight.STATE, kinds=kinds, job_id=job_id, age_s=age_s)
+    return Shown(sight=Sight.STATE, kinds=kinds, job_id=job_id, age_s=age_s) if is_readable else None
+
+
+def _is_page(query: str) -> bool:
+    """Return whether a list's query only says which rows are wanted."""
+    return all(each.partition("=")[0] in _PAGE_FIELDS for each in query.split("&") if each)
 
 
 def _read_change(provider: ProviderSpec, path: str) -> Shown | None:

@@ -87,6 +87,12 @@ class ListSpec:
             return self.path
         return self.path.replace("{persona}", persona) if JOB_ID.fullmatch(persona) else ""
 
+    def matches(self, path: str) -> bool:
+        """Return whether a path is that of the list, for whatever persona."""
+        start, mark, end = self.path.partition("{persona}")
+        persona = path.removeprefix(start).removesuffix(end)
+        return path == self.path if not mark else self.name_for(persona) == path
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetriedParts:

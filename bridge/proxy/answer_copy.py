@@ -21,7 +21,8 @@ class AnswerCopy:
         self._shown = shown
         self._use = use
         self._pieces: list[bytes] = []
-        self._left = COPY_BYTES if shown.sight is Sight.STATE else 0
+        self._is_needed = shown.sight in (Sight.STATE, Sight.ROWS)
+        self._left = COPY_BYTES if self._is_needed else 0
 
     def add(self, piece: bytes) -> None:
         """Add bytes of the body, which are dropped where they are too many or not needed."""
@@ -31,7 +32,7 @@ class AnswerCopy:
 
     def end(self) -> None:
         """Use the answer, which has gone out whole."""
-        if self._left or self._shown.sight is not Sight.STATE:
+        if self._left or not self._is_needed:
             self._use(self._shown, b"".join(self._pieces))
 
 

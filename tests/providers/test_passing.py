@@ -15,6 +15,10 @@ def shown(sight: Sight, *kinds: str, job_id: str = "a1", age_s: int = 0) -> Show
     return Shown(sight=sight, kinds=kinds, job_id=job_id, age_s=age_s)
 
 
+def rows(kind: str) -> Shown:
+    return Shown(sight=Sight.ROWS, kinds=(kind,))
+
+
 def ask(
     line: str, status: int = 200, headers: dict[str, str] | None = None, *, provider: str = "reelmirror"
 ) -> Shown | None:
@@ -58,6 +62,13 @@ def ask(
         ("GET /v1/generated-posts", 200, {}, None),
         ("GET /v1/generated-posts/..", 200, {}, None),
         ("GET /v1/personas/a1", 200, {}, None),
+        # A page of a list shows many, unless a parameter may leave out parts of them.
+        ("GET /v1/personas/p1/generated-posts", 200, {}, rows(POST)),
+        ("GET /v1/personas/p1/generated-posts?limit=20&offset=40", 200, {}, rows(POST)),
+        ("GET /v1/personas/p1/generated-posts?limit=20&status=completed", 200, {}, None),
+        ("GET /v1/personas/../generated-posts", 200, {}, None),
+        ("GET /v1/personas/p1/generated-posts", 404, {}, None),
+        ("GET /v1/sync-jobs?limit=5", 200, {}, rows("sync_job")),
         # A 404 of the provider's own is to be confirmed; a page says nothing of a job.
         ("GET /v1/generated-posts/a1", 404, {}, shown(Sight.ABSENCE, POST)),
         ("GET /v1/generated-posts/a1", 410, {}, shown(Sight.ABSENCE, POST)),

@@ -9,12 +9,15 @@ from bridge.domain.ids import job_key
 from bridge.domain.jobs.callbacks import list_live_callbacks
 from bridge.domain.jobs.outcome import PollContext
 from bridge.domain.observation import Observed
+from bridge.providers.lists import Rows, read_list
 from bridge.providers.passing import Shown, Sight
 from bridge.providers.read import read_answer
 from bridge.providers.registry import KINDS
 from bridge.services.context import Services
 from bridge.services.jobs.observe import observe, observe_unchanged
 from bridge.services.jobs.unchanged import UnchangedAnswers
+from bridge.services.polling.duration_estimates import DurationEstimates
+from bridge.services.polling.piggyback import Piggyback
 from bridge.services.polling.waiting_jobs import WaitingJob, lease_waiting_jobs, return_to_queue
 from bridge.store.queue.lanes import Settled
 
@@ -46,6 +49,8 @@ class PassedReads:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._unchanged_answers = UnchangedAnswers()
+        durations = DurationEstimates(services.store.account_stats, scale=services.settings.poll_scale)
+        self._piggyback = Piggyback(services, durations, lease_ms=LEASE_MS, patience=PATIENCE)
 
     async def apply(self, account: str, answers: Sequence[PassedAnswer]) -> None:
         """Apply the latest answer about each job that is watched and not being read."""
@@ -54,6 +59,7 @@ class PassedReads:
             job_key(shard, account, kind, answer.shown.job_id): answer
             for answer in sorted(answers, key=lambda each: each.as_of_ms)
             for kind in answer.shown.kinds
+            if answer.shown.job_id
         }
         times = {key: answer.as_of_ms for key, answer in latest.items()}
         settled: list[Settled] = []
@@ -61,6 +67,25 @@ class PassedReads:
             settled += await self._apply_one(job, latest[job.held.key])
         if settled:
             await lanes.settle(shard, settled)
+        for answer in answers:
+            if answer.shown.sight is Sight.ROWS:
+                await self._apply_rows(account, answer)
+
+    async def _apply_rows(self, account: str, answer: PassedAnswer) -> None:
+        """Apply each row of a list's page to its job; what the page does not show says nothing."""
+        now_ms, (kind,) = self._services.clock_ms(), answer.shown.kinds
+        page = read_list(
+            KINDS[kind], http_status=200, headers=answer.headers, body=answer.body, now_ms=now_ms
+        )
+        if not isinstance(page, Rows):
+            return
+        at = PollContext(
+            begun_ms=answer.as_of_ms, now_ms=now_ms, took_ms=max(0, answer.ended_ms - answer.begun_ms)
+        )
+        observed = await self._piggyback.observe_rows(account, kind, page, at)
+        if observed.incomplete:
+            due = [Settled(account, each.held.key, each.held.token, 0) for each in observed.incomplete]
+            await self._services.store.poll.settle(self._services.store.shard_of(account), due)
 
     async def _apply_one(self, job: WaitingJob, answer: PassedAnswer) -> Sequence[Settled]:
         """Apply an answer to its job; return what is left to settle."""

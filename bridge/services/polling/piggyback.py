@@ -63,12 +63,17 @@ class Piggyback:
         duration_estimates: DurationEstimates,
         *,
         lease_ms: int,
+        patience: float = 0.0,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the duration of the leases under which answers are applied to jobs."""
+        """Take the duration of the leases under which answers are applied to jobs.
+
+        With `patience` a job that was shown waits at least so many times its documented interval for its next poll.
+        """
         self._services = services
         self._duration_estimates = duration_estimates
         self._lease_ms = lease_ms
+        self._patience = patience
         self._clock_s = clock_s
         self._part_watched_s: dict[str, float] = {}
         self._missed: dict[str, tuple[int, float]] = {}
@@ -109,7 +114,8 @@ class Piggyback:
         seen = with_known_timing(held, row.observation)
         if self._shows_no_change(held, row.observation, at):
             unchanged = replace(at, digest=held.log.digest)
-            return (observe_unchanged(self._services, held, Observed(observation=seen), unchanged),)
+            shown, least_ms = Observed(observation=seen), self._least_ms(seen)
+            return (observe_unchanged(self._services, held, shown, unchanged, least_ms=least_ms),)
         if job.left_ms:  # it will be read by itself later, which shows all of it
             return (return_to_queue(job),)
         return await self.observe(held, seen, at)
@@ -186,8 +192,12 @@ class Piggyback:
             held.job.record, held.log, at_ms=at.now_ms, ended=seen.ending is not None
         )
         result = Observed(observation=seen)
-        settled = await observe(self._services, held, result, at, least_ms=min_wait_ms)
+        least_ms = max(min_wait_ms, self._least_ms(seen))
+        settled = await observe(self._services, held, result, at, least_ms=least_ms)
         return (settled,) if settled else ()
+
+    def _least_ms(self, seen: Observation) -> int:
+        return self._services.time_scale.ms(self._patience * seen.timing.interval_s) if self._patience else 0
 
     async def _lease(self, account: str, keys: Sequence[str], at: PollContext) -> list[WaitingJob]:
         return await lease_waiting_jobs(
