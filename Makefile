@@ -61,7 +61,7 @@ SEED ?= $(shell date +%s)
 soak: $(DEV_STAMP)
 	@echo 'seed $(SEED), $(ROUNDS) rounds'
 	REELBRIDGE_SOAK_ROUNDS=$(ROUNDS) REELBRIDGE_SOAK_SEED=$(SEED) \
-		$(BIN)/pytest -x -s tests/e2e/crash
+		$(BIN)/pytest -x -s tests/e2e/crash tests/e2e/proxy/test_safe_starts.py
 
 isolation: $(DEV_STAMP)
 	REELBRIDGE_ISOLATION_S=62 $(BIN)/pytest tests/e2e/isolation
