@@ -55,3 +55,15 @@ async def test_an_account_without_budget_is_asked_all_the_same(proxied: Proxied)
     for _ in range(90):
         assert (await proxied.ask()).status == 200
     assert len(proxied.upstream.requests) == 90
+
+
+async def test_reads_ask_the_store_for_nothing_each(proxied: Proxied) -> None:
+    """What a read needs is remembered for half a second, and what follows from it goes to the store in batches."""
+    redis = proxied.api.services.store.redis
+    async with proxied.connect() as connection:
+        await redis.config_resetstat()
+        for _ in range(400):
+            await connection.send(proxied.write())
+            assert (await connection.read()).status == 200
+    stats = await redis.info("commandstats")
+    assert sum(each["calls"] for each in stats.values()) < 400
