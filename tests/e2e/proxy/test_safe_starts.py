@@ -1,6 +1,7 @@
 """Calls with an Idempotency-Key through APIs that are killed: what is billed once is never begun again without notice."""
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,4 +120,8 @@ async def test_no_call_is_begun_twice_though_its_api_is_killed_at_any_step(
         else:
             assert (outcome.status, outcome.word) == (409, "unknown_outcome")
             doubted += [source]
+    done = sum(made[each] for each in doubted)  # the figures, for whoever runs with -s
+    sys.stderr.write(
+        f"{len(calls)} calls, {KILLS} kills, {len(doubted)} in doubt, of which {done} were done\n"
+    )
     assert len(doubted) < len(calls) // 2, "those that were done are found"
