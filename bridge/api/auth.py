@@ -84,9 +84,9 @@ class Authenticator:
 
         Raise Unauthorized for a wrong key, RateLimited when the client, whose address `client` returns, sent too many.
         """
-        key = await self._keys.find_valid(presented.text) if len(presented.text) <= MAX_KEY_CHARS else None
-        if key is None:
-            key = await self._log_in(presented, client)
+        key = await self._log_in(presented, client)
+        if key is None and len(presented.text) <= MAX_KEY_CHARS:
+            key = await self._keys.find_valid(presented.text)
         if key is None:
             # Only wrong keys are limited, since a valid one behind the same address must still be accepted.
             if wait_s := self._failures.take(client()):

@@ -253,6 +253,18 @@ async def test_a_token_is_good_no_longer_than_it_says(api: Client, provider: Pro
     assert provider.asked == [short, short]
 
 
+async def test_a_known_key_costs_the_store_little(api: Client, provider: Provider) -> None:
+    """Fifty requests at once share what is read of it, as those with a key of the bridge do."""
+    provider.good = {OWN}
+    _, body = await me(api, OWN)
+    gate = Gate(api)
+    await gate.enter(OWN)
+    redis = api.services.store.redis
+    before = (await redis.info("stats"))["total_commands_processed"]
+    assert {await gate.enter(OWN) for _ in range(50)} == {body["project"]["id"]}
+    assert (await redis.info("stats"))["total_commands_processed"] - before < 10
+
+
 async def test_a_start_survives_a_credential_that_a_caller_logged_in_with(
     api: Client, provider: Provider, store_socket: Path
 ) -> None:
