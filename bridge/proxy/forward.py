@@ -1,7 +1,5 @@
 """Send a proxied request to its provider, and name what may go wrong on the way to it."""
 
-from aiohttp import web
-
 from bridge.errors import ValidationFailed
 from bridge.http.client.client_errors import ClosedError, NotConnected, NotHttpError, UnansweredError
 from bridge.http.client.http_response import HttpResponse
@@ -36,8 +34,6 @@ async def forward(forwarder: Forwarder, call: ProxyCall, body: bytes | Upload) -
         raise _late("upstream", message, 504) from None
     except (ClosedError, NotHttpError) as error:
         raise _unreachable(type(error).__name__) from error
-    except web.RequestPayloadError:
-        raise ValidationFailed("body", "its framing is malformed") from None
     except ValueError:
         raise ValidationFailed("headers", "a header, or the length of the body, is malformed") from None
     if response.flaw or not response.is_well_formed or response.status == SWITCHING:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from bridge.api.responses.json_response import reply
 from bridge.config.log import get_logger
-from bridge.errors import BridgeError, Unavailable
+from bridge.errors import BridgeError, Unavailable, ValidationFailed
 from bridge.providers.registry import PROVIDERS
 from bridge.store.errors import STORE_ERRORS
 from bridge.store.records import UnreadableRecord
@@ -59,6 +59,8 @@ def answer_error(provider: str, error: Exception) -> web.Response:
     match error:
         case BridgeError():
             return _reply(provider, error)
+        case web.RequestPayloadError():
+            return _reply(provider, ValidationFailed("body", "its framing is malformed"))
         case UnreadableRecord():  # its load has named it in the log
             return _reply(
                 provider, Unavailable("what is stored of this cannot be read: ask the bridge's operator")

@@ -160,6 +160,22 @@ async def test_a_malformed_chunk_of_a_client_is_its_own_fault(proxied: Proxied) 
     assert proxied.upstream.requests == []
 
 
+@pytest.mark.parametrize("path", [b"/v1/x", b"/v1/video/generate"])
+async def test_a_body_that_becomes_malformed_is_a_400_whatever_it_is_for(
+    proxied: Proxied, path: bytes
+) -> None:
+    """A call that begins work is read whole before it goes on, any other as it goes."""
+    proxied.prefix = b"/reelbot/api"
+    line = b"POST " + path + b" HTTP/1.1"
+    async with proxied.connect() as connection:
+        await connection.send(proxied.write(line, b"Transfer-Encoding: chunked"))
+        assert (await proxied.ask()).status == 200  # by now the bridge has the head
+        await connection.send(b"zz\r\n")
+        answer = await connection.read()
+        assert (answer.status, answer.first(b"x-reelbridge-error")) == (400, b"validation_error")
+    assert len(proxied.upstream.requests) == 1
+
+
 async def test_a_malformed_chunk_is_told_at_once_by_the_api_too(proxied: Proxied) -> None:
     """Whoever sends it need not wait until the time for a body is over."""
     async with proxied.connect() as connection:
