@@ -10,6 +10,7 @@ from bridge.domain.ids import job_key
 from bridge.domain.starts.looks import REPAIR_EVERY_MS, next_late_look_ms
 from bridge.domain.starts.records import Start, StartedJob
 from bridge.errors import BridgeError
+from bridge.providers.registry import KINDS, PROVIDERS
 from bridge.services.context import Services
 from bridge.services.jobs.registration import stage_registrations
 from bridge.services.jobs.registration_case import RegisterCallback
@@ -100,7 +101,9 @@ def _commands(webhook: RegisterCallback, place: str, jobs: Sequence[StartedJob])
 
 async def _mark_jobs(services: Services, unit: UnitOfWork, place: str, start: Start, *, alone: bool) -> bool:
     """Note that a start began its jobs; return False if they must be its own alone, and are not."""
-    jobs = [job_key(place[0], start.account, job.kind, job.id) for job in start.jobs]
+    jobs = [
+        job_key(place[0], start.account, job.kind, job.id) for job in start.jobs if _is_looked_for(job.kind)
+    ]
     by = await services.store.starts.started_by(jobs)
     if alone and any(other != place for other in by.values()):
         return False
@@ -108,6 +111,12 @@ async def _mark_jobs(services: Services, unit: UnitOfWork, place: str, start: St
         if by.get(key) != place:
             unit.mark_started(key, place, alone=alone)
     return True
+
+
+def _is_looked_for(kind: str) -> bool:
+    """Whether a job of a kind may be taken for what another start began."""
+    evidence = PROVIDERS[KINDS[kind].provider].start_evidence.values()
+    return any(each.kind.name == kind for each in evidence)
 
 
 def _write(services: Services, unit: UnitOfWork, place: str, start: Start, loaded: Loaded[Start]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.api.serving import KEY
 from tests.api.store_server import running_store
 from tests.e2e.crash.soak_options import ROUNDS
 from tests.e2e.processes import Simulator, running_simulator, until
@@ -125,3 +126,23 @@ async def test_no_call_is_begun_twice_though_its_api_is_killed_at_any_step(
         f"{len(calls)} calls, {KILLS} kills, {len(doubted)} in doubt, of which {done} were done\n"
     )
     assert len(doubted) < len(calls) // 2, "those that were done are found"
+
+
+async def test_the_post_of_a_clone_that_names_none_is_found_later(
+    service: LossyService, lossy: tuple[LossyService, Simulator]
+) -> None:
+    """The answer passes as it is, marked pending; the callback is there once the list shows the post."""
+    await lossy[1].control("PUT", "/switches", {"clone_answer": "late"})
+    headers = {"Authorization": f"Bearer {KEY}", "X-Webhook-URL": "inbox:late"}
+    body = {"url": "https://example.com/reel/1", "persona_id": "late"}
+    async with aiohttp.ClientSession(headers=headers) as http:
+        async with http.post(f"{service.urls[1]}/reelmirror/api/v1/clone-url", json=body) as answered:
+            assert (await answered.json())["generated_post_id"] is None
+            assert answered.headers["X-Webhook-Status"] == "pending"
+
+        async def list_jobs() -> list[str]:
+            async with http.get(f"{service.urls[1]}/v1/callbacks?callback_url=inbox:late") as listed:
+                return [each["job_id"] for each in (await listed.json())["data"]]
+
+        (job,) = await until(list_jobs)
+    assert [job] == [post["id"] for post in await service.list_posts("late")]
