@@ -3,6 +3,7 @@
 The worker must not end then, because its pumps may have results that are not written yet.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 UNLIMITED_RETRIES = -1
+FAREWELL_S = 2.0
 
 
 class EndlessRetry(Retry):
@@ -49,6 +51,15 @@ class Queue(ArqRedis):
         except OutOfMemoryError:
             log.warning("worker.store_full", skipped=function)
             return None
+
+    async def delete(self, *names: Any) -> Any:
+        """Delete arq's own heartbeat, which a worker does as it stops, unless the store is away: it expires by itself."""
+        try:
+            async with asyncio.timeout(FAREWELL_S):
+                return await super().delete(*names)
+        except TimeoutError:
+            log.warning("worker.queue_left_unnoticed")
+            return 0
 
     async def psetex(self, name: Any, time_ms: Any, value: Any) -> Any:
         """Write arq's own heartbeat, unless the store is full; nothing in the bridge reads it."""
