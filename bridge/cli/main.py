@@ -159,7 +159,7 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
         action="append",
         choices=SCOPES,
         metavar="SCOPE",
-        help="what the key may do: register, read, manage or admin; give it several times for several "
+        help="what the key may do: register, read, manage, proxy or admin; give it several times for several "
         "(default: register and read)",
     )
     revoke = _add_action(actions, "revoke", "revoke a key; it stops working at once", _revoke_key)

@@ -158,7 +158,10 @@ def explain_status(status: int, content_type: str) -> str:
     if status == 410:
         return "The receiver answered 410: it is gone for good, nothing more is sent."
     if status in (401, 403):
-        return f"The receiver answered {status}: it wants other credentials; check the `headers` of the subscription."
+        return (
+            f"The receiver answered {status}: it wants other credentials, or took the signature for wrong; check the "
+            "`headers` of the callback, and which signing secret the receiver has."
+        )
     if status == 404:
         return (
             "The receiver answered 404: nothing listens at this URL (a workflow not yet published, perhaps)."

@@ -93,7 +93,7 @@ def _explain_match(secret: str, key: bytes, headers: Mapping[str, str], body: by
     if matches(key, body):
         yield "hint: the sender signed the body alone; the standard signs `id.timestamp.body`"
         return
-    yield "hint: another secret (look at the subscription's own one), or a body changed on the way"
+    yield "hint: another secret (look whether the callback has one of its own), or a body changed on the way"
 
 
 def _altered_bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
