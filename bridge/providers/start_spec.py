@@ -12,6 +12,8 @@ from bridge.providers.status_words import read_id
 
 ENVELOPES = ("data", "post")
 MAX_JOBS = 100
+# No ids, though they may stand where an answer that does not know the id yet has one.
+_WORDS = frozenset(("accepted", "generating", "pending", "processing", "queued", "started"))
 _VARIABLE = re.compile(r"\{(\w+)\}")
 
 
@@ -67,13 +69,14 @@ def name_subject(request: Mapping[str, Any], field: str) -> str:
 
 def read_started(start: StartSpec, request: Mapping[str, Any], answer: object) -> list[StartedJob]:
     """Return the jobs that a start began: those that its answer names, else the one that its request is about."""
-    answered = _unwrap(answer)
-    ids = next((found for field in start.answer_fields if (found := _read_ids(answered.get(field)))), [])
+    layers = _list_layers(answer)
+    named = (_read_ids(layer.get(field)) for layer in layers for field in start.answer_fields)
+    ids = next((found for found in named if found), [])
     subject = name_subject(request, start.request_field)
-    if not ids and subject and answered:
+    if not ids and subject and any(layers):
         ids = [subject]
     persona = name_subject(request, start.persona_field)
-    retried = () if start.retried is None else _read_retried(start.retried, answered)
+    retried = next((found for layer in layers if (found := _read_retried(start.retried, layer))), ())
     return [
         StartedJob(
             kind=start.kind,
@@ -86,21 +89,24 @@ def read_started(start: StartSpec, request: Mapping[str, Any], answer: object) -
     ]
 
 
-def _unwrap(answer: object) -> Mapping[str, Any]:
-    """Return the object that an answer holds, without the envelopes around it; empty for anything else."""
+def _list_layers(answer: object) -> list[Mapping[str, Any]]:
+    """Return the objects that an answer holds, from the innermost envelope to the answer itself; none of anything else."""
+    layers: list[Mapping[str, Any]] = [answer] if isinstance(answer, dict) else []
     for name in ENVELOPES:
-        if isinstance(answer, dict) and isinstance(answer.get(name), dict):
-            answer = answer[name]
-    return answer if isinstance(answer, dict) else {}
+        if layers and isinstance(layers[0].get(name), dict):
+            layers.insert(0, layers[0][name])
+    return layers
 
 
 def _read_ids(value: object) -> list[str]:
     values = value[:MAX_JOBS] if isinstance(value, list) else [value]
     ids = [each for each in map(read_id, values) if each is not None and JOB_ID.fullmatch(each)]
-    return list(dict.fromkeys(ids))
+    return [each for each in dict.fromkeys(ids) if each not in _WORDS]
 
 
-def _read_retried(names: RetriedParts, answered: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def _read_retried(names: RetriedParts | None, answered: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    if names is None:
+        return ()
     entries = answered.get(names.field)
     pairs = (
         (read_id(entry.get(names.original)), read_id(entry.get(names.new)))

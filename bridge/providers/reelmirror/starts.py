@@ -56,6 +56,7 @@ STARTS = (
         kind="voice_conversion",
         answer_fields=(_ITEM, "id"),
         request_field=_ITEM,
+        reruns=True,
     ),
     StartSpec(
         name="approve",
