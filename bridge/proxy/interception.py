@@ -20,18 +20,12 @@ from bridge.proxy.starts import StartCall
 from bridge.proxy.webhook_options import NO_WISH, plan_registration, read_wish
 
 BODY_BYTES = 1024 * 1024  # of a call that begins work
-URL_HEADER = b"x-webhook-url"
 _CODINGS = frozenset((b"gzip", b"deflate", b"identity"))
 
 
 def is_start(call: ProxyCall) -> bool:
     """Return whether a call begins work."""
     return find_start(PROVIDERS[call.provider].starts, call.method, call.path) is not None
-
-
-def names_url(call: ProxyCall) -> bool:
-    """Return whether a call names a callback URL in its headers."""
-    return any(name.lower() == URL_HEADER for name, _ in call.fields)
 
 
 async def read_body(opened: bytes | Upload, *, within_s: float) -> bytes:
@@ -59,8 +53,7 @@ def read_start(call: ProxyCall, body: bytes, policy: UrlPolicy) -> tuple[ProxyCa
     assert found is not None, "it is a start"
     spec, variables = found
     key = read_idempotency_key(call.fields)
-    coding = b",".join(value for name, value in call.fields if name.lower() == b"content-encoding")
-    plain = decode_content(body, coding.decode("latin-1"), limit=BODY_BYTES)
+    plain = _decode(call, body)
     wish = read_wish(call.fields, call.target, plain) if call.is_intercepted else NO_WISH
     if not wish.url and key is None:
         return call, None
@@ -75,6 +68,18 @@ def read_start(call: ProxyCall, body: bytes, policy: UrlPolicy) -> tuple[ProxyCa
     dropped = {b"content-encoding", b"content-length"} if wish.is_rewritten else set()
     fields = [_narrow(each) for each in call.fields if each[0].lower() not in dropped]
     return dataclasses.replace(call, target=wish.target or call.target, fields=fields), start
+
+
+def _decode(call: ProxyCall, body: bytes) -> bytes:
+    """Return a body without its content coding, empty where that cannot be undone; raise PayloadTooLarge.
+
+    Such a body is the provider's to judge: it names nothing here, and goes on as it is.
+    """
+    coding = b",".join(value for name, value in call.fields if name.lower() == b"content-encoding")
+    try:
+        return decode_content(body, coding.decode("latin-1"), limit=BODY_BYTES)
+    except ValidationFailed:
+        return b""
 
 
 def _narrow(field: Field) -> Field:

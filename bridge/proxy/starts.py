@@ -84,15 +84,21 @@ class StartedCalls:
     async def answer(self, request: web.BaseRequest, call: ProxyCall, start: StartCall) -> web.StreamResponse:
         """Make the call, or find the answer to it, and write that; first deliveries wait until that is done."""
         reply = await self._reply(call, start)
-        answer = await write_whole(request, reply)
-        release_holds(self._services, reply.registered)
-        return answer
+        try:
+            return await write_whole(request, reply)
+        finally:
+            release_holds(self._services, reply.registered)
 
     async def _reply(self, call: ProxyCall, start: StartCall) -> StartReply:
         """Return the answer to a call: the provider's, or the kept one of the call with its key."""
         until = asyncio.get_running_loop().time() + WAIT_S
         while True:
-            made = await asyncio.shield(self._keep(self._run(call, start)))
+            task = self._keep(self._run(call, start))
+            try:
+                made = await asyncio.shield(task)
+            except asyncio.CancelledError:  # the client has gone: no answer has to come before the delivery
+                task.add_done_callback(self._release)
+                raise
             if isinstance(made, StartReply):
                 return made
             known = await await_outcome(self._services, made, start.fingerprint, until=until)
@@ -119,6 +125,13 @@ class StartedCalls:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:  # its client may have gone
             log.info("proxy.start_failed", error=type(error).__name__)
+
+    def _release(self, task: asyncio.Task[StartReply | Known]) -> None:
+        if task.cancelled() or task.exception() is not None:
+            return
+        made = task.result()
+        if isinstance(made, StartReply):
+            release_holds(self._services, made.registered)
 
     async def _run(self, call: ProxyCall, start: StartCall) -> StartReply | Known:
         """Write the call down, send it once, and write down what became of it; send nothing under a key that is known."""

@@ -64,6 +64,14 @@ def read_wish(fields: Sequence[Field], target: str, body: bytes) -> Wish:
     )
 
 
+def names_url(fields: Sequence[Field], target: str) -> bool:
+    """Return whether a call names a callback URL in its headers or its query."""
+    if any(HEADERS.get(name.lower()) == "callback_url" and value.strip() for name, value in fields):
+        return True
+    query = target.partition("?")[2]
+    return FIELD in unquote_plus(query) and any(map(_is_ours, query.split("&")))
+
+
 def plan_registration(wish: Wish, *, kind: str, policy: UrlPolicy) -> RegisterCallback:
     """Return the registration that a call asks for, for whatever jobs of the kind it begins; raise ValidationFailed."""
     values = present({**wish.fields, "callback_url": wish.url})
@@ -102,13 +110,17 @@ def _take_from_query(target: str) -> tuple[str, str]:
     if FIELD not in unquote_plus(query):
         return target, ""
     pieces = query.split("&")
-    ours = [piece for piece in pieces if unquote_plus(piece.partition("=")[0]) == FIELD]
+    ours = [piece for piece in pieces if _is_ours(piece)]
     if len(ours) > 1:
         raise ValidationFailed(FIELD, "the query names it twice: leave one out")
     if not ours:
         return target, ""
     kept = "&".join(piece for piece in pieces if piece is not ours[0])
     return (f"{path}{mark}{kept}" if kept else path), unquote_plus(ours[0].partition("=")[2]).strip()
+
+
+def _is_ours(piece: str) -> bool:
+    return unquote_plus(piece.partition("=")[0]) == FIELD
 
 
 def _take_from_body(body: bytes) -> tuple[bytes, str, bool]:
