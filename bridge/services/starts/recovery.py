@@ -23,6 +23,7 @@ from bridge.domain.starts.records import TRANSITIONS, Start, StartedJob, StartSt
 from bridge.providers.registry import PROVIDERS
 from bridge.providers.start_evidence import StartEvidence
 from bridge.services.context import Services
+from bridge.services.jobs.registration import release_holds
 from bridge.services.starts.account_lists import NotReadNow
 from bridge.services.starts.conclude import conclude
 from bridge.services.starts.evidence import find_started
@@ -66,7 +67,8 @@ async def attend(services: Services, place: str, loaded: Loaded[Start] | None) -
         case StartState.DOUBT:
             await look(services, place, loaded)
         case _ if start.jobs:
-            await conclude(services, place, lambda now: now if now.pending else None)
+            repaired = await conclude(services, place, lambda now: now if now.pending else None)
+            release_holds(services, repaired.registered)
         case _:
             await look(services, place, loaded)
 
@@ -126,6 +128,7 @@ async def _look_for(
     job = StartedJob(evidence.kind.name, seen.certain, start.persona)
     rebuilt = _rebuild(services, place, evidence, seen.certain) if start.keyed else None
     finished = await conclude(services, place, lambda now: _with_job(now, start, job, rebuilt), alone=True)
+    release_holds(services, finished.registered)  # the answer went out long ago
     log.info("starts.found", place=place, rule=start.rule, pending=finished.pending)
 
 
@@ -173,7 +176,8 @@ async def _give_up(services: Services, place: str, evidence: StartEvidence) -> N
             return None
         return replace(now, jobs=(StartedJob(evidence.kind.name, str(UUID(place[1:]))),))
 
-    await conclude(services, place, decide)
+    given_up = await conclude(services, place, decide)
+    release_holds(services, given_up.registered)
     log.warning("starts.given_up", place=place)
 
 
