@@ -55,7 +55,7 @@ async def test_what_is_passed_over_costs_a_read_a_hundred(api: Client) -> None:
         await register_many(api, f"p{number}-", 500)
     reads, page = await count_reads(api, "/v1/callbacks?state=ended")
     assert (page["data"], page["next_cursor"]) == ([], None)
-    assert reads < 2_000 / 100 * 3 + 10
+    assert reads < 2_000 / 100 * 3 + 40  # and what the process reads by itself meanwhile
 
 
 async def test_pages_are_full_behind_many_rows_that_do_not_fit(api: Client) -> None:
