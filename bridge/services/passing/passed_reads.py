@@ -102,7 +102,10 @@ class PassedReads:
         return (return_to_queue(job),)
 
     async def _observe(self, job: WaitingJob, answer: PassedAnswer) -> Sequence[Settled]:
-        """Apply a state that was shown, as a poll of the bridge's own; what shows none changes nothing."""
+        """Apply a state that was shown, as a poll of the bridge's own; what shows none changes nothing.
+
+        A post's items are looked for among the watched jobs when it has changed, and as long as some of them are watched.
+        """
         services, held, now_ms = self._services, job.held, self._services.clock_ms()
         at = PollContext(
             begun_ms=answer.as_of_ms,
@@ -110,19 +113,21 @@ class PassedReads:
             took_ms=max(0, answer.ended_ms - answer.begun_ms),
             digest=hashlib.blake2b(answer.body, digest_size=8).digest(),
         )
+        record = held.job.record
         known = self._unchanged_answers.find(held.key, held.job, held.log, now_ms=now_ms)
-        if known is not None and known.digest == at.digest:
+        shows_others = self._piggyback.may_show_watched(record.account, record.kind)
+        if known is not None and known.digest == at.digest and not shows_others:
             least_ms = self._least_ms(known.result)
             return (observe_unchanged(services, held, known.result, at, least_ms=least_ms),)
         result = read_answer(
-            KINDS[held.job.record.kind],
-            job_id=held.job.record.id,
+            KINDS[record.kind],
+            job_id=record.id,
             http_status=200,
             headers=answer.headers,
             body=answer.body,
             now_ms=now_ms,
             words=services.upstream.words,
-            superseded=frozenset(held.job.record.superseded),
+            superseded=frozenset(record.superseded),
         )
         if not isinstance(result, Observed):
             return (return_to_queue(job),)
@@ -134,6 +139,8 @@ class PassedReads:
             unchanged_answers=self._unchanged_answers,
             least_ms=self._least_ms(result),
         )
+        if KINDS[record.kind].part_kinds:
+            await self._piggyback.observe_parts(held, result.observation, at)
         return (settled,) if settled else ()
 
     def _least_ms(self, seen: Observed) -> int:

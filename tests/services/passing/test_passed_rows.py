@@ -1,4 +1,4 @@
-"""Pages of lists that clients read, applied to watched jobs in a real store."""
+"""Pages of lists and posts that clients read, applied to watched jobs in a real store."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -37,15 +37,18 @@ def row(post: str, status: str, *items: dict[str, Any]) -> dict[str, Any]:
 
 async def show(bench: Bench, key: str, *rows: dict[str, Any]) -> None:
     """Apply a page with these rows that a client read a moment after the job's last poll."""
+    shown = Shown(sight=Sight.ROWS, kinds=("generated_post",))
+    await apply(bench, key, shown, {"data": rows, "count": len(rows)})
+
+
+async def apply(
+    bench: Bench, key: str, shown: Shown, body: dict[str, Any], reads: PassedReads | None = None
+) -> None:
     begun_ms = max(bench.api.services.clock_ms(), (await bench.log(key)).last_ms + 1)
     answer = PassedAnswer(
-        shown=Shown(sight=Sight.ROWS, kinds=("generated_post",)),
-        headers={},
-        body=msgspec.json.encode({"data": rows, "count": len(rows)}),
-        begun_ms=begun_ms,
-        ended_ms=begun_ms,
+        shown=shown, headers={}, body=msgspec.json.encode(body), begun_ms=begun_ms, ended_ms=begun_ms
     )
-    await PassedReads(bench.api.services).apply((await bench.job(key)).account, [answer])
+    await (reads or PassedReads(bench.api.services)).apply((await bench.job(key)).account, [answer])
 
 
 async def test_a_row_with_all_of_an_ending_ends_its_job(bench: Bench) -> None:
@@ -71,3 +74,16 @@ async def test_a_page_says_nothing_of_what_it_does_not_show(bench: Bench) -> Non
     assert (await bench.log(key)).polls == 1
     assert await bench.due_ms(key) == due_ms
     assert (await bench.job(key)).missing_reads == 0
+
+
+async def test_a_post_shows_its_watched_items(bench: Bench) -> None:
+    """They count as polled too, also while the post stays as it is; the one that ends has its event."""
+    post = await watch(bench, "p1")
+    items = [await bench.register(name, "generated_media_item") for name in ("i1", "i2")]
+    shown = Shown(sight=Sight.STATE, kinds=("generated_post",), job_id="p1")
+    runs = {"id": "i2", "status": "generating", "media_type": "video"}
+    reads = PassedReads(bench.api.services)
+    for polls in (1, 2):
+        await apply(bench, post, shown, row("p1", "generating", ITEM, runs), reads)
+        assert (await bench.log(items[1])).polls == polls
+    assert "generated_media_item.completed" in await bench.event_types(items[0])
