@@ -10,7 +10,6 @@ from bridge.api.server import Handler, HttpConnection
 from bridge.http.client.http_response import HttpResponse
 from bridge.http.client.upload import Upload
 from bridge.http.forwarder import Forwarder
-from bridge.providers.read import read_rate
 from bridge.providers.registry import PROVIDERS
 from bridge.proxy.admission import Admission
 from bridge.proxy.answer_copy import AnswerCopies
@@ -42,7 +41,6 @@ class Proxy:
 
     def __init__(self, api: Api, forwarder: Forwarder, requests: ClientRequests) -> None:
         self._metrics = api.metrics
-        self._clock_ms = api.services.clock_ms
         self._note_refusal = api.authenticator.note_refusal
         self._requests = requests
         self._admission = Admission(api)
@@ -150,9 +148,7 @@ class Proxy:
         if response.status == 401:
             self._note_refusal(call.caller.key)
         if bucket is not None:
-            now_ms = self._clock_ms()
-            rate = read_rate(headers=response.headers, body=b"", http_status=response.status, now_ms=now_ms)
-            self._requests.report(bucket, rate)
+            self._requests.report(bucket, response.status, response.headers)
         return response
 
     async def _open(self, request: web.BaseRequest) -> bytes | Upload:

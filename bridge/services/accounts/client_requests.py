@@ -1,14 +1,15 @@
 """Requests that clients send through the bridge, as the budgets of their accounts see them."""
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import Counter
+from collections.abc import Mapping
 
 from msgspec import Struct
 
 from bridge.config.log import get_logger
-from bridge.domain.observation import RateHeaders
 from bridge.domain.polling.rate_limit import Bucket, RateReport
 from bridge.http.upstream import Login
+from bridge.providers.read import read_rate
 from bridge.providers.registry import PROVIDERS
 from bridge.services.accounts.budget_view import plan_bucket
 from bridge.services.accounts.pause import report_responses
@@ -26,6 +27,19 @@ class _Place(Struct, frozen=True):
     limit: str
 
 
+class _Answer(Struct, frozen=True, kw_only=True):
+    status: int
+    headers: Mapping[str, str]
+    at_ms: int
+
+
+def _read_report(answer: _Answer) -> RateReport | None:
+    rate = read_rate(headers=answer.headers, body=b"", http_status=answer.status, now_ms=answer.at_ms)
+    if rate.remaining is None:
+        return None
+    return RateReport(limit=rate.limit, remaining=rate.remaining, reset_ms=rate.reset_ms)
+
+
 class ClientRequests:
     """Counts clients' requests, and reports what the answers say of the limit.
 
@@ -36,7 +50,7 @@ class ClientRequests:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._sent: Counter[Bucket] = Counter()
-        self._reports: dict[Bucket, list[RateReport]] = defaultdict(list)
+        self._answers: dict[Bucket, _Answer] = {}
         self._buckets: dict[_Place, Bucket] = {}
         self._sending: asyncio.Task[None] | None = None
 
@@ -55,12 +69,10 @@ class ClientRequests:
         self._send_soon()
         return bucket
 
-    def report(self, bucket: Bucket, rate: RateHeaders) -> None:
-        """Report the rate headers of an answer."""
-        if rate.remaining is not None:
-            said = RateReport(limit=rate.limit, remaining=rate.remaining, reset_ms=rate.reset_ms)
-            self._reports[bucket].append(said)
-            self._send_soon()
+    def report(self, bucket: Bucket, status: int, headers: Mapping[str, str]) -> None:
+        """Report the rate headers of an answer; of those that come within 50 ms the last one tells enough."""
+        self._answers[bucket] = _Answer(status=status, headers=headers, at_ms=self._services.clock_ms())
+        self._send_soon()
 
     async def close(self) -> None:
         """Send what is left."""
@@ -75,7 +87,8 @@ class ClientRequests:
         await asyncio.sleep(GATHER_S)
         self._sending = None
         sent, self._sent = self._sent, Counter()
-        reports, self._reports = self._reports, defaultdict(list)
+        answers, self._answers = self._answers, {}
+        reports = {bucket: (said,) for bucket, each in answers.items() if (said := _read_report(each))}
         try:
             if sent:
                 counts = [(bucket.account, bucket.limit, number) for bucket, number in sent.items()]
