@@ -129,6 +129,10 @@ async def bootstrap(services: Services) -> None:
     project = await store.projects.ensure_default()
     if settings.api_key is not None:
         await store.apikeys.ensure(settings.api_key.get_secret_value(), project.id, ALL_SCOPES)
+    elif not await store.apikeys.list(project.id):
+        log.warning(
+            "start.no_api_key", reason="nobody can log in", fix="set REELBRIDGE_API_KEY, then restart"
+        )
     for provider in PROVIDERS:
         if (credential := settings.credential_of(provider)) is not None:
             try:

@@ -69,5 +69,5 @@ def explain_wrong(text: str, *, passthrough: bool = False) -> str:
     if text.startswith(list_key_prefixes()):
         return f"this is a provider's key, not one of this bridge: {HINT}"
     if not text.startswith(PREFIX):
-        return f"this is no API key of this bridge, which begins with {PREFIX}: {HINT}"
+        return f"this is no API key of the bridge; those begin with {PREFIX}: {HINT}"
     return f"this API key is not known or was revoked: {HINT}"

@@ -130,7 +130,7 @@ def _explain_form(text: str) -> str:
     if _URL.fullmatch(text):
         return "the URL begins with http:// or https:// twice: remove one"
     if _BARE.match(text):
-        return "the URL has no https:// at its beginning: add it"
+        return "the URL does not begin with https:// (or http:// where that is allowed): add it"
     return "the URL is not complete: it must look like https://host/path"
 
 
@@ -191,7 +191,10 @@ def _check_scheme(scheme: str, policy: UrlPolicy) -> None:
             "http",
             "plain http is not allowed here: use https://, or let the operator set REELBRIDGE_ALLOW_HTTP=true",
         )
-    raise RefusedUrl("scheme", "only https:// URLs can be called: change the part before ://")
+    raise RefusedUrl(
+        "scheme",
+        "only https:// URLs can be called (and http:// where that is allowed): change the part before ://",
+    )
 
 
 @lru_cache(maxsize=1024)
