@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge.providers.provider_spec import ProviderSpec
 
@@ -18,6 +19,7 @@ class Sight(StrEnum):
     """What an answer tells of a job, or of many."""
 
     STATE = "state"  # its state, as a read of the bridge's own would
+    SAME = "same"  # that it is as in the answer with this ETag
     ROWS = "rows"  # the states of those that a page of a list shows, perhaps without their details
     ABSENCE = "absence"  # that it is not found; a read of the bridge's own has to confirm that
     CHANGE = "change"  # that the client changed it, so that its state may be another now
@@ -26,13 +28,14 @@ class Sight(StrEnum):
 class Shown(Struct, frozen=True, kw_only=True, gc=False):
     """The job that an answer tells of, under each kind that is read there; `age_s`: how old the answer was when it came.
 
-    Of a list's page, only the kind of its rows: `job_id` is empty.
+    Of a list's page, only the kind of its rows: `job_id` is empty. `etag` is that of a 304.
     """
 
     sight: Sight
     kinds: tuple[str, ...]
     job_id: str = ""
     age_s: int = 0
+    etag: str = ""
 
 
 def read_shown(
@@ -47,27 +50,32 @@ def read_shown(
     if method in _CHANGES:
         return _read_change(provider, path) if 200 <= status < 300 else None
     age_s = _read_age_s(headers)
-    if method != "GET" or age_s is None or "json" not in headers.get("content-type", "").lower():
+    if method != "GET" or age_s is None:
+        return None
+    etag = headers.get("etag", "")
+    if status == 304 and etag and not query:
+        one = _read_one(provider, path, age_s)
+        return one and replace(one, sight=Sight.SAME, etag=etag)
+    if "json" not in headers.get("content-type", "").lower():
         return None
     is_readable = status == 200 and headers.get("content-encoding", "").strip().lower() in CODINGS
     if is_readable and _is_page(query):
         for kind in provider.kinds.values():
             if kind.list is not None and kind.list.matches(path):
                 return Shown(sight=Sight.ROWS, kinds=(kind.name,), age_s=age_s)
-    return None if query else _read_one(provider, path, status, age_s, is_readable=is_readable)
+    one = None if query else _read_one(provider, path, age_s)
+    if one is not None and status in (404, 410):
+        return replace(one, sight=Sight.ABSENCE)
+    return one if is_readable else None
 
 
-def _read_one(
-    provider: ProviderSpec, path: str, status: int, age_s: int, *, is_readable: bool
-) -> Shown | None:
-    """Return what an answer to the read of one job tells of it."""
+def _read_one(provider: ProviderSpec, path: str, age_s: int) -> Shown | None:
+    """Return what a whole answer to the read of one job tells, None for any other path."""
     read = [(kind.name, found) for kind in provider.kinds.values() if (found := kind.id_in(path)) is not None]
     if not read:
         return None
     kinds, job_id = tuple(name for name, _ in read), read[0][1]
-    if status in (404, 410):
-        return Shown(sight=Sight.ABSENCE, kinds=kinds, job_id=job_id, age_s=age_s)
-    return Shown(sight=Sight.STATE, kinds=kinds, job_id=job_id, age_s=age_s) if is_readable else None
+    return Shown(sight=Sight.STATE, kinds=kinds, job_id=job_id, age_s=age_s)
 
 
 def _is_page(query: str) -> bool:

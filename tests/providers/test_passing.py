@@ -54,6 +54,8 @@ def ask(
         ("GET /v1/generated-posts/a1?fields=status", 200, {}, None),
         ("GET /v1/generated-posts/a1", 206, {}, None),
         ("GET /v1/generated-posts/a1", 304, {}, None),
+        ("GET /v1/generated-posts/a1?x=1", 304, {"etag": '"v1"'}, None),
+        ("GET /v1/personas/a1", 304, {"etag": '"v1"'}, None),
         ("GET /v1/generated-posts/a1", 200, {"content-encoding": "br"}, None),
         ("GET /v1/generated-posts/a1", 200, {"content-type": "text/html"}, None),
         ("HEAD /v1/generated-posts/a1", 200, {}, None),
@@ -90,6 +92,12 @@ def ask(
 def test_what_an_answer_shows(line: str, status: int, more: dict[str, str], wanted: Shown | None) -> None:
     """Only what a read of the bridge's own would show as well is relied upon."""
     assert ask(line, status, JSON | more) == wanted
+
+
+def test_a_304_shows_that_a_job_is_as_it_was() -> None:
+    """It has no type of content; its ETag tells what the job is like."""
+    same = Shown(sight=Sight.SAME, kinds=(POST,), job_id="a1", etag='"v1"')
+    assert ask("GET /v1/generated-posts/a1", 304, {"etag": '"v1"'}) == same
 
 
 def test_another_provider_has_paths_of_its_own() -> None:

@@ -21,6 +21,7 @@ from bridge.services.polling.piggyback import Piggyback
 from bridge.services.polling.waiting_jobs import WaitingJob, lease_waiting_jobs, return_to_queue
 from bridge.store.queue.lanes import Settled
 
+MAX_ETAGS = 10_000
 LEASE_MS = 8_000  # after so long a dead process's jobs are polled again
 # A client that polls at the documented interval is a little later each time: waiting longer lets it come first.
 PATIENCE = 1.25
@@ -49,6 +50,7 @@ class PassedReads:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._unchanged_answers = UnchangedAnswers()
+        self._digests: dict[tuple[str, str], bytes] = {}  # of bodies, by their jobs' keys and their ETags
         durations = DurationEstimates(services.store.account_stats, scale=services.settings.poll_scale)
         self._piggyback = Piggyback(services, durations, lease_ms=LEASE_MS, patience=PATIENCE)
 
@@ -90,11 +92,13 @@ class PassedReads:
     async def _apply_one(self, job: WaitingJob, answer: PassedAnswer) -> Sequence[Settled]:
         """Apply an answer to its job; return what is left to settle."""
         held, record = job.held, job.held.job.record
+        # A callback that was registered meanwhile waits for a read that begins after it.
+        is_timely = all(each.created_ms <= answer.as_of_ms for each in list_live_callbacks(record))
         match answer.shown.sight:
-            case Sight.STATE if all(
-                each.created_ms <= answer.as_of_ms for each in list_live_callbacks(record)
-            ):
+            case Sight.STATE if is_timely:
                 return await self._observe(job, answer)
+            case Sight.SAME if is_timely:
+                return (self._observe_same(job, answer),)
             case Sight.CHANGE:
                 return (_due_now(job),)
             case Sight.ABSENCE if record.seen and not record.missing_reads and held.log.polls:
@@ -114,6 +118,7 @@ class PassedReads:
             digest=hashlib.blake2b(answer.body, digest_size=8).digest(),
         )
         record = held.job.record
+        self._note_etag(held.key, answer.headers.get("etag", ""), at.digest)
         known = self._unchanged_answers.find(held.key, held.job, held.log, now_ms=now_ms)
         shows_others = self._piggyback.may_show_watched(record.account, record.kind)
         if known is not None and known.digest == at.digest and not shows_others:
@@ -142,6 +147,23 @@ class PassedReads:
         if KINDS[record.kind].part_kinds:
             await self._piggyback.observe_parts(held, result.observation, at)
         return (settled,) if settled else ()
+
+    def _observe_same(self, job: WaitingJob, answer: PassedAnswer) -> Settled:
+        """Apply a 304: a poll with the same answer as before, if that has passed here and changes nothing any more."""
+        held, now_ms = job.held, self._services.clock_ms()
+        known = self._unchanged_answers.find(held.key, held.job, held.log, now_ms=now_ms)
+        if known is None or self._digests.get((held.key, answer.shown.etag)) != known.digest:
+            return return_to_queue(job)
+        took_ms = max(0, answer.ended_ms - answer.begun_ms)
+        at = PollContext(begun_ms=answer.as_of_ms, now_ms=now_ms, took_ms=took_ms, digest=known.digest)
+        least_ms = self._least_ms(known.result)
+        return observe_unchanged(self._services, held, known.result, at, least_ms=least_ms)
+
+    def _note_etag(self, key: str, etag: str, digest: bytes) -> None:
+        if len(self._digests) >= MAX_ETAGS:
+            self._digests.clear()
+        if etag:
+            self._digests[key, etag] = digest
 
     def _least_ms(self, seen: Observed) -> int:
         return self._services.time_scale.ms(PATIENCE * seen.observation.timing.interval_s)

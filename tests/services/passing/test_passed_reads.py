@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from bridge.providers.passing import Shown, Sight
 from bridge.services.passing.passed_answers import MAX_WAITING, PassedAnswers
@@ -90,6 +91,22 @@ async def test_a_passing_read_ends_a_job(bench: Bench) -> None:
     assert await endings(bench, key) == ["sync_job.completed"]
     await apply(bench, key, passed(bench, state("completed")))
     assert await endings(bench, key) == ["sync_job.completed"]
+
+
+@pytest.mark.parametrize(("etag", "polls"), [("v1", 4), ("v2", 3), ("", 3)])
+async def test_a_304_counts_as_a_poll_where_its_answer_is_known(bench: Bench, etag: str, polls: int) -> None:
+    """That is one with the same ETag, after which nothing has changed."""
+    key = await watch(bench)
+    reads = PassedReads(bench.api.services)
+    for _ in range(2):
+        await until_later(bench, key)
+        answer = replace(passed(bench, state("running")), headers={"etag": "v1"})
+        await apply(bench, key, answer, reads=reads)
+    await until_later(bench, key)
+    shown = Shown(sight=Sight.SAME, kinds=("sync_job",), job_id="s1", etag=etag)
+    await apply(bench, key, replace(passed(bench, {}), shown=shown, body=b""), reads=reads)
+    log = await bench.log(key)
+    assert (log.polls, (await bench.job(key)).status) == (polls, "running")
 
 
 async def test_of_answers_that_gathered_the_latest_counts(bench: Bench) -> None:
