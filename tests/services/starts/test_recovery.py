@@ -1,5 +1,6 @@
 """What becomes of a start whose answer was lost: found and replayed, or left in doubt with what may be it."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -194,6 +195,14 @@ async def test_the_job_of_an_answer_without_an_id_is_found_when_it_appears(desk:
     start = await read(desk, ticket)
     assert (start.state, start.pending) == (StartState.ANSWERED, False)
     assert (len(start.jobs), len(start.registered)) == (1, 1)
+    await until_released(desk, start.registered[0])
+
+
+async def until_released(desk: Desk, callback_id: str) -> None:
+    """Wait until a first delivery is held for a second at most: no answer is still to be sent."""
+    async with asyncio.timeout(5):
+        while await desk.services.store.redis.pttl(keys.hold(callback_id)) > 1_000:  # noqa: ASYNC110 -- Redis tells nobody
+            await asyncio.sleep(0.01)
 
 
 async def test_the_callback_of_a_job_that_never_appears_will_hear_so(desk: Desk) -> None:
@@ -231,6 +240,7 @@ async def test_a_refused_registration_is_tried_again(desk: Desk) -> None:
     await sweep(desk, after_s=61)
     start = await read(desk, ticket)
     assert (start.pending, len(start.registered)) == (False, 1)
+    await until_released(desk, start.registered[0])
 
 
 async def test_everything_is_sealed_anew_when_the_master_key_changes(desk: Desk, server: Server) -> None:
