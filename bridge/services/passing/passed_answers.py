@@ -9,7 +9,7 @@ from bridge.services.passing.passed_reads import PassedAnswer, PassedReads
 from bridge.store.errors import STORE_ERRORS
 
 GATHER_S = 0.02
-MAX_WAITING = 200  # answers of an account
+MAX_WAITING = 200  # answers of an account, the latest about each job
 MAX_BYTES = 32 * 1024 * 1024  # of all that wait
 log = get_logger("bridge.proxy")
 
@@ -23,16 +23,25 @@ class PassedAnswers:
 
     def __init__(self, services: Services) -> None:
         self._reads = PassedReads(services)
-        self._waiting: dict[str, list[PassedAnswer]] = defaultdict(list)
+        self._waiting: dict[str, dict[object, PassedAnswer]] = defaultdict(dict)
         self._bytes = 0
         self._applying: asyncio.Task[None] | None = None
 
     def note(self, account: str, answer: PassedAnswer) -> None:
         """Take an answer to a request with an account's credential."""
         waiting = self._waiting[account]
-        if len(waiting) >= MAX_WAITING or self._bytes + len(answer.body) > MAX_BYTES:
+        place = (answer.shown.kinds, answer.shown.job_id or len(waiting))  # each page of a list has its own
+        before = waiting.get(place)
+        if before is not None:
+            if before.as_of_ms > answer.as_of_ms:
+                return
+            self._bytes -= len(before.body)
+        elif len(waiting) >= MAX_WAITING:
             return
-        waiting.append(answer)
+        if self._bytes + len(answer.body) > MAX_BYTES:
+            waiting.pop(place, None)
+            return
+        waiting[place] = answer
         self._bytes += len(answer.body)
         if self._applying is None:
             self._applying = asyncio.create_task(self._apply())
@@ -46,14 +55,14 @@ class PassedAnswers:
         try:
             while self._waiting:
                 await asyncio.sleep(GATHER_S)
-                waiting, self._waiting = self._waiting, defaultdict(list)
+                waiting, self._waiting = self._waiting, defaultdict(dict)
                 self._bytes = 0
                 await asyncio.gather(*(self._apply_to(*each) for each in waiting.items()))
         finally:
             self._applying = None
 
-    async def _apply_to(self, account: str, answers: list[PassedAnswer]) -> None:
+    async def _apply_to(self, account: str, answers: dict[object, PassedAnswer]) -> None:
         try:
-            await self._reads.apply(account, answers)
+            await self._reads.apply(account, list(answers.values()))
         except STORE_ERRORS as error:
             log.warning("proxy.answers_dropped", number=len(answers), error=type(error).__name__)

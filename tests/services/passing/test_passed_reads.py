@@ -196,12 +196,28 @@ async def test_what_is_too_much_is_dropped(bench: Bench) -> None:
     key = await watch(bench)
     await until_later(bench, key)
     account, answers = (await bench.job(key)).account, PassedAnswers(bench.api.services)
-    for _ in range(MAX_WAITING):
-        answers.note(account, passed(bench, state("running")))
+    late = passed(bench, state("completed"))
+    for number in range(MAX_WAITING):
+        shown = Shown(sight=Sight.STATE, kinds=("sync_job",), job_id=f"other{number}")
+        answers.note(account, replace(late, shown=shown))
+    answers.note(account, late)
+    await answers.close()
+    assert (await bench.log(key)).polls == 1
     answers.note(account, passed(bench, state("completed")))
+    await answers.close()
+    assert await endings(bench, key) == ["sync_job.completed"]
+
+
+async def test_of_many_answers_about_a_job_the_latest_is_applied(bench: Bench) -> None:
+    """As one poll, in whatever order they come."""
+    key = await watch(bench)
+    await until_later(bench, key)
+    account, answers = (await bench.job(key)).account, PassedAnswers(bench.api.services)
+    now_ms = bench.api.services.clock_ms()
+    for _ in range(2 * MAX_WAITING):
+        answers.note(account, passed(bench, state("running"), begun_ms=now_ms))
+    answers.note(account, passed(bench, state("completed"), begun_ms=now_ms + 1))
+    answers.note(account, passed(bench, state("running"), begun_ms=now_ms))
     await answers.close()
     assert (await bench.log(key)).polls == 2
-    await until_later(bench, key)
-    answers.note(account, passed(bench, state("completed")))
-    await answers.close()
     assert await endings(bench, key) == ["sync_job.completed"]
