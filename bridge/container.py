@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import structlog
 
+from bridge.config.descriptors import raise_descriptor_limit
 from bridge.config.master_keys import parse_master_keys
 from bridge.config.settings import Settings
 from bridge.domain.deliveries.origin_limits import plan_limits
@@ -60,6 +61,7 @@ async def open_services(
     Raise NoMasterKey without a master key, UnfitStoreError for a store that could lose data, and VaultError for one
     whose contents no master key opens.
     """
+    raise_descriptor_limit()
     if settings.master_keys is None:
         raise NoMasterKey(NoMasterKey.__doc__)
     master_keys = parse_master_keys(settings.master_keys.get_secret_value())

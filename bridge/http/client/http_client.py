@@ -1,6 +1,7 @@
 """Send requests over kept connections, and return each response as soon as its head has come."""
 
 import asyncio
+import resource
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import inf
@@ -20,8 +21,8 @@ from bridge.http.client.upload import Deadline, Upload, send_body
 
 ORIGIN_CACHE_SIZE = 1024
 LARGE_BYTES = 16 * 1024
-# As many as a worker sends at once; with its reads and the store's it stays below 1,024, where nobody raised that limit.
-MOST_OPEN = 512
+# Several times as many as a worker sends at once: with fewer, a busy one would close connections that it needs next.
+MOST_OPEN = 2048
 # What RFC 9110 (section 9.2.1) calls safe, as far as it is sent here: no other method is ever sent twice.
 REPEATABLE = frozenset(("GET", "HEAD"))
 BODIES = frozenset(("POST", "PUT", "PATCH"))
@@ -55,13 +56,14 @@ class HttpClient:
         *,
         headers: Mapping[str, str] | None = None,
         connect_s: float = inf,
-        most_open: int = MOST_OPEN,
+        most_open: int | None = None,
     ) -> None:
+        """Take how many connections may be open before idle ones close: by default half of what the process may have."""
         self._loop = asyncio.get_running_loop()
         self._connector = connector
         self._headers = headers or {}
         self._connect_s = connect_s
-        self._pool = ConnectionPool(self._loop, most_open=most_open)
+        self._pool = ConnectionPool(self._loop, most_open=most_open or _count_allowed())
         self._know = lru_cache(maxsize=ORIGIN_CACHE_SIZE)(self._prepare)
 
     async def close(self) -> None:
@@ -189,3 +191,9 @@ class HttpClient:
         origin = Origin.read(text)
         common = CommonHeaders({"host": origin.host_header, **self._headers})
         return _Known(text=text, origin=origin, common=common, keep_alive=KeepAlive(tls=origin.is_tls))
+
+
+def _count_allowed() -> int:
+    """Return how many connections may be open: with reads, clients and the store there is as much again."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_OPEN if soft == resource.RLIM_INFINITY else max(1, min(MOST_OPEN, soft // 2))
