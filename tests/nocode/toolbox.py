@@ -73,5 +73,9 @@ def install(node: Path, npm: Path) -> Toolbox:
             [node, npm, *INSTALL], cwd=fresh, capture_output=True, text=True, check=False, timeout=100
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        fresh.rename(folder)
+        try:
+            fresh.rename(folder)
+        except OSError:  # another process was first
+            shutil.rmtree(fresh)
+            assert folder.exists()
     return Toolbox(node, folder)
