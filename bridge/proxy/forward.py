@@ -3,13 +3,14 @@
 from bridge.errors import ValidationFailed
 from bridge.http.client.client_errors import ClosedError, NotConnected, NotHttpError, UnansweredError
 from bridge.http.client.http_response import HttpResponse
-from bridge.http.client.response_head import SWITCHING
+from bridge.http.client.response_head import SWITCHING, Field
 from bridge.http.client.upload import Upload
 from bridge.http.forwarder import Forwarder
 from bridge.providers.registry import PROVIDERS
-from bridge.proxy.header_fields import list_request_fields
+from bridge.proxy.header_fields import list_request_fields, list_response_fields
 from bridge.proxy.proxy_call import ProxyCall
 from bridge.proxy.proxy_errors import ProxyError
+from bridge.proxy.target import prefix_of
 
 
 async def forward(forwarder: Forwarder, call: ProxyCall, body: bytes | Upload) -> HttpResponse:
@@ -40,6 +41,15 @@ async def forward(forwarder: Forwarder, call: ProxyCall, body: bytes | Upload) -
         response.close()
         raise _unreachable("its answer is malformed")
     return response
+
+
+def list_answer_fields(call: ProxyCall, response: HttpResponse) -> list[Field]:
+    """Return the fields of an answer that go to the client, with the way back through the bridge."""
+    return list_response_fields(
+        response.fields,
+        base_url=call.caller.login.base_url.encode(),
+        prefix=prefix_of(call.provider).encode(),
+    )
 
 
 def _late(whose: str, message: str, status: int) -> ProxyError:

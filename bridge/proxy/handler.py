@@ -14,8 +14,7 @@ from bridge.providers.registry import PROVIDERS
 from bridge.proxy.admission import Admission
 from bridge.proxy.answer_copy import AnswerCopies
 from bridge.proxy.answer_writer import must_close, write_answer
-from bridge.proxy.forward import forward
-from bridge.proxy.header_fields import list_response_fields
+from bridge.proxy.forward import forward, list_answer_fields
 from bridge.proxy.interception import is_start, read_body, read_start
 from bridge.proxy.places import Places
 from bridge.proxy.proxy_call import ProxyCall
@@ -23,7 +22,7 @@ from bridge.proxy.proxy_errors import Busy, answer_error
 from bridge.proxy.request_body import is_streamed, open_body
 from bridge.proxy.start_answer import refusal_field
 from bridge.proxy.starts import StartedCalls
-from bridge.proxy.target import find_provider, prefix_of
+from bridge.proxy.target import find_provider
 from bridge.proxy.webhook_options import names_url
 from bridge.services.accounts.client_requests import ClientRequests
 from bridge.services.passing.passed_answers import PassedAnswers
@@ -170,11 +169,7 @@ class Proxy:
     async def _write_back(
         self, request: web.BaseRequest, call: ProxyCall, response: HttpResponse
     ) -> web.StreamResponse:
-        fields = list_response_fields(
-            response.fields,
-            base_url=call.caller.login.base_url.encode(),
-            prefix=prefix_of(call.provider).encode(),
-        )
+        fields = list_answer_fields(call, response)
         if call.is_intercepted and names_url(call.fields, call.target) and not is_start(call):
             fields.append(refusal_field("not_a_start"))
         with _cancelled_when_lost(request):

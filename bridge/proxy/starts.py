@@ -15,7 +15,7 @@ from bridge.http.client.client_errors import BodyError
 from bridge.http.client.http_response import HttpResponse
 from bridge.http.client.response_head import Field
 from bridge.providers.start_spec import StartSpec, name_subject, read_started
-from bridge.proxy.header_fields import list_response_fields
+from bridge.proxy.forward import list_answer_fields
 from bridge.proxy.proxy_call import ProxyCall
 from bridge.proxy.proxy_errors import ProxyError
 from bridge.proxy.repeats import reply_to_repeat
@@ -27,7 +27,6 @@ from bridge.proxy.start_answer import (
     read_json,
     write_whole,
 )
-from bridge.proxy.target import prefix_of
 from bridge.services.context import Services
 from bridge.services.jobs.registration import release_holds
 from bridge.services.jobs.registration_case import RegisterCallback
@@ -153,7 +152,7 @@ class StartedCalls:
                 raise
             await self._write(partial(doubt, self._services, ticket))
             raise _unknown(start) from error
-        fields = tuple(_list_fields(call, response))
+        fields = tuple(list_answer_fields(call, response))
         finished = await self._conclude(start, ticket, response.status, fields, body)
         told = [] if start.webhook is None else list_status_fields(finished)
         return StartReply(
@@ -265,12 +264,4 @@ def _unknown(start: StartCall) -> ProxyError:
         status=504,
         code="START_UNKNOWN",
         headers={"Retry-After": "5"} | ({} if start.webhook is None else {"X-Webhook-Status": "pending"}),
-    )
-
-
-def _list_fields(call: ProxyCall, response: HttpResponse) -> list[Field]:
-    return list_response_fields(
-        response.fields,
-        base_url=call.caller.login.base_url.encode(),
-        prefix=prefix_of(call.provider).encode(),
     )
