@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 from uuid import uuid4
 
@@ -52,7 +53,8 @@ async def test_a_call_says_what_it_wants_to_hear(
         X_Webhook_Once="false",
     )
     assert (answer.status, answer.webhook) == (202, "registered")
-    events = [each.event for each in await receiver.wait("/options", count=2)]
+    heard = [each.event for each in await receiver.wait("/options", count=2)]
+    events = sorted(heard, key=itemgetter("sequence"))
     assert [each["type"] for each in events] == ["generated_post.generating", "generated_post.completed"]
     assert [each["metadata"] for each in events] == [{"order": "42"}] * 2
 
