@@ -44,7 +44,9 @@ class AnswerCopies:
         self._clock_ms = clock_ms
 
     def begin(self, call: ProxyCall, response: HttpResponse) -> AnswerCopy | None:
-        """Return a copy to which the body is to be added as it passes, None for an answer that shows nothing."""
+        """Return a copy to which the body is to be added as it passes, None for an answer that shows nothing of use."""
+        if not self._passed.are_needed(call.caller.account.id, call.path):
+            return None
         shown = read_shown(
             PROVIDERS[call.provider],
             method=call.method,
@@ -75,6 +77,7 @@ class AnswerCopies:
             return
         answer = PassedAnswer(
             shown=shown,
+            path=call.path,
             headers=response.headers,
             body=body,
             begun_ms=call.began_ms,

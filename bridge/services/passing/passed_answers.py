@@ -6,6 +6,7 @@ from collections import defaultdict
 from bridge.config.log import get_logger
 from bridge.services.context import Services
 from bridge.services.passing.passed_reads import PassedAnswer, PassedReads
+from bridge.services.passing.unwatched_jobs import UnwatchedJobs
 from bridge.store.errors import STORE_ERRORS
 
 GATHER_S = 0.02
@@ -21,11 +22,17 @@ class PassedAnswers:
     itself when they are due.
     """
 
-    def __init__(self, services: Services) -> None:
-        self._reads = PassedReads(services)
+    def __init__(self, services: Services, unwatched: UnwatchedJobs | None = None) -> None:
+        """Take what remembers jobs that nobody watches, a new one by default."""
+        self._unwatched = unwatched or UnwatchedJobs()
+        self._reads = PassedReads(services, self._unwatched)
         self._waiting: dict[str, dict[object, PassedAnswer]] = defaultdict(dict)
         self._bytes = 0
         self._applying: asyncio.Task[None] | None = None
+
+    def are_needed(self, account: str, path: str) -> bool:
+        """Return whether answers to an account's requests for a path may show jobs that are watched."""
+        return not self._unwatched.has(account, path)
 
     def note(self, account: str, answer: PassedAnswer) -> None:
         """Take an answer to a request with an account's credential."""

@@ -16,6 +16,7 @@ from bridge.providers.registry import KINDS
 from bridge.services.context import Services
 from bridge.services.jobs.observe import observe, observe_unchanged
 from bridge.services.jobs.unchanged import UnchangedAnswers
+from bridge.services.passing.unwatched_jobs import UnwatchedJobs
 from bridge.services.polling.duration_estimates import DurationEstimates
 from bridge.services.polling.piggyback import Piggyback
 from bridge.services.polling.waiting_jobs import WaitingJob, lease_waiting_jobs, return_to_queue
@@ -28,9 +29,13 @@ PATIENCE = 1.25
 
 
 class PassedAnswer(Struct, frozen=True, kw_only=True, gc=False):
-    """An answer, what it shows, and when its request began and it ended; `body` is without its content coding."""
+    """An answer, what it shows, and when its request began and it ended; `body` is without its content coding.
+
+    `path` is where its request went.
+    """
 
     shown: Shown
+    path: str = ""
     headers: Mapping[str, str]
     body: bytes
     begun_ms: int
@@ -47,8 +52,10 @@ class PassedAnswer(Struct, frozen=True, kw_only=True, gc=False):
 class PassedReads:
     """Applies answers to the jobs of one account at a time."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, unwatched: UnwatchedJobs) -> None:
+        """Take what remembers jobs that nobody watches."""
         self._services = services
+        self._unwatched = unwatched
         self._unchanged_answers = UnchangedAnswers()
         self._digests: dict[tuple[str, str], bytes] = {}  # of bodies, by their jobs' keys and their ETags
         durations = DurationEstimates(services.store.account_stats, scale=services.settings.poll_scale)
@@ -57,6 +64,7 @@ class PassedReads:
     async def apply(self, account: str, answers: Sequence[PassedAnswer]) -> None:
         """Apply the latest answer about each job that is watched and not being read."""
         lanes, shard = self._services.store.poll, self._services.store.shard_of(account)
+        asked_s = self._unwatched.now_s()
         latest = {
             job_key(shard, account, kind, answer.shown.job_id): answer
             for answer in sorted(answers, key=lambda each: each.as_of_ms)
@@ -65,10 +73,17 @@ class PassedReads:
         }
         times = {key: answer.as_of_ms for key, answer in latest.items()}
         settled: list[Settled] = []
-        for job in await lease_waiting_jobs(self._services, account, times, lease_ms=LEASE_MS):
+        leased = await lease_waiting_jobs(self._services, account, times, lease_ms=LEASE_MS)
+        for job in leased.jobs:
             settled += await self._apply_one(job, latest[job.held.key])
         if settled:
             await lanes.settle(shard, settled)
+        if not leased.watched:
+            self._unwatched.note(account, asked_s=asked_s)
+            return
+        watched = {answer.path for key, answer in latest.items() if key not in leased.unwatched}
+        for path in {latest[key].path for key in leased.unwatched} - watched:
+            self._unwatched.note(account, path, asked_s=asked_s)
         for answer in answers:
             if answer.shown.sight is Sight.ROWS:
                 await self._apply_rows(account, answer)

@@ -199,7 +199,8 @@ class Piggyback:
     def _least_ms(self, seen: Observation) -> int:
         return self._services.time_scale.ms(self._patience * seen.timing.interval_s) if self._patience else 0
 
-    async def _lease(self, account: str, keys: Sequence[str], at: PollContext) -> list[WaitingJob]:
-        return await lease_waiting_jobs(
-            self._services, account, dict.fromkeys(keys, at.begun_ms), lease_ms=self._lease_ms
-        )
+    async def _lease(self, account: str, keys: Sequence[str], at: PollContext) -> Sequence[WaitingJob]:
+        if not keys:
+            return ()
+        begun_ms = dict.fromkeys(keys, at.begun_ms)
+        return (await lease_waiting_jobs(self._services, account, begun_ms, lease_ms=self._lease_ms)).jobs

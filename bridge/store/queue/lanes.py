@@ -43,6 +43,14 @@ class Claim:
     put_off: tuple[str, ...] = ()  # lanes left out because the worker has no room for risky items
 
 
+@dataclass(frozen=True, slots=True)
+class HoldClaim(Claim):
+    """What a hold got; `absent` are the members that are not in the lane at all, `size` is the number of those that are."""
+
+    absent: frozenset[str] = frozenset()
+    size: int = 0
+
+
 class Settled(Struct, frozen=True, gc=False):  # likewise
     """An item whose work is done: back in `delay_ms` (None: it leaves the queue), with the records to write.
 
@@ -103,14 +111,23 @@ class Lanes:
         )
         return Claim(token, int(now), items)
 
-    async def hold(self, shard: str, lane: str, members: Sequence[str], *, lease_ms: int) -> Claim:
+    async def hold(self, shard: str, lane: str, members: Sequence[str], *, lease_ms: int) -> HoldClaim:
         """Lease those of some members of one lane that wait, due or not; the others are left out of the claim."""
         names = (keys.claims(shard, self.queue), keys.lane(shard, self.queue, lane))
-        call = ScriptCall(SCRIPTS["hold_v1"], names, (lease_ms, *members))
-        token, now, *scores = await run(self.redis, call)
-        held = zip(members, scores, strict=True)
-        return Claim(
-            token, int(now), tuple(Item(lane, member, int(float(due))) for member, due in held if due)
+        call = ScriptCall(SCRIPTS["hold_v2"], names, (lease_ms, *members))
+        token, now, size, *scores = await run(self.redis, call)
+        found = [
+            (member, int(float(score)) if score else None)
+            for member, score in zip(members, scores, strict=True)
+        ]
+        return HoldClaim(
+            token,
+            int(now),
+            tuple(
+                Item(lane, member, due_ms) for member, due_ms in found if due_ms is not None and due_ms >= 0
+            ),
+            absent=frozenset(member for member, due_ms in found if due_ms is None),
+            size=int(size),
         )
 
     async def renew(

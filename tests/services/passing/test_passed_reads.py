@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from bridge.providers.passing import Shown, Sight
 from bridge.services.passing.passed_answers import MAX_WAITING, PassedAnswers
 from bridge.services.passing.passed_reads import PATIENCE, PassedAnswer, PassedReads
+from bridge.services.passing.unwatched_jobs import UnwatchedJobs
 from tests.e2e.processes import until
 from tests.services.polling.upstreams import Bench, polled
 from tests.store.conftest import Server
@@ -48,7 +49,7 @@ async def watch(bench: Bench, status: str = "running") -> str:
 
 async def apply(bench: Bench, key: str, *answers: PassedAnswer, reads: PassedReads | None = None) -> None:
     account = (await bench.job(key)).account
-    await (reads or PassedReads(bench.api.services)).apply(account, answers)
+    await (reads or PassedReads(bench.api.services, UnwatchedJobs())).apply(account, answers)
 
 
 def state(status: str) -> dict[str, Any]:
@@ -72,7 +73,7 @@ async def endings(bench: Bench, key: str) -> list[str]:
 async def test_a_passing_read_counts_as_a_poll(bench: Bench) -> None:
     """The next poll is due later than a client that reads at the documented pace, also when nothing has changed."""
     key = await watch(bench)
-    reads = PassedReads(bench.api.services)
+    reads = PassedReads(bench.api.services, UnwatchedJobs())
     for polls in (2, 3, 4):
         await until_later(bench, key)
         now_ms = bench.api.services.clock_ms()
@@ -97,7 +98,7 @@ async def test_a_passing_read_ends_a_job(bench: Bench) -> None:
 async def test_a_304_counts_as_a_poll_where_its_answer_is_known(bench: Bench, etag: str, polls: int) -> None:
     """That is one with the same ETag, after which nothing has changed."""
     key = await watch(bench)
-    reads = PassedReads(bench.api.services)
+    reads = PassedReads(bench.api.services, UnwatchedJobs())
     for _ in range(2):
         await until_later(bench, key)
         answer = replace(passed(bench, state("running")), headers={"etag": "v1"})
@@ -186,7 +187,9 @@ async def test_another_account_does_not_touch_a_job(bench: Bench) -> None:
     """The same id may be another's job there."""
     key = await watch(bench)
     await until_later(bench, key)
-    await PassedReads(bench.api.services).apply("a_another", [passed(bench, state("completed"))])
+    await PassedReads(bench.api.services, UnwatchedJobs()).apply(
+        "a_another", [passed(bench, state("completed"))]
+    )
     assert (await bench.log(key)).polls == 1
     assert await endings(bench, key) == []
 

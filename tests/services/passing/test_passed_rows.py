@@ -8,6 +8,7 @@ import pytest
 
 from bridge.providers.passing import Shown, Sight
 from bridge.services.passing.passed_reads import PassedAnswer, PassedReads
+from bridge.services.passing.unwatched_jobs import UnwatchedJobs
 from tests.services.polling.upstreams import POSTS, Bench, polled
 from tests.store.conftest import Server
 
@@ -48,7 +49,9 @@ async def apply(
     answer = PassedAnswer(
         shown=shown, headers={}, body=msgspec.json.encode(body), begun_ms=begun_ms, ended_ms=begun_ms
     )
-    await (reads or PassedReads(bench.api.services)).apply((await bench.job(key)).account, [answer])
+    await (reads or PassedReads(bench.api.services, UnwatchedJobs())).apply(
+        (await bench.job(key)).account, [answer]
+    )
 
 
 async def test_a_row_with_all_of_an_ending_ends_its_job(bench: Bench) -> None:
@@ -82,7 +85,7 @@ async def test_a_post_shows_its_watched_items(bench: Bench) -> None:
     items = [await bench.register(name, "generated_media_item") for name in ("i1", "i2")]
     shown = Shown(sight=Sight.STATE, kinds=("generated_post",), job_id="p1")
     runs = {"id": "i2", "status": "generating", "media_type": "video"}
-    reads = PassedReads(bench.api.services)
+    reads = PassedReads(bench.api.services, UnwatchedJobs())
     for polls in (1, 2):
         await apply(bench, post, shown, row("p1", "generating", ITEM, runs), reads)
         assert (await bench.log(items[1])).polls == polls

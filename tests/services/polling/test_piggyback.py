@@ -1,6 +1,6 @@
 """Piggybacking: an answer also updates jobs that were not asked for, unless another worker has them in flight."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -44,11 +44,11 @@ def piggyback(bench: Bench, now_s: list[float]) -> Piggyback:
     return Piggyback(services, duration_estimates, lease_ms=LEASE_MS, clock_s=lambda: now_s[0])
 
 
-async def lease(bench: Bench, *keys: str, begun_ms: int | None = None) -> list[WaitingJob]:
+async def lease(bench: Bench, *keys: str, begun_ms: int | None = None) -> Sequence[WaitingJob]:
     account = (await bench.job(keys[0])).account
     begun = bench.api.services.clock_ms() if begun_ms is None else begun_ms
     since = dict.fromkeys(keys, begun)
-    return await lease_waiting_jobs(bench.api.services, account, since, lease_ms=LEASE_MS)
+    return (await lease_waiting_jobs(bench.api.services, account, since, lease_ms=LEASE_MS)).jobs
 
 
 async def test_what_waits_is_held_with_its_records(bench: Bench, piggyback: Piggyback) -> None:
@@ -98,13 +98,13 @@ async def test_nothing_is_held_of_what_is_in_flight(bench: Bench, piggyback: Pig
     """Neither a job in flight nor one that nobody watches is held."""
     key = await bench.register("p1")
     (passenger,) = await lease(bench, key)
-    assert await lease(bench, key) == []
+    assert not await lease(bench, key)
     other = job_key(key[0], passenger.held.job.record.account, "generated_post", "p2")
-    assert await lease(bench, key, other) == []
-    assert (
-        await lease_waiting_jobs(bench.api.services, passenger.held.job.record.account, {}, lease_ms=LEASE_MS)
-        == []
-    )
+    assert not await lease(bench, key, other)
+    account = passenger.held.job.record.account
+    since = dict.fromkeys((key, other), bench.api.services.clock_ms())
+    leased = await lease_waiting_jobs(bench.api.services, account, since, lease_ms=LEASE_MS)
+    assert (list(leased.jobs), leased.unwatched, leased.watched) == ([], {other}, 1)
     assert await bench.api.services.store.poll.settle(key[0], [return_to_queue(passenger)]) == []
 
 

@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bridge.store.commit import Change, Committer, Due
-from bridge.store.queue.lanes import Claim, Lanes, Settled
+from bridge.store.queue.lanes import Claim, HoldClaim, Lanes, Settled
 
 LEASE_MS = 60_000
 FAR_MS = 600_000
@@ -20,7 +20,7 @@ async def add(lanes: Lanes, *members: str, delay_ms: int = FAR_MS) -> None:
     assert await Committer(lanes.redis, aof=False).commit(Change("a", (), ops)) == "done"
 
 
-async def hold(lanes: Lanes, *members: str, lease_ms: int = LEASE_MS) -> Claim:
+async def hold(lanes: Lanes, *members: str, lease_ms: int = LEASE_MS) -> HoldClaim:
     return await lanes.hold("a", "x", members, lease_ms=lease_ms)
 
 
@@ -69,6 +69,15 @@ async def test_what_is_held_is_nobody_elses(lanes: Lanes) -> None:
     assert held.token != claimed.token
     assert members(await hold(lanes, "1", "2")) == []
     assert members(await claim(lanes)) == []
+
+
+async def test_what_is_not_there_is_told_from_what_is_in_flight(lanes: Lanes) -> None:
+    """So that only what nobody waits for counts as unwanted; the size counts both what waits and what is in flight."""
+    assert (await hold(lanes, "1")).size == 0
+    await add(lanes, "1", "2")
+    await hold(lanes, "1")
+    held = await hold(lanes, "1", "none", "2")
+    assert (members(held), held.absent, held.size) == (["2"], frozenset(["none"]), 2)
 
 
 async def test_an_ended_lease_comes_back_by_a_claim_only(lanes: Lanes) -> None:
