@@ -5,6 +5,8 @@ import sys
 
 from arq.cli import cli
 
+from bridge.config.log import configure_logging
+from bridge.config.settings import load_settings
 from bridge.store.server.connect import UnfitStoreError
 from bridge.store.vault import VaultError
 
@@ -16,6 +18,7 @@ if __name__ == "__main__":
         import uvloop  # does not exist for Windows
 
         asyncio.set_event_loop(uvloop.new_event_loop())
+    configure_logging(load_settings())  # what is logged while arq connects looks like all else
     try:
         cli([SETTINGS, *LOGGING])
     except (UnfitStoreError, VaultError) as error:

@@ -28,14 +28,16 @@ FAREWELL_S = 2.0
 class EndlessRetry(Retry):
     """A retry policy that repeats a command until the store is back, and logs each failure."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str) -> None:
+        """Take the server's address for the log."""
+        self._address = address
         super().__init__(ExponentialBackoff(cap=2.0, base=0.1), UNLIMITED_RETRIES, tuple(RETRIED))  # type: ignore[arg-type]  # OSError too may be retried
 
     async def call_with_retry(self, do: Callable[[], Awaitable[T]], fail: Callable[[Any], Any]) -> T:
         """Run a command; log each failure."""
 
         async def log_failure(error: Exception) -> None:
-            log.warning("worker.queue_unreachable", error=type(error).__name__)
+            log.warning("worker.queue_unreachable", store=self._address, error=type(error).__name__)
             await fail(error)
 
         return await super().call_with_retry(do, log_failure)
@@ -102,6 +104,6 @@ def open_queue(settings: Settings) -> Queue | None:
         ssl_cert_reqs=where.ssl_cert_reqs,
         ssl_ca_certs=where.ssl_ca_certs,
         ssl_check_hostname=where.ssl_check_hostname,
-        retry=EndlessRetry(),
+        retry=EndlessRetry(where.unix_socket_path or f"{where.host}:{where.port}"),
         retry_on_error=RETRIED,
     )

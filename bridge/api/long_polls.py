@@ -10,7 +10,6 @@ from bridge.store.tables.feed import Feed
 MAX_PER_PROJECT = 100
 MAX_WAITING = 1_000
 CHECK_INTERVAL_S = 0.25
-MAX_WAIT_S = 55.0  # below the 60 s after which proxies and hosted tools give a request up
 
 
 class LongPoll:

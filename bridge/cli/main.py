@@ -11,6 +11,7 @@ from bridge.cli.setting_help import describe_settings
 from bridge.config.settings import SettingsError, load_settings
 from bridge.domain.printable import printable
 from bridge.providers.registry import CATALOGUE, PROVIDERS
+from bridge.simulator.demo import demo_environment
 
 SCOPES = ("register", "read", "manage", "proxy", "admin")
 HELP_ON_SIGNING = (
@@ -104,8 +105,11 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
         default=1.0,
         help="how many times as fast as documented the jobs run (default 1)",
     )
+    variables = demo_environment("http://127.0.0.1:8090")
     parser.epilog = (
-        "A job of any kind whose id begins with `demo` begins at its first read and ends 8 seconds later.\n"
+        "A bridge uses it with these variables; any key of such a form is accepted:\n\n"
+        + "".join(f"  {name}={value}\n" for name, value in variables.items())
+        + "\nA job of any kind whose id begins with `demo` begins at its first read and ends 8 seconds later.\n"
         "Any other id that was not started here answers 404, as a mistyped one would."
     )
 

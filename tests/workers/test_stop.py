@@ -1,6 +1,7 @@
 """How a worker stops."""
 
 import base64
+import json
 import socket
 from pathlib import Path
 
@@ -17,5 +18,6 @@ def test_a_worker_that_cannot_reach_its_store_stops_when_asked(tmp_path: Path) -
             "REELBRIDGE_MASTER_KEYS": base64.b64encode(bytes(32)).decode(),
         }
         worker = reelbridge("worker", env=settings, cwd=tmp_path)
-        worker.wait_for("worker.queue_unreachable")
+        waits = worker.wait_for(r"\{.*worker\.queue_unreachable.*\}")  # as JSON, as all that is no terminal's
+        assert json.loads(waits[0])["store"] == f"127.0.0.1:{port}"
         worker.stop(within_s=20)

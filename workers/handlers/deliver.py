@@ -172,7 +172,7 @@ class DeliverHandler:
             delivery=delivery.id,
             event_id=delivery.event,
             type=task.ready.event.type,
-            subscription=delivery.subscription,
+            callback=delivery.subscription,
             attempt=delivery.tries + 1,
             status=answer.status,
             failure=answer.failure,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bridge.api.requests.callback_request import EVENT_FIELDS, URL_FIELDS
 from bridge.api.requests.coercion import Headers, Metadata, Seconds, Url, WordList
@@ -14,16 +14,13 @@ from bridge.providers.registry import PROVIDERS, REQUEST_FIELDS
 from bridge.providers.request_fields import MANY_IDS, say_noun
 
 MAX_NAME_CHARS = 100
+MAX_WAIT_S = 55.0  # below the 60 s after which proxies and hosted tools give a request up
 REMOVABLE = "x-removable"  # marks a field in which null means more than an absent field; not published
 BARE_NOUN = REQUEST_FIELDS.bare_noun
 Payload = Literal["full", "thin", "flat", "cloudevents"]
 JobKind = Annotated[str, one_of(REQUEST_FIELDS.own)]
 
-# `proxy` is accepted, because keys of existing installations have it, but not documented: no route needs it.
-Scope = Annotated[
-    Literal["register", "read", "manage", "proxy", "admin"],
-    WithJsonSchema({"type": "string", "enum": ["register", "read", "manage", "admin"]}),
-]
+Scope = Literal["register", "read", "manage", "proxy", "admin"]
 
 
 def _check_time(moment: datetime) -> datetime:
@@ -167,9 +164,7 @@ class EventQuery(PageQuery):
     kind: Kind | None = None
     job_id: str | None = Field(default=None, max_length=200)
     after: str | None = Field(default=None, max_length=200)
-    wait: float = Field(
-        default=0, ge=0, le=60, allow_inf_nan=False, description="seconds; no answer takes more than 55"
-    )
+    wait: float = Field(default=0, ge=0, le=MAX_WAIT_S, allow_inf_nan=False, description="seconds")
 
 
 class JobQuery(_Fields):
@@ -178,9 +173,9 @@ class JobQuery(_Fields):
     wait: float = Field(
         default=0,
         ge=0,
-        le=60,
+        le=MAX_WAIT_S,
         allow_inf_nan=False,
-        description="seconds until the answer at the latest; no answer takes more than 55",
+        description="seconds until the answer at the latest",
     )
     account_id: str | None = Field(
         default=None, max_length=100, description="whose job it is, for one that is not watched yet"

@@ -8,7 +8,6 @@ from typing import Any
 from aiohttp import web
 from msgspec import Raw
 
-from bridge.api.long_polls import MAX_WAIT_S
 from bridge.api.requests.fields import DeliveryQuery, EventQuery, RecoverBody, timestamp_ms
 from bridge.api.responses.event_models import (
     DeliveryPage,
@@ -101,7 +100,7 @@ async def _wait(
     However long it waits, it looks at each event once.
     """
     loop, polls = asyncio.get_running_loop(), call.api.long_polls
-    until_s = loop.time() + min(query.wait, MAX_WAIT_S)
+    until_s = loop.time() + query.wait
     seen = max(newest, after or 0)
     with polls.enter(call.project) as poll:
         while True:

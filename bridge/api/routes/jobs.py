@@ -2,7 +2,6 @@
 
 from aiohttp import web
 
-from bridge.api.long_polls import MAX_WAIT_S
 from bridge.api.requests.fields import JobQuery
 from bridge.api.requests.job_identity import name_jobs
 from bridge.api.responses.json_response import reply
@@ -37,8 +36,7 @@ async def _wait(call: ApiCall, query: JobQuery) -> None:
         await ensure_watched(call.services, call.project, kind, identifier, account=query.account_id)
     job, _, _ = await get_job(call.services, call.project, kind, identifier)
     key = job_key(call.services.store.shard_of(job.account), job.account, kind, identifier)
-    seconds = min(query.wait, MAX_WAIT_S)
-    await call.api.job_waits.wait(key, job, seconds=seconds, is_gone=call.is_gone)
+    await call.api.job_waits.wait(key, job, seconds=query.wait, is_gone=call.is_gone)
 
 
 @ROUTES.add(

@@ -22,7 +22,7 @@ from bridge.providers.provider_spec import ProviderSpec, Standing
 from bridge.providers.registry import PROVIDERS
 from bridge.providers.spec import ExtraWords
 
-MARKS: dict[Level, str] = {"ok": "✔", "warning": "!", "wrong": "✘"}
+MARKS: dict[Level, str] = {"ok": "✔", "info": "·", "warning": "!", "wrong": "✘"}
 
 
 def run_doctor(settings: Settings, *, show: Callable[[str], None] = print) -> int:
@@ -126,14 +126,14 @@ async def _check_bridge(settings: Settings) -> AsyncIterator[Finding]:
     try:
         api_key = find_api_key(settings)
     except CommandError:
-        yield Finding(level="ok", text="no API key yet: the first `reelbridge up` makes one")
+        yield Finding(level="info", text="no API key yet: the first `reelbridge up` makes one")
         return
     try:
         async with ApiClient(url, api_key) as api:
             ready, facts = await api.request("GET", "/readyz")
             known, _ = await api.request("GET", "/v1/me") if ready == 200 else (0, None)
     except CommandError:
-        yield Finding(level="ok", text=f"no bridge is running at {url}")
+        yield Finding(level="info", text=f"no bridge is running at {url}")
         return
     if ready != 200:
         yield Finding(

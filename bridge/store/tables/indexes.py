@@ -75,14 +75,23 @@ class Indexes:
         return sorted(found, reverse=True)[:limit]
 
     async def _older(self, key: str, cursor: Cursor | None, limit: int) -> list[Cursor]:
-        """Return one shard's part of a page; ids decide about entries with the cursor's own millisecond."""
+        """Return one shard's part of a page: what follows the cursor's own entry, where that is there."""
+        rank = -1 if cursor is None else await self._redis.zrevrank(key, cursor.id)
+        if cursor is not None and rank is None:
+            return await self._scan_older(key, cursor, limit)
+        rows = await self._redis.zrevrange(key, rank + 1, rank + limit, withscores=True)
+        return [Cursor(int(at_ms), identifier.decode()) for identifier, at_ms in rows]
+
+    async def _scan_older(self, key: str, cursor: Cursor, limit: int) -> list[Cursor]:
+        """Return the same for a cursor whose entry is gone, or another shard's: ids decide within its millisecond."""
         found: list[Cursor] = []
-        top = "+inf" if cursor is None else cursor.at_ms
         offset, step = 0, max(limit, STEP)
         while len(found) < limit:
-            rows = await self._redis.zrevrangebyscore(key, top, "-inf", offset, step, withscores=True)
+            rows = await self._redis.zrevrangebyscore(
+                key, cursor.at_ms, "-inf", offset, step, withscores=True
+            )
             places = (Cursor(int(at_ms), identifier.decode()) for identifier, at_ms in rows)
-            found += [place for place in places if cursor is None or place < cursor]
+            found += [place for place in places if place < cursor]
             if len(rows) < step:
                 break
             offset += step

@@ -98,7 +98,7 @@ async def test_an_old_ending_does_not_answer_who_expects_a_new_run(api: Client) 
         ("/v1/jobs/publishing_delivery/d?wait=1", 400),
         ("/v1/jobs/nothing/d?wait=1", 400),
         (f"{JOB}?wait=1&account_id=acc_none", 400),
-        (f"{JOB}?wait=61", 400),
+        (f"{JOB}?wait=56", 400),
         (f"{JOB}?wait=-1", 400),
     ],
 )

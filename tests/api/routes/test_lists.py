@@ -5,19 +5,24 @@ from typing import Any
 import pytest
 
 from bridge.domain.deliveries.records import DeliveryState
+from bridge.store import keys
 from tests.api.serving import Client, settle, tell
 
 URL = "https://hooks.example.test/x"
 
 
 async def count_reads(api: Client, path: str) -> tuple[int, dict[str, Any]]:
-    """Ask for a page; give how often the store was read for it, pipelines counted once."""
+    """Ask for a page; give how often the store was read for it, pipelines counted once.
+
+    What earlier answers left to do in the background is done before, so that only the request's own reads are counted.
+    """
     redis = api.services.store.redis
+    await api.services.store.holds.finish()
     before = (await redis.info("stats"))["total_reads_processed"]
     status, page = await api.call("GET", path)
     after = (await redis.info("stats"))["total_reads_processed"]
     assert status == 200, page
-    return after - before, page
+    return after - before - 1, page  # without the question itself
 
 
 async def read_pages(api: Client, path: str) -> list[list[dict[str, Any]]]:
@@ -49,13 +54,15 @@ async def test_a_page_of_callbacks_costs_no_read_for_each_row(api: Client) -> No
         assert reads < 15, path
 
 
-async def test_what_is_passed_over_costs_a_read_a_hundred(api: Client) -> None:
-    """None of 2,000 callbacks fits."""
+async def test_what_is_passed_over_costs_three_reads_a_hundred(api: Client) -> None:
+    """None of 2,000 callbacks fits; that many share a millisecond costs nothing more."""
     for number in range(4):
         await register_many(api, f"p{number}-", 500)
+    index, redis = keys.callbacks("a", "prj_default"), api.services.store.redis
+    await redis.zadd(index, dict.fromkeys(await redis.zrange(index, 0, -1), 1_000))
     reads, page = await count_reads(api, "/v1/callbacks?state=ended")
     assert (page["data"], page["next_cursor"]) == ([], None)
-    assert reads < 2_000 / 100 * 3 + 40  # and what the process reads by itself meanwhile
+    assert reads <= 2_000 / 100 * 3 + 10
 
 
 async def test_pages_are_full_behind_many_rows_that_do_not_fit(api: Client) -> None:

@@ -17,6 +17,7 @@ from aiohttp import web
 from standardwebhooks import Webhook
 
 from bridge.domain.deliveries.signing import sign
+from bridge.simulator.demo import demo_environment
 
 SECRET = "whsec_" + "dGhpcyBpcyBhIHNlY3JldCBvZiAzMiBieXRlcyEhISE="
 BODY = b'{"id":"evt_1"}'
@@ -147,12 +148,13 @@ async def test_to_revoke_an_unknown_key_fails(tmp_path: Path) -> None:
 
 
 def test_doctor_finds_nothing_wrong_without_any_setting(tmp_path: Path) -> None:
-    """With nothing set no finding is wrong; the missing upstream key is a warning."""
-    done = run("doctor", cwd=tmp_path, REELBRIDGE_PORT="1")
+    """With nothing set no finding is wrong; the missing upstream key is a warning, and no bridge a fact like others."""
+    done = run("doctor", cwd=tmp_path, REELBRIDGE_PORT="1", REELBRIDGE_API_KEY="brk_" + "a" * 40)
     shown = done.stdout.decode()
     assert done.returncode == 0, done
     assert "embedded store: valkey" in shown
     assert "! no upstream key is set" in shown
+    assert "· no bridge is running at http://127.0.0.1:1" in shown
 
 
 @pytest.mark.parametrize(
@@ -282,6 +284,13 @@ def test_trigger_refuses_what_it_cannot_send(tmp_path: Path, words: list[str], r
     assert done.returncode == 1
     assert reason in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_simulate_says_how_a_bridge_is_pointed_at_it(tmp_path: Path) -> None:
+    """Base URLs and keys stand in its help, as variables to set."""
+    shown = run("simulate", "--help", cwd=tmp_path).stdout.decode()
+    for name, value in demo_environment("http://127.0.0.1:8090").items():
+        assert f"{name}={value}" in shown
 
 
 def test_simulate_refuses_speed_zero(tmp_path: Path) -> None:

@@ -78,9 +78,7 @@ def attempt_times(bridge: Bridge, callbacks: list[str]) -> list[float]:
         json.loads(line.partition("| ")[2]) for line in bridge.process.lines if '"delivery.attempted"' in line
     ]
     return [
-        datetime.fromisoformat(line["timestamp"]).timestamp()
-        for line in lines
-        if line["subscription"] in wanted
+        datetime.fromisoformat(line["timestamp"]).timestamp() for line in lines if line["callback"] in wanted
     ]
 
 
