@@ -32,7 +32,7 @@ from workers.handlers.poll import PollHandler
 from workers.pump import Pump
 from workers.sweep import prove, tidy
 
-POLL_SLOTS = 256  # one account gets at most 16, fewer if its provider hangs, so that there is room for others
+POLL_SLOTS = 256  # one account gets at most 32, fewer if its provider hangs, so that there is room for others
 SEND_SLOTS = 512
 SUSPECT_SLOTS = 384
 RESTART_DELAY_S = 1.0

@@ -24,6 +24,7 @@ Task = TypeVar("Task")
 log = structlog.get_logger()
 
 PAGE = 200  # items of a batch, at least, so that its round trips are shared by many
+MOST_SETTLED = 500  # items of a settlement, during which the store does nothing else
 STALE_S = (
     BEGINS_WITHIN_S  # an item that waited so long for a slot is given back: its lease must outlast its work
 )
@@ -253,7 +254,8 @@ class Pump(Generic[Task]):
 
     async def _flush_soon(self) -> None:
         await self._unsettled.wait()
-        await asyncio.sleep(FLUSH_S)
+        if not any(len(ended) >= PAGE for ended in self._ended.values()):
+            await asyncio.sleep(FLUSH_S)
         self._pace.measure(time.monotonic())
         await self._flush()
 
@@ -270,7 +272,7 @@ class Pump(Generic[Task]):
 
     async def _flush_shard(self, shard: str) -> None:
         ended = self._ended[shard]
-        batch, self._ended[shard] = ended[:PAGE], ended[PAGE:]
+        batch, self._ended[shard] = ended[:MOST_SETTLED], ended[MOST_SETTLED:]
         if not batch:
             return
         try:

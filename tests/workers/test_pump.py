@@ -18,7 +18,7 @@ from bridge.store.errors import StoreFull
 from bridge.store.queue.clock import StoreClock
 from bridge.store.queue.lanes import Claim, Lanes, Settled
 from bridge.store.queue.wakeups import listen
-from workers.pump import PAGE, Pump
+from workers.pump import MOST_SETTLED, PAGE, Pump
 
 LEASE_MS = 60_000
 
@@ -140,6 +140,27 @@ async def test_a_stop_leaves_no_lease_behind(lanes: Lanes) -> None:
     assert await lanes.size("a", "x") == 600
     assert await held(lanes) == 0
     assert len(work.left) == len(set(work.left))
+
+
+async def test_what_has_ended_meanwhile_is_settled_together(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch has as many items as wait, up to what may keep the store busy at a time."""
+    work = Work()
+    batches: list[int] = []
+    settle = lanes.settle
+
+    async def noted(shard: str, settled: Sequence[Settled]) -> list[str]:
+        batches.append(len(settled))
+        return await settle(shard, settled)
+
+    monkeypatch.setattr(lanes, "settle", noted)
+    await add(lanes, MOST_SETTLED + 1)
+    async with running(lanes, work, slots=MOST_SETTLED + 1):
+        await until(lambda: len(work.begun) == MOST_SETTLED + 1)
+        work.may_end.set()
+        await until(lambda: is_empty(lanes))
+    assert batches == [MOST_SETTLED, 1]
 
 
 class Large:

@@ -199,8 +199,8 @@ def _plan_all(keys: Collection[str]) -> Plan:
 
 
 def _ask_for(each: _AccountPlan) -> BudgetRequest:
-    """Return the plan's request to the budget: at most as many requests as may be in flight, and the expected wait."""
-    wanted = [request.purpose for request in each.plan.requests[:MAX_OPEN]]
+    """Return the plan's request to the budget: at most as many requests as jobs may be held, and the expected wait."""
+    wanted = [request.purpose for request in each.plan.requests[:MAX_LEASED]]
     share = each.context.watched / max(1, len(each.candidates))
     turn_ms = round(len(each.plan.requests) * share * each.context.ms_per_request)
     return BudgetRequest(bucket=each.bucket, wanted=wanted, turn_ms=turn_ms)

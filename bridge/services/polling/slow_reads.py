@@ -3,7 +3,8 @@
 A job whose last read was quick is proven. Of a job that was never read nothing is known, and one whose last read broke
 off after a long wait is taken to hang again. The last places of an account are for proven jobs, so that one of these
 waits at most for one round of reads that were proven too and began to hang. Reads that hang are made two at a time:
-they cost requests of the account's rate limit and show nothing.
+they cost requests of the account's rate limit and show nothing. Among those with a place a job that was never read
+comes first: known jobs may always be due, and there may be more of them than requests.
 
 An account's places are those of all workers together, which share what is for jobs that are not proven.
 """
@@ -24,13 +25,14 @@ HANGING_EACH_MS = 8  # for each of them, so that many cost no more than a few
 
 
 class Trust(IntEnum):
-    """How a read is expected to go; the better ones are made first."""
+    """How a read is expected to go; but for first reads, the better ones are made first."""
 
     PROVEN = 0
     UNKNOWN = 1
     HANGS = 2
 
 
+FIRST_READ = Trust.PROVEN - 1  # the place of jobs that were never read in the order of reads
 UNPROVEN_PLACES = 24  # of an account's 32, over all workers; from the 13th worker on each still has two
 # Reads in flight of one account in this process, at most.
 MAX_READS = {Trust.UNKNOWN: 10, Trust.HANGS: 2}
@@ -48,7 +50,7 @@ class SlowReads:
     def choose(
         self, due: Sequence[DueJob], *, workers: int = 1
     ) -> tuple[list[DueJob], list[tuple[DueJob, int]]]:
-        """Return the jobs that may be read, proven ones first, and those that wait, each with its delay in ms.
+        """Return the jobs that may be read, the most urgent first, and those that wait, each with its delay in ms.
 
         `workers` is how many processes read the accounts.
         """
@@ -107,4 +109,6 @@ def _trust(log: PollLog) -> Trust:
 
 
 def _order(job: DueJob, trust: Trust) -> tuple[int, int]:
+    if not job.held.log.polls:
+        return FIRST_READ, 0
     return trust, job.held.log.due_ms if trust is Trust.HANGS else 0
