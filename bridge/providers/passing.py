@@ -22,7 +22,13 @@ class Sight(StrEnum):
     SAME = "same"  # that it is as in the answer with this ETag
     ROWS = "rows"  # the states of those that a page of a list shows, perhaps without their details
     ABSENCE = "absence"  # that it is not found; a read of the bridge's own has to confirm that
+    REFUSED = "refused"  # that the credential is refused; likewise
+    FORBIDDEN = "forbidden"  # that its kind may not be read; likewise
     CHANGE = "change"  # that the client changed it, so that its state may be another now
+
+
+# What other statuses than 200 tell of one job that was asked for.
+_TOLD = {403: Sight.FORBIDDEN, 404: Sight.ABSENCE, 410: Sight.ABSENCE}
 
 
 class Shown(Struct, frozen=True, kw_only=True, gc=False):
@@ -44,8 +50,8 @@ def read_shown(
     """Return what an answer tells of jobs, None for what tells nothing that may be relied upon.
 
     `path` is relative to the provider's URL and decoded, `headers` are the answer's by their names in lower case. A
-    query may leave out parts of a job, and part of an answer (206) shows part of it. Refusals of the client's login, limits
-    and outages are no statement about a job.
+    query may leave out parts of a job, and part of an answer (206) shows part of it. Limits and outages are no statement
+    about a job, and a refusal is one only where the bridge's own reads would be refused too.
     """
     if method in _CHANGES:
         return _read_change(provider, path) if 200 <= status < 300 else None
@@ -58,14 +64,16 @@ def read_shown(
         return one and replace(one, sight=Sight.SAME, etag=etag)
     if "json" not in headers.get("content-type", "").lower():
         return None
+    if status == 401:
+        return _read_refused(provider, path)
     is_readable = status == 200 and headers.get("content-encoding", "").strip().lower() in CODINGS
     if is_readable and _is_page(query):
         for kind in provider.kinds.values():
             if kind.list is not None and kind.list.matches(path):
                 return Shown(sight=Sight.ROWS, kinds=(kind.name,), age_s=age_s)
     one = None if query else _read_one(provider, path, age_s)
-    if one is not None and status in (404, 410):
-        return replace(one, sight=Sight.ABSENCE)
+    if one is not None and status in _TOLD:
+        return replace(one, sight=_TOLD[status])
     return one if is_readable else None
 
 
@@ -76,6 +84,15 @@ def _read_one(provider: ProviderSpec, path: str, age_s: int) -> Shown | None:
         return None
     kinds, job_id = tuple(name for name, _ in read), read[0][1]
     return Shown(sight=Sight.STATE, kinds=kinds, job_id=job_id, age_s=age_s)
+
+
+def _read_refused(provider: ProviderSpec, path: str) -> Shown | None:
+    """Return what a 401 tells at a path that the bridge reads too; a login form elsewhere refuses a password with one."""
+    one = _read_one(provider, path, 0)
+    if one is not None:
+        return replace(one, sight=Sight.REFUSED)
+    is_list = any(kind.list is not None and kind.list.matches(path) for kind in provider.kinds.values())
+    return Shown(sight=Sight.REFUSED, kinds=()) if is_list else None
 
 
 def _is_page(query: str) -> bool:

@@ -55,7 +55,7 @@ class AnswerCopies:
             status=response.status,
             headers=response.headers,
         )
-        if shown is None:
+        if shown is None or (shown.sight is Sight.REFUSED and call.caller.is_own_key):
             return None
 
         def use(shown: Shown, body: bytes) -> None:

@@ -69,5 +69,10 @@ class ProxyLogin:
                 code="SERVICE_UNAVAILABLE",
             ) from None
         return Caller(
-            project=key.project, account=account, scopes=key.scopes, login=login, key=presented.text
+            project=key.project,
+            account=account,
+            scopes=key.scopes,
+            login=login,
+            key=presented.text,
+            is_own_key=bool(named),
         )

@@ -10,13 +10,17 @@ from bridge.store.tables.accounts import Account
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who sends a proxied request: a project, the account it uses, and what its `key` may do."""
+    """Who sends a proxied request: a project, the account it uses, and what its `key` may do.
+
+    `is_own_key`: the key is an upstream credential of the caller's own.
+    """
 
     project: str
     account: Account
     scopes: frozenset[str]
     login: Login
     key: str = field(repr=False)
+    is_own_key: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

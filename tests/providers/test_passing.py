@@ -76,9 +76,16 @@ def ask(
         ("GET /v1/generated-posts/a1", 410, {}, shown(Sight.ABSENCE, POST)),
         ("GET /v1/generated-posts/a1", 404, {"content-type": "text/html"}, None),
         ("GET /v1/generated-posts/a1?x=1", 404, {}, None),
-        # Refused logins, limits and outages concern no job.
-        ("GET /v1/generated-posts/a1", 401, {}, None),
-        ("GET /v1/generated-posts/a1", 403, {}, None),
+        # A refusal is to be confirmed, where the bridge's own reads would be refused too.
+        ("GET /v1/generated-posts/a1", 401, {}, shown(Sight.REFUSED, POST)),
+        ("GET /v1/personas/p1/generated-posts", 401, {}, Shown(sight=Sight.REFUSED, kinds=())),
+        ("GET /v1/personas/p1", 401, {}, None),
+        ("POST /v1/auth/login", 401, {}, None),
+        ("GET /v1/generated-posts/a1", 401, {"content-type": "text/html"}, None),
+        ("GET /v1/generated-posts/a1", 403, {}, shown(Sight.FORBIDDEN, POST)),
+        ("GET /v1/personas/p1/generated-posts", 403, {}, None),
+        ("POST /v1/generated-posts/a1/reject", 403, {}, None),
+        # Limits and outages concern no job.
         ("GET /v1/generated-posts/a1", 429, {}, None),
         ("GET /v1/generated-posts/a1", 503, {}, None),
         # What the client changed may have another state now, unless it was refused.

@@ -9,7 +9,7 @@ from msgspec import Struct
 from bridge.config.log import get_logger
 from bridge.domain.polling.rate_limit import Bucket, RateReport
 from bridge.http.upstream import Login
-from bridge.providers.read import read_rate
+from bridge.providers.rate import read_quiet_until_ms, read_rate
 from bridge.providers.registry import PROVIDERS
 from bridge.services.accounts.budget_view import plan_bucket
 from bridge.services.accounts.pause import report_responses
@@ -31,13 +31,26 @@ class _Answer(Struct, frozen=True, kw_only=True):
     status: int
     headers: Mapping[str, str]
     at_ms: int
+    quiet_ms: int | None
+
+
+def _read_quiet_ms(status: int, headers: Mapping[str, str], now_ms: int) -> int | None:
+    """Return until when an account must pause after an answer, None where nothing says that its own limit is reached.
+
+    A 429 that is no JSON is an edge's, which limits addresses: the bridge finds out with its own next read.
+    """
+    if status != 429 or "json" not in headers.get("content-type", "").lower():
+        return None
+    return read_quiet_until_ms(headers, None, now_ms=now_ms)
 
 
 def _read_report(answer: _Answer) -> RateReport | None:
     rate = read_rate(headers=answer.headers, body=b"", http_status=answer.status, now_ms=answer.at_ms)
-    if rate.remaining is None:
+    if rate.remaining is None and answer.quiet_ms is None:
         return None
-    return RateReport(limit=rate.limit, remaining=rate.remaining, reset_ms=rate.reset_ms)
+    return RateReport(
+        limit=rate.limit, remaining=rate.remaining, reset_ms=rate.reset_ms, quiet_ms=answer.quiet_ms
+    )
 
 
 class ClientRequests:
@@ -70,8 +83,15 @@ class ClientRequests:
         return bucket
 
     def report(self, bucket: Bucket, status: int, headers: Mapping[str, str]) -> None:
-        """Report the rate headers of an answer; of those that come within 50 ms the last one tells enough."""
-        self._answers[bucket] = _Answer(status=status, headers=headers, at_ms=self._services.clock_ms())
+        """Report the rate headers of an answer; of those that come within 50 ms the last one tells enough.
+
+        After a 429 of the provider's own the account pauses, whatever comes behind it.
+        """
+        now_ms, before = self._services.clock_ms(), self._answers.get(bucket)
+        quiet_ms = _read_quiet_ms(status, headers, now_ms)
+        if before is not None and before.quiet_ms is not None:
+            quiet_ms = max(quiet_ms or 0, before.quiet_ms)
+        self._answers[bucket] = _Answer(status=status, headers=headers, at_ms=now_ms, quiet_ms=quiet_ms)
         self._send_soon()
 
     async def close(self) -> None:

@@ -85,8 +85,11 @@ class PassedReads:
         for path in {latest[key].path for key in leased.unwatched} - watched:
             self._unwatched.note(account, path, asked_s=asked_s)
         for answer in answers:
-            if answer.shown.sight is Sight.ROWS:
-                await self._apply_rows(account, answer)
+            match answer.shown.sight:
+                case Sight.ROWS:
+                    await self._apply_rows(account, answer)
+                case Sight.REFUSED | Sight.FORBIDDEN:
+                    await self._suspect(account, answer)
 
     async def _apply_rows(self, account: str, answer: PassedAnswer) -> None:
         """Apply each row of a list's page to its job; what the page does not show says nothing."""
@@ -104,6 +107,15 @@ class PassedReads:
             due = [Settled(account, each.held.key, each.held.token, 0) for each in observed.incomplete]
             await self._services.store.poll.settle(self._services.store.shard_of(account), due)
 
+    async def _suspect(self, account: str, answer: PassedAnswer) -> None:
+        """Record that a credential, or its reads of a kind, may be refused: a read of the bridge's own confirms it or not."""
+        health, now_ms = self._services.store.health, self._services.clock_ms()
+        if answer.shown.sight is Sight.REFUSED:
+            await health.suspect_refused(account, now_ms)
+            return
+        for kind in answer.shown.kinds:
+            await health.suspect_forbidden(account, kind, now_ms)
+
     async def _apply_one(self, job: WaitingJob, answer: PassedAnswer) -> Sequence[Settled]:
         """Apply an answer to its job; return what is left to settle."""
         held, record = job.held, job.held.job.record
@@ -114,7 +126,7 @@ class PassedReads:
                 return await self._observe(job, answer)
             case Sight.SAME if is_timely:
                 return (self._observe_same(job, answer),)
-            case Sight.CHANGE:
+            case Sight.CHANGE | Sight.REFUSED | Sight.FORBIDDEN:
                 return (_due_now(job),)
             case Sight.ABSENCE if record.seen and not record.missing_reads and held.log.polls:
                 return (_due_now(job),)

@@ -16,6 +16,7 @@ from bridge.store.scripts import SCRIPTS, ScriptCall, run
 
 Verdict = Literal["suspect", "confirmed"]
 VERDICTS: dict[bytes, Verdict] = {b"suspect": "suspect", b"confirmed": "confirmed"}
+_NEVER_MS = 0  # a read that began so early confirms nothing
 SUSPECT, FORBIDDEN = "suspect:", "forbidden:"
 
 
@@ -79,6 +80,14 @@ class Health:
     ) -> Verdict:
         """Record a 403 in JSON, which stops the reads of one kind once it is confirmed, as in `note_refused`."""
         return await self._refuse(account, (SUSPECT + kind, FORBIDDEN + kind), now_ms, begun_ms, "")
+
+    async def suspect_refused(self, account: str, now_ms: int) -> None:
+        """Record a 401 that somebody else got: it confirms nothing, and is confirmed by one whose read begins later."""
+        await self.note_refused(account, now_ms, begun_ms=_NEVER_MS)
+
+    async def suspect_forbidden(self, account: str, kind: str, now_ms: int) -> None:
+        """Record a 403 that somebody else got, likewise."""
+        await self.note_forbidden(account, kind, now_ms, begun_ms=_NEVER_MS)
 
     async def _refuse(
         self, account: str, fields: tuple[str, str], now_ms: int, begun_ms: int | None, note: str
