@@ -9,6 +9,7 @@ from bridge.cli.local.errors import CommandError
 from bridge.cli.local.parent_death import tie_to_supervisor
 from bridge.cli.setting_help import describe_settings
 from bridge.config.settings import SettingsError, load_settings
+from bridge.domain.events.payloads import PAYLOADS
 from bridge.domain.printable import printable
 from bridge.providers.registry import CATALOGUE, PROVIDERS
 from bridge.simulator.demo import demo_environment
@@ -70,6 +71,14 @@ def _parser() -> argparse.ArgumentParser:
         _add(commands, "verify", "check the signature of a received callback and explain the result", _verify)
     )
     _add_trigger(_add(commands, "trigger", "post a signed sample event to a URL", _trigger))
+    _add_certify(
+        _add(
+            commands,
+            "certify",
+            "send a receiver what it may meet, and say what it does not handle",
+            _certify,
+        )
+    )
     _add_keys(
         _add(commands, "keys", "list, create and revoke the API keys of the running service", _list_keys)
     )
@@ -142,13 +151,25 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
 def _add_trigger(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("type", metavar="TYPE", help=f"an event type, such as {next(iter(CATALOGUE.types))}")
     parser.add_argument("--to", required=True, metavar="URL", help="where to post it")
-    parser.add_argument(
-        "--payload",
-        choices=("full", "thin", "flat", "cloudevents"),
-        default="full",
-        help="form of the body (default full)",
-    )
+    parser.add_argument("--payload", choices=PAYLOADS, default="full", help="form of the body (default full)")
     parser.epilog = HELP_ON_SIGNING
+
+
+def _add_certify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("url", metavar="URL", help="the receiver; every event that it gets has `test` set")
+    parser.add_argument(
+        "--secret",
+        metavar="whsec_…",
+        help="the receiver's signing secret; others on this machine can read it among the processes",
+    )
+    parser.add_argument(
+        "--payload", choices=PAYLOADS, default="full", help="form of the bodies (default full)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    parser.epilog = (
+        f"{HELP_ON_SIGNING}\nThe status is 0 if the receiver handles every case. A receiver that answers with"
+        '\n{"handled": true} or {"handled": false} is also judged by whether it acted upon an event.'
+    )
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:
@@ -230,6 +251,19 @@ def _trigger(chosen: argparse.Namespace) -> int:
     check_type(chosen.type)
     return run_trigger(
         settings, type_=chosen.type, url=chosen.to, secret=find_signing_secret(), payload=chosen.payload
+    )
+
+
+def _certify(chosen: argparse.Namespace) -> int:
+    from bridge.cli.commands.certify import run_certify  # noqa: PLC0415 -- likewise
+    from bridge.cli.commands.remote import find_signing_secret  # noqa: PLC0415 -- likewise
+
+    return run_certify(
+        load_settings(),
+        url=chosen.url,
+        secret=chosen.secret or find_signing_secret(),
+        payload=chosen.payload,
+        as_json=chosen.json,
     )
 
 

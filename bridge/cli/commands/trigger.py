@@ -5,18 +5,16 @@ import secrets
 import time
 from collections.abc import Callable
 from difflib import get_close_matches
-from importlib.metadata import version
 
+from bridge.cli.commands.receiver import check_receiver, check_signing_secret, sending
 from bridge.cli.local.errors import CommandError
 from bridge.config.settings import Settings
 from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, judge
-from bridge.domain.deliveries.signing import check_secret, sign
+from bridge.domain.deliveries.signing import sign
 from bridge.domain.events.samples import samples
 from bridge.domain.js_json import to_js_json
 from bridge.domain.printable import printable
-from bridge.domain.urls.host import RefusedUrl
-from bridge.domain.urls.policy import CheckedUrl, UrlPolicy, check_url, plan_policy
-from bridge.http.receivers import Sender
+from bridge.domain.urls.policy import CheckedUrl, UrlPolicy
 from bridge.providers.registry import CATALOGUE
 
 
@@ -41,17 +39,8 @@ def run_trigger(
 ) -> int:
     """Make one attempt and print its outcome; return 0 when the receiver accepted the event, else 1."""
     check_type(type_)
-    policy = plan_policy(
-        host=settings.host,
-        allow_http=settings.allow_http,
-        allow_networks=settings.allow_networks,
-        own_origins=frozenset(),
-    )
-    checked = _check(url, policy)
-    try:
-        check_secret(secret)
-    except ValueError as error:
-        raise CommandError(f"the signing secret cannot be used: {error}") from None
+    policy, checked = check_receiver(settings, url, option="--to")
+    check_signing_secret(secret)
     event_id = f"evt_test_{secrets.token_hex(12)}"
     body = _sample(type_, event_id=event_id, payload=payload, base_url=settings.base_url)
     answer = asyncio.run(_send(settings, policy, checked, event_id=event_id, body=body, secret=secret))
@@ -61,18 +50,6 @@ def run_trigger(
     if answer.excerpt:
         show(f"  {printable(answer.excerpt)}")
     return 0 if good else 1
-
-
-def _check(url: str, policy: UrlPolicy) -> CheckedUrl:
-    try:
-        checked = check_url(url, policy)
-    except RefusedUrl as refused:
-        raise CommandError(f"--to: {refused.message}") from None
-    if checked.inbox:
-        raise CommandError(
-            "--to: `inbox:` is inside the bridge; use an address such as http://127.0.0.1:9000/hook"
-        )
-    return checked
 
 
 def _sample(type_: str, *, event_id: str, payload: str, base_url: str) -> bytes:
@@ -85,9 +62,7 @@ async def _send(
     settings: Settings, policy: UrlPolicy, url: CheckedUrl, *, event_id: str, body: bytes, secret: str
 ) -> ReceiverAnswer:
     sent_s = int(time.time())
-    sender = Sender(policy=policy, user_agent=f"reelbridge/{version('reelbridge')}")
-    await sender.start()
-    try:
+    async with sending(policy) as sender:
         return await sender.post(
             url.text,
             headers={
@@ -98,5 +73,3 @@ async def _send(
             body=body,
             timeout_s=settings.attempt_timeout,
         )
-    finally:
-        await sender.close()

@@ -34,7 +34,7 @@ def samples(
     catalogue: Catalogue, type_: str, *, payload: str = "full", base_url: str = "http://127.0.0.1:8080"
 ) -> list[dict[str, Any]]:
     """Return the samples of one event type, each with its `id`; KeyError for a type that is not in the catalogue."""
-    fact = _fact(catalogue, catalogue.types[type_])
+    fact = sample_fact(catalogue, type_)
     body = _body(
         catalogue, fact, event=_sample_event_id(type_), at_ms=AT_MS, payload=payload, base_url=base_url
     )
@@ -59,7 +59,7 @@ def test_body(
     known = catalogue.types[type_]
     body = _body(
         catalogue,
-        _fill_fact(catalogue, known, _fact(catalogue, known)),
+        _fill_fact(catalogue, known, sample_fact(catalogue, type_)),
         event=event_id,
         at_ms=at_ms,
         payload=payload,
@@ -121,7 +121,9 @@ def _sample_event_id(type_: str) -> str:
     return event_id(project="sample", key="a" * 17, born_ms=AT_MS, run=1, fact=type_)
 
 
-def _fact(catalogue: Catalogue, known: EventType) -> Fact:
+def sample_fact(catalogue: Catalogue, type_: str) -> Fact:
+    """Return the fact that a type's sample is made of, of run 1; KeyError for a type that is not in the catalogue."""
+    known = catalogue.types[type_]
     if known.service:
         return _object_fact(catalogue, catalogue.objects[known.type], known)
     return _job_fact(catalogue, catalogue.kinds[known.kind], known)

@@ -44,7 +44,7 @@ def clean_environment() -> dict[str, str]:
 @asynccontextmanager
 async def serving(app: web.Application) -> AsyncIterator[int]:
     """Serve an application on loopback, and yield its port."""
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
