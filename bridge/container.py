@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 import structlog
@@ -20,7 +21,9 @@ from bridge.http.upstream import UpstreamClient
 from bridge.providers.registry import PROVIDERS
 from bridge.services.context import Services
 from bridge.store.errors import StoreFull
-from bridge.store.server.connect import StoreFacts, check_store, connect
+from bridge.store.server.connect import connect, connect_to_node
+from bridge.store.server.fitness import StoreFacts, check_store
+from bridge.store.server.replication import Replication, following
 from bridge.store.store import Store
 from bridge.store.tables.accounts import CredentialTaken
 from bridge.store.tables.apikeys import ALL_SCOPES
@@ -85,19 +88,21 @@ async def _open_store(
     settings: Settings, master_keys: Sequence[bytes]
 ) -> AsyncIterator[tuple[Store, StoreFacts]]:
     redis = connect(settings)
+    replication = Replication(redis, partial(connect_to_node, settings))
     try:
         facts = await check_store(redis)
-        shards = CLUSTER_SHARDS if settings.redis_cluster else 1
-        store = await Store.open(
-            redis,
-            keys=master_keys,
-            shards=shards,
-            aof=True,
-            share=settings.budget_share,
-            limits=plan_limits(settings.attempt_timeout),
-        )
-        yield store, facts
-        await store.holds.finish()
+        async with following(redis, replication):
+            store = await Store.open(
+                redis,
+                keys=master_keys,
+                shards=CLUSTER_SHARDS if settings.redis_cluster else 1,
+                aof=True,
+                replicas=replication.count,
+                share=settings.budget_share,
+                limits=plan_limits(settings.attempt_timeout),
+            )
+            yield store, facts
+            await store.holds.finish()
     finally:
         await redis.aclose()
 

@@ -69,6 +69,7 @@ OPENERS: dict[str, tuple[str, ...]] = {
     "bridge.store.server.redis_connection.FewTurnsPool.from_url": ("bridge/store/server/connect.py",),
     "redis.asyncio.ConnectionPool.from_url": ("bridge/store/server/connect.py",),
     "redis.asyncio.RedisCluster.from_url": ("bridge/store/server/connect.py",),
+    "bridge.store.server.patient_cluster.PatientCluster.from_url": ("bridge/store/server/connect.py",),
     "redis.asyncio.cluster.RedisCluster.from_url": ("bridge/store/server/connect.py",),
 }
 # A callback lives in its job's record: the state machine and what registers or changes callbacks know that.

@@ -7,7 +7,7 @@ from arq.cli import cli
 
 from bridge.config.log import configure_logging
 from bridge.config.settings import load_settings
-from bridge.store.server.connect import UnfitStoreError
+from bridge.store.server.fitness import UnfitStoreError
 from bridge.store.vault import VaultError
 
 SETTINGS = "workers.main.WorkerSettings"

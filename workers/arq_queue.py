@@ -16,7 +16,9 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import OutOfMemoryError
 
 from bridge.config.settings import Settings
-from bridge.store.server.connect import RETRIED, arq_settings
+from bridge.store.cancellation import is_cancelled
+from bridge.store.server.connect import RETRIED, arq_settings, sentinel_pool_for_arq
+from bridge.store.server.replication import LOOK_S, leave_former
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -82,11 +84,12 @@ def read_job(text: bytes) -> dict[str, Any]:
     return job
 
 
-def open_queue(settings: Settings) -> Queue | None:
-    """Return arq's queue connection; None with Sentinel, where arq connects by itself, with fewer retries."""
+def open_queue(settings: Settings) -> Queue:
+    """Return arq's queue connection; behind Sentinels it follows the primary."""
     where = arq_settings(settings)
-    if where.sentinel:
-        return None
+    pool = sentinel_pool_for_arq(settings, EndlessRetry(f"Sentinels {where.host}"))
+    if pool is not None:
+        return Queue(pool, job_serializer=write_job, job_deserializer=read_job)
     return Queue(
         job_serializer=write_job,
         job_deserializer=read_job,
@@ -107,3 +110,10 @@ def open_queue(settings: Settings) -> Queue | None:
         retry=EndlessRetry(where.unix_socket_path or f"{where.host}:{where.port}"),
         retry_on_error=RETRIED,
     )
+
+
+async def follow_primary(queue: ArqRedis) -> None:
+    """Leave the servers that Sentinels do not call the primary any more, until cancelled."""
+    while not is_cancelled():
+        await leave_former(queue)
+        await asyncio.sleep(LOOK_S)

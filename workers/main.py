@@ -26,7 +26,7 @@ from bridge.store.errors import STORE_ERRORS
 from bridge.store.queue.clock import StoreClock
 from bridge.store.queue.wakeups import listen
 from bridge.store.server.connect import arq_settings
-from workers.arq_queue import open_queue, read_job, write_job
+from workers.arq_queue import follow_primary, open_queue, read_job, write_job
 from workers.handlers.deliver import DeliverHandler
 from workers.handlers.poll import PollHandler
 from workers.pump import Pump
@@ -66,16 +66,26 @@ async def start(context: dict[str, Any]) -> None:
         ),
     ]
     context["tasks"] = [
-        *(asyncio.create_task(supervise(pump.run)) for pump in pumps),
-        asyncio.create_task(supervise(lambda: listen((services.store.poll, services.store.dlv)))),
-        asyncio.create_task(supervise(lambda: run_heartbeats(services, clock))),
-        asyncio.create_task(supervise(lambda: run_tidying(services))),
-        asyncio.create_task(supervise(lambda: run_resealing(services))),
-        asyncio.create_task(supervise(lambda: run_recovery(services))),
+        *(asyncio.create_task(supervise("pump", pump.run)) for pump in pumps),
+        *(asyncio.create_task(supervise(name, run)) for name, run in _list_loops(context, clock).items()),
     ]
     tune_gc()
     await send_heartbeat(services, clock)  # last: from it `up` and /readyz conclude that jobs are polled
     log.info("worker.ready")
+
+
+def _list_loops(
+    context: dict[str, Any], clock: StoreClock
+) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+    services: Services = context["services"]
+    return {
+        "wake-ups": lambda: listen((services.store.poll, services.store.dlv)),
+        "heartbeats": lambda: run_heartbeats(services, clock),
+        "tidying": lambda: run_tidying(services),
+        "resealing": lambda: run_resealing(services),
+        "recovery": lambda: run_recovery(services),
+        "queue": lambda: follow_primary(context["redis"]),
+    }
 
 
 def _poll_shard(task: Any) -> str:
@@ -130,13 +140,15 @@ async def run_recovery(services: Services) -> None:
         await asyncio.sleep(RECOVERY_INTERVAL_S)
 
 
-async def supervise(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def supervise(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a loop until cancelled; restart it when it ends with an error."""
     while not is_cancelled():
         try:
             await run()
+        except STORE_ERRORS as error:
+            log.warning("worker.store_unreachable", loop=name, error=type(error).__name__)
         except Exception:
-            log.exception("worker.loop_restarted")
+            log.exception("worker.loop_restarted", loop=name)
         await asyncio.sleep(RESTART_DELAY_S)
 
 

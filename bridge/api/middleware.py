@@ -21,7 +21,7 @@ from bridge.errors import (
     Unavailable,
     ValidationFailed,
 )
-from bridge.store.errors import FULL_ERRORS, STORE_ERRORS
+from bridge.store.errors import FULL_ERRORS, STORE_ERRORS, StoreNotDurable, explain_outage
 from bridge.store.records import UnreadableRecord
 from bridge.store.vault import UnknownKeyError, VaultError
 
@@ -119,16 +119,23 @@ def _shape(request: web.Request, error: Exception) -> BridgeError | None:
             return ValidationFailed("body", "not readable (its length or encoding is wrong): send it again")
         case VaultError() | UnreadableRecord():
             return _name_damage(request, error)
-        case _ if isinstance(error, FULL_ERRORS):
-            return Unavailable("the store is full: nothing was changed, try again later", retry_after_s=30)
-        case _ if isinstance(error, STORE_ERRORS):
-            log.warning(
-                "api.store_unreachable",
-                method=request.method,
-                path=_template(request),
-                error=type(error).__name__,
-            )
-            return Unavailable("the store does not answer: try again in a moment")
+    return _shape_store_error(request, error)
+
+
+def _shape_store_error(request: web.Request, error: Exception) -> BridgeError | None:
+    if isinstance(error, FULL_ERRORS):
+        return Unavailable("the store is full: nothing was changed, try again later", retry_after_s=30)
+    if isinstance(error, StoreNotDurable):
+        return Unavailable("the disk is too slow to confirm the change: repeat it, it is not doubled")
+    if isinstance(error, STORE_ERRORS):
+        log.warning(
+            "api.store_unreachable",
+            method=request.method,
+            path=_template(request),
+            error=type(error).__name__,
+            reason=explain_outage(error),
+        )
+        return Unavailable(f"{explain_outage(error)}: try again in a moment")
     return None
 
 

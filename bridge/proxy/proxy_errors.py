@@ -10,7 +10,7 @@ from bridge.api.responses.json_response import reply
 from bridge.config.log import get_logger
 from bridge.errors import BridgeError, Unavailable, ValidationFailed
 from bridge.providers.registry import PROVIDERS
-from bridge.store.errors import STORE_ERRORS
+from bridge.store.errors import STORE_ERRORS, explain_outage
 from bridge.store.records import UnreadableRecord
 
 HEADER: Final = "X-Reelbridge-Error"
@@ -67,7 +67,7 @@ def answer_error(provider: str, error: Exception) -> web.Response:
             )
         case _ if isinstance(error, STORE_ERRORS):
             log.warning("proxy.store_unreachable", error=type(error).__name__)
-            return _reply(provider, Unavailable("the bridge's store does not answer", retry_after_s=1))
+            return _reply(provider, Unavailable(f"in the bridge, {explain_outage(error)}", retry_after_s=1))
     request_id = f"req_{secrets.token_hex(8)}"
     log.error("proxy.failed", request_id=request_id, provider=provider, exc_info=error)
     return _reply(

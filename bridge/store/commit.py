@@ -1,7 +1,6 @@
 """Commit changes: check what they depend on, then write, in one atomic script."""
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Literal, NamedTuple, get_args
 
@@ -9,10 +8,11 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from bridge.store import keys
-from bridge.store.disk_wait import DiskWait
+from bridge.store.cluster_commands import Bytes
+from bridge.store.durable import DurableScripts
 from bridge.store.grouping import Grouping
 from bridge.store.keys import Queue
-from bridge.store.scripts import SCRIPTS, Bytes, Script, ScriptCall, run_each
+from bridge.store.scripts import SCRIPTS, Script, ScriptCall, run_each
 
 __all__ = [
     "Change",
@@ -36,7 +36,6 @@ MOST_TOGETHER = 64  # changes in one round trip; each is some KB, and other comm
 HOWS = {"set": "S", "sooner": "N", "absent": "A"}
 # Each script for work in progress, and for new work.
 COMMIT = (SCRIPTS["commit_v3"], SCRIPTS["commit_v3"].refusing_when_full())
-TOUCH = (SCRIPTS["touch_v1"], SCRIPTS["touch_v1"].refusing_when_full())
 
 
 class Guard(Struct, frozen=True, gc=False):
@@ -142,12 +141,15 @@ class Committer:
     A change that is sent again after a broken connection returns "done" if its guarded records are as it leaves them.
     """
 
-    def __init__(self, redis: Redis, *, aof: bool) -> None:
-        """Take whether the store has an append-only file; without one `durable` has no effect."""
+    def __init__(self, redis: Redis, *, aof: bool, durable: DurableScripts | None = None) -> None:
+        """Take whether the store has an append-only file; without one `durable` has no effect.
+
+        `durable` is what runs durable changes.
+        """
         self._redis = redis
         self._aof = aof
         self._together: dict[_How, Grouping[Change, CommitResult]] = {}
-        self._waits: dict[str, DiskWait] = {}
+        self._durable = durable or DurableScripts(redis, aof=aof)
 
     async def commit(self, change: Change, *, new_work: bool = False, durable: bool = False) -> CommitResult:
         """Commit one change; it shares its round trip with what else is committed in this iteration of the event loop.
@@ -182,19 +184,8 @@ class Committer:
         calls = [plan_call(COMMIT[how.new_work], change) for change in changes]
         if not how.durable:
             return [_read_result(answer) for answer in await run_each(self._redis, calls)]
-        # A repeated change writes nothing, but WAITAOF needs a write of this connection to wait for.
-        touch = ScriptCall(TOUCH[how.new_work], (keys.touched(how.shard),), ())
-        async with self._wait_on(how.shard):
-            *answers, touched = await run_each(self._redis, [*calls, touch], durable=True)
-        if isinstance(touched, Exception):
-            answers = [answer if isinstance(answer, Exception) else touched for answer in answers]
+        answers = await self._durable.run_each(calls, touched=keys.touched(how.shard), new_work=how.new_work)
         return [_read_result(answer) for answer in answers]
-
-    def _wait_on(self, shard: str) -> AbstractAsyncContextManager[None]:
-        wait = self._waits.get(shard)
-        if wait is None:
-            wait = self._waits[shard] = DiskWait(self._redis, keys.touched(shard))
-        return wait.waiting()
 
 
 class _How(NamedTuple):

@@ -1,9 +1,16 @@
 """Errors that the store raises."""
 
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import (
+    ClusterDownError,
+    OutOfMemoryError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
 
 # What a command raises while the store is down, restarting or unreachable: the same command may succeed later.
-STORE_ERRORS = (RedisError, OSError, TimeoutError)
+# RedisClusterException, no RedisError, comes while no node of a Cluster answers or a slot has none.
+STORE_ERRORS = (RedisError, RedisClusterException, OSError, TimeoutError)
 
 
 class StoreFull(Exception):
@@ -12,6 +19,15 @@ class StoreFull(Exception):
 
 # What shows that the store is full: our own error for new work, the server's for any other command.
 FULL_ERRORS = (StoreFull, OutOfMemoryError)
+
+
+def explain_outage(error: Exception) -> str:
+    """Return what one of `STORE_ERRORS` means for who waits; it may be shown to clients."""
+    if isinstance(error, ResponseError) and "NOREPLICAS" in str(error):
+        return "the store takes no writes while it has too few replicas in reach (its min-replicas-to-write)"
+    if isinstance(error, RedisClusterException | ClusterDownError):
+        return "a part of the store is down"
+    return "the store does not answer"
 
 
 class StoreNotDurable(Exception):

@@ -1,23 +1,20 @@
 """Run the Lua scripts of the folder `lua`, by their hash, or with their source if the server does not know them."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from msgspec import Struct
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError, OutOfMemoryError
 
-from bridge.store.errors import StoreFull, StoreNotDurable
+from bridge.store.cluster_commands import Bytes, Command, Keyed, send_each
+from bridge.store.errors import StoreFull
 
-Bytes = bytes | str | int
 SHEBANG = b"#!lua flags=allow-oom\n"
 REFUSED_SHEBANG = b"#!lua\n"
-WAITAOF_MS = (
-    8000  # long enough for slow disks (1.5 s for an fsync was seen), short enough for clients that wait
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +45,11 @@ class ScriptCall(Struct, frozen=True, gc=False):
     keys: Sequence[str]
     args: Sequence[Bytes]
 
-    def by_hash(self) -> tuple[Bytes, ...]:
+    def by_hash(self) -> Command:
         """Return the command for a script that the server has cached."""
         return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
 
-    def whole(self) -> tuple[Bytes, ...]:
+    def whole(self) -> Command:
         """Return the command that contains the script."""
         return ("EVAL", self.script.source, len(self.keys), *self.keys, *self.args)
 
@@ -71,6 +68,8 @@ SCRIPTS = _load()
 
 async def run(redis: Redis, call: ScriptCall) -> Any:
     """Run one script and return its answer; raise `StoreFull` if new work is refused."""
+    if isinstance(redis, RedisCluster):
+        return (await run_many(redis, [call]))[0]
     try:
         try:
             return await redis.execute_command(*call.by_hash())  # type: ignore[no-untyped-call]  # redis-py
@@ -92,32 +91,40 @@ async def run_many(redis: Redis, calls: Sequence[ScriptCall]) -> list[Any]:
     return answers
 
 
-async def run_each(redis: Redis, calls: Sequence[ScriptCall], *, durable: bool = False) -> list[Any]:
-    """Run scripts in one round trip, and return the answer of each, or the error of one that failed, in order.
+async def run_each(redis: Redis, calls: Sequence[ScriptCall]) -> list[Any]:
+    """Run scripts in one round trip, and return the answer of each, or the error of one that failed, in order."""
 
-    With `durable` wait until all is on disk, on the same connection, as WAITAOF requires; what is not confirmed has
-    `StoreNotDurable` as its answer.
+    async def send(places: Sequence[int], commands: Sequence[Command]) -> list[Any]:
+        if isinstance(redis, RedisCluster):
+            return await send_each(
+                redis,
+                [Keyed(calls[at].keys[0], command) for at, command in zip(places, commands, strict=True)],
+            )
+        return await send_together(redis, commands)
+
+    return await run_by_hash(calls, send)
+
+
+async def run_by_hash(
+    calls: Sequence[ScriptCall], send: Callable[[Sequence[int], Sequence[Command]], Awaitable[list[Any]]]
+) -> list[Any]:
+    """Send scripts by their hash, and again with their source where the server does not know them.
+
+    `send` takes the places of calls and their commands, and returns an answer or error for each in order.
     """
-    found = await _send(redis, [call.by_hash() for call in calls], durable=durable)
-    unknown = [at for at, answer in enumerate(found[: len(calls)]) if isinstance(answer, NoScriptError)]
+    places = range(len(calls))
+    found = await send(places, [call.by_hash() for call in calls])
+    unknown = [at for at in places if isinstance(found[at], NoScriptError)]
     if unknown:
-        again = await _send(redis, [calls[at].whole() for at in unknown], durable=durable)
-        for at, answer in zip(unknown, again, strict=False):
+        again = await send(unknown, [calls[at].whole() for at in unknown])
+        for at, answer in zip(unknown, again, strict=True):
             found[at] = answer
-        found[len(calls) :] = again[len(unknown) :]
-    answers = [StoreFull() if isinstance(answer, OutOfMemoryError) else answer for answer in found]
-    if not durable:
-        return answers
-    *answers, waited = answers
-    if isinstance(waited, Exception) or int(waited[0]) < 1:
-        return [answer if isinstance(answer, Exception) else StoreNotDurable() for answer in answers]
-    return answers
+    return [StoreFull() if isinstance(answer, OutOfMemoryError) else answer for answer in found]
 
 
-async def _send(redis: Redis, commands: Sequence[tuple[Bytes, ...]], *, durable: bool) -> list[Any]:
+async def send_together(redis: Redis, commands: Sequence[Command]) -> list[Any]:
+    """Send commands to one server in one round trip, over one connection; return their answers or errors."""
     pipe = redis.pipeline(transaction=False)
     for command in commands:
         pipe.execute_command(*command)
-    if durable:
-        pipe.execute_command("WAITAOF", 1, 0, WAITAOF_MS)
     return await pipe.execute(raise_on_error=False)

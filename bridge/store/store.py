@@ -16,6 +16,7 @@ from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.polling.rate_limit import SHARE
 from bridge.store import keys
 from bridge.store.commit import Change, Committer, Guard, Put
+from bridge.store.durable import CountReplicas, DurableScripts, no_replicas
 from bridge.store.queue.fair_lanes import FairLanes
 from bridge.store.queue.heartbeats import APIS, WORKERS, Heartbeats
 from bridge.store.queue.lanes import Lanes
@@ -61,6 +62,7 @@ class Store:
         shards: str,
         *,
         aof: bool,
+        replicas: CountReplicas,
         share: float,
         limits: OriginLimits,
         clock_ms: Callable[[], int],
@@ -73,13 +75,14 @@ class Store:
         self.poll = Lanes(redis, "poll", shards)
         self.dlv = FairLanes(redis, shards, limits=limits)
         self.standings = LaneStandings(redis, limits)
-        self.committer = Committer(redis, aof=aof)
-        self.projects = Projects(redis, vault, clock_ms=clock_ms, dice=dice)
+        durable = DurableScripts(redis, aof=aof, replicas=replicas)
+        self.committer = Committer(redis, aof=aof, durable=durable)
+        self.projects = Projects(redis, vault, clock_ms=clock_ms, dice=dice, durable=durable)
         self.health = Health(redis, self.shard_of)
         self.budgets = Budgets(redis, self.shard_of, share=share)
         self.account_stats = AccountStatsTable(redis, self.shard_of)
-        self.accounts = Accounts(redis, vault, self.health, clock_ms=clock_ms, dice=dice)
-        self.apikeys = ApiKeys(redis, self.projects, clock_ms=clock_ms, dice=dice)
+        self.accounts = Accounts(redis, vault, self.health, clock_ms=clock_ms, dice=dice, durable=durable)
+        self.apikeys = ApiKeys(redis, self.projects, clock_ms=clock_ms, dice=dice, durable=durable)
         self.feed = Feed(redis, shards)
         self.heartbeats = Heartbeats(redis, WORKERS)
         self.api_heartbeats = Heartbeats(redis, APIS)
@@ -101,6 +104,7 @@ class Store:
         keys: Sequence[bytes],
         shards: int = 1,
         aof: bool,
+        replicas: CountReplicas = no_replicas,
         share: float = SHARE,
         limits: OriginLimits = DEFAULT_LIMITS,
         clock_ms: Callable[[], int] = wall_clock_ms,
@@ -109,12 +113,22 @@ class Store:
         """Return the store, opened with the master keys, of which the first one encrypts.
 
         `shards` matters only at the very first start. `share` is the part of an account's rate limit that the bridge
-        may always use. `limits` are those of an origin that receives deliveries. Raise `VaultError` if no key decrypts
+        may always use. `replicas` says how many replicas must have what is accepted on disk too. `limits` are those of an origin that receives deliveries. Raise `VaultError` if no key decrypts
         what is stored.
         """
         letters = SHARD_LETTERS[: await _fix_shards(redis, shards)]
         vault = Vault(keys, pepper=await _fix_pepper(redis, Vault(keys, dice=dice), dice), dice=dice)
-        return cls(redis, vault, letters, aof=aof, share=share, limits=limits, clock_ms=clock_ms, dice=dice)
+        return cls(
+            redis,
+            vault,
+            letters,
+            aof=aof,
+            replicas=replicas,
+            share=share,
+            limits=limits,
+            clock_ms=clock_ms,
+            dice=dice,
+        )
 
     def shard_of(self, account: str) -> str:
         """Return the shard letter of an account and of all that belongs to it."""

@@ -18,7 +18,8 @@ import uvloop
 
 from bridge.config.log import configure_logging
 from bridge.config.settings import Settings
-from bridge.store.server.connect import check_store, connect
+from bridge.store.server.connect import connect
+from bridge.store.server.fitness import check_store
 from tests.bench.end_to_end import measure_together
 from tests.bench.ground import (
     FULL,

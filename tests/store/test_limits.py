@@ -8,11 +8,12 @@ from redis.asyncio import Redis
 
 from bridge.store import keys
 from bridge.store.commit import Change, Committer, Due, Guard, Put, Rank
+from bridge.store.durable import DurableScripts
 from bridge.store.errors import StoreFull, StoreNotDurable
 from bridge.store.queue.fair_lanes import FairLanes
 from bridge.store.queue.heartbeats import WORKERS, Heartbeats
 from bridge.store.queue.lanes import Lanes, Settled
-from bridge.store.scripts import SCRIPTS, ScriptCall, run_each, run_many
+from bridge.store.scripts import SCRIPTS, ScriptCall, run_many
 from bridge.store.store import Store, wall_clock_ms
 from bridge.store.tables.account_health import Health
 from bridge.store.tables.feed import Feed
@@ -173,7 +174,7 @@ async def test_a_script_that_fails_for_another_reason_raises_its_own_error(real:
     call = ScriptCall(SCRIPTS["publish_v1"], ("{p:x}:feed", "{p:x}:pos"), ("evt_a",))
     with pytest.raises(Exception, match="WRONGTYPE"):
         await run_many(real, [call])
-    (answer,) = await run_each(real, [call], durable=True)
+    (answer,) = await DurableScripts(real).run_each([call], touched="{p:x}:t", new_work=True)
     assert "WRONGTYPE" in str(answer)
 
 

@@ -7,7 +7,7 @@ import sys
 
 from bridge.cli.local.errors import CommandError
 from bridge.config.settings import Settings, SettingsError
-from bridge.store.server.connect import UnfitStoreError
+from bridge.store.server.fitness import UnfitStoreError
 from bridge.store.vault import VaultError
 
 WORKER = "workers"

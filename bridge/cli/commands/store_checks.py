@@ -13,8 +13,9 @@ from bridge.config.settings import Settings
 from bridge.store.errors import STORE_ERRORS
 from bridge.store.server.aof import find_damage
 from bridge.store.server.aof_repair import explain_damage, list_copies
-from bridge.store.server.connect import UnfitStoreError, check_store, connect
+from bridge.store.server.connect import connect
 from bridge.store.server.engines import NoEngineError, find_engine
+from bridge.store.server.fitness import UnfitStoreError, check_store
 from bridge.store.server.markers import AOF_DIRECTORY, is_in_use
 
 STORE_TIMEOUT_S = 10.0

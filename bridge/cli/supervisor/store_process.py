@@ -57,7 +57,8 @@ async def running_store(
 async def _wait_for_server(settings: Settings, write_line: WriteLine, stop: asyncio.Event) -> None:
     """Wait for a server that is just starting; raise `CommandError` if it stays away or could lose callbacks."""
     from bridge.store.errors import STORE_ERRORS  # noqa: PLC0415 -- a start with an embedded store is quicker without
-    from bridge.store.server.connect import UnfitStoreError, check_store, connect  # noqa: PLC0415 -- likewise
+    from bridge.store.server.connect import connect  # noqa: PLC0415 -- likewise
+    from bridge.store.server.fitness import UnfitStoreError, check_store  # noqa: PLC0415 -- likewise
 
     deadline = asyncio.get_running_loop().time() + SERVER_WAIT_S
     waited = False

@@ -19,9 +19,10 @@ from bridge.domain.deliveries.origin_limits import (
     OriginLimits,
 )
 from bridge.store import keys
+from bridge.store.cluster_commands import Bytes
 from bridge.store.queue.lanes import BEGINS_WITHIN_S, MOST_ITEMS, Claim, Item, Lanes, Settled
 from bridge.store.queue.origin_permits import OriginPermits
-from bridge.store.scripts import SCRIPTS, Bytes, ScriptCall, run
+from bridge.store.scripts import SCRIPTS, ScriptCall, run
 
 INBOX_CAP: Final = 10
 REFUSED_PERMIT_MS: Final = 1_000  # until an attempt without a permit asks again

@@ -14,8 +14,9 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from bridge.store import keys
+from bridge.store.cluster_commands import Bytes
 from bridge.store.keys import Queue
-from bridge.store.scripts import SCRIPTS, Bytes, ScriptCall, run, run_many
+from bridge.store.scripts import SCRIPTS, ScriptCall, run, run_many
 
 SETTLE_STEP = 1000  # items a call: Lua's unpack has a limit, and other scripts wait meanwhile
 UNBLOCK_STEP = 1000

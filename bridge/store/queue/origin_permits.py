@@ -12,7 +12,8 @@ from redis.asyncio import Redis
 from bridge.domain.deliveries.origin_limits import SlotLimit
 from bridge.domain.deliveries.outcome import ANSWERED, REFUSED, UNSENT
 from bridge.store import keys
-from bridge.store.scripts import SCRIPTS, Bytes, ScriptCall, run_many
+from bridge.store.cluster_commands import Bytes
+from bridge.store.scripts import SCRIPTS, ScriptCall, run_many
 
 PROVEN: Final = b"proven"
 _UNPACED: Final = frozenset({REFUSED, UNSENT})  # as in settle_fair_v2

@@ -1,44 +1,32 @@
-"""Connect to Redis, for the bridge and for arq, and check that the server is suitable."""
+"""Connect to Redis, for the bridge and for arq."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 from arq.connections import RedisSettings
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import Connection, Redis, SSLConnection
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import BusyLoadingError, ConnectionError, ResponseError, TimeoutError  # noqa: A004 -- redis's own errors are meant
+from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError  # noqa: A004 -- redis's own errors are meant
 
 from bridge.config.settings import Settings, SettingsError
+from bridge.store.server.patient_cluster import PatientCluster
 from bridge.store.server.redis_connection import FewTurnsConnection, FewTurnsPool
+from bridge.store.server.sentinel import PrimaryConnection, SentinelPool, Sentinels
 
 MAX_CONNECTIONS = 96
 POOL_WAIT_S = 30
+# For Sentinels and for questions about one server: others can answer too, and none of them waits for a disk.
+BRIEF_S = 2.0
+SENTINELS_OWN = "sentinel_"  # `?sentinel_username=…&sentinel_password=…` in an address are for the Sentinels
 # Long, because WAITAOF waits for the disk, whose fsync may take seconds.
 SOCKET_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
 HEALTH_CHECK_S = 30
-OLDEST_REDIS = (7, 2)  # the first with WAITAOF; every Valkey has it
-PRIMARIES = "primaries"  # redis-py's name for the nodes of a Cluster that are written to
 RETRIED: list[type[Exception]] = [ConnectionError, TimeoutError, BusyLoadingError, OSError]
-
-
-class UnfitStoreError(RuntimeError):
-    """The Redis server cannot hold the bridge's state; the message says what to change."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreFacts:
-    """Properties of the server."""
-
-    engine: str  # "redis" or "valkey"
-    version: str
-    maxmemory: int = 0  # bytes at which it refuses new work, 0: never
 
 
 def _retry(times: int) -> Retry:
@@ -68,14 +56,14 @@ def _redis_url(settings: Settings) -> str:
 def connect(settings: Settings) -> Redis:
     """Return a client that limits its connections, and repeats a command when a connection breaks.
 
-    So any script may be run twice by one call.
+    So any script may be run twice by one call. With Sentinel its pool is a `SentinelPool`.
     """
     url = _redis_url(settings)
     if settings.redis_sentinel is not None:
-        return _connect_sentinel(url, settings.redis_sentinel)
+        return Redis.from_pool(_sentinel_pool(url, settings.redis_sentinel, **_connection_options()))
     if settings.redis_cluster:
         # RedisCluster offers the same commands but shares no class with Redis.
-        return cast("Redis", RedisCluster.from_url(url, **_connection_options()))
+        return cast("Redis", PatientCluster.from_url(url, **_tls_options(url), **_connection_options()))
     pool = FewTurnsPool.from_url(
         url,
         max_connections=MAX_CONNECTIONS,
@@ -88,13 +76,64 @@ def connect(settings: Settings) -> Redis:
     return Redis.from_pool(pool)
 
 
-def _connect_sentinel(url: str, master: str) -> Redis:
-    login = parse_url(_without_extra_hosts(url))
-    options = {name: login[name] for name in ("username", "password", "db") if name in login}
-    sentinel = Sentinel(  # type: ignore[no-untyped-call]  # redis-py leaves it without types
-        sentinel_addresses(url), **_connection_options(), **options
+def sentinel_pool_for_arq(settings: Settings, retry: Retry) -> SentinelPool | None:
+    """Return a pool for arq's queue with this policy of retries; None where arq's queue is not behind Sentinels."""
+    if settings.redis_sentinel is None or settings.arq_redis_url is not None:
+        return None
+    options = _connection_options() | {"retry": retry}
+    return _sentinel_pool(_redis_url(settings), settings.redis_sentinel, **options)
+
+
+def connect_to_node(settings: Settings, host: str, port: int) -> Redis:
+    """Return a client for one server of a Cluster or behind Sentinels, for one question; it gives up soon."""
+    url = _redis_url(settings)
+    login = _login(url) | {"db": 0}
+    return Redis(host=host, port=port, ssl=url.startswith("rediss:"), **login, **_brief_options())
+
+
+def _sentinel_pool(url: str, primary: str, **options: Any) -> SentinelPool:
+    tls = url.startswith("rediss:")
+    of_sentinels, login = _split_logins(_login(url))
+    clients = [
+        Redis(host=host, port=port, ssl=tls, **of_sentinels, **_brief_options())
+        for host, port in sentinel_addresses(url)
+    ]
+    kind = SSLConnection if tls else Connection
+    return SentinelPool(
+        Sentinels(clients, primary),
+        connection_class=type("Connection", (PrimaryConnection, FewTurnsConnection, kind), {}),
+        max_connections=MAX_CONNECTIONS,
+        timeout=POOL_WAIT_S,
+        **login,
+        **options,
     )
-    return cast("Redis", sentinel.master_for(master))
+
+
+def _brief_options() -> dict[str, Any]:
+    return {
+        "socket_timeout": BRIEF_S,
+        "socket_connect_timeout": BRIEF_S,
+        "retry": _retry(1),
+        "retry_on_error": RETRIED,
+    }
+
+
+def _login(url: str) -> dict[str, Any]:
+    """Return what an address says but for the servers: user, password, database, options of TLS."""
+    found = dict(cast("Mapping[str, Any]", parse_url(_without_extra_hosts(url))))
+    servers = ("host", "port", "path", "connection_class")
+    return {name: value for name, value in found.items() if name not in servers} | _tls_options(url)
+
+
+def _split_logins(login: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the options for the Sentinels, and those for the primary; both are reached with the same options of TLS."""
+    of_primary = {name: value for name, value in login.items() if not name.startswith(SENTINELS_OWN)}
+    of_sentinels = {
+        name.removeprefix(SENTINELS_OWN): value
+        for name, value in login.items()
+        if name.startswith(SENTINELS_OWN)
+    } | {name: value for name, value in login.items() if name.startswith("ssl_")}
+    return of_sentinels, of_primary
 
 
 def _tls_options(url: str) -> dict[str, Any]:
@@ -129,7 +168,7 @@ def _without_extra_hosts(url: str) -> str:
 def arq_settings(settings: Settings) -> RedisSettings:
     """Return arq's settings, with enough retries that a restart of Redis does not end the worker.
 
-    With Sentinel arq ignores the options for retries.
+    With Sentinel arq ignores some of them, hence `sentinel_pool_for_arq`.
     """
     url = settings.arq_redis_url.get_secret_value() if settings.arq_redis_url else _redis_url(settings)
     by_sentinel = settings.redis_sentinel is not None and settings.arq_redis_url is None
@@ -152,66 +191,3 @@ def arq_settings(settings: Settings) -> RedisSettings:
         retry=_retry(60),
         **tls,
     )
-
-
-async def check_store(redis: Redis) -> StoreFacts:
-    """Look at the server once, at each primary node of a Cluster.
-
-    Raise `UnfitStoreError` if it may lose what a client was told is registered: it is too old for WAITAOF, writes no
-    append-only file or never syncs it, or may evict keys.
-    """
-    found = [_check_node(info) for info in await _ask_nodes(redis, redis.info, "everything")]
-    for config in await _ask_config(redis):
-        if _text(config.get("appendfsync", config.get(b"appendfsync"))) == "no":
-            raise UnfitStoreError(
-                "the server's appendfsync is no, so that nothing tells when a callback is on disk:"
-                " set `appendfsync everysec`"
-            )
-    return found[0]
-
-
-def _check_node(info: Mapping[str, Any]) -> StoreFacts:
-    engine = "valkey" if "valkey_version" in info else "redis"
-    version = str(info.get("valkey_version") or info.get("redis_version", "0"))
-    if engine == "redis" and _version_numbers(version) < OLDEST_REDIS:
-        raise UnfitStoreError(
-            f"the Redis server is version {version}, which cannot confirm that a callback is on disk:"
-            " use Redis 7.2 or later, or Valkey; or unset REELBRIDGE_REDIS_URL for an embedded Valkey"
-        )
-    policy = str(info.get("maxmemory_policy", "noeviction"))
-    if policy != "noeviction":
-        raise UnfitStoreError(
-            f"the server's maxmemory-policy is {policy}, which would throw away callbacks when memory is short:"
-            " set `maxmemory-policy noeviction`"
-        )
-    if not info.get("aof_enabled"):
-        raise UnfitStoreError(
-            "the server writes no append-only file, so that accepted callbacks would be lost with it: set"
-            " `appendonly yes` in its configuration file, or now and until its next start with"
-            " `CONFIG SET appendonly yes`"
-        )
-    return StoreFacts(engine=engine, version=version, maxmemory=int(info.get("maxmemory", 0)))
-
-
-async def _ask_nodes(redis: Redis, ask: Callable[..., Any], *args: str) -> list[Mapping[str, Any]]:
-    """Return the answer of the server, or those of the primary nodes of a Cluster."""
-    if not isinstance(redis, RedisCluster):
-        return [await ask(*args)]
-    answer = await ask(*args, target_nodes=PRIMARIES)
-    by_node = isinstance(answer, dict) and answer and all(isinstance(each, dict) for each in answer.values())
-    return list(answer.values()) if by_node else [answer]
-
-
-async def _ask_config(redis: Redis) -> list[Mapping[Any, Any]]:
-    try:
-        return await _ask_nodes(redis, redis.config_get, "appendfsync")
-    except ResponseError:  # services that run Redis for others often forbid CONFIG
-        return []
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _version_numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])

@@ -4,14 +4,16 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from msgspec import Struct, structs
 from redis.asyncio import Redis
 
 from bridge.store import keys
+from bridge.store.durable import DurableScripts
 from bridge.store.recent import Recent
 from bridge.store.records import Loaded, pack
-from bridge.store.scripts import SCRIPTS, ScriptCall, run
+from bridge.store.scripts import SCRIPTS, ScriptCall
 from bridge.store.tables.account_health import Health
 from bridge.store.tables.table import Dice, Table, draw_id
 from bridge.store.vault import Vault, VaultError
@@ -57,14 +59,19 @@ class Accounts:
         *,
         clock_ms: Callable[[], int],
         dice: Dice = os.urandom,
+        durable: DurableScripts | None = None,
     ) -> None:
-        """Take the vault that seals credentials, and the health table, which tells workers of a new credential."""
-        self._redis = redis
+        """Take the vault that seals credentials, and the health table, which tells workers of a new credential.
+
+        With `durable` changes are on disk when they return.
+        """
+        self._redis: Any = redis  # redis-py types hash commands for both clients at once
+        self._durable = durable or DurableScripts(redis, aof=False)
         self._vault = vault
         self._health = health
         self._clock_ms = clock_ms
         self._dice = dice
-        self._rows = Table(redis, keys.ACCOUNTS, _Row)
+        self._rows = Table(redis, keys.ACCOUNTS, _Row, durable=durable)
         self._recent = Recent(self._read_by_project)
 
     async def create(
@@ -124,8 +131,7 @@ class Accounts:
 
     async def find(self, provider: str, credential: str) -> Account | None:
         """Return the account with this credential, of whatever project, None without one."""
-        asked = self._redis.hget(keys.CREDENTIALS, self._fingerprint(provider, credential))  # type: ignore[arg-type]  # bytes are fields too
-        holder = await asked  # type: ignore[misc]  # redis-py types both clients at once
+        holder = await self._redis.hget(keys.CREDENTIALS, self._fingerprint(provider, credential))
         return await self.get(holder.decode()) if holder else None
 
     async def all(self) -> Sequence[Account]:
@@ -227,7 +233,7 @@ class Accounts:
             (keys.ACCOUNTS, keys.CREDENTIALS),
             (account.id, expected, pack(row), fingerprint, released),
         )
-        answer = await run(self._redis, call)
+        answer = await self._durable.run(call, touched=keys.touched("g"), new_work=former is None)
         self._recent.forget(keys.ACCOUNTS)
         if answer == b"conflict":
             return None

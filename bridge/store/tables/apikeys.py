@@ -9,6 +9,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from bridge.store import keys
+from bridge.store.durable import DurableScripts
 from bridge.store.recent import Recent
 from bridge.store.tables.projects import Projects
 from bridge.store.tables.table import Dice, Table, draw_id
@@ -37,10 +38,16 @@ class ApiKeys:
     """The API keys of all projects."""
 
     def __init__(
-        self, redis: Redis, projects: Projects, *, clock_ms: Callable[[], int], dice: Dice = os.urandom
+        self,
+        redis: Redis,
+        projects: Projects,
+        *,
+        clock_ms: Callable[[], int],
+        dice: Dice = os.urandom,
+        durable: DurableScripts | None = None,
     ) -> None:
-        """Take the store's client, and the projects that keys belong to."""
-        self._keys = Table(redis, keys.API_KEYS, ApiKey)
+        """Take the projects that keys belong to; with `durable` changes are on disk when they return."""
+        self._keys = Table(redis, keys.API_KEYS, ApiKey, durable=durable)
         self._projects = projects
         self._valid = Recent(self._read_valid)
         self._clock_ms = clock_ms

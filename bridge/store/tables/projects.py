@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from bridge.domain.deliveries.signing import make_secret
 from bridge.store import keys
+from bridge.store.durable import DurableScripts
 from bridge.store.records import Loaded
 from bridge.store.tables.table import Dice, Table, draw_id
 from bridge.store.vault import Vault, VaultError
@@ -49,14 +50,20 @@ class Projects:
     """The projects of this installation, and their signing secrets."""
 
     def __init__(
-        self, redis: Redis, vault: Vault, *, clock_ms: Callable[[], int], dice: Dice = os.urandom
+        self,
+        redis: Redis,
+        vault: Vault,
+        *,
+        clock_ms: Callable[[], int],
+        dice: Dice = os.urandom,
+        durable: DurableScripts | None = None,
     ) -> None:
-        """Take the vault that seals secrets."""
+        """Take the vault that seals secrets; with `durable` changes are on disk when they return."""
         self._vault = vault
         self._clock_ms = clock_ms
         self._dice = dice
-        self._projects = Table(redis, keys.PROJECTS, Project)
-        self._secrets = Table(redis, keys.SECRETS, _Sealed)
+        self._projects = Table(redis, keys.PROJECTS, Project, durable=durable)
+        self._secrets = Table(redis, keys.SECRETS, _Sealed, durable=durable)
 
     async def ensure_default(self) -> Project:
         """Return the project `default`, created if it does not exist."""

@@ -7,7 +7,8 @@ from redis.asyncio import Redis
 
 from bridge.domain.polling.rate_limit import SHARE, BudgetView, Grant, Limit, Purpose, RateReport, read_view
 from bridge.store import keys
-from bridge.store.scripts import SCRIPTS, Bytes, ScriptCall, run_many
+from bridge.store.cluster_commands import Bytes
+from bridge.store.scripts import SCRIPTS, ScriptCall, run_many
 
 LOST_MS = 20_000  # an answer that takes longer is lost, since the time limit of a read is shorter
 MAX_OPEN = 16  # requests of one account in flight

@@ -8,12 +8,15 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct
 from redis.asyncio import Redis
 
+from bridge.store import keys
+from bridge.store.durable import DurableScripts
 from bridge.store.records import Loaded, UnreadableRecord, log_unreadable, pack, unpack
-from bridge.store.scripts import SCRIPTS, ScriptCall, run
+from bridge.store.scripts import SCRIPTS, ScriptCall
 
 R = TypeVar("R", bound=Struct)
 Dice = Callable[[int], bytes]
 SCAN_COUNT = 500
+TOUCHED = keys.touched("g")  # beside the tables
 SWAP = SCRIPTS["swap_v1"]
 SWAP_WHEN_FULL = SWAP.accepted_when_full()
 
@@ -21,11 +24,14 @@ SWAP_WHEN_FULL = SWAP.accepted_when_full()
 class Table(Generic[R]):
     """A hash of records by id."""
 
-    def __init__(self, redis: Redis, name: str, kind: type[R]) -> None:
-        """Take the hash's key and its records' type."""
+    def __init__(
+        self, redis: Redis, name: str, kind: type[R], *, durable: DurableScripts | None = None
+    ) -> None:
+        """Take the hash's key and its records' type; with `durable` changes are on disk when they return."""
         self._redis: Any = redis  # redis-py types hash commands for both clients at once
         self._name = name
         self._kind = kind
+        self._durable = durable or DurableScripts(redis, aof=False)
 
     async def get(self, field: str | bytes) -> R | None:
         """Return a record, None if it does not exist."""
@@ -94,15 +100,18 @@ class Table(Generic[R]):
         """Write a record if its bytes are still `former` (None: absent); return whether it was written.
 
         New work is refused at the store's memory limit: raise `StoreFull`. What accepted work needs, or what takes no
-        more memory than before, is written there too.
+        more memory than before, is written there too. Raise `StoreNotDurable` if the disk does not confirm in time.
         """
         script = SWAP if new_work else SWAP_WHEN_FULL
         args = (field, former or b"", pack(record))
-        return bool(await run(self._redis, ScriptCall(script, (self._name,), args)) == b"done")
+        call = ScriptCall(script, (self._name,), args)
+        return bool(await self._durable.run(call, touched=TOUCHED, new_work=new_work) == b"done")
 
     async def remove(self, field: str | bytes) -> bool:
         """Remove a record; return whether there was one."""
-        return bool(await self._redis.hdel(self._name, field))
+        removed = bool(await self._redis.hdel(self._name, field))
+        await self._durable.confirm(TOUCHED)
+        return removed
 
 
 def _show(field: str | bytes) -> str:

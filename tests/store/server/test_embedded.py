@@ -13,10 +13,11 @@ import pytest
 from redis.asyncio import Redis
 
 from bridge.config.settings import Settings
-from bridge.store.server.connect import StoreFacts, arq_settings, check_store, connect
+from bridge.store.server.connect import arq_settings, connect
 from bridge.store.server.embedded import EmbeddedStore
 from bridge.store.server.engines import Engine, NoEngineError, find_engine, read_engine
 from bridge.store.server.errors import EmbeddedStoreError
+from bridge.store.server.fitness import StoreFacts, check_store
 from bridge.store.server.sockets import SocketPlaceError, choose_socket
 
 Make = Callable[..., EmbeddedStore]

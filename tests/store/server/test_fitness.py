@@ -8,7 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from bridge.config.settings import Settings
-from bridge.store.server.connect import StoreFacts, UnfitStoreError, check_store, connect
+from bridge.store.server.connect import connect
+from bridge.store.server.fitness import StoreFacts, UnfitStoreError, check_store
 from tests.api.store_server import running_store
 
 LINES = {
