@@ -22,11 +22,22 @@ def to_js_json(value: object) -> bytes:
     Take what `json.loads` returns (dicts with str names, lists, tuples, str, numbers, bool, None); raise `TypeError`
     for anything else. Numbers that no double can hold are written as JavaScript would: rounded, or null if infinite.
     """
-    if _is_plain(value):
-        try:
-            return msgspec.json.encode(value)
-        except UnicodeEncodeError:  # a lone surrogate somewhere
-            pass
+    return plain_to_js_json(value) if _is_plain(value) else _to_text(value)
+
+
+def plain_to_js_json(value: object) -> bytes:
+    """Return what `to_js_json` does, without looking first whether msgspec may write it.
+
+    For what the bridge has put together itself, with no float, no whole number beyond 2**53 and no name that begins with a
+    digit; its texts may be anything.
+    """
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a lone surrogate somewhere
+        return _to_text(value)
+
+
+def _to_text(value: object) -> bytes:
     text = "".join(_write(value))
     try:
         return text.encode()

@@ -1,7 +1,7 @@
 """Commit changes: check what they depend on, then write, in one atomic script."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Literal, NamedTuple, get_args
 
 from msgspec import Struct
@@ -70,11 +70,23 @@ class Put(Struct, frozen=True, gc=False):
     value: bytes
     px: int | None = None
 
+    def add_to(self, call: "_Arguments") -> None:
+        """Add the operation to a call."""
+        call.left[self.key] = len(call.args) + 2
+        call.keys.append(self.key)
+        call.args += ("P", self.value, "" if self.px is None else self.px)
+
 
 class Delete(Struct, frozen=True, gc=False):
     """Remove a record, list or index."""
 
     key: str
+
+    def add_to(self, call: "_Arguments") -> None:
+        """Add the operation to a call."""
+        call.left[self.key] = -1
+        call.keys.append(self.key)
+        call.args.append("D")
 
 
 class Rank(Struct, frozen=True, gc=False):
@@ -84,12 +96,22 @@ class Rank(Struct, frozen=True, gc=False):
     member: str | bytes
     score: int
 
+    def add_to(self, call: "_Arguments") -> None:
+        """Add the operation to a call."""
+        call.keys.append(self.key)
+        call.args += ("R", self.member, self.score)
+
 
 class Unrank(Struct, frozen=True, gc=False):
     """Take a member out of an index."""
 
     key: str
     member: str | bytes
+
+    def add_to(self, call: "_Arguments") -> None:
+        """Add the operation to a call."""
+        call.keys.append(self.key)
+        call.args += ("U", self.member)
 
 
 class Due(Struct, frozen=True, gc=False):
@@ -106,12 +128,22 @@ class Due(Struct, frozen=True, gc=False):
     delay_ms: int
     how: Literal["set", "sooner", "absent"]
 
+    def add_to(self, call: "_Arguments") -> None:
+        """Add the operation to a call."""
+        call.add_queue(self.queue, self.lane)
+        call.args += (HOWS[self.how], self.lane, self.member, self.delay_ms)
+
 
 class Grow(Struct, frozen=True, gc=False):
     """Add to a counter; what is negative takes from it."""
 
     key: str
     by: int
+
+    def add_to(self, call: "_Arguments") -> None:
+        """Add the operation to a call."""
+        call.keys.append(self.key)
+        call.args += ("B", self.by)
 
 
 class Drop(Struct, frozen=True, gc=False):
@@ -120,6 +152,11 @@ class Drop(Struct, frozen=True, gc=False):
     queue: Queue
     lane: str
     member: str
+
+    def add_to(self, call: "_Arguments") -> None:
+        """Add the operation to a call."""
+        call.add_queue(self.queue, self.lane)
+        call.args += ("X", self.lane, self.member)
 
 
 Op = Put | Delete | Rank | Unrank | Due | Drop | Grow
@@ -201,13 +238,13 @@ def _read_result(answer: bytes | Exception) -> CommitResult | Exception:
 
 
 class _Arguments:
-    """KEYS and ARGV in the order of commit_v3's header."""
+    """KEYS and ARGV in the order of commit_v3's header; `left` says where in ARGV the change has a key's new value."""
 
     def __init__(self, change: Change) -> None:
         self.keys: list[str] = []
         self.args: list[Bytes] = ["-"]
+        self.left: dict[str, int] = {}
         self._shard = change.shard
-        self._left: dict[str, int] = {}  # key -> place in ARGV of the value that the change writes
         if change.lease is not None:
             lease = change.lease
             self.keys.append(keys.lane(change.shard, lease.queue, lease.lane))
@@ -225,45 +262,18 @@ class _Arguments:
             self.keys.append(guard.key)
             self.args += (b"" if guard.value is None else guard.value, 0)
         for op in change.ops:
-            self._add(op)
+            op.add_to(self)
         for guard, place in zip(change.guards, places, strict=True):
-            self.args[place] = self._left.get(guard.key, 0)
+            self.args[place] = self.left.get(guard.key, 0)
 
-    def _add(self, op: Op) -> None:
-        match op:  # by class alone: patterns that bind fields take twice as long
-            case Due():
-                self.keys += self._queue(op.queue, op.lane)
-                self.args += (HOWS[op.how], op.lane, op.member, op.delay_ms)
-            case Drop():
-                self.keys += self._queue(op.queue, op.lane)
-                self.args += ("X", op.lane, op.member)
-            case _:
-                self.keys.append(op.key)
-                self._add_to_key(op)
+    def add_queue(self, queue: Queue, lane: str) -> None:
+        """Add the keys of a queue and one of its lanes."""
+        self.keys += (keys.lane(self._shard, queue, lane), *_queue_keys(self._shard, queue))
 
-    def _add_to_key(self, op: Put | Delete | Rank | Unrank | Grow) -> None:
-        match op:
-            case Rank():
-                self.args += ("R", op.member, op.score)
-            case Put():
-                self._left[op.key] = len(self.args) + 2
-                self.args += ("P", op.value, "" if op.px is None else op.px)
-            case Unrank():
-                self.args += ("U", op.member)
-            case Grow():
-                self.args += ("B", op.by)
-            case Delete():
-                self._left[op.key] = -1
-                self.args.append("D")
 
-    def _queue(self, queue: Queue, lane: str) -> tuple[str, ...]:
-        shard = self._shard
-        return (
-            keys.lane(shard, queue, lane),
-            keys.lanes(shard, queue),
-            keys.gate(shard, queue),
-            keys.nudge(shard, queue),
-        )
+@cache
+def _queue_keys(shard: str, queue: Queue) -> tuple[str, str, str]:
+    return keys.lanes(shard, queue), keys.gate(shard, queue), keys.nudge(shard, queue)
 
 
 def plan_call(script: Script, change: Change) -> ScriptCall:

@@ -23,6 +23,9 @@ from bridge.store.commit import Guard
 R = TypeVar("R", bound=Struct)
 ZLIB_FROM = 200  # bytes of JSON from which on compression saves memory
 ZLIB_MARK = b"\x78"  # first byte of zlib's output; JSON never begins with it
+SMALL_WINDOW_BITS = 12  # of zlib, as many bytes as `SMALL_BYTES`, so that nothing is out of its reach
+SMALL_BYTES = 1 << SMALL_WINDOW_BITS
+SMALL_MEMORY = 5  # zlib's memLevel, 1 to 9
 MAX_OBJECT_BYTES = 8 << 20  # unpacked; more than any answer of a provider may have
 UNREADABLE_RETRY_MS = 600_000  # before a queue comes to an item again whose record could not be read
 MAX_NAMED = 10_000  # unreadable records that a process remembers to have named in its log
@@ -124,8 +127,20 @@ def _log_once(table: str, key: str, error: str) -> None:
 
 def pack_object(value: Any) -> bytes:
     """Return an observed object as bytes: JSON, compressed if it is large enough."""
-    plain = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-    return plain if len(plain) <= ZLIB_FROM else zlib.compress(plain)
+    try:
+        plain = msgspec.json.encode(value)
+    except (UnicodeEncodeError, OverflowError):  # a lone surrogate, or a whole number of more than 64 bits
+        plain = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    if len(plain) <= ZLIB_FROM:
+        return plain
+    return _deflate_small(plain) if len(plain) <= SMALL_BYTES else zlib.compress(plain)
+
+
+def _deflate_small(plain: bytes) -> bytes:
+    """Return what `zlib.compress` does, or nearly, in half the time, most of which it spends on clearing its tables."""
+    deflate = zlib.compressobj(wbits=-SMALL_WINDOW_BITS, memLevel=SMALL_MEMORY)
+    head, check = ZLIB_MARK + b"\x9c", zlib.adler32(plain).to_bytes(4)
+    return b"%b%b%b%b" % (head, deflate.compress(plain), deflate.flush(), check)  # RFC 1950, section 2.2
 
 
 def unpack_object(raw: bytes) -> Any:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from bridge.domain.events.catalogue import Catalogue, event_type
 from bridge.domain.events.payloads import PAYLOADS, build_body, read_event_job
-from bridge.domain.js_json import to_js_json
+from bridge.domain.js_json import plain_to_js_json, to_js_json
 from bridge.domain.observation import Outcome, Part
 from bridge.domain.times import iso_ms
 
@@ -78,7 +78,7 @@ def build_event(
         bridge["data_source"] = source
     if truncated or fact.shortened:
         bridge["truncated"] = True
-    head = to_js_json(
+    head = plain_to_js_json(
         {
             "id": event_id,
             "type": event_type(fact.kind, fact.word),
@@ -94,7 +94,7 @@ def build_event(
             "sequence": sequence,
         }
     )
-    return b"%b,%b:%b,%b:%b}" % (head[:-1], b'"data"', data, b'"bridge"', to_js_json(bridge))
+    return b"%b,%b:%b,%b:%b}" % (head[:-1], b'"data"', data, b'"bridge"', plain_to_js_json(bridge))
 
 
 def build_error(
