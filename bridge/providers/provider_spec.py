@@ -65,10 +65,12 @@ class ProviderSpec:
     check_id: str
     showcase: ShowcaseJob | None = None
     start_evidence: Mapping[str, StartEvidence] = field(default_factory=dict)
-    # What errors have beside code and message, and the paths of calls that concern keys and money.
+    # What errors have beside code and message, the paths of calls that concern keys and money, and the beginnings of the
+    # paths of calls that make or open a login, which need no key.
     error_fields: Mapping[str, object] = field(default_factory=dict)
     starts: tuple[StartSpec, ...] = ()
     admin_paths: tuple[str, ...] = ()
+    keyless_paths: tuple[str, ...] = ()
 
     @property
     def key_variable(self) -> str:

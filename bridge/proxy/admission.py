@@ -6,6 +6,7 @@ from aiohttp.http import HttpVersion11
 from bridge.api.routing import Api
 from bridge.errors import Forbidden, MethodNotAllowed, ValidationFailed
 from bridge.providers.registry import PROVIDERS
+from bridge.proxy.keyless import KeylessCalls
 from bridge.proxy.login import ProxyLogin
 from bridge.proxy.proxy_call import ProxyCall
 from bridge.proxy.proxy_errors import ProxyError
@@ -21,6 +22,7 @@ class Admission:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._login = ProxyLogin(api)
+        self._keyless = KeylessCalls(api)
 
     async def admit(self, request: web.BaseRequest) -> ProxyCall:
         """Return what is asked and by whom; raise the `BridgeError` that says why it does not go on."""
@@ -28,8 +30,10 @@ class Admission:
         _check_framing(request)
         if request.method in REFUSED_METHODS:
             raise MethodNotAllowed(f"{request.method} is not passed on")
-        caller = await self._login.find_caller(request, target.provider)
-        if caller.key in target.tail:
+        caller = self._keyless.find_caller(request, target) or await self._login.find_caller(
+            request, target.provider
+        )
+        if caller.key and caller.key in target.tail:
             raise ValidationFailed("query", "it holds the bridge's key, which belongs into a header only")
         if "admin" not in caller.scopes and is_under(target.path, PROVIDERS[target.provider].admin_paths):
             raise Forbidden(

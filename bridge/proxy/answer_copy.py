@@ -45,7 +45,7 @@ class AnswerCopies:
 
     def begin(self, call: ProxyCall, response: HttpResponse) -> AnswerCopy | None:
         """Return a copy to which the body is to be added as it passes, None for an answer that shows nothing of use."""
-        if not self._passed.are_needed(call.caller.account.id, call.path):
+        if not call.caller.has_account or not self._passed.are_needed(call.caller.account.id, call.path):
             return None
         shown = read_shown(
             PROVIDERS[call.provider],

@@ -19,10 +19,8 @@ async def forward(forwarder: Forwarder, call: ProxyCall, body: bytes | Upload) -
     Raise ProxyError where no usable response comes, ValidationFailed for a request that HTTP forbids.
     """
     login = call.caller.login
-    ((name, value),) = PROVIDERS[call.provider].auth_headers(login.credential).items()
-    auth = (name.encode(), value.encode())
     fields = list_request_fields(
-        call.fields, auth=auth, key=call.caller.key.encode(), is_intercepted=call.is_intercepted
+        call.fields, auth=_auth_field(call), key=call.caller.key.encode(), is_intercepted=call.is_intercepted
     )
     try:
         response = await forwarder.send(call.method, login.base_url, call.target, fields, body=body)
@@ -50,6 +48,13 @@ def list_answer_fields(call: ProxyCall, response: HttpResponse) -> list[Field]:
         base_url=call.caller.login.base_url.encode(),
         prefix=prefix_of(call.provider).encode(),
     )
+
+
+def _auth_field(call: ProxyCall) -> Field | None:
+    if not call.caller.has_account:
+        return None
+    ((name, value),) = PROVIDERS[call.provider].auth_headers(call.caller.login.credential).items()
+    return name.encode(), value.encode()
 
 
 def _late(whose: str, message: str, status: int) -> ProxyError:

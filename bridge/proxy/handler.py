@@ -141,10 +141,11 @@ class Proxy:
 
     async def _send(self, call: ProxyCall, body: bytes | Upload) -> HttpResponse:
         """Send a request, count it against the account's budget, and report what the answer says of the limit."""
-        account, login = call.caller.account, call.caller.login
-        bucket = self._requests.count(account.id, account.version, login, call.path)
+        account, login, bucket = call.caller.account, call.caller.login, None
+        if call.caller.has_account:
+            bucket = self._requests.count(account.id, account.version, login, call.path)
         response = await forward(self._forwarder, call, body)
-        if response.status == 401:
+        if response.status == 401 and call.caller.key:
             self._note_refusal(call.caller.key)
         if bucket is not None:
             self._requests.report(bucket, response.status, response.headers)

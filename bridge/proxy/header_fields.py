@@ -24,11 +24,12 @@ OF_THE_HOST = frozenset((b"alt-svc", b"strict-transport-security"))
 
 
 def list_request_fields(
-    fields: Sequence[Field], *, auth: Field, key: bytes, is_intercepted: bool = True
+    fields: Sequence[Field], *, auth: Field | None, key: bytes, is_intercepted: bool = True
 ) -> list[Field]:
     """Return the fields that go upstream, in their order, with the provider's credential in the caller's place.
 
-    A field that holds the caller's `key` anywhere is left out, and with `is_intercepted` what is said about callbacks.
+    A field that holds the caller's `key` anywhere is left out, and with `is_intercepted` what is said about callbacks. A
+    call without a key has neither key nor `auth`.
     """
     ours = (FORWARDED, WISHES) if is_intercepted else (FORWARDED,)
     dropped = NOT_FORWARDED | (_list_named(fields) - KEPT)
@@ -38,9 +39,10 @@ def list_request_fields(
         lower = name.lower()
         if lower in CREDENTIALS and place is None:
             place = len(sent)
-        if lower not in dropped and not lower.startswith(ours) and key not in value:
+        if lower not in dropped and not lower.startswith(ours) and not (key and key in value):
             sent.append((name, value))
-    sent.insert(len(sent) if place is None else place, auth)
+    if auth is not None:
+        sent.insert(len(sent) if place is None else place, auth)
     return sent
 
 
@@ -61,9 +63,13 @@ def _list_named(fields: Sequence[Field]) -> frozenset[bytes]:
 
 
 def _lead_back(location: bytes, base_url: bytes, prefix: bytes) -> bytes:
-    """Return a `Location` with the proxy's prefix in the place of the base URL, or of its path alone."""
+    """Return a `Location` with the proxy's prefix in the place of the base URL, or of its path alone.
+
+    Any other path, or host without a scheme, would be taken for the bridge's: it gets what the provider's URL begins with.
+    """
     base_url = base_url.rstrip(b"/")
-    _, _, own_path = base_url.partition(b"://")[2].partition(b"/")
+    scheme, _, rest = base_url.partition(b"://")
+    host, _, own_path = rest.partition(b"/")
     starts = [base_url]
     if not location.startswith(b"//"):
         starts.append(b"/" + own_path if own_path else b"")
@@ -72,4 +78,6 @@ def _lead_back(location: bytes, base_url: bytes, prefix: bytes) -> bytes:
         ends = (b"/", b"?", b"") if start else (b"/",)
         if location.startswith(start) and rest[:1] in ends:
             return prefix + rest
-    return location
+    if location.startswith(b"//"):
+        return b"%b:%b" % (scheme, location)
+    return b"%b://%b%b" % (scheme, host, location) if location.startswith(b"/") else location

@@ -12,7 +12,8 @@ from bridge.store.tables.accounts import Account
 class Caller:
     """Who sends a proxied request: a project, the account it uses, and what its `key` may do.
 
-    `is_own_key`: the key is an upstream credential of the caller's own.
+    `is_own_key`: the key is an upstream credential of the caller's own. Of a call without a key, which needs none, project,
+    account and credential are empty.
     """
 
     project: str
@@ -21,6 +22,11 @@ class Caller:
     login: Login
     key: str = field(repr=False)
     is_own_key: bool = False
+
+    @property
+    def has_account(self) -> bool:
+        """Whether an account's credential goes with the request."""
+        return bool(self.account.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

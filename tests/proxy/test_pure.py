@@ -87,7 +87,7 @@ def test_a_request_has_one_credential_and_it_is_the_providers(fields: list[tuple
         (b"/v1/x", b"/p/api/v1/x"),
         (b"https://p.example/v1/x", b"/p/api/v1/x"),
         (b"?page=2", b"?page=2"),
-        (b"//other.example/v1", b"//other.example/v1"),
+        (b"//other.example/v1", b"https://other.example/v1"),
         (b"https://p.example.evil/v1", b"https://p.example.evil/v1"),
     ],
 )

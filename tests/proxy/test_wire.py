@@ -104,8 +104,9 @@ async def test_what_connection_names_is_dropped_but_not_what_frames(proxied: Pro
         (b"/base/api/v1/x", b"/reelmirror/api/v1/x"),
         (b"{base}", b"/reelmirror/api"),
         (b"{base}evil/x", b"{base}evil/x"),  # another path
-        (b"/base/apis", b"/base/apis"),
-        (b"//base/api/x", b"//base/api/x"),  # another host
+        (b"/base/apis", b"{origin}/base/apis"),  # the bridge has nothing of it
+        (b"/login?next=/base/api", b"{origin}/login?next=/base/api"),
+        (b"//base/api/x", b"http://base/api/x"),  # another host, with the provider's scheme
         (b"https://cdn.example/file", b"https://cdn.example/file"),
         (b"next", b"next"),
     ],
@@ -113,9 +114,12 @@ async def test_what_connection_names_is_dropped_but_not_what_frames(proxied: Pro
 async def test_a_redirect_below_the_provider_leads_through_the_bridge(
     proxied: Proxied, location: bytes, wanted: bytes
 ) -> None:
-    """Else the client would carry its key of the bridge to the provider."""
+    """Else the client would carry its key of the bridge to the provider; a path beside it stays the provider's."""
     base = f"http://127.0.0.1:{proxied.upstream.port}/base/api".encode()
-    location, wanted = (each.replace(b"{base}", base) for each in (location, wanted))
+    origin = base.removesuffix(b"/base/api")
+    location, wanted = (
+        each.replace(b"{base}", base).replace(b"{origin}", origin) for each in (location, wanted)
+    )
     proxied.upstream.answers = [
         b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n"
     ]

@@ -43,6 +43,7 @@ REELMIRROR = ProviderSpec(
     check_id="00000000-0000-0000-0000-000000000000",
     starts=STARTS,
     admin_paths=("/v1/api-keys", "/v1/billing"),
+    keyless_paths=("/v1/auth/",),
     showcase=ShowcaseJob(kind=GENERATED_POST, word="partial", related=SHOWCASE_RELATED),
     start_evidence=EVIDENCE,
 )
