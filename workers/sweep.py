@@ -19,13 +19,12 @@ from bridge.store.tables.key_usage import KeyCounter
 log = structlog.get_logger()
 
 SCAN_COUNT: Final = 500
-OUTBOX_AGE_MS: Final = 5_000  # younger events are being published by the process that wrote them
 
 
 async def tidy(services: Services) -> dict[str, int]:
     """Publish events that are missing in the feed after a crash, end retention, remove old gates; return counts."""
     store = services.store
-    published = await store.feed.drain_outbox(before_ms=services.clock_ms() - OUTBOX_AGE_MS)
+    published = await store.outbox.drain(now_ms=services.clock_ms())
     removed = 0
     for shard in store.shards:
         await store.poll.sweep_gates(shard)

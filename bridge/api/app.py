@@ -1,21 +1,24 @@
 """Assemble the HTTP API from its routes."""
 
 import socket
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from bridge.api.auth import Authenticator
-from bridge.api.job_waits import JobWaits
-from bridge.api.long_polls import LongPolls
 from bridge.api.middleware import BODY_LIMIT, add_headers, bind, shape_errors
 from bridge.api.requests.forwarded import Forwarding
 from bridge.api.responses.metrics import Metrics
-from bridge.api.routes import accounts, administration, callbacks, events, jobs
+from bridge.api.routes import accounts, administration, callbacks, events, feed, jobs
 from bridge.api.routes import event_types as catalogue
 from bridge.api.routes import registration as registering
 from bridge.api.routes.docs import add_docs
 from bridge.api.routes.service import open_routes
 from bridge.api.routing import API, Api, Route
+from bridge.api.waiting.event_stream import STREAM_TIMING, StreamTiming
+from bridge.api.waiting.feed_news import FeedNews
+from bridge.api.waiting.job_waits import JobWaits
+from bridge.api.waiting.waiters import LONG_POLLS, STREAMS, Waiters
 from bridge.services.accounts.passthrough import Passthrough
 from bridge.services.context import Services
 
@@ -25,6 +28,7 @@ KEYED_ROUTES: tuple[Route, ...] = tuple(
         registering.ROUTES,
         callbacks.ROUTES,
         jobs.ROUTES,
+        feed.ROUTES,
         events.ROUTES,
         catalogue.ROUTES,
         administration.ROUTES,
@@ -34,10 +38,11 @@ KEYED_ROUTES: tuple[Route, ...] = tuple(
 )
 
 
-def build_app(services: Services) -> web.Application:
+def build_app(services: Services, *, stream_timing: StreamTiming = STREAM_TIMING) -> web.Application:
     """Return the application; opening, bootstrapping and closing `services` is up to the caller."""
     settings = services.settings
-    long_polls = LongPolls(services.store.feed)
+    long_polls, streams = Waiters(LONG_POLLS), Waiters(STREAMS)
+    feed_news = FeedNews(services.store.feed, (long_polls, streams))
     app = web.Application(middlewares=[shape_errors], client_max_size=BODY_LIMIT)
     api = app[API] = Api(
         services=services,
@@ -53,9 +58,13 @@ def build_app(services: Services) -> web.Application:
         ),
         metrics=Metrics(),
         long_polls=long_polls,
-        job_waits=JobWaits(services.store, long_polls),
+        streams=streams,
+        feed_news=feed_news,
+        job_waits=JobWaits(services.store, long_polls, feed_news),
+        stream_timing=stream_timing,
     )
-    app.on_shutdown.append(_end_long_polls)
+    app.cleanup_ctx.append(_hear_feeds)
+    app.on_shutdown.append(_end_waiting)
     app.on_response_prepare.append(add_headers)
     handlers = [
         *((route, bind(route, api)) for route in KEYED_ROUTES),
@@ -70,6 +79,12 @@ def build_app(services: Services) -> web.Application:
     return app
 
 
-async def _end_long_polls(app: web.Application) -> None:
-    """Let long polls answer at once, because a shutdown waits for the requests in progress."""
+async def _hear_feeds(app: web.Application) -> AsyncIterator[None]:
+    async with app[API].feed_news.listening():
+        yield
+
+
+async def _end_waiting(app: web.Application) -> None:
+    """Let long polls answer and streams end at once, because a shutdown waits for the requests in progress."""
     app[API].long_polls.end_all()
+    app[API].streams.end_all()

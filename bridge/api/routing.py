@@ -9,12 +9,15 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from bridge.api.auth import QUERY_FIELD, Authenticator, Presented
-from bridge.api.job_waits import JobWaits
-from bridge.api.long_polls import LongPolls
 from bridge.api.requests.bodies import Fields, read_fields
 from bridge.api.requests.callback_request import present, read_model
 from bridge.api.requests.forwarded import Forwarding
 from bridge.api.responses.metrics import Metrics
+from bridge.api.server import HttpConnection
+from bridge.api.waiting.event_stream import StreamTiming
+from bridge.api.waiting.feed_news import FeedNews
+from bridge.api.waiting.job_waits import JobWaits
+from bridge.api.waiting.waiters import Waiters
 from bridge.services.context import Services
 from bridge.store.tables.apikeys import ApiKey
 
@@ -32,8 +35,11 @@ class Api:
     authenticator: Authenticator
     forwarding: Forwarding
     metrics: Metrics
-    long_polls: LongPolls
+    long_polls: Waiters
+    streams: Waiters
+    feed_news: FeedNews
     job_waits: JobWaits
+    stream_timing: StreamTiming
 
 
 API: web.AppKey[Api] = web.AppKey("api", Api)
@@ -63,9 +69,11 @@ class ApiCall(Struct, frozen=True, kw_only=True):
         """Whether callback URLs are shown in full: to keys with the scope manage that are not part of the URL."""
         return "manage" in self.key.scopes and not self.presented.in_query
 
-    def is_gone(self) -> bool:
-        """Return whether the client has hung up."""
-        return self.request.transport is None or self.request.transport.is_closing()
+    @property
+    def connection(self) -> HttpConnection:
+        """The connection of the client."""
+        assert isinstance(self.request.protocol, HttpConnection), "the server makes no others"
+        return self.request.protocol
 
     def path(self, name: str) -> str:
         """Return a variable part of the path."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Any
 
 from aiohttp import web
@@ -33,23 +33,44 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class HttpConnection(RequestHandler):
     """An aiohttp connection with a deadline for its first request, and with errors in the API's shape."""
 
-    __slots__ = ("_deadline", "_head_timeout_s", "_waiting")
+    __slots__ = ("_deadline", "_head_timeout_s", "_when_lost")
 
     def __init__(self, manager: web.Server, *, head_timeout_s: float, **options: Any) -> None:
         """Take aiohttp's server, and the seconds that the head of the first request may take."""
         super().__init__(manager, **options)
         self._head_timeout_s = head_timeout_s
         self._deadline: asyncio.TimerHandle | None = None
-        self._waiting: asyncio.Task[Any] | None = None
+        self._when_lost: Callable[[], object] | None = None
+
+    def cancelling_when_lost(self) -> AbstractContextManager[None]:
+        """Cancel the current task if the client goes away during the block."""
+        task = asyncio.current_task()
+        assert task is not None
+        return self.telling_when_lost(task.cancel)
 
     @contextmanager
-    def cancelling_when_lost(self) -> Iterator[None]:
-        """Cancel the current task if the client goes away during the block."""
-        self._waiting = asyncio.current_task()
+    def telling_when_lost(self, tell: Callable[[], object]) -> Iterator[None]:
+        """Call a function if the client goes away during the block."""
+        self._when_lost = tell
         try:
             yield
         finally:
-            self._waiting = None
+            self._when_lost = None
+
+    async def wait_until_taken(self, stall_s: float) -> None:
+        """Wait until the client has taken most of what was written; raise TimeoutError if it takes nothing for so long."""
+        if self.transport is None or not self.writing_paused:
+            return
+        taken = asyncio.ensure_future(self._drain_helper())
+        try:
+            left = self.transport.get_write_buffer_size()
+            while not (await asyncio.wait((taken,), timeout=stall_s))[0]:
+                before, left = left, self.transport.get_write_buffer_size()
+                if left >= before:
+                    raise TimeoutError
+            await taken
+        finally:
+            taken.cancel()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the deadline for the first request."""
@@ -78,8 +99,8 @@ class HttpConnection(RequestHandler):
         """Cancel the deadline."""
         if self._deadline is not None:
             self._deadline.cancel()
-        if self._waiting is not None:
-            self._waiting.cancel()
+        if self._when_lost is not None:
+            self._when_lost()
         super().connection_lost(exc)
 
     def _close_if_silent(self) -> None:

@@ -1,7 +1,7 @@
 """The key map: every key in Redis, what it holds, which module writes it, and when it is removed.
 
-No other file spells a key, but `start_keys` those of starts. The part in braces is a Redis Cluster hash tag: keys with
-the same tag lie in one slot, so one script may touch them all. `{s}` stands for the shard letter of an account (the first
+No other file spells a key, but `start_keys` those of starts and `feed_keys` those of feeds. The part in braces is a Redis
+Cluster hash tag: keys with the same tag lie in one slot, so one script may touch them all. `{s}` stands for the shard letter of an account (the first
 character of a job key, and of what follows `cb_`, `evt_` or `dlv_` in an id), `{p:<prj>}` for a project, `{o:<origin>}` for
 where deliveries go, `{g}` for the whole installation. Shard "g" shares its tag with the installation; the names behind the
 tag differ. A record is a msgspec Struct packed by msgpack as an array: its fields may be renamed but never reordered.
@@ -29,7 +29,6 @@ Key                     Type    Content                                         
                                  see domain/deliveries/lane, member = delivery id)
 {s}:touched             string  empty; written before each wait for the disk        commit               never
 {s}:ended               zset    job key -> ms at which its retention ends           unit_of_work         with the job
-{s}:outbox              zset    event id -> created ms: not yet in the feed         unit_of_work         by tables/feed, at once
 {s}:p:<prj>:cbs         zset    callback id -> created ms                           unit_of_work         with the callback
 {s}:p:<prj>:dlvs        zset    delivery id -> created ms                           unit_of_work         with the delivery
 {s}:p:<prj>:urls        zset    8 bytes of URL fingerprint + callback id -> 0       unit_of_work         with the callback
@@ -49,8 +48,6 @@ Key                     Type    Content                                         
 {s}:dlv:tags:<origin>   hash    pool and project -> its last turn                   queue/fair_lanes     with `turns`
 {o:<origin>}:permits    zset    token + member in flight at a stranger, all shards  queue/origin_permits with the attempt
 {o:<origin>}:proven     string  1: it has answered 2xx (both: with several shards)  queue/origin_permits never
-{p:<prj>}:feed          zset    event id -> position                                tables/feed          with the event
-{p:<prj>}:pos           string  the last position given                             tables/feed          never
 {p:<prj>}:inbox         list    deliveries to `inbox:`, newest first                tables/inbox         beyond 100, and 1 MiB
 {p:<prj>}:answers       hash    hour -> bytes of `idem` responses kept then         idempotency          TTL: 25 h
 {p:<prj>}:idem:<hash>   string  request with an Idempotency-Key, and its response   idempotency          TTL: 24 h, 60 s unfinished
@@ -175,11 +172,6 @@ def ended(letter: str) -> str:
     return f"{{{letter}}}:ended"
 
 
-def outbox(letter: str) -> str:
-    """Return the key of the events that have no position in their feed yet."""
-    return f"{{{letter}}}:outbox"
-
-
 def callbacks(letter: str, project: str) -> str:
     """Return the key of the index of a project's callbacks."""
     return f"{{{letter}}}:p:{project}:cbs"
@@ -273,16 +265,6 @@ def permits(origin: str) -> str:
 def origin_proven(origin: str) -> str:
     """Return the key that exists once an origin has answered 2xx, whatever the shard."""
     return f"{{o:{origin}}}:proven"
-
-
-def feed(project: str) -> str:
-    """Return the key of a project's feed: its events by position."""
-    return f"{{p:{project}}}:feed"
-
-
-def position(project: str) -> str:
-    """Return the key of the last position given in a project's feed."""
-    return f"{{p:{project}}}:pos"
 
 
 def inbox(project: str) -> str:

@@ -36,6 +36,7 @@ from bridge.store.tables.inbox import Inbox
 from bridge.store.tables.indexes import Indexes
 from bridge.store.tables.job_bytes import JobBytes
 from bridge.store.tables.key_usage import KeyUsageTable
+from bridge.store.tables.outbox import Outbox
 from bridge.store.tables.projects import Projects
 from bridge.store.tables.rate_budgets import Budgets
 from bridge.store.tables.starts import Starts
@@ -83,7 +84,8 @@ class Store:
         self.account_stats = AccountStatsTable(redis, self.shard_of)
         self.accounts = Accounts(redis, vault, self.health, clock_ms=clock_ms, dice=dice, durable=durable)
         self.apikeys = ApiKeys(redis, self.projects, clock_ms=clock_ms, dice=dice, durable=durable)
-        self.feed = Feed(redis, shards)
+        self.feed = Feed(redis)
+        self.outbox = Outbox(redis, self.feed, shards)
         self.heartbeats = Heartbeats(redis, WORKERS)
         self.api_heartbeats = Heartbeats(redis, APIS)
         self.inbox = Inbox(redis)

@@ -11,7 +11,7 @@ from bridge.domain.jobs.callbacks import callbacks_by_id
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.starts.records import OPEN_MS, Start, expires_ms
 from bridge.domain.subscriptions.callback import Callback
-from bridge.store import keys, start_keys
+from bridge.store import feed_keys, keys, start_keys
 from bridge.store.commit import (
     Change,
     Committer,
@@ -30,6 +30,7 @@ from bridge.store.commit import (
 from bridge.store.errors import LeaseLost, WriteConflict
 from bridge.store.records import Loaded, pack, pack_job, pack_object
 from bridge.store.tables.indexes import rank_callback, unrank_callback, url_member
+from bridge.store.tables.outbox import outbox_member
 
 T = TypeVar("T")
 How = Literal["set", "sooner", "absent"]
@@ -52,6 +53,7 @@ class UnitOfWork:
         self._lease: Lease | None = None
         self._held: list[Holding] = []
         self.made = 0  # jobs that had no record
+        self.events: list[str] = []  # ids of new ones, to be published after the commit
         self.grown = 0  # bytes by which job records become larger
 
     def change(self) -> Change:
@@ -147,8 +149,9 @@ class UnitOfWork:
         self._ops += [
             Put(keys.event(event.id), pack(event)),
             Rank(keys.job_events(event.job), event.id, event.at_ms),
-            Rank(keys.outbox(self.shard), event.id, event.at_ms),
+            Rank(feed_keys.outbox(self.shard), outbox_member(event.id, event.project), event.at_ms),
         ]
+        self.events.append(event.id)
 
     def add_delivery(self, delivery: Delivery, delay_ms: int) -> None:
         """Write a new delivery and schedule its first attempt."""

@@ -65,7 +65,7 @@ async def test_a_full_store_goes_on_with_what_it_has(full: Redis) -> None:
     assert await Committer(full, aof=False).commit(observed) == "done"
     await lanes.block("a", "acc", for_ms=9)
     await lanes.unblock("a", "acc", due_all=True)
-    assert await Feed(full, "a").publish("prj_1", ["evt_a"]) == [1]
+    assert await Feed(full).publish("prj_1", ["evt_a"]) == [1]
     assert await FairLanes(full, "a").forget_marks("a") == 0
     health = Health(full, lambda _account: "a")
     assert await health.note_refused("acc", 1) == "suspect"
@@ -171,7 +171,7 @@ async def test_what_the_disk_does_not_confirm_is_not_called_durable(real: Redis)
 async def test_a_script_that_fails_for_another_reason_raises_its_own_error(real: Redis) -> None:
     """A wrong type under a key is neither "full" nor "not durable"."""
     await real.set("{p:x}:feed", b"no zset")
-    call = ScriptCall(SCRIPTS["publish_v1"], ("{p:x}:feed", "{p:x}:pos"), ("evt_a",))
+    call = ScriptCall(SCRIPTS["publish_v2"], ("{p:x}:feed", "{p:x}:pos"), ("c", "x", 0, "evt_a"))
     with pytest.raises(Exception, match="WRONGTYPE"):
         await run_many(real, [call])
     (answer,) = await DurableScripts(real).run_each([call], touched="{p:x}:t", new_work=True)

@@ -13,7 +13,7 @@ from bridge.domain.ids import read_callback_job
 from bridge.services.deliveries.attempt import load_ready
 from bridge.services.jobs.retention import end_retention
 from bridge.services.key_rotation import reseal_all
-from bridge.store import keys
+from bridge.store import feed_keys, keys
 from bridge.store.queue.lanes import Claim, Item
 from bridge.store.records import UNREADABLE_RETRY_MS
 from bridge.store.unit_of_work import UnitOfWork
@@ -152,10 +152,10 @@ async def test_retention_and_outbox_go_on(api: Client) -> None:
     redis: Any = store.redis
     await spoil(api, keys.job(lost), keys.event(lost_event), keys.delivery(delivery))
     await redis.zadd(keys.ended("a"), {lost: 1, good: 2})
-    await redis.zadd(keys.outbox("a"), {lost_event: 1, event: 2})
-    await redis.zrem(keys.feed("prj_default"), event)
+    await redis.zadd(feed_keys.old_outbox("a"), {lost_event: 1, event: 2})
+    await redis.zrem(feed_keys.feed("prj_default"), event)
     assert (await tidy(api.services))["published"] == 1
-    assert await redis.zscore(keys.outbox("a"), lost_event) > api.services.clock_ms()
+    assert await redis.zscore(feed_keys.old_outbox("a"), lost_event) > api.services.clock_ms()
     assert await redis.zscore(keys.ended("a"), lost) > api.services.clock_ms()
     await api.call("DELETE", "/v1/callbacks?job_id=12")
     await redis.zadd(keys.ended("a"), {good: 3})

@@ -157,13 +157,22 @@ class TestBody(_Fields):
     secret: str | None = None
 
 
-class EventQuery(PageQuery):
-    """Which events to list; with `after` (an event's id or a cursor) the oldest first, `wait` waits for a first one."""
+class EventFilter(_Fields):
+    """Which events fit, and behind which one to begin: an event's id or a position."""
 
     type: str | None = Field(default=None, max_length=100)
     kind: Kind | None = None
     job_id: str | None = Field(default=None, max_length=200)
     after: str | None = Field(default=None, max_length=200)
+
+
+class StreamQuery(EventFilter):
+    """Which events to stream; the header Last-Event-ID counts before `after`."""
+
+
+class EventQuery(PageQuery, EventFilter):
+    """Which events to list; with `after` (an event's id or a cursor) the oldest first, `wait` waits for a first one."""
+
     wait: float = Field(default=0, ge=0, le=MAX_WAIT_S, allow_inf_nan=False, description="seconds")
 
 

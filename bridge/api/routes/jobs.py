@@ -36,7 +36,9 @@ async def _wait(call: ApiCall, query: JobQuery) -> None:
         await ensure_watched(call.services, call.project, kind, identifier, account=query.account_id)
     job, _, _ = await get_job(call.services, call.project, kind, identifier)
     key = job_key(call.services.store.shard_of(job.account), job.account, kind, identifier)
-    await call.api.job_waits.wait(key, job, seconds=query.wait, is_gone=call.is_gone)
+    await call.api.job_waits.wait(
+        key, job, seconds=query.wait, telling_when_lost=call.connection.telling_when_lost
+    )
 
 
 @ROUTES.add(

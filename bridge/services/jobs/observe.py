@@ -32,6 +32,8 @@ from bridge.store.unit_of_work import UnitOfWork, retrying
 
 MAX_TRIES = 8  # then the lease ends, and the job is polled again
 LARGE_OBJECT = 16 * 1024  # bytes as stored
+MAX_OLDER = 20  # a job's last events, which are looked at before new ones are published
+_Saved = tuple[Transition, list[str]]  # what was committed, and the ids of its events
 
 
 class Held(Struct, frozen=True, kw_only=True, gc=False):
@@ -66,7 +68,7 @@ async def observe(
     """
     known: Loaded[Job] | None = held.job  # for the first try; later ones load what others wrote meanwhile
 
-    async def stage() -> tuple[UnitOfWork | None, tuple[Settled | None, Transition | None]]:
+    async def stage() -> tuple[UnitOfWork | None, tuple[Settled | None, _Saved | None]]:
         nonlocal known
         job, known = known or await services.store.load_job(held.key), None
         if job is None:
@@ -82,14 +84,15 @@ async def observe(
         # Tasks whose answers came together meet here: each part of the work, done for all of them in a row, is still in the
         # processor's cache, which takes 6 % less time an ending.
         await asyncio.sleep(0)
-        return await _stage_save(services, current, moved, at), (None, moved)
+        unit = await _stage_save(services, current, moved, at)
+        return unit, (None, (moved, unit.events))
 
     try:
         settled, saved = await retrying(services.store.committer, stage, tries=MAX_TRIES)
     except (WriteConflict, LeaseLost):
         return None
     if saved is not None:
-        await _publish(services, saved.job, saved.new_events)
+        await _publish(services, held.key, *saved)
     return settled
 
 
@@ -253,7 +256,15 @@ async def _replace_items(
             unit.retire(key, moved.job)
 
 
-async def _publish(services: Services, job: Job, new_events: Sequence[NewEvent]) -> None:
-    """Add new events to the project's feed; if the process dies before, the sweep does it later."""
-    if new_events:
-        await services.store.feed.publish(job.project, [each.event for each in new_events])
+async def _publish(services: Services, key: str, moved: Transition, events: Sequence[str]) -> None:
+    """Add new events to the project's feed; if the process dies before, the sweep does it later.
+
+    Older events of the job come first, if such a death has kept them from the feed until now.
+    """
+    if not events:
+        return
+    older: list[str] = []
+    if moved.new_events and moved.new_events[0].sequence > 1:
+        older = await services.store.indexes.latest_job_events(key, MAX_OLDER)
+    first = [event for event in older if event not in events]
+    await services.store.feed.publish(moved.job.project, [*first, *events])

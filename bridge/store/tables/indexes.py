@@ -129,6 +129,10 @@ class Indexes:
         """Return the ids of a job's events, oldest first."""
         return [event.decode() for event in await self._redis.zrange(keys.job_events(key), 0, -1)]
 
+    async def latest_job_events(self, key: str, count: int) -> list[str]:
+        """Return the ids of a job's last events, oldest first."""
+        return [event.decode() for event in await self._redis.zrange(keys.job_events(key), -count, -1)]
+
     async def events_of_jobs(self, jobs: Sequence[str]) -> list[str]:
         """Return the events of several jobs in one round trip."""
         pipe = self._redis.pipeline(transaction=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bridge.api.long_polls import MAX_PER_PROJECT, LongPoll, LongPolls
+from bridge.api.waiting.waiters import LONG_POLLS, Waiter, Waiters, WaitLimits
 from bridge.errors import RateLimited
 from tests.api.serving import BEARER, Client, tell
 
@@ -47,7 +47,7 @@ async def test_many_long_polls_of_one_project_refuse_nobody_else(api: Client) ->
     """Its own are too many beyond a hundred; another project's wait, and hear what happens."""
     _, other = await api.call("POST", "/v1/projects", json={"name": "other"})
     theirs = {"X-API-Key": other["key"]}
-    async with polling(api, 2 * MAX_PER_PROJECT, theirs):
+    async with polling(api, 2 * LONG_POLLS.per_project, theirs):
         _, body, headers = await refused(api, theirs)
         assert body["error"]["code"] == "RATE_LIMITED"
         assert "requests of this project wait" in body["error"]["message"]
@@ -112,31 +112,32 @@ def waiting() -> Iterator[ExitStack]:
         yield stack
 
 
-def enter(waiting: ExitStack, polls: LongPolls, project: str, count: int) -> list[LongPoll]:
+def enter(waiting: ExitStack, polls: Waiters, project: str, count: int) -> list[Waiter]:
     """Let requests wait until the test ends."""
     return [waiting.enter_context(polls.enter(project)) for _ in range(count)]
 
 
-async def test_a_full_process_ends_the_oldest_poll_of_the_largest_project(
-    api: Client, waiting: ExitStack
-) -> None:
+FEW = WaitLimits(noun="requests", advice="end some", per_project=4, at_most=6)
+
+
+async def test_a_full_process_ends_the_oldest_poll_of_the_largest_project(waiting: ExitStack) -> None:
     """Nobody is refused for another project's sake."""
-    polls = LongPolls(api.services.store.feed, per_project=4, at_most=6)
+    polls = Waiters(FEW)
     large, small = enter(waiting, polls, "large", 4), enter(waiting, polls, "small", 2)
     with polls.enter("new"):
-        assert [poll.ended.is_set() for poll in large] == [True, False, False, False]
-        assert not any(poll.ended.is_set() for poll in small)
-        assert not enter(waiting, polls, "large", 1)[0].ended.is_set()
+        assert [poll.ended for poll in large] == [True, False, False, False]
+        assert not any(poll.ended for poll in small)
+        assert not enter(waiting, polls, "large", 1)[0].ended
     enter(waiting, polls, "large", 1)
     with pytest.raises(RateLimited), polls.enter("large"):
         pass
 
 
-async def test_a_process_that_stops_lets_polls_answer(api: Client, waiting: ExitStack) -> None:
+async def test_a_process_that_stops_lets_polls_answer(waiting: ExitStack) -> None:
     """Those that wait, and those that come."""
-    polls = LongPolls(api.services.store.feed)
+    polls = Waiters(LONG_POLLS)
     known = enter(waiting, polls, "a", 2)
     polls.end_all()
-    assert all(poll.ended.is_set() for poll in known)
+    assert all(poll.ended for poll in known)
     with polls.enter("a") as late:
-        assert late.ended.is_set()
+        assert late.ended

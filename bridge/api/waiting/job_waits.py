@@ -3,9 +3,10 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
-from bridge.api.long_polls import CHECK_INTERVAL_S, LongPolls
+from bridge.api.waiting.feed_news import FeedNews
+from bridge.api.waiting.waiters import Waiters
 from bridge.domain.jobs.records import Job, JobState
 from bridge.domain.jobs.watches import ends_wait
 from bridge.errors import Unavailable
@@ -15,6 +16,10 @@ from bridge.store.store import Store
 
 # How often jobs are read although the project's feed shows no new event: an ending may be told once and be read again.
 LOOK_S = 2.0
+SHARED_S = 0.1  # so long what one request has read serves the others, unless a hint has come since
+
+
+WhenLost = Callable[[Callable[[], None]], AbstractContextManager[None]]
 
 
 class _Project:
@@ -30,16 +35,18 @@ class _Project:
 class JobWaits:
     """The requests of this process that wait for jobs to end, under the limits of all long polls."""
 
-    def __init__(self, store: Store, polls: LongPolls) -> None:
+    def __init__(self, store: Store, polls: Waiters, news: FeedNews) -> None:
         self._store = store
         self._polls = polls
+        self._news = news
         self._projects: dict[str, _Project] = {}
-        self._looks = Recent(self._look, max_age_s=CHECK_INTERVAL_S / 2)
+        self._looks = Recent(self._look, max_age_s=SHARED_S)
+        news.tell_first(self._looks.forget)
 
-    async def wait(self, key: str, job: Job, *, seconds: float, is_gone: Callable[[], bool]) -> None:
-        """Return once a job has ended or timed out, was removed, or `seconds` have passed.
+    async def wait(self, key: str, job: Job, *, seconds: float, telling_when_lost: WhenLost) -> None:
+        """Return once a job has ended or timed out, was removed, or `seconds` have passed, or the client has hung up.
 
-        `is_gone` tells that the client has hung up. Raise RateLimited when too many requests of the project wait, and
+        `telling_when_lost` makes a block that calls a function when the client hangs up. Raise RateLimited when too many requests of the project wait, and
         Unavailable when this process stops meanwhile.
         """
         began_in_tail = job.state is JobState.TAIL
@@ -47,9 +54,13 @@ class JobWaits:
             return
         loop = asyncio.get_running_loop()
         until_s = loop.time() + seconds
-        with self._polls.enter(job.project) as poll, self._enter(job.project, key):
-            while not (poll.ended.is_set() or is_gone() or loop.time() >= until_s):
-                await poll.sleep(until_s - loop.time())
+        with (
+            self._polls.enter(job.project) as poll,
+            telling_when_lost(poll.end),
+            self._enter(job.project, key),
+        ):
+            while not (poll.ended or loop.time() >= until_s):
+                await poll.sleep(min(until_s - loop.time(), LOOK_S))
                 seen = await self._read(job.project)
                 if key in seen and _is_answered(seen[key], began_in_tail=began_in_tail):
                     return
@@ -79,7 +90,7 @@ class JobWaits:
         if mine is None:
             return {}
         now_s = asyncio.get_running_loop().time()
-        position = await self._polls.newest(project)
+        position = await self._news.newest(project)
         if position != mine.position or now_s - mine.looked_s >= LOOK_S:
             mine.position, mine.looked_s = position, now_s
             wanted = list(mine.waiting)
