@@ -133,11 +133,14 @@ def _query_parameters(route: Route) -> list[dict[str, Any]]:
     ]
 
 
+# The header of an operation that has one, and how many characters it may have.
+_HEADERS = {"create_callback": (HEADER, MAX_KEY_CHARS), "stream_events": ("Last-Event-ID", 200)}
+
+
 def _header_parameters(route: Route) -> list[dict[str, Any]]:
-    if route.name != "create_callback":
-        return []
-    schema = {"type": "string", "maxLength": MAX_KEY_CHARS}
-    return [{"name": HEADER, "in": "header", "required": False, "schema": schema}]
+    name, most = _HEADERS.get(route.name, ("", 0))
+    schema = {"type": "string", "maxLength": most}
+    return [{"name": name, "in": "header", "required": False, "schema": schema}] if name else []
 
 
 def _request_body(route: Route, schemas: Schemas) -> dict[str, Any]:

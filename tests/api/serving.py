@@ -1,7 +1,7 @@
 """The API over a real socket with a real store, and no worker behind it."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -82,13 +82,17 @@ def make_settings(socket: Path, **chosen: Any) -> Settings:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[Client]:
-    """Run the API as `main` does, on a free port."""
+async def serving(
+    settings: Settings, *, prepare: Callable[[web.Application], None] = lambda _: None
+) -> AsyncIterator[Client]:
+    """Run the API as `main` does, on a free port; `prepare` gets it before."""
     async with open_services(settings) as services:
         await services.store.redis.flushall()
     async with open_services(settings) as services:
         await bootstrap(services)
-        async with running(build_app(services)) as url, Client.session() as http:
+        app = build_app(services)
+        prepare(app)
+        async with running(app) as url, Client.session() as http:
             yield Client(http, url, services)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from schemathesis import checks
 from schemathesis.core.result import Ok
@@ -17,6 +18,7 @@ from schemathesis.specs.openapi import checks as openapi_checks
 from bridge.api.app import KEYED_ROUTES
 from bridge.api.openapi import build_document
 from bridge.api.routes.service import open_routes
+from bridge.api.routing import API
 from bridge.domain.deliveries.records import Attempt, DeliveryState
 from tests.api.serving import BEARER, make_settings, serving, settle, tell
 from tests.api.store_server import running_store
@@ -54,8 +56,13 @@ class Running:
     ids: dict[str, str]  # first two parts of a path -> an id that exists
 
 
+def _end_streams(app: web.Application) -> None:
+    """Let streams end once they have begun, as where the process stops: nobody cuts them here."""
+    app[API].streams.end_all()
+
+
 async def _serve(socket: Path, report: Callable[[Running], None], stop: asyncio.Event) -> None:
-    async with serving(make_settings(socket)) as api:
+    async with serving(make_settings(socket), prepare=_end_streams) as api:
         made = await api.register(job_id="known", callback_url="https://hooks.example.test/x?y=z")
         event, delivery = await tell(api, made)
         attempt = Attempt(

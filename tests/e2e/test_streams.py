@@ -51,16 +51,10 @@ class Apis:
 
     async def restart(self, number: int, *, kill: bool) -> None:
         """Replace a process, whose streams end, or break off where it is killed."""
-        import time
-
-        t = time.time()
         old = self._running[number]
         await asyncio.to_thread(old.kill if kill else old.stop)
-        print("stopped", kill, time.time() - t)
-        t = time.time()
         self._running[number] = self._start()
         self.urls[number] = await asyncio.to_thread(self._wait, self._running[number])
-        print("started", time.time() - t)
 
 
 class Reader:
@@ -153,12 +147,7 @@ async def test_readers_miss_nothing_through_cuts_and_restarts(socket: Path, serv
                 async with writing(services) as written:
                     for number in range(RESTARTS):
                         await apis.restart(number % 2, kill=number % 2 == 1)
-                    import time
-
-                    t = time.time()
-                    print(len(written), [r.cuts for r in readers], [len(r.heard) for r in readers])
                     await until_all(readers, tasks, 0)
-                    print("cut", time.time() - t)
                 feed = services.store.feed
                 last = await feed.last(PROJECT)
                 await until_all(readers, tasks, last)

@@ -101,6 +101,10 @@ class Waiters:
             if not mine and self._waiting.get(project) is mine:
                 del self._waiting[project]
 
+    def waiting(self, project: str) -> list[Waiter]:
+        """Return the requests of a project."""
+        return list(self._waiting.get(project, ()))
+
     def _check(self, mine: dict[Waiter, None], key: str) -> None:
         limits = self._limits
         if len(mine) >= limits.per_project:
@@ -110,7 +114,7 @@ class Waiters:
 
     def stir(self, project: str) -> None:
         """Let the requests of a project look again."""
-        for waiter in self._waiting.get(project, ()):
+        for waiter in self.waiting(project):
             waiter.stir()
 
     def end_all(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from bridge.errors import RateLimited
 from bridge.store import feed_keys
 from tests.api.serving import BEARER, KEY, Client, running, tell
 from tests.api.streams import streaming, write_event
+from tests.docs.pages import code_blocks, read
 
 PATH = "/v1/events/stream"
 
@@ -232,3 +234,21 @@ async def test_a_feed_that_was_rolled_back_skips_nobody(api: Client) -> None:
         assert (block.id, block.place) == (sixth, "1006")
         await api.services.store.outbox.drain(now_ms=api.services.clock_ms() + 11_000)
         assert [(await stream.event()).id for _ in range(2)] == ids[3:]
+
+
+async def test_the_lines_of_the_page_read_on_after_a_restart(api: Client) -> None:
+    """docs/events.md, Python: what it keeps of its place is enough."""
+    (code,) = code_blocks(read("docs/events.md"), "python")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    names["time"] = SimpleNamespace(sleep=lambda _: None)
+    ids = await write(api, 3)
+    async with another(api) as (url, inside):
+        heard = names["read_events"](url, KEY, "1")
+        assert [(await asyncio.to_thread(next, heard))[1]["id"] for _ in range(2)] == ids[1:]
+        for waiter in inside.streams.waiting("prj_default"):
+            waiter.end()
+        later = await write_event(api.services, 4)
+        place, event = await asyncio.to_thread(next, heard)
+        assert (place, event["id"]) == ("4", later)
+        heard.close()
