@@ -10,8 +10,9 @@ from itertools import islice
 from redis.asyncio import Redis
 
 from bridge.store import feed_keys
+from bridge.store.cluster_commands import Bytes
 from bridge.store.grouping import Grouping
-from bridge.store.scripts import SCRIPTS, Bytes, ScriptCall, run, run_each
+from bridge.store.scripts import SCRIPTS, ScriptCall, run, run_each
 from bridge.store.server.subscriber import subscribe
 
 MOST_TOGETHER = 64  # calls of `publish` in one round trip
