@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from bridge.providers.spec import SHARED_LIMIT, KindSpec
-from bridge.providers.start_evidence import StartEvidence
+from bridge.providers.start_evidence import ChargeList, StartEvidence
 from bridge.providers.start_spec import StartSpec
 from bridge.providers.token_claims import TokenClaims, read_claims
 
@@ -65,6 +65,7 @@ class ProviderSpec:
     check_id: str
     showcase: ShowcaseJob | None = None
     start_evidence: Mapping[str, StartEvidence] = field(default_factory=dict)
+    charges: ChargeList | None = None
     # What errors have beside code and message, the paths of calls that concern keys and money, and the beginnings of the
     # paths of calls that make or open a login, which need no key.
     error_fields: Mapping[str, object] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from bridge.providers.reelbot import REELBOT
 from bridge.providers.reelmirror.provider import REELMIRROR
 from bridge.providers.request_fields import RequestFields
 from bridge.providers.spec import KindSpec
+from bridge.providers.start_spec import StartSpec
 
 ALL: tuple[ProviderSpec, ...] = (
     REELMIRROR,
@@ -52,6 +53,14 @@ def list_key_prefixes() -> tuple[str, ...]:
     """Return the beginnings by which the providers' keys are recognised, in the order of the providers."""
     forms = (form for provider in ALL for form in provider.credentials)
     return tuple(dict.fromkeys(prefix for form in forms for prefix in form.prefixes))
+
+
+def find_rule(provider: str, name: str) -> StartSpec:
+    """Return the start of a provider with this name; raise KeyError for a name that it does not have."""
+    for each in PROVIDERS[provider].starts:
+        if each.name == name:
+            return each
+    raise KeyError(name)
 
 
 PROVIDERS = index_providers(ALL)

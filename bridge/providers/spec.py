@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from bridge.domain.events.catalogue import EVERY_ENDING, KindEvents, KindSample
-from bridge.domain.events.fields import Field
+from bridge.domain.events.fields import Field, Role
 from bridge.domain.jobs.outcome import KindTraits, PartTraits
 from bridge.domain.observation import Observation, Outcome, Timing
 from bridge.domain.polling.rate_limit import Limit
@@ -228,6 +228,7 @@ class KindSpec:
             replaceable_parts=part if self.parts_are_replaced else None,
             failed_part_words=self.part.words_for(Outcome.FAILED) if self.part else frozenset(),
             persona_field=self.persona_field,
+            result_fields=tuple(each.name for each in self.data_fields if each.role is Role.OUTPUT),
         )
 
     @property

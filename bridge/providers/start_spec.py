@@ -23,8 +23,8 @@ class StartSpec:
 
     `path` is relative to the provider's URL; what stands in braces counts as a field of the request. `answer_fields` may
     hold the id in the answer, or a list of ids; the first one that does counts. If none does, it is the request's
-    `request_field`, which also names the object that the call is about. `persona_field` and `source_field` are fields of the request
-    that say what the job is made of. With `reruns` the id may be that of a job that has ended before. `retried`: see
+    `request_field`. `about` is the kind of the object that the call changes or begins again, whose id is in `about_field`
+    (by default the `request_field`). `persona_field` and `source_field` are fields of the request that say what the job is made of. With `reruns` the id may be that of a job that has ended before. `retried`: see
     `RequestNames`. The answer of a start that is `late` may name no job yet.
     """
 
@@ -33,6 +33,8 @@ class StartSpec:
     kind: str
     answer_fields: tuple[str, ...]
     request_field: str = ""
+    about: str = ""
+    about_field: str = ""
     persona_field: str = ""
     source_field: str = ""
     reruns: bool = False

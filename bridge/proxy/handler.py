@@ -12,10 +12,10 @@ from bridge.http.client.upload import Upload
 from bridge.http.forwarder import Forwarder
 from bridge.providers.registry import PROVIDERS
 from bridge.proxy.admission import Admission
-from bridge.proxy.answer_copy import AnswerCopies
+from bridge.proxy.answer_copy import AnswerCopies, AnswerCopy
 from bridge.proxy.answer_writer import must_close, write_answer
 from bridge.proxy.forward import forward, list_answer_fields
-from bridge.proxy.interception import is_start, read_body, read_start
+from bridge.proxy.interception import is_start, read_body, read_request, read_start
 from bridge.proxy.places import Places
 from bridge.proxy.proxy_call import ProxyCall
 from bridge.proxy.proxy_errors import Busy, answer_error
@@ -23,6 +23,7 @@ from bridge.proxy.request_body import is_streamed, open_body
 from bridge.proxy.start_answer import refusal_field
 from bridge.proxy.starts import StartedCalls
 from bridge.proxy.target import find_provider
+from bridge.proxy.unguarded import copy_answer
 from bridge.proxy.webhook_options import names_url
 from bridge.services.accounts.client_requests import ClientRequests
 from bridge.services.passing.passed_answers import PassedAnswers
@@ -96,16 +97,24 @@ class Proxy:
             if start is not None:
                 return await self._starts.answer(request, call, start)
             response = await self._starts.send(call, body)
-        return await self._pass_back(request, call, response)
+        spec, wanted = read_request(call, body)
+        copy = copy_answer(
+            spec,
+            wanted,
+            response,
+            note=lambda jobs: self._starts.note(call.caller.account, jobs),
+            beside=self._copies.begin(call, response),
+        )
+        return await self._pass_back(request, call, response, copy)
 
     async def _pass_on(self, request: web.BaseRequest, call: ProxyCall) -> web.StreamResponse:
         if not is_streamed(request):
             response = await self._ask(request, call, await self._open(request))
-            return await self._pass_back(request, call, response)
+            return await self._pass_back(request, call, response, self._copies.begin(call, response))
         with self._stream(call):
             with _cancelled_when_lost(request):
                 response = await self._send(call, await self._open(request))
-            return await self._write_back(request, call, response)
+            return await self._write_back(request, call, response, self._copies.begin(call, response))
 
     @contextmanager
     def _stream(self, call: ProxyCall) -> Iterator[None]:
@@ -155,20 +164,20 @@ class Proxy:
         return await open_body(request, stall_s=self._forwarder.stall_s, answer_s=self._forwarder.head_s)
 
     async def _pass_back(
-        self, request: web.BaseRequest, call: ProxyCall, response: HttpResponse
+        self, request: web.BaseRequest, call: ProxyCall, response: HttpResponse, copy: AnswerCopy | None
     ) -> web.StreamResponse:
         """Pass an answer back; where its body has not come yet, in a place among the streams."""
         if response.is_complete:
-            return await self._write_back(request, call, response)
+            return await self._write_back(request, call, response, copy)
         try:
             with self._stream(call):
-                return await self._write_back(request, call, response)
+                return await self._write_back(request, call, response, copy)
         except Busy:
             response.close()
             raise
 
     async def _write_back(
-        self, request: web.BaseRequest, call: ProxyCall, response: HttpResponse
+        self, request: web.BaseRequest, call: ProxyCall, response: HttpResponse, copy: AnswerCopy | None
     ) -> web.StreamResponse:
         fields = list_answer_fields(call, response)
         if call.is_intercepted and names_url(call.fields, call.target) and not is_start(call):
@@ -179,7 +188,7 @@ class Proxy:
                 response,
                 fields,
                 stall_s=self._forwarder.stall_s,
-                copy=self._copies.begin(call, response),
+                copy=copy,
             )
 
 

@@ -13,7 +13,7 @@ from bridge.errors import ValidationFailed
 from bridge.http.client.response_head import Field
 from bridge.http.client.upload import Upload
 from bridge.providers.registry import PROVIDERS
-from bridge.providers.start_spec import find_start
+from bridge.providers.start_spec import StartSpec, find_start
 from bridge.proxy.idempotency_key import read_idempotency_key, take_fingerprint
 from bridge.proxy.proxy_call import ProxyCall
 from bridge.proxy.starts import StartCall
@@ -42,6 +42,14 @@ async def read_body(opened: bytes | Upload, *, within_s: float) -> bytes:
     except TimeoutError:
         raise ValidationFailed("body", f"not complete after {within_s:.0f} seconds: send it again") from None
     return bytes(body)
+
+
+def read_request(call: ProxyCall, body: bytes) -> tuple[StartSpec, Mapping[str, Any]]:
+    """Return which start a call is, and the fields of its request."""
+    found = find_start(PROVIDERS[call.provider].starts, call.method, call.path)
+    assert found is not None, "it is a start"
+    spec, variables = found
+    return spec, {**_read_object(_decode(call, body)), **variables}
 
 
 def read_start(call: ProxyCall, body: bytes, policy: UrlPolicy) -> tuple[ProxyCall, StartCall | None]:

@@ -1,7 +1,7 @@
 """Calls that begin work and name a callback URL or have a key: written down, sent once, registered from their answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -9,7 +9,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from bridge.config.log import get_logger
-from bridge.domain.starts.records import Fingerprint
+from bridge.domain.starts.records import Fingerprint, StartedJob
 from bridge.errors import BridgeError
 from bridge.http.client.client_errors import BodyError
 from bridge.http.client.http_response import HttpResponse
@@ -30,12 +30,24 @@ from bridge.proxy.start_answer import (
 from bridge.services.context import Services
 from bridge.services.jobs.registration import release_holds
 from bridge.services.jobs.registration_case import RegisterCallback
+from bridge.services.starts.before import add_baseline
 from bridge.services.starts.conclude import Finished
-from bridge.services.starts.guard import Intent, Known, Ticket, begin, doubt, finish, plan_ticket, release
+from bridge.services.starts.guard import (
+    Intent,
+    Known,
+    Ticket,
+    begin,
+    doubt,
+    finish,
+    note_started,
+    plan_ticket,
+    release,
+)
 from bridge.services.starts.repeat import WAIT_S, await_outcome
 from bridge.services.starts.sealing import StartAnswer
 from bridge.store.errors import STORE_ERRORS, StoreFull, StoreNotDurable, WriteConflict
 from bridge.store.records import UnreadableRecord
+from bridge.store.tables.accounts import Account
 from bridge.store.vault import VaultError
 
 ANSWER_BYTES = 4 * 1024 * 1024
@@ -113,6 +125,10 @@ class StartedCalls:
             sending.add_done_callback(_close_response)
             raise
 
+    def note(self, account: Account, jobs: Sequence[StartedJob]) -> None:
+        """Note what such a call began."""
+        self._keep(self._write(partial(note_started, self._services, account, jobs)))
+
     def _keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Return a task that goes on whatever becomes of the request."""
         task = asyncio.create_task(work)
@@ -137,6 +153,7 @@ class StartedCalls:
         intent = _plan_intent(call, start)
         ticket = plan_ticket(self._services, intent)
         try:
+            intent = await add_baseline(self._services, intent, ticket)
             begun = await begin(self._services, intent, ticket)
         except Exception:
             self._keep(self._write_later(partial(release, self._services, ticket)))
@@ -217,7 +234,7 @@ def _plan_intent(call: ProxyCall, start: StartCall) -> Intent:
         key=start.key,
         persona=name_subject(request, spec.persona_field),
         source=name_subject(request, spec.source_field),
-        subject=name_subject(request, spec.request_field),
+        subject=name_subject(request, spec.about_field or spec.request_field),
         webhook=start.webhook,
     )
 

@@ -1,7 +1,7 @@
 """What all use cases work with: settings, store, HTTP clients, clock and randomness, opened once per process."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from bridge.config.settings import Settings
@@ -11,6 +11,7 @@ from bridge.domain.urls.policy import UrlPolicy
 from bridge.http.receivers import Sender
 from bridge.http.upstream import Login, UpstreamClient
 from bridge.providers.registry import KINDS
+from bridge.services.shared_reads import SharedReads
 from bridge.store.store import Store
 from bridge.store.tables.accounts import Account
 from bridge.store.unit_of_work import UnitOfWork
@@ -34,6 +35,7 @@ class Services:
     dice: Dice
     process: str
     store_memory: int = 0  # bytes at which the store refuses new work, 0: not known
+    shared_reads: SharedReads = field(default_factory=SharedReads)
 
     @property
     def time_scale(self) -> TimeScale:

@@ -206,11 +206,11 @@ class UnitOfWork:
         self._ops.append(Unrank(key, place) if at_ms is None else Rank(key, place, at_ms))
 
     def mark_started(self, key: str, place: str, *, alone: bool) -> None:
-        """Note which start began a job; `alone`: write nothing at all if another start did."""
+        """Note which start began a job, now; `alone`: write nothing at all if another start did."""
         mark = start_keys.started(key)
         if alone:
             self._guards.append(Guard(mark, None))
-        self._ops.append(Put(mark, place.encode(), px=OPEN_MS))
+        self._ops.append(Put(mark, f"{place} {self.now_ms}".encode(), px=OPEN_MS))
 
     def drop_start(self, place: str, loaded: Loaded[Start]) -> None:
         """Remove a guarded start and its place in the lists, if it is as it was loaded."""

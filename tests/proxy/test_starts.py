@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 import pytest
 
+from bridge.domain.ids import job_key
 from bridge.store.records import Wanted
+from bridge.store.tables.projects import DEFAULT
 from tests.proxy.wire import Act, Proxied, proxying
 
 URL = b"https://hooks.example/a"
@@ -126,3 +128,16 @@ def answers_when(told: asyncio.Event) -> Act:
         await asyncio.Event().wait()
 
     return act
+
+
+async def test_what_an_unguarded_call_began_is_noted(proxied: Proxied) -> None:
+    """It names no URL and has no key, so that its answer passes; an uncertain call is not taken for it."""
+    proxied.upstream.answers = [answer(b'{"status":"started","generated_post_id":"g7"}')]
+    assert (await proxied.ask(GENERATE, *head(), body=BODY)).status == 202
+    store = proxied.api.services.store
+    account = next(each for each in await store.accounts.list(DEFAULT) if each.provider == "reelmirror")
+    key = job_key(store.shard_of(account.id), account.id, "generated_post", "g7")
+    async with asyncio.timeout(PATIENCE_S):
+        while not (noted := await store.starts.started_by([key])):  # noqa: ASYNC110 -- Redis tells nobody
+            await asyncio.sleep(0.01)
+    assert noted[key][0] == ""

@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from bridge.domain.jobs.baseline import mark_results
 from bridge.domain.jobs.claims import accept_claim, sign_claim
 from bridge.domain.jobs.emitted import forget_reverted
 from bridge.domain.jobs.facts import draft_observed
@@ -36,7 +37,8 @@ def apply_observed(
     if is_blank(job, observation) or not set(job.superseded).isdisjoint(part for part, _ in parts):
         # Nothing can be concluded, or it was read before it was known which of its items count: the next read decides.
         return Step(job=job, data=observation.data)
-    if is_new_run(job, observation, parts):
+    mark = mark_results(observation.data, traits.result_fields) if job.before else ""
+    if is_new_run(job, observation, parts, mark=mark):
         return _apply_new_run(job, observation, parts, at=at, traits=traits)
     if has_ended(job):
         return _apply_after_end(job, observation, parts, at=at, traits=traits)

@@ -26,7 +26,8 @@ class KindTraits:
     `timing` applies before the first observation; `clock` is what the watch timeout counts from. A review's result has
     an event if it is one of `review_words`. `reported_parts` is set if the end of each part is an event of its own,
     `replaceable_parts` if a new run replaces parts that may be watched themselves. `failed_part_words` are the
-    endings that say that a part failed. `persona_field` is the field of `related` that holds the job's persona.
+    endings that say that a part failed. `persona_field` is the field of `related` that holds the job's persona, `result_fields` are
+    those of the object that hold what was made.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class KindTraits:
     replaceable_parts: PartTraits | None = None
     failed_part_words: frozenset[str] = frozenset()
     persona_field: str = ""
+    result_fields: tuple[str, ...] = ()
 
 
 class PollContext(Struct, frozen=True, kw_only=True, gc=False):

@@ -61,6 +61,7 @@ class Job(Struct, frozen=True, array_like=True, kw_only=True):
     awaited: tuple[str, ...] = ()  # items that must be seen before this run can end
     media: str = ""  # media type named at registration, for an estimate of the duration
     claimed: str = ""  # hash of an ending that the last poll claimed and open parts contradict
+    before: str = ""  # mark of the results of a run that a call has ended (`baseline.mark_results`)
 
 
 class PollLog(Struct, frozen=True, array_like=True, kw_only=True):

@@ -30,17 +30,20 @@ def list_parts(observation: Observation) -> Parts:
     return tuple((part.id, part.ending.word if part.ending else "") for part in observation.parts)
 
 
-def is_new_run(job: Job, observation: Observation, parts: Parts) -> bool:
+def is_new_run(job: Job, observation: Observation, parts: Parts, *, mark: str = "") -> bool:
     """Return whether the object of a job whose run has ended shows a new run.
 
     It does if it is running again, has ended differently or has new items, or was deleted and exists again. It does not
-    if an item was only removed from the list, nor does a replaced item that can still be read as it was.
+    if an item was only removed from the list, nor does a replaced item that can still be read as it was. Where a call is
+    known to have begun a new run, other results show it too: `mark` is theirs.
     """
     if not has_ended(job):
         return False
     if job.ending == "replaced":
         return observation.ending is None and observation.status != job.status
     if observation.ending is None or observation.ending.word != job.ending:
+        return True
+    if job.before and mark and mark != job.before:
         return True
     return bool(job.parts) and has_new(job.parts, parts)
 
@@ -76,6 +79,7 @@ def start_run(job: Job, *, now_ms: int, clock: str) -> Job:
         emitted=keep_for_run(job.emitted, run),
         ending="",
         ending_event="",
+        before="",
         missing_ms=0,
         missing_reads=0,
     )

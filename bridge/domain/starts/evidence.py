@@ -12,15 +12,20 @@ from bridge.domain.starts.records import Start, StartState
 
 BEFORE_MS = 2_000  # how much earlier than the request an object may be dated, with clocks that differ
 AFTER_MS = 30_000  # how much later than the end of the wait for an answer
+CHANGE_MS = 60_000  # after that wait, for which a change of what a start is about counts as its doing
 MOST_NAMED = 20  # candidates in a refusal
 
 
 class ListedObject(Struct, frozen=True):
-    """A row of a list: an object's id, when it was made, and what it was made from; None where the row does not say."""
+    """A row of a list: an object's id, when it was made, and what it was made from; None where the row does not say.
+
+    `linked` are the ids of other objects' parts that it holds.
+    """
 
     id: str
     created_ms: int | None
     source: str | None
+    linked: frozenset[str] = frozenset()
 
 
 class Scene(Struct, frozen=True, kw_only=True):
@@ -67,11 +72,33 @@ def _is_its_own(only: ListedObject, scene: Scene) -> bool:
 
 
 def may_be_confused(start: Start, other: Start) -> bool:
-    """Whether what another open start began could be taken for what this one did."""
+    """Whether what another open start of a persona began could be taken for what this one did."""
     same = (start.account, start.persona) == (other.account, other.persona)
+    return same and _overlap(start, other) and not other.jobs
+
+
+def is_about_same(start: Start, other: Start) -> bool:
+    """Whether another open start changed what this one is about, or a part of it, or what that is a part of."""
+    same = start.account == other.account and (
+        other.subject in list_subjects(start) or start.subject in list_subjects(other)
+    )
+    return same and _overlap(start, other) and not other.jobs
+
+
+def list_subjects(start: Start) -> frozenset[str]:
+    """Return the ids of the object that a start is about, and of its parts before."""
+    parts = start.baseline.parts if start.baseline else ()
+    return frozenset(each for each in (start.subject, *(part for part, _ in parts)) if each)
+
+
+def _overlap(start: Start, other: Start) -> bool:
     ends_ms = other.until_ms + AFTER_MS if other.state is not StartState.INTENT else start.until_ms
-    overlaps = other.began_ms <= start.until_ms + AFTER_MS and ends_ms >= start.began_ms - BEFORE_MS
-    return same and overlaps and not other.jobs
+    return other.began_ms <= start.until_ms + AFTER_MS and ends_ms >= start.began_ms - BEFORE_MS
+
+
+def is_in_time(at_ms: int, scene: Scene) -> bool:
+    """Whether something dated so, in the provider's time, can come from the start."""
+    return scene.began_ms - BEFORE_MS <= at_ms <= scene.until_ms + AFTER_MS
 
 
 def _is_possible(each: ListedObject, scene: Scene) -> bool:
@@ -81,7 +108,7 @@ def _is_possible(each: ListedObject, scene: Scene) -> bool:
         return False
     if each.created_ms is None:
         return True
-    return scene.began_ms - BEFORE_MS <= each.created_ms <= scene.until_ms + AFTER_MS
+    return is_in_time(each.created_ms, scene)
 
 
 def covers(page: Sequence[ListedObject], *, count: int, most: int, began_ms: int, last: bool) -> bool:

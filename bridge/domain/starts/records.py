@@ -4,9 +4,10 @@ Times are Unix milliseconds; records are packed as arrays, so new fields go to t
 """
 
 from enum import StrEnum
-from typing import Any
 
 from msgspec import Struct
+
+from bridge.domain.jobs.baseline import Baseline
 
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
@@ -71,7 +72,7 @@ class Start(Struct, frozen=True, array_like=True, kw_only=True):
     persona: str = ""
     source: str = ""
     subject: str = ""
-    baseline: Any = None  # what the subject looked like before
+    baseline: Baseline | None = None  # what the subject looked like before
     webhook: bytes | None = None  # what is to be registered for each job
     answer: bytes | None = None
     jobs: tuple[StartedJob, ...] = ()

@@ -3,7 +3,7 @@
 import re
 
 from bridge.providers.provider_spec import CredentialForm, ProviderSpec, ShowcaseJob, index_kinds
-from bridge.providers.reelmirror.evidence import EVIDENCE
+from bridge.providers.reelmirror.evidence import CHARGES, EVIDENCE
 from bridge.providers.reelmirror.kinds import (
     GENERATED_MEDIA_ITEM,
     GENERATED_POST,
@@ -46,4 +46,5 @@ REELMIRROR = ProviderSpec(
     keyless_paths=("/v1/auth/",),
     showcase=ShowcaseJob(kind=GENERATED_POST, word="partial", related=SHOWCASE_RELATED),
     start_evidence=EVIDENCE,
+    charges=CHARGES,
 )

@@ -38,6 +38,7 @@ STARTS = (
         kind="generated_post",
         answer_fields=(_POST,),
         request_field=_POST,
+        about="generated_post",
         reruns=True,
         retried=GENERATED_POST.names.retried,
     ),
@@ -48,6 +49,7 @@ STARTS = (
         kind="generated_media_item",
         answer_fields=("new_item_id", _ITEM, "id"),
         request_field=_ITEM,
+        about="generated_media_item",
         reruns=True,
     ),
     StartSpec(
@@ -56,6 +58,7 @@ STARTS = (
         kind="voice_conversion",
         answer_fields=(_ITEM, "id"),
         request_field=_ITEM,
+        about="voice_conversion",
         reruns=True,
     ),
     StartSpec(
@@ -63,12 +66,16 @@ STARTS = (
         path="/v1/generated-posts/{generated_post_id}/approve",
         kind="outgoing_post",
         answer_fields=(_OUTGOING,),
+        about="generated_post",
+        about_field=_POST,
     ),
     StartSpec(
         name="send_to_compose",
         path="/v1/generated-posts/{generated_post_id}/send-to-compose",
         kind="outgoing_post",
         answer_fields=(_OUTGOING,),
+        about="generated_post",
+        about_field=_POST,
     ),
     StartSpec(
         name="create_outgoing",

@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bridge.domain.ids import callback_id, job_key
+from bridge.domain.jobs.baseline import apply_baseline
 from bridge.domain.jobs.callbacks import find_callback, list_dropped_callbacks
 from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.records import Job
@@ -146,9 +147,10 @@ def _plan(
         )
     )
     identifier = _choose_id(services, job, key, command, now_ms=now_ms)
-    return RegistrationCase(
-        key, command, services.store.vault.fingerprint(command.url.text), loaded, job, identifier
-    )
+    job, run = (job, 0) if command.before is None else apply_baseline(job, command.before)
+    from_run = run if command.expect == "new_run" else 0
+    fingerprint = services.store.vault.fingerprint(command.url.text)
+    return RegistrationCase(key, command, fingerprint, loaded, job, identifier, from_run)
 
 
 async def _load_on_hold(services: Services, cases: Sequence[RegistrationCase]) -> Collection[str]:

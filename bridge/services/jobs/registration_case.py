@@ -4,7 +4,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from bridge.domain.jobs.baseline import Baseline
 from bridge.domain.jobs.callbacks import (
     CallbacksTooLarge,
     find_callback,
@@ -40,7 +42,8 @@ class RegisterCallback(Struct, frozen=True, kw_only=True, gc=False):
     """A command to register one job of a request, with all fields checked.
 
     `retried` are pairs (original item, new item) of a retry of the failed ones. `request` is a digest of a request
-    that has an Idempotency-Key, else empty: for a day, the same digest leads to the same callback.
+    that has an Idempotency-Key, else empty: for a day, the same digest leads to the same callback. `before` is the job
+    before a call that ran it again.
     """
 
     kind: str
@@ -60,10 +63,14 @@ class RegisterCallback(Struct, frozen=True, kw_only=True, gc=False):
     retried: tuple[tuple[str, str], ...] = ()
     account: str | None = None
     request: str = ""
+    before: Baseline | None = None
 
 
 class RegistrationCase(Struct, frozen=True):
-    """One command with what it is decided on: the job as it is stored or as it begins, and the id of a new callback."""
+    """One command with what it is decided on: the job as it is stored or as it begins, and the id of a new callback.
+
+    `from_run` is the run that the callback is for, 0 where that is not known yet.
+    """
 
     key: str
     command: RegisterCallback
@@ -71,6 +78,7 @@ class RegistrationCase(Struct, frozen=True):
     loaded: Loaded[Job] | None
     job: Job
     identifier: str
+    from_run: int = 0
 
 
 async def add_callback(
@@ -108,7 +116,7 @@ def _register(
     if known is not None:  # the same request was repeated; its callback may have ended since
         return RegistrationResult(job=case.job, callback=known, updated=True, poll_now=False)
     clock, retried = str(KINDS[command.kind].clock), dict(command.retried)
-    callback = _callback(services, case, case.identifier, now_ms=now_ms)
+    callback = replace(_callback(services, case, case.identifier, now_ms=now_ms), from_run=case.from_run)
     try:
         registered = register_callback(
             case.job,
@@ -128,7 +136,9 @@ def _register(
     if registered.callback.id == case.identifier:
         return registered
     # A repetition keeps the id of the first callback, and sealed values open only with the id they were sealed with.
-    callback = _callback(services, case, registered.callback.id, now_ms=now_ms)
+    callback = replace(
+        _callback(services, case, registered.callback.id, now_ms=now_ms), from_run=case.from_run
+    )
     return register_callback(case.job, callback, now_ms=now_ms, clock=clock, retried=retried, held=held)
 
 

@@ -1,6 +1,6 @@
 """Write the outcome of a guarded start and register its jobs, in one step on the shard of its account."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
 from msgspec import Struct
@@ -76,13 +76,13 @@ async def _register(
         return unit, Finished(reason="no_account")
     webhook = open_webhook(services.store.vault, place, start.webhook)
     try:
-        made = await stage_registrations(services, unit, account, _commands(webhook, place, start.jobs))
+        made = await stage_registrations(services, unit, account, _commands(webhook, place, start))
     except BridgeError as refused:
         return services.unit_of_work(place[0]), Finished(pending=True, reason=refused.code.lower())
     return unit, Finished(tuple(each.callback.id for each in made))
 
 
-def _commands(webhook: RegisterCallback, place: str, jobs: Sequence[StartedJob]) -> list[RegisterCallback]:
+def _commands(webhook: RegisterCallback, place: str, start: Start) -> list[RegisterCallback]:
     """Return the registrations of a start's jobs; repeated, they lead to the same callbacks."""
     return [
         replace(
@@ -94,9 +94,15 @@ def _commands(webhook: RegisterCallback, place: str, jobs: Sequence[StartedJob])
             expect=job.expect if webhook.expect == "any" else webhook.expect,
             retried=job.retried,
             request=f"start {place}",
+            before=start.baseline if _is_rerun(start, job) else None,
         )
-        for job in jobs
+        for job in start.jobs
     ]
+
+
+def _is_rerun(start: Start, job: StartedJob) -> bool:
+    """Whether a job ran before, as what the start is about did."""
+    return job.id == start.subject and (job.expect == "new_run" or bool(job.retried))
 
 
 async def _mark_jobs(services: Services, unit: UnitOfWork, place: str, start: Start, *, alone: bool) -> bool:
@@ -105,10 +111,10 @@ async def _mark_jobs(services: Services, unit: UnitOfWork, place: str, start: St
         job_key(place[0], start.account, job.kind, job.id) for job in start.jobs if _is_looked_for(job.kind)
     ]
     by = await services.store.starts.started_by(jobs)
-    if alone and any(other != place for other in by.values()):
+    if alone and any(other != place for other, _ in by.values()):
         return False
     for key in jobs:
-        if by.get(key) != place:
+        if key not in by or by[key][0] != place:
             unit.mark_started(key, place, alone=alone)
     return True
 

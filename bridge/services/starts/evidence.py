@@ -1,21 +1,18 @@
 """Look in a provider's lists for what an uncertain start began."""
 
-from collections.abc import Sequence
-
 from msgspec.structs import replace
 
-from bridge.domain.ids import job_key
 from bridge.domain.polling.list_pages import PAGE
-from bridge.domain.starts.evidence import ListedObject, LookResult, Scene, covers, judge, may_be_confused
+from bridge.domain.starts.evidence import ListedObject, LookResult, Scene, covers, judge
 from bridge.domain.starts.records import Start, StartState
 from bridge.providers.lists import Rows
-from bridge.providers.start_evidence import StartEvidence, read_candidates
+from bridge.providers.start_evidence import StartEvidence, Trace, read_candidates
 from bridge.services.context import Services
-from bridge.services.starts.account_lists import AccountLists, NotReadNow
-from bridge.store.records import Wanted
+from bridge.services.starts.account_reads import AccountReads, NotReadNow
+from bridge.services.starts.charges import date_by_charges
+from bridge.services.starts.rivals import list_known, list_rival_sources
+from bridge.services.starts.run_evidence import find_linked, find_run
 from bridge.store.tables.accounts import Account
-
-MOST_OPEN = 2_000  # open starts that are compared with; with more nothing is certain
 
 
 async def find_started(
@@ -25,32 +22,45 @@ async def find_started(
 
     It costs one to three requests of the account's budget. Raise NotReadNow.
     """
-    listed = evidence.kind.list
+    reads = await AccountReads.open(services, account, evidence.kind)
+    match evidence.trace:
+        case Trace.NEW_RUN:
+            return await find_run(reads, place, start, account, evidence.kind)
+        case Trace.LINK:
+            return await find_linked(reads, place, start, account, evidence)
+        case Trace.NEW_ROW:
+            return await _find_row(reads, place, start, account, evidence)
+
+
+async def _find_row(
+    reads: AccountReads, place: str, start: Start, account: Account, evidence: StartEvidence
+) -> LookResult:
+    """Look for one more job in the list of the persona's jobs."""
+    listed, services = evidence.kind.list, reads.services
     path = listed.name_for(start.persona) if listed else ""
     if not path:
         return LookResult("", ())
-    lists = await AccountLists.open(services, account, evidence.kind)
-    found, is_whole, ahead_ms = await _read_recent(lists, evidence, path, start.began_ms)
+    found, is_whole, ahead_ms = await _read_recent(reads, evidence, path, start.began_ms)
+    found = list(await date_by_charges(reads, account, found))
     late = start.state is StartState.ANSWERED
     scene = Scene(
         source=start.source if evidence.source_field else "",
         began_ms=start.began_ms + ahead_ms,
         until_ms=start.until_ms + ahead_ms,
-        returned=await _list_known(services, place, start, evidence, [each.id for each in found]),
-        before=None if start.baseline is None else frozenset(start.baseline),
-        rivals=await _list_rivals(services, place, start),
+        returned=await list_known(services, place, start, evidence, [each.id for each in found]),
+        rivals=await list_rival_sources(services, place, start, account, evidence),
         is_whole=is_whole,
     )
     seen = judge(found, scene)
     if seen.certain or len(seen.candidates) != 1 or scene.rivals or not is_whole:
         return seen
-    automated = await _is_automated(lists, evidence, start.persona)
+    automated = await _is_automated(reads, evidence, start.persona)
     # A start that was answered did begin something, so that only a source known to do so casts doubt on it.
     return judge(found, replace(scene, automated=False if late and automated is None else automated))
 
 
 async def _read_recent(
-    lists: AccountLists, evidence: StartEvidence, path: str, began_ms: int
+    lists: AccountReads, evidence: StartEvidence, path: str, began_ms: int
 ) -> tuple[list[ListedObject], bool, int]:
     """Return listed objects, whether none of the time in question can be missing, and the provider's clock's lead."""
     page = await lists.read_jobs(evidence.kind, path)
@@ -69,28 +79,7 @@ def _read(evidence: StartEvidence, rows: Rows) -> list[ListedObject]:
     return read_candidates(evidence, [row for _, row in rows.rows])
 
 
-async def _list_known(
-    services: Services, place: str, start: Start, evidence: StartEvidence, ids: Sequence[str]
-) -> set[str]:
-    """Return which jobs were begun by another start, or were watched before this one was sent."""
-    by_key = {job_key(place[0], start.account, evidence.kind.name, each): each for each in ids}
-    others = await services.store.starts.started_by(list(by_key))
-    watched = (await services.store.load_many(Wanted(jobs=list(by_key)))).jobs
-    known = {by_key[key] for key, other in others.items() if other != place}
-    return known | {by_key[key] for key, job in watched.items() if job.record.born_ms < start.began_ms}
-
-
-async def _list_rivals(services: Services, place: str, start: Start) -> list[str]:
-    """Return the sources of other starts under way or uncertain that may have begun what is found."""
-    others = await services.store.starts.load_open(place[0], count=MOST_OPEN)
-    if len(others) == MOST_OPEN:
-        return [""]
-    return [
-        other.source for there, other in others.items() if there != place and may_be_confused(start, other)
-    ]
-
-
-async def _is_automated(lists: AccountLists, evidence: StartEvidence, persona: str) -> bool | None:
+async def _is_automated(lists: AccountReads, evidence: StartEvidence, persona: str) -> bool | None:
     """Return whether something begins jobs of the persona without a call, None if that cannot be found out."""
     if evidence.automatic is None:
         return None

@@ -6,11 +6,13 @@ sends nothing: a token compare on the record is enough, since only the maker of 
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from bridge.domain.ids import job_key
+from bridge.domain.jobs.baseline import Baseline
 from bridge.domain.starts.looks import LONGEST_CALL_MS, OWNER_SILENT_MS, next_doubt_look_ms
 from bridge.domain.starts.records import TRANSITIONS, Fingerprint, Start, StartedJob, StartState
 from bridge.domain.starts.repeats import Repeat, judge_repeat
@@ -50,7 +52,7 @@ class Intent(Struct, frozen=True, kw_only=True):
     persona: str = ""
     source: str = ""
     subject: str = ""
-    baseline: Any = None
+    baseline: Baseline | None = None
     webhook: RegisterCallback | None = None
 
 
@@ -242,3 +244,11 @@ async def finish(
 
 def _is_undecided(loaded: Loaded[Start] | None, token: bytes) -> TypeGuard[Loaded[Start]]:
     return loaded is not None and loaded.record.token == token and loaded.record.state in UNDECIDED
+
+
+async def note_started(services: Services, account: Account, jobs: Sequence[StartedJob]) -> None:
+    """Note what a call began that was not written down, so that it is not taken for what an uncertain one began."""
+    unit = services.unit_of_work(services.store.shard_of(account.id))
+    for job in jobs:
+        unit.mark_started(job_key(unit.shard, account.id, job.kind, job.id), "", alone=False)
+    await services.store.committer.commit(unit.change())

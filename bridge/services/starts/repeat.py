@@ -26,7 +26,7 @@ async def await_outcome(
         await asyncio.sleep(CHECK_INTERVAL_S)
         seen = await look_up(services, known.place, fingerprint)
     if seen is not None and seen.repeat is Repeat.DOUBT:
-        await look_again(services, known.place)
+        await look_again(services, known.place, until=until)
         return await look_up(services, known.place, fingerprint)
     return seen
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from bridge.simulator.behaviour.rate_windows import Window
 
@@ -55,6 +55,9 @@ class Switches(BaseModel):
     partial_status: Literal["failed", "completed", "generating"] = "completed"
     post_ends: Literal["with_items", "before_items", "after_items"] = "with_items"
     regenerated_item_id: Literal["same", "new"] = "same"
+    rerun_shows_after_s: NonNegativeFloat = (
+        0.0  # simulated seconds for which a job that runs again looks as before
+    )
     keep_failed_items: bool = False  # whether a run with failed_only keeps the old items listed
     clone_answer: Literal["generated_post_id", "id", "late"] = "generated_post_id"
     voice_words: VoiceWords = VoiceWords()

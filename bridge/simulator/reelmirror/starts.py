@@ -1,5 +1,7 @@
 """ReelMirror's calls that start work on content (guide "Generation")."""
 
+from collections.abc import Iterable
+
 from pydantic import BaseModel
 
 from bridge.simulator.behaviour.durations import VOICE
@@ -52,6 +54,12 @@ def _rerun_outcome(call: UpstreamCall) -> ScriptOutcome:
     return call.state.switches.start_outcome
 
 
+def _run_again(call: UpstreamCall, job: SimulatedJob, steps: Iterable[TimelineStep]) -> None:
+    """Add the steps of a run after the first, which may not show at once."""
+    later_s = call.state.switches.rerun_shows_after_s
+    call.state.add_steps(job, (step.shifted(later_s) for step in steps))
+
+
 def start_sync(call: UpstreamCall) -> UpstreamResponse:
     """`POST /v1/personas/{id}/sync`: a job for each source."""
     jobs = generation.begin_syncs(call.state, find_persona(call, call.ids["id"]), account=call.account)
@@ -102,7 +110,7 @@ def start_regenerate(call: UpstreamCall) -> UpstreamResponse:
     generation.charge_items(call.state, call.account, job.id, parts, at=call.now)
     old_ids = frozenset(str(item["id"]) for item in post["media_items"] or ())
     job.drop_remaining(call.now)
-    call.state.add_steps(job, scripts.regenerate_steps(parts, old_ids, call.state.switches))
+    _run_again(call, job, scripts.regenerate_steps(parts, old_ids, call.state.switches))
     return _started(call, {"generated_post_id": job.id, "total_cost_cents": generation.cost_cents(parts)})
 
 
@@ -114,7 +122,7 @@ def _retry_failed(call: UpstreamCall, job: SimulatedJob, items: list[dict[str, o
     parts = generation.plan_retries(state, failed, _rerun_outcome(call), same_ids=False)
     generation.charge_items(state, call.account, job.id, parts, at=call.now)
     gone = frozenset() if state.switches.keep_failed_items else frozenset(str(item["id"]) for item in failed)
-    state.add_steps(job, scripts.retry_steps(parts, gone, state.switches))
+    _run_again(call, job, scripts.retry_steps(parts, gone, state.switches))
     retried = [
         {
             "original_item_id": item["id"],
@@ -139,11 +147,10 @@ def start_media_item(call: UpstreamCall) -> UpstreamResponse:
     generation.charge_items(state, call.account, post_id, [part], at=call.now)
     if alone:
         fresh = TimelineStep(at_s=0, set=part.fields)
-        state.add_steps(
-            job, (fresh, *scripts.item_steps(part, begins_s=1.0, switches=state.switches, alone=True))
-        )
+        steps = scripts.item_steps(part, begins_s=1.0, switches=state.switches, alone=True)
+        _run_again(call, job, (fresh, *steps))
     else:
-        state.add_steps(job, scripts.retry_steps([part], frozenset([str(item["id"])]), state.switches))
+        _run_again(call, job, scripts.retry_steps([part], frozenset([str(item["id"])]), state.switches))
     return _started(call, {"generated_media_item_id": part.id})
 
 
@@ -166,5 +173,5 @@ def start_voice_convert(call: UpstreamCall) -> UpstreamResponse:
         switches=state.switches,
         alone=job.kind == "generated_media_item",
     )
-    state.add_steps(job, steps)
+    _run_again(call, job, steps)
     return _started(call, {"generated_media_item_id": item["id"]})

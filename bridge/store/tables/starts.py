@@ -64,10 +64,17 @@ class Starts:
         due = await self.load_due(shard, now_ms=FOREVER_MS, count=count)
         return {place: loaded.record for place, loaded in due.items() if loaded is not None}
 
-    async def started_by(self, jobs: Sequence[str]) -> dict[str, str]:
-        """Return the places of the starts that are known to have begun some jobs, by the keys of the jobs."""
+    async def started_by(self, jobs: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """Return which start is known to have begun some jobs last, by their keys: its place, and when that was noted.
+
+        The place is empty for a call that was not guarded. What an earlier version noted has no time: 0.
+        """
         found = await self._redis.mget([start_keys.started(key) for key in jobs]) if jobs else []
-        return {key: place.decode() for key, place in zip(jobs, found, strict=True) if place is not None}
+        noted = {key: mark.decode() for key, mark in zip(jobs, found, strict=True) if mark is not None}
+        return {
+            key: (place, int(at_ms or 0))
+            for key, (place, _, at_ms) in ((key, mark.partition(" ")) for key, mark in noted.items())
+        }
 
     async def postpone(self, places: Sequence[str], at_ms: int) -> None:
         """Look at open starts at that time, unless they have left the list."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -41,6 +42,8 @@ class Desk:
         body: bytes = b"{}",
         url: str | None = URL,
         rule: str = "generate",
+        source: str = "s1",
+        **fields: Any,
     ) -> Intent:
         """Return a start of one generated post."""
         return Intent(
@@ -49,7 +52,8 @@ class Desk:
             fingerprint=Fingerprint("POST", b"/v1/generate", body),
             key=key,
             persona=PERSONA,
-            source="s1" if rule == "generate" else "",
+            source=source if rule == "generate" else "",
+            **fields,
             webhook=None if url is None else self.webhook(url),
         )
 

@@ -8,9 +8,12 @@ import pytest
 
 from bridge.container import open_services
 from bridge.domain.ids import job_key, read_callback_job
+from bridge.domain.polling.rate_limit import Purpose
 from bridge.domain.starts.looks import DOUBT_LOOKS_S, OWNER_SILENT_MS
 from bridge.domain.starts.records import Start, StartedJob, StartState
+from bridge.providers.registry import KINDS
 from bridge.services.starts import guard, recovery
+from bridge.services.starts.account_reads import AccountReads
 from bridge.services.starts.guard import Ticket
 from bridge.services.starts.sealing import StartAnswer, open_answer, reseal_starts
 from bridge.store import keys
@@ -165,6 +168,41 @@ async def test_looks_are_made_at_growing_intervals_and_end(desk: Desk) -> None:
     assert (await read(desk, ticket)).state is StartState.DOUBT
 
 
+async def test_many_lost_starts_of_a_persona_share_one_read(desk: Desk) -> None:
+    """A crash may leave hundreds, and each has a post of its own in the same list."""
+    tickets = [await lose(desk, f"order-{n}", source=f"s{n}") for n in range(20)]
+    list_posts(desk, *(row(desk, f"g{n}", source=f"s{n}") for n in range(20)))
+    await sweep(desk)
+    assert [(await read(desk, each)).jobs[0].id for each in tickets] == [f"g{n}" for n in range(20)]
+    assert desk.upstream.asked == [LIST]
+
+
+@pytest.mark.parametrize("refused", ["budget", "limit", "outage"])
+async def test_a_look_that_cannot_be_made_is_made_later(desk: Desk, refused: str) -> None:
+    """It is none of those that are made at growing intervals, however often it is tried."""
+    ticket, store = await lose(desk), desk.services.store
+    bucket = (await AccountReads.open(desk.services, desk.account, KINDS["generated_post"])).bucket
+    match refused:
+        case "budget":
+            await store.budgets.spend(bucket.account, bucket.limit, [Purpose.SINGLE] * 100)
+        case "limit":
+            desk.upstream.lay(LIST, {"error": {"code": "RATE_LIMITED"}}, status=429, retry_after="20")
+        case "outage":
+            desk.upstream.lay(LIST, {"error": {"code": "UPSTREAM_ERROR"}}, status=502)
+    for _ in range(2 * len(DOUBT_LOOKS_S)):
+        await sweep(desk)
+        await recovery.look_again(desk.services, ticket.place)
+    start = await read(desk, ticket)
+    assert (start.state, start.looks) == (StartState.DOUBT, 0)
+    assert len(desk.upstream.asked) <= {"budget": 0, "limit": 1, "outage": 12}[refused]
+    budget = (ticket.place[0], bucket.account, bucket.limit.name)
+    await store.redis.delete(*(key(*budget) for key in (keys.budget, keys.budget_sent, keys.budget_open)))
+    ahead_ms = desk.ahead_ms[0] + 90_000  # the provider's Date does not move
+    list_posts(desk, row(desk, "g1", age_ms=desk.ahead_ms[0] + ahead_ms))
+    await sweep(desk, after_s=90)
+    assert (await read(desk, ticket)).state is StartState.REBUILT
+
+
 async def test_a_lost_start_that_nobody_can_repeat_is_forgotten_after_the_last_look(desk: Desk) -> None:
     """Without an Idempotency-Key it is only looked for, for its callback's sake."""
     ticket = await lose(desk, None)
@@ -173,6 +211,39 @@ async def test_a_lost_start_that_nobody_can_repeat_is_forgotten_after_the_last_l
         await sweep(desk, after_s=3_600)
     assert await desk.start(ticket.place) is None
     assert await desk.open_places() == []
+
+
+@pytest.mark.parametrize("key", [None, "order-1"])
+@pytest.mark.parametrize(
+    ("rule", "subject", "kind", "expect"),
+    [
+        ("generate", "", "generated_post", "any"),
+        ("sync", "", "sync_job", "any"),
+        ("approve", "g1", "outgoing_post", "any"),
+        ("publish", "o1", "outgoing_post", "any"),
+        ("regenerate_post", "g1", "generated_post", "new_run"),
+    ],
+)
+async def test_the_callback_of_a_start_that_is_not_found_hears_so(
+    desk: Desk, key: str | None, rule: str, subject: str, kind: str, expect: str
+) -> None:
+    """After the last look it waits for what the start is about, or for a job that does not exist and ends `not_found`."""
+    ticket = await lose(desk, key, rule=rule, subject=subject)
+    list_posts(desk)
+    for _ in DOUBT_LOOKS_S:
+        await sweep(desk, after_s=3_600)
+    assert await desk.open_places() == []
+    start = await desk.start(ticket.place)
+    assert (start is not None) == (key is not None)
+    assert start is None or (start.state, len(start.registered)) == (StartState.DOUBT, 1)
+    pages = [page async for page in desk.services.store.scan.jobs(ticket.place[0], count=10)]
+    ((job_place,),) = pages
+    loaded = await desk.services.store.load_job(job_place)
+    assert loaded is not None
+    (callback,) = loaded.record.callbacks
+    is_subject = loaded.record.id == subject
+    assert (loaded.record.kind, callback.expect) == (kind, expect)
+    assert is_subject == (rule in ("publish", "regenerate_post"))
 
 
 async def test_a_start_without_traces_is_left_in_doubt_without_a_request(desk: Desk) -> None:

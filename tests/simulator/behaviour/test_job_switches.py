@@ -113,6 +113,18 @@ async def test_switch_regenerated_item_id(sim: Sim, form: str) -> None:
     assert after[-1]["status"] == "completed"
 
 
+async def test_switch_rerun_shows_after_s(sim: Sim) -> None:
+    """A post that runs again looks as before for so long."""
+    await sim.switch(rerun_shows_after_s=30)
+    post_id = await sim.finished_post("image")
+    before = await sim.read(f"/generated-posts/{post_id}")
+    await sim.mirror("POST", "/generate/regenerate-post", {"generated_post_id": post_id}, expect=202)
+    sim.advance(29)
+    assert await sim.read(f"/generated-posts/{post_id}") == before
+    sim.advance(2)
+    assert (await sim.read(f"/generated-posts/{post_id}"))["status"] != "completed"
+
+
 async def test_switch_keep_failed_items(sim: Sim) -> None:
     """After a failed_only run the old item is still listed, or not."""
     for keep, more in ((False, 0), (True, 1)):
