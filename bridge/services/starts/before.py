@@ -83,7 +83,8 @@ async def _apply(services: Services, account: str, key: str, observation: Observ
     now_ms = services.clock_ms()
     digest = blake2b(msgspec.json.encode(observation.data), digest_size=8).digest()
     at = PollContext(begun_ms=begun_ms, now_ms=now_ms, took_ms=now_ms - begun_ms, digest=digest)
-    for job in await lease_waiting_jobs(services, account, {key: begun_ms}, lease_ms=LEASE_MS):
+    leased = await lease_waiting_jobs(services, account, {key: begun_ms}, lease_ms=LEASE_MS)
+    for job in leased.jobs:
         settled = await observe(services, job.held, Observed(observation=observation), at)
         if settled is not None:
             await services.store.poll.settle(key[0], [settled])

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from bridge.domain.ids import job_key
 from bridge.domain.jobs.baseline import Baseline
+from bridge.domain.jobs.records import JobState
 from bridge.domain.starts.records import Start, StartedJob, StartState
 from bridge.services.starts import guard, recovery
 from bridge.services.starts.before import add_baseline
@@ -199,3 +201,25 @@ async def test_the_state_before_is_read_once_and_not_at_all_for_a_repetition(des
     intent = desk.intent("order-1", rule="regenerate_post", subject=POST)
     assert (await add_baseline(desk.services, intent, plan_ticket(desk.services, intent))).baseline is None
     assert desk.upstream.asked == asked == [POSTS + POST]
+
+
+async def test_the_read_before_a_call_counts_as_a_poll_of_what_is_watched(desk: Desk) -> None:
+    """Its ending, which the call is about to overwrite, is told to those who wait for it; the call waits for the next run."""
+    show(desk, POSTS + POST, post(OLD))
+    earlier = await desk.begin(desk.intent(None, url="https://hooks.example.com/first"))
+    assert isinstance(earlier, Ticket)
+    answer, again = StartAnswer(202, (), b"{}"), StartedJob("generated_post", POST, expect="new_run")
+    await guard.finish(desk.services, earlier, answer, [StartedJob("generated_post", POST)])
+    intent = desk.intent("order-1", rule="regenerate_post", subject=POST)
+    ticket = plan_ticket(desk.services, intent)
+    await begin(desk.services, await add_baseline(desk.services, intent, ticket), ticket)
+    finished = await guard.finish(desk.services, ticket, answer, [again])
+    key = job_key(ticket.place[0], desk.account.id, "generated_post", POST)
+    loaded = await desk.services.store.load_job(key)
+    assert loaded is not None
+    job = loaded.record
+    assert (job.state, job.run, job.ending) == (JobState.ENDED, 1, "completed")
+    assert [(each.id in finished.registered, each.notified_run, each.from_run) for each in job.callbacks] == [
+        (False, 1, 0),
+        (True, 0, 2),
+    ]
