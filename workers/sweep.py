@@ -37,10 +37,14 @@ async def tidy(services: Services) -> dict[str, int]:
 
 
 async def prove(services: Services) -> dict[str, int]:
-    """Schedule jobs and deliveries that are missing in their queue, reseal what an old key sealed; return counts."""
+    """Schedule jobs and deliveries that are missing in their queue, reseal what an old key sealed; return counts.
+
+    Changes of endpoints that a killed process left unfinished are finished too.
+    """
     counts = {"polls": 0, "deliveries": 0, "resealed": 0}
     counter = KeyCounter()
     projects = [project.id for project in await services.store.projects.list()]
+    counts["endpoints"] = await services.store.endpoints.level_all(projects)
     for shard in services.store.shards:
         held = dict.fromkeys(projects, 0)
         async for keys in services.store.scan.jobs(shard, count=SCAN_COUNT):

@@ -26,6 +26,7 @@ ERRORS: Mapping[int, tuple[str, str]] = {
 }
 TAGS: Mapping[str, str] = {
     "Callbacks": "Registrations: this URL, for this job.",
+    "Endpoints": "Standing registrations: this URL, for all matching events.",
     "Events and deliveries": "What became known of jobs, and how it is delivered.",
     "Event types": "The catalogue of events, with schemas and samples.",
     "Administration": "Keys, projects and signing secrets.",
@@ -134,7 +135,11 @@ def _query_parameters(route: Route) -> list[dict[str, Any]]:
 
 
 # The header of an operation that has one, and how many characters it may have.
-_HEADERS = {"create_callback": (HEADER, MAX_KEY_CHARS), "stream_events": ("Last-Event-ID", 200)}
+_HEADERS = {
+    "create_callback": (HEADER, MAX_KEY_CHARS),
+    "create_endpoint": (HEADER, MAX_KEY_CHARS),
+    "stream_events": ("Last-Event-ID", 200),
+}
 
 
 def _header_parameters(route: Route) -> list[dict[str, Any]]:

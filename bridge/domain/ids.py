@@ -65,6 +65,30 @@ def event_id(*, project: str, key: str, born_ms: int, run: int, fact: str) -> st
     return f"evt_{key[0]}{_hash(project, key, str(born_ms), str(run), fact, letters=25)}"
 
 
+class SharedHash:
+    """Makes hashes of (first part, second part), hashing the first part once; each is as `delivery_id` makes it."""
+
+    def __init__(self, first: str) -> None:
+        """Take the first part."""
+        self._begun = hashlib.sha256(f"{first}\x1f".encode("utf-8", "surrogatepass"))
+
+    def letters(self, second: str, count: int) -> str:
+        """Return so many letters of the hash with a second part."""
+        whole = self._begun.copy()
+        whole.update(second.encode("utf-8", "surrogatepass"))
+        return _spell(whole.digest()[:_HASHED_BYTES])[:count]
+
+
+def endpoint_id(dice: Callable[[int], bytes]) -> str:
+    """Return an id for a new endpoint: 80 random bits."""
+    return f"ep_{_spell(dice(10).ljust(_HASHED_BYTES))[:16]}"
+
+
+def is_endpoint(identifier: str) -> bool:
+    """Return whether a subscription's id is that of an endpoint, not of a callback."""
+    return identifier.startswith("ep_")
+
+
 def delivery_id(event: str, subscription: str) -> str:
     """Return the id of the delivery of an event to a subscription."""
     return f"dlv_{event[4]}{_hash(event, subscription, letters=25)}"

@@ -6,9 +6,10 @@ import structlog
 
 from bridge.domain.jobs.callbacks import callbacks_by_id, change_callbacks
 from bridge.domain.jobs.records import Job
+from bridge.domain.subscriptions.endpoint import Endpoint
 from bridge.services.context import Services
 from bridge.services.starts.sealing import reseal_starts
-from bridge.services.subscriptions.sealing import reseal
+from bridge.services.subscriptions.sealing import reseal, reseal_endpoint
 from bridge.store.errors import WriteConflict
 from bridge.store.records import Loaded, UnreadableRecord, Wanted
 from bridge.store.tables.key_usage import KeyCounter
@@ -49,12 +50,26 @@ async def reseal_tables(services: Services, counter: KeyCounter) -> None:
     ):
         for value in sealed:
             counter.note(noun, (value,))
+    for endpoint in await _reseal_endpoints(services):
+        counter.note("endpoints", (endpoint.url, endpoint.secret, endpoint.previous_secret, endpoint.headers))
     for table, count in (await store.count_unreadable()).items():
         counter.note_unreadable(table, count)
     usage = counter.usage(services.clock_ms())
     await store.key_usage.save(usage)
     if missing := sorted(set(usage.held) - set(store.vault.key_ids)):
         log.error("keys.missing", key_ids=missing, held=[usage.held[key_id] for key_id in missing])
+
+
+async def _reseal_endpoints(services: Services) -> list[Endpoint]:
+    """Seal all endpoints under the newest key; return them as they are then. One that others change is left as it was."""
+    store = services.store
+    found = []
+    for project in await store.projects.list():
+        for loaded in await store.endpoints.load_all(project.id):
+            resealed = reseal_endpoint(store.vault, loaded.record)
+            written = resealed != loaded.record and await store.endpoints.replace_sealed(resealed, loaded.raw)
+            found.append(resealed if written else loaded.record)
+    return found
 
 
 async def reseal_job(services: Services, key: str, loaded: Loaded[Job], counter: KeyCounter) -> bool:

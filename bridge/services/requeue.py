@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from bridge.domain.deliveries.attempts import leave_attempt, move_to
+from bridge.domain.deliveries.lanes import is_origin_wide
 from bridge.domain.deliveries.records import OPEN, Delivery, DeliveryState
 from bridge.services.context import Services
 from bridge.store.commit import Lease
@@ -26,10 +27,12 @@ def cancel_delivery(unit: UnitOfWork, loaded: Loaded[Delivery], due_ms: int | No
     unit.drop_attempt(loaded.record)
 
 
-def start_again(unit: UnitOfWork, loaded: Loaded[Delivery], due_ms: int | None, *, lane: str) -> Delivery:
+def start_again(
+    unit: UnitOfWork, loaded: Loaded[Delivery], due_ms: int | None, *, lane: str, delay_ms: int = 0
+) -> Delivery:
     """Restart a delivery's retry schedule in the given lane, and return the new record.
 
-    It is due now, or when the attempt in flight has ended.
+    It is due after `delay_ms`, or when the attempt in flight has ended.
     """
     delivery = replace(
         move_to(leave_attempt(loaded.record, due_ms), lane),
@@ -40,17 +43,24 @@ def start_again(unit: UnitOfWork, loaded: Loaded[Delivery], due_ms: int | None, 
         done_ms=0,
         resume_ms=0,
     )
-    put_again(unit, loaded, due_ms, delivery)
+    put_again(unit, loaded, due_ms, delivery, delay_ms=delay_ms)
     return delivery
 
 
-def put_again(unit: UnitOfWork, loaded: Loaded[Delivery], due_ms: int | None, delivery: Delivery) -> None:
-    """Write a changed delivery, due now or when the attempt that was left behind has ended."""
+def put_again(
+    unit: UnitOfWork,
+    loaded: Loaded[Delivery],
+    due_ms: int | None,
+    delivery: Delivery,
+    *,
+    delay_ms: int = 0,
+) -> None:
+    """Write a changed delivery, due after `delay_ms` or when the attempt that was left behind has ended."""
     unit.require_held(loaded.record, due_ms)
     unit.put_delivery(delivery, loaded)
     if delivery.lane != loaded.record.lane or delivery.busy_ms != loaded.record.busy_ms:
         unit.drop_attempt(loaded.record)
-    unit.attempt_at(delivery, max(0, delivery.busy_ms - unit.now_ms), how="sooner")
+    unit.attempt_at(delivery, max(delay_ms, delivery.busy_ms - unit.now_ms), how="sooner")
 
 
 def move_delivery(unit: UnitOfWork, loaded: Loaded[Delivery], due_ms: int | None, lane: str) -> None:
@@ -62,15 +72,17 @@ def move_delivery(unit: UnitOfWork, loaded: Loaded[Delivery], due_ms: int | None
 async def move_to_url_lanes(
     services: Services, shard: str, token: bytes, moves: Sequence[tuple[Loaded[Delivery], str]]
 ) -> list[Delivery]:
-    """Move leased deliveries out of the lanes of version 0.1, which all URLs of an origin shared, each to its own lane.
+    """Move leased deliveries out of a lane that is not theirs, each to its own.
 
+    That is a lane of version 0.1, which all URLs of an origin shared, or that of a URL that their endpoint had before.
     Return those that somebody changed meanwhile; they are still where they were.
     """
     changes = []
     for loaded, lane in moves:
         unit = services.unit_of_work(shard)
         unit.require_lease(Lease("dlv", loaded.record.lane, loaded.record.id, token))
-        moved = replace(loaded.record, lane=lane)
+        before = loaded.record
+        moved = replace(before, lane=lane) if is_origin_wide(before.lane) else move_to(before, lane)
         unit.put_delivery(moved, loaded)
         unit.drop_attempt(loaded.record)
         unit.attempt_at(moved, 0, how="absent")

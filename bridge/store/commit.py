@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from bridge.store import keys
 from bridge.store.cluster_commands import Bytes
 from bridge.store.durable import DurableScripts
+from bridge.store.endpoint_deliveries import DeliverAll
 from bridge.store.grouping import Grouping
 from bridge.store.keys import Queue
 from bridge.store.scripts import SCRIPTS, Script, ScriptCall, run_each
@@ -159,7 +160,7 @@ class Drop(Struct, frozen=True, gc=False):
         call.args += ("X", self.lane, self.member)
 
 
-Op = Put | Delete | Rank | Unrank | Due | Drop | Grow
+Op = Put | Delete | Rank | Unrank | Due | Drop | Grow | DeliverAll
 
 
 class Change(Struct, frozen=True, gc=False):

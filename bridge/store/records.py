@@ -17,7 +17,7 @@ from bridge.domain.deliveries.records import Delivery
 from bridge.domain.events.records import EventRecord
 from bridge.domain.jobs.callbacks import callbacks_by_id
 from bridge.domain.jobs.records import Job, PollLog
-from bridge.store import keys
+from bridge.store import endpoint_keys, keys
 from bridge.store.commit import Guard
 
 R = TypeVar("R", bound=Struct)
@@ -51,18 +51,19 @@ class Loaded(Struct, Generic[R], frozen=True, gc=False):  # several are created 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Ids of the records to load together; `holds` takes ids of callbacks."""
+    """Ids of the records to load together; `holds` takes ids of callbacks, `epochs` those of projects."""
 
     jobs: Sequence[str] = ()
     logs: Sequence[str] = ()
     deliveries: Sequence[str] = ()
     events: Sequence[str] = ()
     holds: Sequence[str] = ()
+    epochs: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordBatch:
-    """The records that exist, by id. `holds` are the milliseconds that are left.
+    """The records that exist, by id. `holds` are the milliseconds that are left, `epochs` those of projects' endpoints.
 
     `unreadable` are the ids of jobs, deliveries and events that exist and cannot be read; the log has named them. A poll
     log that cannot be read is left out as if it did not exist: the job's next poll writes a new one.
@@ -73,6 +74,7 @@ class RecordBatch:
     deliveries: dict[str, Loaded[Delivery]] = field(default_factory=dict)
     events: dict[str, Loaded[EventRecord]] = field(default_factory=dict)
     holds: dict[str, int] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
 
 
@@ -211,7 +213,13 @@ async def load_many(redis: Redis, wanted: Wanted) -> RecordBatch:
     reads.ask(page.events, EventRecord, keys.event, wanted.events)
     held: dict[str, bytes] = {}
     reads.ask_raw(held, keys.hold, wanted.holds)
-    reads.take(await pipe.execute())
+    for project in wanted.epochs:
+        pipe.execute_command("HGET", endpoint_keys.endpoints(project), endpoint_keys.EPOCH)
+    answers = await pipe.execute()
+    asked = len(answers) - len(wanted.epochs)
+    reads.take(answers[:asked])
+    for project, epoch in zip(wanted.epochs, answers[asked:], strict=True):
+        page.epochs[project] = int(epoch or 0)
     page.unreadable.update(identifier for kind, identifier in reads.unreadable if kind is not PollLog)
     if held:
         page.holds.update(await _load_hold_times(redis, list(held)))

@@ -29,6 +29,8 @@ from bridge.store.tables.account_health import Health
 from bridge.store.tables.account_stats import AccountStatsTable
 from bridge.store.tables.accounts import Accounts
 from bridge.store.tables.apikeys import ApiKeys
+from bridge.store.tables.endpoint_pace import EndpointPace
+from bridge.store.tables.endpoints import Endpoints
 from bridge.store.tables.feed import Feed
 from bridge.store.tables.holds import Holds
 from bridge.store.tables.idempotency import Idempotency
@@ -84,6 +86,8 @@ class Store:
         self.account_stats = AccountStatsTable(redis, self.shard_of)
         self.accounts = Accounts(redis, vault, self.health, clock_ms=clock_ms, dice=dice, durable=durable)
         self.apikeys = ApiKeys(redis, self.projects, clock_ms=clock_ms, dice=dice, durable=durable)
+        self.endpoints = Endpoints(redis, shards, durable=durable)
+        self.endpoint_pace = EndpointPace(redis)
         self.feed = Feed(redis)
         self.outbox = Outbox(redis, self.feed, shards)
         self.heartbeats = Heartbeats(redis, WORKERS)

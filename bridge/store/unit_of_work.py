@@ -11,6 +11,8 @@ from bridge.domain.jobs.callbacks import callbacks_by_id
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.starts.records import OPEN_MS, Start, expires_ms
 from bridge.domain.subscriptions.callback import Callback
+from bridge.domain.subscriptions.endpoint import Endpoint
+from bridge.domain.subscriptions.endpoint_table import EndpointTable
 from bridge.store import feed_keys, keys, start_keys
 from bridge.store.commit import (
     Change,
@@ -27,8 +29,10 @@ from bridge.store.commit import (
     Rank,
     Unrank,
 )
+from bridge.store.endpoint_deliveries import deliver_to, list_indexes
 from bridge.store.errors import LeaseLost, WriteConflict
 from bridge.store.records import Loaded, pack, pack_job, pack_object
+from bridge.store.tables.endpoints import guard_epoch
 from bridge.store.tables.indexes import rank_callback, unrank_callback, url_member
 from bridge.store.tables.outbox import outbox_member
 
@@ -129,20 +133,32 @@ class UnitOfWork:
         `unread` are the ids of deliveries that could not be read: they go with the job, whatever they say.
         """
         project = loaded.record.project
-        self._guards.append(loaded.guard(keys.job(key)))
+        self.require_job(key, loaded)
         self._ops += [Delete(name(key)) for name in _JOB_KEYS]
         self._ops.append(Unrank(keys.ended(self.shard), key))
         self._ops += [Delete(keys.event(event)) for event in events]
         for each in deliveries:
-            name = keys.delivery(each.record.id)
-            self._guards.append(each.guard(name))
-            self._ops += [Delete(name), Unrank(keys.deliveries(self.shard, project), each.record.id)]
+            self._remove_delivery(each)
         for identifier in unread:
             self._ops.append(Delete(keys.delivery(identifier)))
             self._ops.append(Unrank(keys.deliveries(self.shard, project), identifier))
         for callback in callbacks_by_id(loaded.record).values():
             self._ops += unrank_callback(project, callback)
         self._count_bytes(project, -len(loaded.raw))
+
+    def remove_deliveries(
+        self, key: str, loaded: Loaded[Job], deliveries: Sequence[Loaded[Delivery]]
+    ) -> None:
+        """Delete some deliveries of a job, if it and they are as they were loaded."""
+        self.require_job(key, loaded)
+        for each in deliveries:
+            self._remove_delivery(each)
+            self._ops.append(Unrank(keys.job_deliveries(key), each.record.id))
+
+    def _remove_delivery(self, loaded: Loaded[Delivery]) -> None:
+        name = keys.delivery(loaded.record.id)
+        self._guards.append(loaded.guard(name))
+        self._ops += [Delete(name), *(Unrank(each, loaded.record.id) for each in list_indexes(loaded.record))]
 
     def put_event(self, event: EventRecord) -> None:
         """Write an event, and note that the project's feed does not have it yet."""
@@ -153,14 +169,29 @@ class UnitOfWork:
         ]
         self.events.append(event.id)
 
-    def add_delivery(self, delivery: Delivery, delay_ms: int) -> None:
-        """Write a new delivery and schedule its first attempt."""
+    def add_delivery(self, delivery: Delivery, delay_ms: int, *, if_missing: bool = False) -> None:
+        """Write a new delivery and schedule its first attempt; `if_missing`: write nothing if there is one."""
+        self._guards += [Guard(keys.delivery(delivery.id), None)] if if_missing else []
         self._ops += [
             Put(keys.delivery(delivery.id), pack(delivery)),
             Rank(keys.job_deliveries(delivery.job), delivery.id, delivery.created_ms),
-            Rank(keys.deliveries(self.shard, delivery.project), delivery.id, delivery.created_ms),
+            *(Rank(index, delivery.id, delivery.created_ms) for index in list_indexes(delivery)),
             Due("dlv", delivery.lane, delivery.id, delay_ms, "absent"),
         ]
+
+    def require_job(self, key: str, loaded: Loaded[Job]) -> None:
+        """Write nothing unless a job is as it was loaded, and so still there."""
+        self._guards.append(loaded.guard(keys.job(key)))
+
+    def deliver_to(self, endpoints: Sequence[Endpoint], event: EventRecord) -> None:
+        """Write a delivery of a new event to each endpoint, due now; to a disabled one it is parked."""
+        if endpoints:
+            whole = (event.id, event.job, event.project)
+            self._ops.append(deliver_to(endpoints, *whole, now_ms=self.now_ms))
+
+    def require_endpoints(self, project: str, table: EndpointTable) -> None:
+        """Write nothing unless the shard knows the project's endpoints as they are in this table."""
+        self._guards.append(guard_epoch(self.shard, project, table))
 
     def put_delivery(self, delivery: Delivery, loaded: Loaded[Delivery]) -> None:
         """Write a delivery, if it is as it was loaded."""

@@ -94,7 +94,7 @@ class Deliveries:
         [delivery] = await store.indexes.job_deliveries(bridge.key(account, name_job(number, "ends")))
         found = (await store.load_many(Wanted(deliveries=[delivery]))).deliveries[delivery].record
         page = await store.load_many(Wanted(events=[found.event], jobs=[found.job]))
-        subscription = find_subscription(found, page)
+        subscription = find_subscription(found, page, {})
         assert subscription is not None
         sealed = await RequestBuilder(bridge.services).build(
             page.events[found.event].record, subscription, resend=False, now_ms=bridge.clock.now_ms()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bridge.domain.jobs.outcome import PollContext
 from bridge.domain.jobs.transition import advance
+from bridge.domain.subscriptions.endpoint_table import NO_ENDPOINTS
 from bridge.providers.read import read_answer
 from bridge.providers.registry import KINDS
 from bridge.services.context import Services, kind_traits
@@ -142,7 +143,7 @@ async def _read_once(bridge: Bridge, jobs: Sequence[Job], interval_s: float) -> 
             scale=services.time_scale,
         )
         draft = UnitOfWork(name[0], now_ms=now_ms, retention_s=services.settings.retention)
-        write_advance(services, draft, name, loaded[name], moved=moved, at=at)
+        write_advance(services, draft, name, loaded[name], moved=moved, at=at, table=NO_ENDPOINTS)
         draft.poll_at(name, moved.job, round(interval_s * 1000), how="set")
         changes.append(draft.change())
     assert set(await services.store.committer.commit_many(changes)) == {"done"}

@@ -12,9 +12,15 @@ from bridge.domain.deliveries.lanes import is_origin_wide
 from bridge.domain.deliveries.records import Delivery
 from bridge.domain.deliveries.retry import judge
 from bridge.services.context import Services
-from bridge.services.deliveries.after_attempt import after_attempt, end_stranded, put_off_blocked
+from bridge.services.deliveries.after_attempt import (
+    after_attempt,
+    end_stranded,
+    park_disabled,
+    put_off_blocked,
+)
 from bridge.services.deliveries.attempt import Attempts, LoadedDeliveries, ReadyDelivery, load_ready
 from bridge.services.deliveries.late_results import finish_late
+from bridge.services.deliveries.pacing import pace
 from bridge.services.requeue import move_to_url_lanes
 from bridge.services.subscriptions.delivery_lane import lane_of
 from bridge.store.errors import STORE_ERRORS, WriteConflict
@@ -82,7 +88,7 @@ class DeliverHandler:
                 settled.append(self._leave_out(item, page, claim))
             elif ready.delivery.record.lane != item.lane:  # moved since it was claimed
                 settled.append(Settled(item.lane, item.member, claim.token, None))
-            elif is_origin_wide(item.lane):
+            elif is_origin_wide(item.lane) or ready.has_moved:
                 moves.append(ready)
             elif ready.hold_ms:
                 delay_ms = min(ready.hold_ms, HOLD_STEP_MS)
@@ -92,24 +98,40 @@ class DeliverHandler:
                 tasks.append(SendTask(ready=ready, token=claim.token, taken_s=taken_s, is_suspect=is_suspect))
         if moves:
             settled += await self._move(shard, claim.token, moves)
+        waits = await pace(self._services, [task.ready for task in tasks])
+        settled += [
+            Settled(
+                task.delivery.record.lane, task.delivery.record.id, task.token, waits[task.delivery.record.id]
+            )
+            for task in tasks
+            if task.delivery.record.id in waits
+        ]
+        tasks = [task for task in tasks if task.delivery.record.id not in waits]
         self._note_put_off(shard, claim)
         # Counted when nothing can fail any more: what is not returned never leaves.
         self._suspects += sum(task.is_suspect for task in tasks)
         return tasks, settled
 
     def _leave_out(self, item: Item, page: LoadedDeliveries, claim: Claim) -> Settled:
-        """Return what to settle for a delivery that is over, or cannot be sent because a record cannot be read."""
+        """Return what to settle for a delivery that is over, or cannot be sent: its endpoint is off, a record is unreadable."""
         if item.member in page.unreadable:
             return Settled(item.lane, item.member, claim.token, UNREADABLE_RETRY_MS)
-        loaded = page.blocked.get(item.member) or page.stranded.get(item.member)
+        leaving = (
+            (page.disabled, park_disabled),
+            (page.blocked, put_off_blocked),
+            (page.stranded, end_stranded),
+        )
+        loaded, leave = next(
+            ((kept[item.member], leave) for kept, leave in leaving if item.member in kept),
+            (None, end_stranded),
+        )
         if loaded is None or loaded.record.lane != item.lane:
             return Settled(item.lane, item.member, claim.token, None)
-        leave = put_off_blocked if item.member in page.blocked else end_stranded
         delivery, delay_ms = leave(loaded.record, now_ms=claim.now_ms)
         return Settled(item.lane, item.member, claim.token, delay_ms, (pack_delivery(delivery),))
 
     async def _move(self, shard: str, token: bytes, moves: Sequence[ReadyDelivery]) -> list[Settled]:
-        """Move deliveries out of lanes of version 0.1; return what to settle: those that others changed meanwhile."""
+        """Move deliveries out of lanes of version 0.1 and of former URLs; return what to settle: those that others changed meanwhile."""
         vault = self._services.store.vault
         places = [
             (each.delivery, lane_of(vault, each.delivery.record.project, each.subscription)) for each in moves

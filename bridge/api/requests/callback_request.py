@@ -90,7 +90,7 @@ def read_callback_request(
 
 def unwrap(fields: Fields) -> dict[str, Any]:
     """Replace the provider's envelopes (`data`, `post`) by their fields; fields beside an envelope are kept and win."""
-    values = _parse_objects(fields)
+    values = parse_objects(fields)
     if _ENVELOPES.isdisjoint(values):
         return values
     for _ in range(MAX_ENVELOPES):
@@ -153,7 +153,7 @@ def _explain(field: str, kind: str, message: str) -> str:
 
 def _pick_options(values: Mapping[str, Any]) -> dict[str, Any]:
     names = [name for name in OPTIONS if name in values]
-    picked = {name: _unlist(name, values[name]) for name in names}
+    picked = {name: unlist(name, values[name]) for name in names}
     url = first_of(values, URL_FIELDS)
     if url is None:
         raise ValidationFailed(
@@ -161,7 +161,7 @@ def _pick_options(values: Mapping[str, Any]) -> dict[str, Any]:
             "missing: add the URL that gets the callback (`inbox:` for trying out)"
             + explain_spelling(values, URL_FIELDS),
         )
-    picked["callback_url"] = _unlist("callback_url", url)
+    picked["callback_url"] = unlist("callback_url", url)
     if (events := first_of(values, EVENT_FIELDS)) is not None:
         picked["events"] = events
     picked["persona"] = _find_persona(values)
@@ -200,12 +200,12 @@ def _find_persona(values: Mapping[str, Any]) -> str:
     return persona
 
 
-def _unlist(name: str, value: Any) -> Any:
+def unlist(name: str, value: Any) -> Any:
     """Return a scalar field's value out of the list of one in which some tools send it."""
     return value[0] if isinstance(value, list) and len(value) == 1 and name != "events" else value
 
 
-def _parse_objects(fields: Fields) -> dict[str, Any]:
+def parse_objects(fields: Fields) -> dict[str, Any]:
     """Return the fields with JSON text parsed where a form or query holds an object as text."""
     values = dict(fields.values)
     if not fields.textual:
@@ -234,7 +234,7 @@ def _is_envelope(value: Any) -> bool:
 
 def _refuse_unsupported_fields(values: Mapping[str, Any]) -> None:
     follow = values.get("follow", False)
-    if follow is not False and str(_unlist("follow", follow)).strip().casefold() not in (
+    if follow is not False and str(unlist("follow", follow)).strip().casefold() not in (
         "false",
         "0",
         "no",

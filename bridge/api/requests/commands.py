@@ -5,7 +5,7 @@ import json
 from bridge.api.requests.callback_request import CallbackRequest
 from bridge.domain.deliveries.headers import check_headers
 from bridge.domain.deliveries.signing import check_secret
-from bridge.domain.events.filters import check_patterns
+from bridge.domain.events.filters import check_every_kind, check_patterns
 from bridge.domain.templates import describe_unfilled, find_unfilled_url
 from bridge.domain.urls.policy import CheckedUrl, RefusedUrl, UrlPolicy, check_url
 from bridge.errors import ValidationFailed
@@ -29,6 +29,14 @@ def judge_events(patterns: tuple[str, ...], *, kind: str, once: bool) -> tuple[s
     """Return an event filter in its stored form; raise ValidationFailed if a pattern matches no event type."""
     try:
         return check_patterns(CATALOGUE, patterns, kind=kind, once=once)
+    except ValueError as error:
+        raise ValidationFailed("events", str(error).removeprefix("events: ")) from None
+
+
+def judge_endpoint_events(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return an endpoint's event filter in its stored form; raise ValidationFailed likewise."""
+    try:
+        return check_every_kind(CATALOGUE, patterns)
     except ValueError as error:
         raise ValidationFailed("events", str(error).removeprefix("events: ")) from None
 

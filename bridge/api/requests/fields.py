@@ -191,11 +191,17 @@ class JobQuery(_Fields):
     )
 
 
-class DeliveryQuery(PageQuery):
-    """Which deliveries to list."""
+class StatePageQuery(PageQuery):
+    """Which deliveries of one subscription to list."""
 
     state: DeliveryWord | None = None
+
+
+class DeliveryQuery(StatePageQuery):
+    """Which deliveries to list."""
+
     callback_id: str | None = Field(default=None, max_length=100)
+    endpoint_id: str | None = Field(default=None, max_length=100)
     event_id: str | None = Field(default=None, max_length=100)
 
 

@@ -46,13 +46,14 @@ class AttemptShape(TypedDict):
 
 
 class DeliveryShape(TypedDict):
-    """One event to one subscription."""
+    """One event to one subscription: a callback or an endpoint."""
 
     id: str
     object: Literal["delivery"]
     event_id: str
     event_type: NotRequired[str]
-    callback_id: str
+    callback_id: str | None
+    endpoint_id: str | None
     state: DeliveryWord
     destination: str
     created_at: str

@@ -12,10 +12,13 @@ from bridge.api.responses.models import (
     KeyShape,
     ProjectShape,
     SecretShape,
+    TestShape,
 )
 from bridge.api.responses.next_attempts import explain_delay
 from bridge.domain.deliveries.lanes import read_origin
 from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState, visible_state
+from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, judge
+from bridge.domain.ids import is_endpoint
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.observation import Outcome
 from bridge.domain.polling.rate_limit import BudgetView, Purpose
@@ -114,11 +117,13 @@ def view_attempt(delivery: Delivery, attempt: Attempt) -> AttemptShape:
 def view_delivery(delivery: Delivery, *, due_ms: int | None, wait: Wait | None = None) -> DeliveryShape:
     """Return a delivery; `due_ms` is its next attempt in Unix milliseconds, negative while one is in flight."""
     waits = delivery.state is DeliveryState.PENDING
+    of_endpoint = is_endpoint(delivery.subscription)
     return {
         "id": delivery.id,
         "object": "delivery",
         "event_id": delivery.event,
-        "callback_id": delivery.subscription,
+        "callback_id": None if of_endpoint else delivery.subscription,
+        "endpoint_id": delivery.subscription if of_endpoint else None,
         "state": cast("Any", str(visible_state(delivery, due_ms))),
         "destination": read_origin(delivery.lane),
         "created_at": iso_ms(delivery.created_ms),
@@ -205,4 +210,20 @@ def view_budget(budget: BudgetView, *, watched: int) -> BudgetShape:
         "seconds_per_request": budget.ms_per_request / 1000,
         "expected_delay_seconds": budget.expected_delay_s(watched),
         "watched_jobs": watched,
+    }
+
+
+def view_test(event_id: str, answer: ReceiverAnswer) -> TestShape:
+    """Return a receiver's answer to a sample."""
+    verdict = judge(answer)
+    return {
+        "id": event_id,
+        "object": "test",
+        "verdict": verdict.value,
+        "delivered": verdict in (Verdict.SUCCEEDED, Verdict.SUCCEEDED_WITH_WARNING),
+        "status": answer.status,
+        "failure": answer.failure,
+        "reason": answer.reason,
+        "duration_ms": answer.duration_ms,
+        "response_excerpt": answer.excerpt,
     }

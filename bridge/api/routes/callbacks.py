@@ -20,9 +20,8 @@ from bridge.api.responses.models import (
     TimelineShape,
 )
 from bridge.api.responses.timeline import view_timeline
-from bridge.api.responses.views import view_callback
+from bridge.api.responses.views import view_callback, view_test
 from bridge.api.routing import ApiCall, Routes
-from bridge.domain.deliveries.retry import Verdict, judge
 from bridge.errors import ValidationFailed
 from bridge.providers.registry import CATALOGUE
 from bridge.services.deliveries import lists
@@ -178,22 +177,10 @@ async def test_callback(call: ApiCall) -> web.StreamResponse:
     event_id, answer = await send_test(
         call.services,
         call.project,
-        url,
+        url.text,
         type_=body.type,
         payload=body.payload,
         headers=headers,
-        secret=body.secret,
+        signing=[body.secret] if body.secret else (),
     )
-    verdict = judge(answer)
-    view: TestShape = {
-        "id": event_id,
-        "object": "test",
-        "verdict": verdict.value,
-        "delivered": verdict in (Verdict.SUCCEEDED, Verdict.SUCCEEDED_WITH_WARNING),
-        "status": answer.status,
-        "failure": answer.failure,
-        "reason": answer.reason,
-        "duration_ms": answer.duration_ms,
-        "response_excerpt": answer.excerpt,
-    }
-    return reply(view)
+    return reply(view_test(event_id, answer))

@@ -19,6 +19,8 @@ from bridge.api.responses.json_response import reply
 from bridge.api.responses.views import view_delivery
 from bridge.api.routing import ApiCall, Routes
 from bridge.domain.deliveries.records import Delivery
+from bridge.domain.ids import is_endpoint
+from bridge.errors import ValidationFailed
 from bridge.services import events
 from bridge.services.deliveries import admin as deliveries
 from bridge.services.deliveries import lists
@@ -40,17 +42,18 @@ async def resend_event(call: ApiCall) -> web.StreamResponse:
     """Send an event again to every callback that it was sent to, also after a 2xx."""
     again = await events.resend(call.services, call.project, call.path("id"))
     dues = await lists.next_attempts_ms(call.services, again)
-    data = await _view_all(call, [(delivery, dues[delivery.id]) for delivery in again])
+    data = await view_deliveries(call, [(delivery, dues[delivery.id]) for delivery in again])
     return reply({"id": call.path("id"), "object": "event", "data": data})
 
 
 async def _view(call: ApiCall, delivery: Delivery) -> DeliveryShape:
     dues = await lists.next_attempts_ms(call.services, [delivery])
-    (view,) = await _view_all(call, [(delivery, dues[delivery.id])])
+    (view,) = await view_deliveries(call, [(delivery, dues[delivery.id])])
     return view
 
 
-async def _view_all(call: ApiCall, found: Sequence[tuple[Delivery, int | None]]) -> list[DeliveryShape]:
+async def view_deliveries(call: ApiCall, found: Sequence[tuple[Delivery, int | None]]) -> list[DeliveryShape]:
+    """Return deliveries, each with what holds it back."""
     dues = {delivery.id: due_ms for delivery, due_ms in found}
     waits = await find_waits(call.services, [delivery for delivery, _ in found], dues)
     return [view_delivery(each, due_ms=due_ms, wait=waits.get(each.id)) for each, due_ms in found]
@@ -60,16 +63,20 @@ async def _view_all(call: ApiCall, found: Sequence[tuple[Delivery, int | None]])
 async def list_deliveries(call: ApiCall) -> web.StreamResponse:
     """List deliveries, newest first."""
     query = call.query(DeliveryQuery)
+    if query.callback_id and query.endpoint_id:
+        raise ValidationFailed("endpoint_id", "send either callback_id or endpoint_id")
+    if query.endpoint_id and not is_endpoint(query.endpoint_id):
+        raise ValidationFailed("endpoint_id", "not an endpoint's id: use one that GET /v1/endpoints lists")
     found, cursor = await lists.list_deliveries(
         call.services,
         call.project,
         state=query.state,
-        subscription=query.callback_id,
+        subscription=query.callback_id or query.endpoint_id,
         event_id=query.event_id,
         cursor=query.cursor,
         limit=query.limit,
     )
-    return reply({"data": await _view_all(call, found), "next_cursor": cursor})
+    return reply({"data": await view_deliveries(call, found), "next_cursor": cursor})
 
 
 @ROUTES.add("GET", "/v1/deliveries/{id}", scope="read", answers={200: DeliveryShape}, errors=(404,))

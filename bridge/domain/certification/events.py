@@ -64,7 +64,7 @@ class EventMaker:
             self.catalogue,
             stored,
             payload=self.payload,
-            callback_id=_CALLBACK,
+            subscription_id=_CALLBACK,
             metadata=METADATA,
             test=True,
             base_url=self.base_url,

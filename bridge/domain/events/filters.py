@@ -39,6 +39,29 @@ def check_patterns(
     return checked
 
 
+def check_every_kind(catalogue: Catalogue, patterns: Sequence[str]) -> tuple[str, ...]:
+    """Check a filter for events of all kinds and spell it out: `completed` becomes `*.completed`.
+
+    Raises ValueError, fit to show, for a pattern that names nothing.
+    """
+    if len(patterns) > MOST_PATTERNS:
+        raise ValueError(f"events takes at most {MOST_PATTERNS} entries")
+    return tuple(dict.fromkeys(_spell_for_all(catalogue, pattern) for pattern in patterns))
+
+
+def _spell_for_all(catalogue: Catalogue, pattern: str) -> str:
+    folded = pattern.strip().casefold()
+    valid = len(folded) <= 100 and _PATTERN.fullmatch(folded)
+    if valid and "." not in folded and not _select(catalogue, (folded,)):
+        folded = event_type("*", folded)
+    if not valid or not _select(catalogue, (folded,)):
+        raise ValueError(
+            f"events: {pattern[:100]!r} names no event: use types that GET /v1/event-types lists, globs such as "
+            f"{next(iter(catalogue.kinds))}.* or *, and bare states such as failed"
+        )
+    return folded
+
+
 def matches(patterns: tuple[str, ...], event_type: str, *, ending: bool) -> bool:
     """Return whether a checked filter lets an event through.
 

@@ -83,7 +83,9 @@ def name_fields(catalogue: Catalogue, kind: str) -> tuple[FlatField, ...]:
 def _lay_out_bridge(bridge: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "bridge_schema": bridge["schema"],
-        "bridge_callback_id": bridge["callback_id"],
+        "bridge_callback_id": bridge.get("callback_id", ""),
+        "bridge_endpoint_id": bridge.get("endpoint_id", ""),
+        "bridge_callbacks": _as_text(bridge.get("callbacks", [])),
         "bridge_observed_at": bridge["observed_at"],
         "bridge_polls": bridge["polls"],
         "bridge_detection_lag_max_ms": bridge["detection_lag_max_ms"] or 0,

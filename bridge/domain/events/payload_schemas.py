@@ -19,7 +19,11 @@ _FLAT_NOTES = {
     "output_urls": "The files that were made, one a line.",
     "output_errors": "The reasons of what failed, one a line.",
     "data_other": "What the provider's object holds besides its documented fields, as JSON text.",
+    "bridge_callback_id": "Empty in a delivery to an endpoint.",
+    "bridge_endpoint_id": "Empty in a delivery to a callback.",
+    "bridge_callbacks": "The job's callbacks, in a delivery to an endpoint, as JSON text.",
     "bridge_detection_lag_max_ms": "0 where it is not known.",
+    "link_callback": "Empty in a delivery to an endpoint.",
     "link_download": "Empty where there is no file.",
 }
 

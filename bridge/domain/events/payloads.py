@@ -14,6 +14,7 @@ import msgspec
 
 from bridge.domain.events.catalogue import Catalogue
 from bridge.domain.events.flat import flatten
+from bridge.domain.ids import is_endpoint
 from bridge.domain.js_json import to_js_json
 
 PAYLOADS = ("full", "thin", "flat", "cloudevents")
@@ -48,39 +49,42 @@ def build_body(
     event: bytes,
     *,
     payload: str,
-    callback_id: str,
+    subscription_id: str,
     metadata: Any,
+    callbacks: bytes = b"",
     resend: bool = False,
     late: bool = False,
     test: bool = False,
     base_url: str,
 ) -> bytes:
-    """Write what is sent to one callback. `base_url` is where links lead, without a slash at its end.
+    """Write what is sent to one subscription. `base_url` is where links lead, without a slash at its end.
 
-    `late` says that this callback had heard `.timed_out`, as others of the job perhaps had not. Writing the result
+    `callbacks` is a JSON list of the job's callbacks, which the body for an endpoint shows. `late` says that this callback
+    had heard `.timed_out`, as others of the job perhaps had not. Writing the result
     again in JavaScript gives the same bytes. Raises ValueError for an unknown `payload`.
     """
+    subscription = _name_subscription(subscription_id, callbacks)
     if payload == "full" and not test:
-        spliced = _splice(event, callback_id, metadata, resend=resend, late=late)
+        spliced = _splice(event, subscription, metadata, resend=resend, late=late)
         if spliced is not None:
             return spliced
     fields = _split(event)
     fields["metadata"] = to_js_json(metadata)
-    fields["bridge"] = _add_subscription(fields["bridge"], callback_id, resend=resend, late=late)
+    fields["bridge"] = _add_subscription(fields["bridge"], subscription, resend=resend, late=late)
     if test:
         fields["test"] = b"true"
     match payload:
         case "full":
             return _join(fields, (*_FULL, "metadata", "data", "bridge", "test"))
         case "thin":
-            fields["links"] = to_js_json(_links(catalogue, fields, callback_id, base_url))
+            fields["links"] = to_js_json(_links(catalogue, fields, subscription_id, base_url))
             return _join(fields, (*THIN_FIELDS, "metadata", "links", "bridge", "test"))
         case "cloudevents":
             return _wrap(fields, base_url)
         case "flat":
             whole = _read(_join(fields, tuple(fields)))
             return to_js_json(
-                flatten(catalogue, whole, links=_links(catalogue, fields, callback_id, base_url))
+                flatten(catalogue, whole, links=_links(catalogue, fields, subscription_id, base_url))
             )
         case _:
             raise ValueError(f"payload is one of {', '.join(PAYLOADS)}")
@@ -94,7 +98,15 @@ def read_event_job(event: bytes) -> str:
         return str(json.loads(event)["job_id"])
 
 
-def _splice(event: bytes, callback_id: str, metadata: Any, *, resend: bool, late: bool) -> bytes | None:
+def _name_subscription(identifier: str, callbacks: bytes) -> bytes:
+    """Return the fields of `bridge` that name a subscription."""
+    name = to_js_json(identifier)
+    if not is_endpoint(identifier):
+        return b'"callback_id":%b' % name
+    return b'"endpoint_id":%b,"callbacks":%b' % (name, callbacks or b"[]")
+
+
+def _splice(event: bytes, subscription: bytes, metadata: Any, *, resend: bool, late: bool) -> bytes | None:
     """Put a subscription's fields between those of a stored event, None where they are not in the usual order.
 
     The first field of that name is the event's own `data`, since nothing before it holds an object with one, and the
@@ -104,7 +116,7 @@ def _splice(event: bytes, callback_id: str, metadata: Any, *, resend: bool, late
     data, bridge_mark, bridge = rest.rpartition(b',"bridge":{')
     if not (data_mark and bridge_mark):
         return None
-    fields = _add_subscription(b"{" + bridge, callback_id, resend=resend, late=late)
+    fields = _add_subscription(b"{" + bridge, subscription, resend=resend, late=late)
     return b'%b,"metadata":%b,"data":%b,"bridge":%b' % (head, to_js_json(metadata), data, fields)
 
 
@@ -122,12 +134,12 @@ def _read(text: bytes) -> Any:
         return json.loads(text)
 
 
-def _add_subscription(bridge: bytes, callback_id: str, *, resend: bool, late: bool) -> bytes:
+def _add_subscription(bridge: bytes, subscription: bytes, *, resend: bool, late: bool) -> bytes:
     mark = b',"resend":true' if resend else b""
     schema, comma, rest = bridge.partition(b",")
     if late:
         rest = rest.replace(b'"late":false', b'"late":true', 1)
-    return b'%b,"callback_id":%b%b%b%b' % (schema, to_js_json(callback_id), mark, comma, rest)
+    return b"%b,%b%b%b%b" % (schema, subscription, mark, comma, rest)
 
 
 def _join(fields: Mapping[str, bytes], names: tuple[str, ...]) -> bytes:
@@ -155,7 +167,7 @@ def _text(fields: Mapping[str, bytes], name: str) -> str:
 
 
 def _links(
-    catalogue: Catalogue, fields: Mapping[str, bytes], callback_id: str, base_url: str
+    catalogue: Catalogue, fields: Mapping[str, bytes], subscription_id: str, base_url: str
 ) -> dict[str, str]:
     """Return where the rest can be fetched: the same four names always, empty where there is nothing to fetch."""
     event, kind, job = (_text(fields, name) for name in ("id", "object", "job_id"))
@@ -165,9 +177,10 @@ def _links(
         kind = whole.kind
     where = f"{base_url}/v1/jobs/{kind}/{quote(job, safe='', errors='surrogatepass')}"
     stored = "test" not in fields
+    of_callback = stored and not is_endpoint(subscription_id)
     return {
         "event": f"{base_url}/v1/events/{event}" if stored else "",
         "job": where if kind in catalogue.kinds else "",
-        "callback": f"{base_url}/v1/callbacks/{callback_id}" if stored else "",
+        "callback": f"{base_url}/v1/callbacks/{subscription_id}" if of_callback else "",
         "download": f"{where}/download" if catalogue.has_download(_text(fields, "type")) else "",
     }

@@ -7,7 +7,11 @@ from msgspec import Struct
 
 
 class EventRecord(Struct, frozen=True, array_like=True, kw_only=True):
-    """An immutable fact about a job, as stored: `body` is the event's JSON without any subscription's fields."""
+    """An immutable fact about a job, as stored: `body` is the event's JSON without any subscription's fields.
+
+    `job_callbacks` is JSON, a list of the ids and metadata of the callbacks that the job had then, for endpoints; it is empty
+    where the project had no endpoint.
+    """
 
     id: str
     type: str
@@ -16,3 +20,4 @@ class EventRecord(Struct, frozen=True, array_like=True, kw_only=True):
     at_ms: int
     body: bytes
     schema: int = 1
+    job_callbacks: bytes = b""

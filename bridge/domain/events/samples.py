@@ -25,6 +25,7 @@ _ERROR = {"code": "upstream_failed", "message": EXAMPLE, "retryable": True}
 _SUMMARY = {"total": 2, "completed": 1, "failed": 1}
 _LAG_MS = 10_000
 _CALLBACK = "cb_aq2wk7n4xr6tz3bmeh5dcyuvl"
+_CALLBACKS = to_js_json([{"id": _CALLBACK, "metadata": METADATA}])  # of the job, as an endpoint hears
 # What the object showed last, None for a job that still ran, before an event whose word is not its provider's.
 _SEEN_AS: Mapping[str, str | None] = {"timed_out": None, "deleted": None, "replaced": "failed"}
 _NO_OBJECT = frozenset({"not_found", "unauthorized"})
@@ -50,6 +51,8 @@ def test_body(
     payload: str,
     base_url: str,
     type_: str = "webhook.test",  # noqa: PT028 -- this is no test
+    subscription_id: str = _CALLBACK,  # noqa: PT028 -- likewise
+    metadata: Any = METADATA,  # noqa: PT028 -- likewise
 ) -> bytes:
     """Return the body of a test delivery: an event with `"test": true` for an `evt_test_…` id; KeyError for an unknown type.
 
@@ -65,6 +68,8 @@ def test_body(
         payload=payload,
         base_url=base_url,
         test=True,
+        subscription_id=subscription_id,
+        metadata=metadata,
     )
     return to_js_json(fill(json.loads(body)))
 
@@ -95,6 +100,8 @@ def _body(
     payload: str,
     base_url: str,
     test: bool = False,
+    subscription_id: str = _CALLBACK,
+    metadata: Any = METADATA,
 ) -> bytes:
     stored = build_event(
         catalogue,
@@ -110,8 +117,9 @@ def _body(
         catalogue,
         stored,
         payload=payload,
-        callback_id=_CALLBACK,
-        metadata=METADATA,
+        subscription_id=subscription_id,
+        metadata=metadata,
+        callbacks=_CALLBACKS,
         test=test,
         base_url=base_url,
     )

@@ -17,6 +17,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MOMENT = {"type": "string", "format": "date-time"}
 _COUNT = {"type": "integer", "minimum": 0}
 _TEXT = {"type": "string"}
+_METADATA = {"type": ["object", "string", "null"]}
+_SOMETIMES = ("callback_id", "endpoint_id", "callbacks", "resend", "data_source", "truncated")
 
 
 def event_schema(catalogue: Catalogue, type_: str) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def _frame(catalogue: Catalogue, known: EventType) -> dict[str, Any]:
         "sequence": _say(
             "Counts the job's events; deliveries may come in another order.", type="integer", minimum=1
         ),
-        "metadata": _say("Your own, as registered.", type=["object", "string", "null"]),
+        "metadata": _say("Your own, as registered.", **_METADATA),
         "data": _data(catalogue.fields[known.kind]),
         "bridge": _bridge(),
         "test": _say("True in a sample that was asked for; else absent.", type="boolean"),
@@ -104,7 +106,13 @@ def _related(names: Sequence[str]) -> dict[str, Any]:
 def _bridge() -> dict[str, Any]:
     properties = {
         "schema": {"type": "integer", "minimum": 1},
-        "callback_id": _say("The callback that this delivery is for.", **_TEXT),
+        "callback_id": _say("The callback that this delivery is for; else absent.", **_TEXT),
+        "endpoint_id": _say("The endpoint that this delivery is for; else absent.", **_TEXT),
+        "callbacks": _say(
+            "In a delivery to an endpoint: the callbacks that the job had when the event was made.",
+            type="array",
+            items=_object({"id": _TEXT, "metadata": _METADATA}),
+        ),
         "resend": _say("True when a person asked for it again; else absent.", type="boolean"),
         "observed_at": _say("When the read was made that showed it.", **_MOMENT),
         "polls": _say("How often the job had been read.", **_COUNT),
@@ -123,10 +131,7 @@ def _bridge() -> dict[str, Any]:
             "`data` was over 256 KB and is cut to its status fields; else absent.", type="boolean"
         ),
     }
-    return _say(
-        "What a native webhook would not have.",
-        **_object(properties, optional=("resend", "data_source", "truncated")),
-    )
+    return _say("What a native webhook would not have.", **_object(properties, optional=_SOMETIMES))
 
 
 def _data(fields: Sequence[Field]) -> dict[str, Any]:

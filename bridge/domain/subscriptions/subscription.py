@@ -6,7 +6,8 @@ from typing import Any, Protocol
 class Subscription(Protocol):
     """A URL to which events are delivered, with their filter, format and signing secret.
 
-    The prefix of `id` shows the kind: `cb_` is a callback, which is stored in its job's record. Only the code that
+    The prefix of `id` shows the kind: `cb_` is a callback, which is stored in its job's record, `ep_` an endpoint, which is
+    stored in its project's table. Only the code that
     registers or ends a kind needs more than this; deliveries, requests and their lanes work for all kinds.
 
     `url`, `secret` and `headers` are sealed by the vault under `id`. For the lane of its
@@ -28,6 +29,10 @@ class Subscription(Protocol):
     @property
     def masked(self) -> str:
         """The URL as lists may show it, in records that earlier versions wrote; empty where it is made of the URL."""
+
+    @property
+    def fingerprint(self) -> bytes:
+        """A keyed hash of the URL, by which two with the same URL are found."""
 
     @property
     def secret(self) -> bytes | None:

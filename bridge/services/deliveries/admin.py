@@ -10,7 +10,7 @@ from bridge.services.context import Services
 from bridge.services.queries import load_dues
 from bridge.services.requeue import put_again, start_again
 from bridge.services.subscriptions.delivery_lane import lane_of
-from bridge.services.subscriptions.lookup import find_subscription
+from bridge.services.subscriptions.lookup import find_subscription, load_tables
 from bridge.store.records import Loaded, Wanted
 from bridge.store.unit_of_work import UnitOfWork, retrying
 
@@ -32,10 +32,14 @@ async def get_delivery(services: Services, project: str, delivery_id: str) -> De
 
 async def current_lanes(services: Services, deliveries: Sequence[Delivery]) -> dict[str, str]:
     """Return by id the lane of where each delivery goes now: a subscription's URL may have changed since it was sent."""
-    page = await services.store.load_many(Wanted(jobs=sorted({each.job for each in deliveries})))
+    wanted = Wanted(
+        jobs=sorted({each.job for each in deliveries}), epochs=sorted({each.project for each in deliveries})
+    )
+    page = await services.store.load_many(wanted)
+    tables = await load_tables(services.store, page)
     lanes: dict[str, str] = {}
     for each in deliveries:
-        subscription = find_subscription(each, page)
+        subscription = find_subscription(each, page, tables)
         if subscription is None:
             lanes[each.id] = each.lane
         else:

@@ -9,8 +9,11 @@ from bridge.domain.deliveries.outcome import outcome_of
 from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict
 from bridge.domain.deliveries.schedule import plan_next
+from bridge.domain.ids import is_endpoint
+from bridge.domain.subscriptions.endpoint import DISABLED
 from bridge.services.context import Services
-from bridge.services.deliveries.gone import stop_gone
+from bridge.services.deliveries.gone import REASON, stop_gone
+from bridge.services.subscriptions.endpoints import disable_gone
 from bridge.store.queue.lanes import Settled
 from bridge.store.records import UNREADABLE_RETRY_MS, Loaded
 from bridge.store.unit_of_work import pack_delivery
@@ -31,10 +34,20 @@ async def after_attempt(
 
     A 410 stops the subscription in a step of its own, which takes the delivery off its lane. It is settled all the same,
     so that the attempt no longer counts as in flight at its origin. Without its lease a 410 stops nothing: the
-    subscription may have another URL by now.
+    subscription may have another URL by now. An endpoint with another URL is not disabled; one that is keeps its events.
     """
     delivery = record_attempt(loaded.record, answer, verdict, at_ms=at_ms)
     outcome = outcome_of(answer, verdict)
+    if verdict is Verdict.GONE and is_endpoint(delivery.subscription):
+        whose = (delivery.project, delivery.subscription)
+        delay_ms = None
+        if await disable_gone(services, *whose, lane=delivery.lane, reason=REASON):
+            delivery = _park(delivery, REASON, services.clock_ms())
+        else:
+            delay_ms = 0  # it has another URL by now, where this goes next
+        return Settled(
+            delivery.lane, delivery.id, token, delay_ms, (pack_delivery(delivery),), outcome=outcome
+        )
     if verdict is Verdict.GONE:
         records = () if await stop_gone(services, delivery, token) else (pack_delivery(delivery),)
         return Settled(delivery.lane, delivery.id, token, None, records, outcome=outcome)
@@ -66,10 +79,20 @@ def put_off_blocked(delivery: Delivery, *, now_ms: int) -> tuple[Delivery, int |
     reason = (
         "not sent: what is stored of its event or its job cannot be read; the operator's log names the record"
     )
-    return replace(delivery, state=DeliveryState.PARKED, reason=reason, done_ms=now_ms), None
+    return _park(delivery, reason, now_ms), None
+
+
+def park_disabled(delivery: Delivery, *, now_ms: int) -> tuple[Delivery, None]:
+    """Return a delivery whose endpoint is switched off, parked, and that it leaves the queue."""
+    return _park(delivery, DISABLED, now_ms), None
+
+
+def _park(delivery: Delivery, reason: str, now_ms: int) -> Delivery:
+    return replace(delivery, state=DeliveryState.PARKED, reason=reason, done_ms=now_ms)
 
 
 def end_stranded(delivery: Delivery, *, now_ms: int) -> tuple[Delivery, None]:
-    """Return a delivery whose event or callback is no longer there, cancelled, and that it leaves the queue."""
-    reason = "its callback was deleted, or its event and callback are no longer kept"
+    """Return a delivery whose event or subscription is no longer there, cancelled, and that it leaves the queue."""
+    whose = "endpoint" if is_endpoint(delivery.subscription) else "callback"
+    reason = f"its {whose} was deleted, or its event and {whose} are no longer kept"
     return replace(delivery, state=DeliveryState.CANCELLED, reason=reason, done_ms=now_ms), None

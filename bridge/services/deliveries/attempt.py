@@ -10,10 +10,12 @@ from bridge.domain.deliveries.lanes import INBOX
 from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.deliveries.retry import ReceiverAnswer
 from bridge.domain.events.records import EventRecord
+from bridge.domain.ids import is_endpoint
+from bridge.domain.subscriptions.endpoint import Endpoint
 from bridge.domain.subscriptions.subscription import Subscription
 from bridge.services.context import Services
 from bridge.services.deliveries.request import RequestBuilder
-from bridge.services.subscriptions.lookup import find_subscription
+from bridge.services.subscriptions.lookup import Tables, find_subscription, list_companions, load_tables
 from bridge.store.records import Loaded, RecordBatch, UnreadableRecord, Wanted
 from bridge.store.store import Store
 from bridge.store.vault import VaultError
@@ -22,11 +24,15 @@ log = structlog.get_logger()
 
 
 class ReadyDelivery(Struct, frozen=True, kw_only=True, gc=False):
-    """A delivery with its event and subscription; its attempt must wait for another `hold_ms` milliseconds."""
+    """A delivery with its event and subscription; its attempt must wait for another `hold_ms` milliseconds.
+
+    `companions` have the same URL and sign it too, see `list_companions`.
+    """
 
     delivery: Loaded[Delivery]
     event: EventRecord
     subscription: Subscription
+    companions: Sequence[Subscription] = ()
     hold_ms: int = 0
 
     @property
@@ -34,16 +40,30 @@ class ReadyDelivery(Struct, frozen=True, kw_only=True, gc=False):
         """Whether the receiver, which takes one call, may have been told `.timed_out` by it and be gone."""
         return self.delivery.record.late and self.subscription.takes_one_call
 
+    @property
+    def has_moved(self) -> bool:
+        """Whether its endpoint has another URL by now, so that it waits in the wrong lane."""
+        to = self.subscription
+        return isinstance(to, Endpoint) and to.lane != self.delivery.record.lane
+
+    @property
+    def is_disabled(self) -> bool:
+        """Whether its endpoint is switched off; what a person asked for is sent all the same."""
+        to = self.subscription
+        return isinstance(to, Endpoint) and not to.enabled and not self.delivery.record.resend
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedDeliveries:
-    """What a page of deliveries comes to, by id; those that are over are in none of the four.
+    """What a page of deliveries comes to, by id; those that are over are in none of the five.
 
+    `disabled` are not sent because their endpoint is switched off.
     `unreadable` have a record that cannot be read. `blocked` cannot be sent because their event's or job's record cannot
-    be read, `stranded` because their event or callback is no longer there.
+    be read, `stranded` because their event or subscription is no longer there.
     """
 
     ready: Mapping[str, ReadyDelivery]
+    disabled: Mapping[str, Loaded[Delivery]]
     blocked: Mapping[str, Loaded[Delivery]]
     stranded: Mapping[str, Loaded[Delivery]]
     unreadable: Collection[str]
@@ -60,11 +80,18 @@ async def load_ready(store: Store, ids: Sequence[str]) -> LoadedDeliveries:
         Wanted(
             events=[each.event for each in records],
             jobs=[each.job for each in records],
-            holds=[each.subscription for each in records if each.tries == 0],
+            holds=[
+                each.subscription
+                for each in records
+                if each.tries == 0 and not is_endpoint(each.subscription)
+            ],
+            epochs=sorted({each.project for each in records}),
         )
     )
-    prepared = {identifier: _prepare(loaded, page) for identifier, loaded in deliveries.items()}
-    ready = {identifier: each for identifier, each in prepared.items() if each is not None}
+    tables = await load_tables(store, page)
+    prepared = {identifier: _prepare(loaded, page, tables) for identifier, loaded in deliveries.items()}
+    sendable = {identifier: each for identifier, each in prepared.items() if each is not None}
+    ready = {identifier: each for identifier, each in sendable.items() if not each.is_disabled}
     blocked = {
         identifier: loaded
         for identifier, loaded in deliveries.items()
@@ -72,8 +99,11 @@ async def load_ready(store: Store, ids: Sequence[str]) -> LoadedDeliveries:
     }
     return LoadedDeliveries(
         ready=ready,
+        disabled={each: deliveries[each] for each in sendable.keys() - ready.keys()},
         blocked=blocked,
-        stranded={each: deliveries[each] for each in deliveries if each not in ready and each not in blocked},
+        stranded={
+            each: deliveries[each] for each in deliveries if each not in sendable and each not in blocked
+        },
         unreadable=first.unreadable,
     )
 
@@ -82,15 +112,16 @@ def _is_over(delivery: Delivery) -> bool:
     return delivery.state in (DeliveryState.SUCCEEDED, DeliveryState.CANCELLED)
 
 
-def _prepare(loaded: Loaded[Delivery], page: RecordBatch) -> ReadyDelivery | None:
+def _prepare(loaded: Loaded[Delivery], page: RecordBatch, tables: Tables) -> ReadyDelivery | None:
     delivery = loaded.record
-    event, subscription = page.events.get(delivery.event), find_subscription(delivery, page)
+    event, subscription = page.events.get(delivery.event), find_subscription(delivery, page, tables)
     if event is None or subscription is None or (subscription.is_stopped and not delivery.resend):
         return None
     return ReadyDelivery(
         delivery=loaded,
         event=event.record,
         subscription=subscription,
+        companions=list_companions(delivery, subscription, page, tables),
         hold_ms=page.holds.get(subscription.id, 0),
     )
 
@@ -109,6 +140,7 @@ class Attempts:
             request = await self._request_builder.build(
                 ready.event,
                 ready.subscription,
+                companions=ready.companions,
                 resend=ready.delivery.record.resend,
                 late=ready.delivery.record.late,
                 now_ms=now_ms,

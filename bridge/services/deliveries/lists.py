@@ -5,7 +5,7 @@ from typing import Final
 
 from bridge.domain.deliveries.attempts import next_attempt_ms
 from bridge.domain.deliveries.records import Delivery, DeliveryState, visible_state
-from bridge.domain.ids import read_callback_job, read_shard
+from bridge.domain.ids import is_endpoint, read_callback_job, read_shard
 from bridge.services.context import Services
 from bridge.services.queries import fill_page, load_deliveries, load_dues
 from bridge.store.tables.indexes import Cursor
@@ -28,12 +28,15 @@ async def list_deliveries(
 
     See `fill_page` for the pages of a filtered list. Those of one callback or event are looked up by their job.
     """
-    job = await _find_job(services, project, subscription, event_id)
+    endpoint = subscription if is_endpoint(subscription or "") else None
+    job = None if endpoint else await _find_job(services, project, subscription, event_id)
     by_job = subscription is not None or event_id is not None
 
     async def read(place: Cursor | None, count: int) -> Sequence[Cursor]:
         if not by_job:
             return await services.store.indexes.deliveries(project, cursor=place, limit=count)
+        if endpoint:
+            return await services.store.indexes.deliveries_of_endpoint(endpoint, cursor=place, limit=count)
         if job is None:
             return ()
         return await services.store.indexes.deliveries_of_job(job, cursor=place, limit=count)

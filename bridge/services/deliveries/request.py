@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from msgspec import Struct
 
@@ -12,7 +13,8 @@ from bridge.domain.subscriptions.subscription import Subscription
 from bridge.domain.times import iso_ms
 from bridge.providers.registry import CATALOGUE
 from bridge.services.context import Services
-from bridge.services.subscriptions.sealing import open_headers, open_secret, open_url
+from bridge.services.subscriptions.sealing import open_headers, open_secrets, open_url
+from bridge.store.vault import VaultError
 
 MASK = "***"
 # A rotated secret goes on signing for 24 h, so a second's delay in using the new one does no harm.
@@ -83,11 +85,14 @@ class RequestBuilder:
         event: EventRecord,
         subscription: Subscription,
         *,
+        companions: Sequence[Subscription] = (),
         resend: bool,
         late: bool = False,
         now_ms: int,
     ) -> DeliveryRequest:
         """Return the request of one attempt, signed at `now_ms`; `late`: the subscription had heard `.timed_out`.
+
+        The secrets of its `companions` sign it too, after its own.
 
         Raise `VaultError` if a stored secret of the subscription cannot be decrypted.
         """
@@ -96,22 +101,30 @@ class RequestBuilder:
             CATALOGUE,
             event.body,
             payload=subscription.payload,
-            callback_id=subscription.id,
+            subscription_id=subscription.id,
+            callbacks=event.job_callbacks,
             metadata=subscription.metadata,
             resend=resend,
             late=late,
             base_url=self._base_url,
         )
-        own_secret = open_secret(vault, subscription)
+        secrets = await self._secrets_of(event.project, subscription, now_ms)
+        for each in companions:
+            with suppress(VaultError):  # that one's own deliveries show that its secret does not open
+                secrets = [*secrets, *await self._secrets_of(event.project, each, now_ms)]
         return sign_request(
             open_url(vault, subscription),
             body,
             event_id=event.id,
-            secrets=[own_secret] if own_secret else await self._project_secrets(event.project, now_ms),
+            secrets=list(dict.fromkeys(secrets)),
             headers=open_headers(vault, subscription),
             now_ms=now_ms,
             resend=resend,
         )
+
+    async def _secrets_of(self, project: str, subscription: Subscription, now_ms: int) -> list[str]:
+        own = open_secrets(self._services.store.vault, subscription, now_ms=now_ms)
+        return own or await self._project_secrets(project, now_ms)
 
     async def _project_secrets(self, project: str, now_ms: int) -> list[str]:
         """Return a project's signing secrets, the newest first."""

@@ -7,19 +7,19 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bridge.domain.deliveries.records import new_delivery
-from bridge.domain.events.event import build_event
-from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import job_key
 from bridge.domain.jobs.callbacks import callbacks_by_id
 from bridge.domain.jobs.intervals import interval_ms
-from bridge.domain.jobs.outcome import NewEvent, PollContext, Transition
-from bridge.domain.jobs.poll_history import previous_poll_ms, record_poll
+from bridge.domain.jobs.outcome import PollContext, Transition
+from bridge.domain.jobs.poll_history import record_poll
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.jobs.transition import advance, quiet_until_ms, replace_item
 from bridge.domain.observation import Observed, PollResult
-from bridge.providers.registry import CATALOGUE
+from bridge.domain.subscriptions.endpoint_table import EndpointTable
 from bridge.services.context import Services, kind_traits
+from bridge.services.jobs.endpoint_fanout import choose_table, deliver_to_endpoints, list_callbacks_in_event
 from bridge.services.jobs.last_seen import recall
+from bridge.services.jobs.new_events import build_record
 from bridge.services.jobs.unchanged import UnchangedAnswers
 from bridge.services.queries import NO_LOG, load_jobs, load_log
 from bridge.services.subscriptions.delivery_lane import lane_of
@@ -67,9 +67,10 @@ async def observe(
     earliest.
     """
     known: Loaded[Job] | None = held.job  # for the first try; later ones load what others wrote meanwhile
+    refused = False
 
     async def stage() -> tuple[UnitOfWork | None, tuple[Settled | None, _Saved | None]]:
-        nonlocal known
+        nonlocal known, refused
         job, known = known or await services.store.load_job(held.key), None
         if job is None:
             return None, (None, None)
@@ -84,7 +85,9 @@ async def observe(
         # Tasks whose answers came together meet here: each part of the work, done for all of them in a row, is still in the
         # processor's cache, which takes 6 % less time an ending.
         await asyncio.sleep(0)
-        unit = await _stage_save(services, current, moved, at)
+        table = await choose_table(services, job.record.project, held.key[0], again=refused)
+        refused = True  # if this is called once more
+        unit = await _stage_save(services, current, moved, at, table)
         return unit, (None, (moved, unit.events))
 
     try:
@@ -160,30 +163,47 @@ def _settle(held: Held, log: PollLog, delay_ms: int | None, stored: bytes | None
     return settle_poll(held.key, account, held.token, log=log, delay_ms=delay_ms, packed_object=stored)
 
 
-async def _stage_save(services: Services, held: Held, moved: Transition, at: PollContext) -> UnitOfWork:
+async def _stage_save(
+    services: Services, held: Held, moved: Transition, at: PollContext, table: EndpointTable
+) -> UnitOfWork:
     job = held.job.record
     unit = UnitOfWork(held.key[0], now_ms=at.now_ms, retention_s=services.settings.retention)
     moved = await recall(services, held.key, moved)
-    write_advance(services, unit, held.key, held.job, moved=moved, at=at)
+    write_advance(services, unit, held.key, held.job, moved=moved, at=at, table=table)
     if moved.delay_ms is None:
         unit.retire(held.key, moved.job)
     else:
         unit.poll_at(held.key, moved.job, moved.delay_ms, how="set")
-    await _replace_items(services, unit, job, moved.replaced, at)
+    await _replace_items(services, unit, job, moved.replaced, at, table=table)
+    if unit.events:
+        unit.require_endpoints(job.project, table)
     unit.require_lease(Lease("poll", job.account, held.key, held.token))
     return unit
 
 
 def write_advance(
-    services: Services, unit: UnitOfWork, key: str, loaded: Loaded[Job], *, moved: Transition, at: PollContext
+    services: Services,
+    unit: UnitOfWork,
+    key: str,
+    loaded: Loaded[Job],
+    *,
+    moved: Transition,
+    at: PollContext,
+    table: EndpointTable,
 ) -> None:
-    """Add a job that changed to a unit of work: its records, new events, and a delivery for each notification."""
+    """Add a job that changed to a unit of work: its records, new events, and a delivery for whoever hears of them.
+
+    `table` holds the project's endpoints; the unit must require that they are still these.
+    """
     unit.put_job(key, moved.job, loaded)
     unit.put_log(key, moved.log)
     if moved.data is not None:
         unit.put_object(key, moved.data)
-    for new_events in moved.new_events:
-        unit.put_event(_event(loaded.record, key, moved, new_events, at))
+    listed = list_callbacks_in_event(moved.job) if moved.new_events and table.by_id else b""
+    for new_event in moved.new_events:
+        event = build_record(loaded.record, key, moved, new_event, at, listed=listed)
+        unit.put_event(event)
+        deliver_to_endpoints(unit, table, event, job=moved.job)
     _add_deliveries(services, unit, key, moved)
 
 
@@ -204,31 +224,14 @@ def _add_deliveries(services: Services, unit: UnitOfWork, key: str, moved: Trans
         unit.add_delivery(delivery, 0)
 
 
-def _event(before: Job, key: str, moved: Transition, new_events: NewEvent, at: PollContext) -> EventRecord:
-    previous = previous_poll_ms(moved.log) or before.born_ms
-    body = build_event(
-        CATALOGUE,
-        new_events.draft.fact,
-        event_id=new_events.event,
-        at_ms=at.now_ms,
-        sequence=new_events.sequence,
-        observed_ms=at.now_ms,
-        polls=moved.log.polls,
-        lag_max_ms=max(0, at.now_ms - previous),
-        source="last_seen" if new_events.draft.fact.gone else at.source,
-    )
-    return EventRecord(
-        id=new_events.event,
-        type=new_events.draft.type,
-        project=before.project,
-        job=key,
-        at_ms=at.now_ms,
-        body=body,
-    )
-
-
 async def _replace_items(
-    services: Services, unit: UnitOfWork, post: Job, items: Sequence[str], at: PollContext
+    services: Services,
+    unit: UnitOfWork,
+    post: Job,
+    items: Sequence[str],
+    at: PollContext,
+    *,
+    table: EndpointTable,
 ) -> None:
     """End the watch of items which a new run of their post has replaced, in the same step."""
     part = kind_traits(post.kind).replaceable_parts
@@ -251,7 +254,7 @@ async def _replace_items(
         if moved is None:
             continue
         moved = await recall(services, key, moved)
-        write_advance(services, unit, key, loaded, moved=moved, at=at)
+        write_advance(services, unit, key, loaded, moved=moved, at=at, table=table)
         if moved.delay_ms is None:
             unit.retire(key, moved.job)
 

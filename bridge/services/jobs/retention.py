@@ -1,5 +1,6 @@
 """Retention: remove ended jobs with their callbacks, events and deliveries, once none of these is still in use."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from bridge.domain.deliveries.records import Delivery, DeliveryState
@@ -7,9 +8,10 @@ from bridge.domain.jobs.callbacks import list_live_callbacks
 from bridge.domain.jobs.records import Job
 from bridge.services.context import Services
 from bridge.services.queries import load_deliveries
-from bridge.store.records import UnreadableRecord
+from bridge.store.records import Loaded, UnreadableRecord
 
 PAGE: Final = 200
+MOST_AT_ONCE: Final = 500  # deliveries that one step removes
 RECHECK_MS: Final = 3_600_000
 PARKED_MS: Final = 30 * 86_400_000  # parked deliveries stay readable for so long
 
@@ -43,6 +45,8 @@ async def _remove(services: Services, shard: str, key: str, now_ms: int) -> bool
         unit.keep_ended(key, job, until_ms=now_ms + wait_ms)
         await store.committer.commit(unit.change())
         return False
+    if len(deliveries) > MOST_AT_ONCE:
+        return await _remove_some(services, key, job, deliveries[:MOST_AT_ONCE])
     events = await store.indexes.job_events(key)
     unread = set(ids) - {each.record.id for each in deliveries}
     unit.remove_job(key, job, deliveries=deliveries, unread=sorted(unread), events=events)
@@ -50,6 +54,16 @@ async def _remove(services: Services, shard: str, key: str, now_ms: int) -> bool
         return False
     await store.feed.forget(job.record.project, events)
     return True
+
+
+async def _remove_some(
+    services: Services, key: str, job: Loaded[Job], deliveries: Sequence[Loaded[Delivery]]
+) -> bool:
+    """Remove some of a job's deliveries, oldest first, so that no script takes long; the job goes with the last ones."""
+    unit = services.unit_of_work(key[0])
+    unit.remove_deliveries(key, job, deliveries)
+    await services.store.committer.commit(unit.change())
+    return False
 
 
 def _keep_for_ms(job: Job, deliveries: list[Delivery], now_ms: int) -> int:

@@ -1,6 +1,7 @@
 """The lane in which a subscription's deliveries wait; `domain/deliveries/lanes.py` says how lanes are named."""
 
 from bridge.domain.deliveries.lanes import INBOX, name_lane
+from bridge.domain.subscriptions.endpoint import Endpoint
 from bridge.domain.subscriptions.subscription import Subscription
 from bridge.services.subscriptions.sealing import open_url
 from bridge.store.vault import Vault, VaultError
@@ -11,6 +12,8 @@ def lane_of(vault: Vault, project: str, subscription: Subscription) -> str:
 
     Where the URL does not open the lane is one of its own: nothing can be sent, and each attempt says so.
     """
+    if isinstance(subscription, Endpoint):
+        return subscription.lane
     if subscription.origin == INBOX:
         url = INBOX
     else:
@@ -18,4 +21,9 @@ def lane_of(vault: Vault, project: str, subscription: Subscription) -> str:
             url = open_url(vault, subscription)
         except VaultError:
             url = subscription.id
-    return name_lane(project, subscription.origin, url, fingerprint=vault.fingerprint)
+    return lane_of_url(vault, project, subscription.origin, url)
+
+
+def lane_of_url(vault: Vault, project: str, origin: str, url: str) -> str:
+    """Return the lane of a URL with this origin, in its project."""
+    return name_lane(project, origin, url, fingerprint=vault.fingerprint)

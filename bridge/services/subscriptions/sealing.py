@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from bridge.domain.deliveries.lanes import INBOX
 from bridge.domain.subscriptions.callback import Callback
+from bridge.domain.subscriptions.endpoint import Endpoint
 from bridge.domain.subscriptions.subscription import Subscription
 from bridge.domain.urls.policy import mask_url
 from bridge.store.vault import Vault, VaultError
@@ -47,6 +48,20 @@ def open_secret(vault: Vault, subscription: Subscription) -> str | None:
     return None if sealed is None else vault.open(sealed, record=subscription.id).decode()
 
 
+def open_secrets(vault: Vault, subscription: Subscription, *, now_ms: int) -> list[str]:
+    """Return the subscription's own signing secrets, newest first; none when the project's secret signs."""
+    secret = open_secret(vault, subscription)
+    found = [secret] if secret is not None else []
+    if isinstance(subscription, Endpoint) and (previous := valid_previous(subscription, now_ms=now_ms)):
+        found.append(vault.open(previous, record=subscription.id).decode())
+    return found
+
+
+def valid_previous(endpoint: Endpoint, *, now_ms: int) -> bytes | None:
+    """Return the sealed secret that an endpoint had before its present one, while it signs too."""
+    return endpoint.previous_secret if now_ms < endpoint.previous_expires_ms else None
+
+
 def open_headers(vault: Vault, subscription: Subscription) -> dict[str, str]:
     """Return the extra headers in clear."""
     sealed = subscription.headers
@@ -58,16 +73,27 @@ def reseal(vault: Vault, callback: Callback) -> Callback:
 
     What does not open stays as it is.
     """
-
-    def renew(sealed: bytes) -> bytes:
-        try:
-            return vault.reseal(sealed, record=callback.id)
-        except VaultError:
-            return sealed
-
     return replace(
         callback,
-        url=renew(callback.url),
-        secret=callback.secret and renew(callback.secret),
-        headers=callback.headers and renew(callback.headers),
+        url=_renew(vault, callback.url, callback.id),
+        secret=callback.secret and _renew(vault, callback.secret, callback.id),
+        headers=callback.headers and _renew(vault, callback.headers, callback.id),
     )
+
+
+def reseal_endpoint(vault: Vault, endpoint: Endpoint) -> Endpoint:
+    """Return an endpoint's record likewise."""
+    return replace(
+        endpoint,
+        url=_renew(vault, endpoint.url, endpoint.id),
+        secret=_renew(vault, endpoint.secret, endpoint.id),
+        previous_secret=endpoint.previous_secret and _renew(vault, endpoint.previous_secret, endpoint.id),
+        headers=endpoint.headers and _renew(vault, endpoint.headers, endpoint.id),
+    )
+
+
+def _renew(vault: Vault, sealed: bytes, identifier: str) -> bytes:
+    try:
+        return vault.reseal(sealed, record=identifier)
+    except VaultError:
+        return sealed

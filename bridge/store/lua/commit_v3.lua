@@ -10,6 +10,9 @@
 --            B number               key         add to a counter
 --            S|N|A lane member delay  queue lanes gate nudge     due: set, sooner, absent
 --            X lane member            queue lanes gate nudge     drop
+--            F number created         job's deliveries, project's, lanes, gate, then for each delivery its record, its
+--                                     endpoint's deliveries, queue; ARGV goes on with each one's id, value, lane ('': it
+--                                     is not scheduled): new deliveries of one event, due now
 -- Returns  'done', 'fenced' or 'conflict'; the latter two wrote nothing
 -- Why      The client sends a command again when its connection broke before the answer. So where the conditions fail only
 --          because this same change is in place already, the answer is 'done'. A claim changes no record, so a change that
@@ -68,6 +71,28 @@ while a < #ARGV do
   elseif op == 'B' then
     redis.call('INCRBY', key, ARGV[a + 2])
     a, k = a + 2, k + 1
+  elseif op == 'F' then
+    local number, created = tonumber(ARGV[a + 2]), ARGV[a + 3]
+    local job, project, lanes, gate = key, KEYS[k + 2], KEYS[k + 3], KEYS[k + 4]
+    local values, ranks = {}, {}
+    a, k = a + 3, k + 4
+    for _ = 1, number do
+      local id, lane = ARGV[a + 1], ARGV[a + 3]
+      values[#values + 1], values[#values + 2] = KEYS[k + 1], ARGV[a + 2]
+      ranks[#ranks + 1], ranks[#ranks + 2] = created, id
+      redis.call('ZADD', KEYS[k + 2], created, id)
+      if lane ~= '' then
+        local queue = KEYS[k + 3]
+        redis.call('ZADD', queue, now, id)
+        local place = touched[queue] or {lane = lane, lanes = lanes, gate = gate, wake = math.huge}
+        touched[queue] = place
+        place.wake = math.min(place.wake, now)
+      end
+      a, k = a + 3, k + 3
+    end
+    redis.call('MSET', unpack(values))
+    redis.call('ZADD', job, unpack(ranks))
+    redis.call('ZADD', project, unpack(ranks))
   else
     local lane, member, nudge = ARGV[a + 2], ARGV[a + 3], KEYS[k + 4]
     local place = touched[key] or {lane = lane, lanes = KEYS[k + 2], gate = KEYS[k + 3], wake = math.huge}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from bridge.domain.subscriptions.callback import Callback
-from bridge.store import keys
+from bridge.store import endpoint_keys, keys
 from bridge.store.commit import Op, Rank, Unrank
 
 URL_BYTES = 8  # of a fingerprint; the callback's record has all of it, for comparison
@@ -65,6 +65,12 @@ class Indexes:
     ) -> list[Cursor]:
         """Return a job's deliveries, likewise."""
         return await self._older(keys.job_deliveries(key), cursor, limit)
+
+    async def deliveries_of_endpoint(
+        self, endpoint: str, *, cursor: Cursor | None = None, limit: int = 100
+    ) -> list[Cursor]:
+        """Return an endpoint's deliveries, likewise."""
+        return await self._newest(endpoint_keys.deliveries, endpoint, cursor, limit)
 
     async def _newest(
         self, place: Callable[[str, str], str], project: str, cursor: Cursor | None, limit: int

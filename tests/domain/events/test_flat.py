@@ -35,7 +35,7 @@ def flat(
         CATALOGUE, fact, event_id="evt_x", at_ms=0, sequence=1, observed_ms=0, polls=1, lag_max_ms=None
     )
     body: dict[str, Any] = json.loads(
-        build_body(CATALOGUE, event, payload="flat", callback_id="cb_1", metadata=metadata, base_url="")
+        build_body(CATALOGUE, event, payload="flat", subscription_id="cb_1", metadata=metadata, base_url="")
     )
     return body
 

@@ -45,10 +45,10 @@ def store(
     )
 
 
-def send(event: bytes, *, payload: str = "full", metadata: Any = None, **marks: bool) -> dict[str, Any]:
+def send(event: bytes, *, payload: str = "full", metadata: Any = None, **marks: Any) -> dict[str, Any]:
     """The body as a receiver reads it."""
     body = build_body(
-        CATALOGUE, event, payload=payload, callback_id="cb_1", metadata=metadata, base_url=BASE, **marks
+        CATALOGUE, event, payload=payload, subscription_id="cb_1", metadata=metadata, base_url=BASE, **marks
     )
     read: dict[str, Any] = json.loads(body)
     return read
@@ -120,7 +120,7 @@ def test_writing_a_body_again_gives_the_same_bytes(data: dict[str, Any], payload
         CATALOGUE,
         store(data),
         payload=payload,
-        callback_id="cb_1",
+        subscription_id="cb_1",
         metadata={"n": 1.0, "s": "\ud800"},
         base_url=BASE,
     )
@@ -145,10 +145,12 @@ def test_any_object_passes_through_every_form(data: dict[str, Any], metadata: An
     event = store({**data, "id": "a1"})
     for payload in PAYLOADS:
         body = build_body(
-            CATALOGUE, event, payload=payload, callback_id="cb_1", metadata=metadata, base_url=BASE
+            CATALOGUE, event, payload=payload, subscription_id="cb_1", metadata=metadata, base_url=BASE
         )
         assert to_js_json(json.loads(body)) == body
-    body = build_body(CATALOGUE, event, payload="full", callback_id="cb_1", metadata=metadata, base_url=BASE)
+    body = build_body(
+        CATALOGUE, event, payload="full", subscription_id="cb_1", metadata=metadata, base_url=BASE
+    )
     assert to_js_json({**data, "id": "a1"}) in body
 
 
