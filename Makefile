@@ -20,7 +20,7 @@ BENCH_STAMP := $(BENCH_VENV)/.made-$(shell cat $(LOCKS)/requirements-bench.lock 
 NEWEST_VENV := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test browser soak isolation lint format bench freshness newest lock clean
+.PHONY: help setup run test browser soak isolation lint format bench freshness newest dist lock clean
 
 help:
 	@echo 'make run        set up and start reelbridge (Ctrl-C stops it)'
@@ -33,6 +33,7 @@ help:
 	@echo 'make bench      measure polls, deliveries, registrations and proxied requests a second (10 minutes, on an idle machine)'
 	@echo 'make freshness  simulate how soon the end of a job is noticed under a rate limit (half an hour)'
 	@echo 'make newest     run the tests with the newest releases of all dependencies: make newest ARGS=tests/http'
+	@echo 'make dist       build the wheel and the source archive into dist/'
 	@echo 'make lock       resolve the dependencies again and write the lock files'
 	@echo 'make clean      remove $(VENV) and its like'
 
@@ -94,6 +95,12 @@ newest: $(DEV_STAMP)
 	@$(NEWEST_VENV)/bin/python -m tests.newest compare
 	$(NEWEST_VENV)/bin/pytest $(ARGS)
 
+# Built by what the lock file pins, without an environment of its own, so that nothing is fetched. The same sources
+# give the same bytes.
+dist: $(DEV_STAMP)
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build
+
 lock: $(DEV_STAMP)
 	@$(BIN)/uv --version
 	$(COMPILE) pyproject.toml -o $(LOCKS)/requirements.lock
@@ -107,7 +114,7 @@ lock: $(DEV_STAMP)
 	done
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) $(NEWEST_VENV)
+	rm -rf $(VENV) $(BENCH_VENV) $(NEWEST_VENV) dist
 
 # uv installs several times faster than pip; where it cannot be had, pip does.
 define install

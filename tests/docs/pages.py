@@ -9,6 +9,7 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "deploy" / "RUNBOOK.md",
 ]
 README = ROOT / "README.md"
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]

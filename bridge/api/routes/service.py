@@ -10,6 +10,7 @@ from bridge.api.responses.json_response import reply
 from bridge.api.responses.master_keys import view_master_keys
 from bridge.api.responses.metrics import Metrics
 from bridge.api.responses.models import HealthShape, ReadinessShape
+from bridge.api.responses.queue_metrics import load_queues, render_queues
 from bridge.api.routing import API, Route
 from bridge.errors import Unavailable
 
@@ -39,15 +40,18 @@ async def show_readiness(request: web.Request) -> web.StreamResponse:
 
 
 async def show_metrics(request: web.Request) -> web.StreamResponse:
-    """Return this process's counters and the accounts' rate budgets in Prometheus' text format."""
+    """Return this process's counters, the queues' lag and the accounts' rate budgets in Prometheus' text format."""
     api = request.app[API]
     try:
         async with asyncio.timeout(STORE_TIMEOUT_S):
             budgets = await load_budgets(api.services)
+            queues = await load_queues(api.services)
     except TimeoutError:
         raise Unavailable("the store does not answer: try again in a moment") from None
     # In a thread, because the text of many accounts takes longer than other requests should wait.
-    body = await asyncio.to_thread(lambda: api.metrics.render() + render_budgets(budgets))
+    body = await asyncio.to_thread(
+        lambda: api.metrics.render() + render_queues(queues) + render_budgets(budgets)
+    )
     return web.Response(body=body, headers={"Content-Type": Metrics.content_type})
 
 
