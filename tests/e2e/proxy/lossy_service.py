@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from tests.api.serving import KEY, MASTER_KEY
-from tests.e2e.processes import RM_KEY, SCALE, Process, Simulator, reelbridge
+from tests.e2e.processes import RB_KEY, RM_KEY, SCALE, Process, Simulator, reelbridge
 
 GENERATE = "/reelmirror/api/v1/generate"
 DECIDED = frozenset({"unknown_outcome", "consumed"})
@@ -34,8 +34,10 @@ class Outcome:
 class LossyService:
     """The processes, and where they listen."""
 
-    def __init__(self, simulator: Simulator, socket: Path) -> None:
+    def __init__(self, simulator: Simulator, socket: Path, *, key: str = KEY, scale: float = SCALE) -> None:
         self._simulator = simulator
+        self._key = key
+        self._scale = scale
         self._socket = socket
         self.apis = [self._start("api"), self._start("api")]
         self.worker = self._start("worker")
@@ -46,12 +48,14 @@ class LossyService:
         env = {
             "REELBRIDGE_REDIS_URL": f"unix://{self._socket}",
             "REELBRIDGE_MASTER_KEYS": MASTER_KEY,
-            "REELBRIDGE_API_KEY": KEY,
+            "REELBRIDGE_API_KEY": self._key,
             "REELBRIDGE_PORT": "0",
             "REELBRIDGE_DATA_DIR": str(self._socket.parent),
             "REELMIRROR_API_KEY": RM_KEY,
             "REELMIRROR_BASE_URL": f"{self._simulator.url}/reelmirror/api",
-            "REELBRIDGE_POLL_SCALE": str(SCALE),
+            "REELBOT_API_KEY": RB_KEY,
+            "REELBOT_BASE_URL": f"{self._simulator.url}/reelbot/api",
+            "REELBRIDGE_POLL_SCALE": str(self._scale),
         }
         return reelbridge(command, env=env, cwd=self._socket.parent)
 
