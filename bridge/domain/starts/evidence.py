@@ -31,16 +31,15 @@ class ListedObject(Struct, frozen=True):
 class Scene(Struct, frozen=True, kw_only=True):
     """What is known beside the list, in the provider's time.
 
-    `returned` are ids that other answers have named, `before` those that were listed before the start, None if nobody
-    looked. `rivals` are the sources of other uncertain or running starts that may have made the object, empty texts for
-    those that name none. `automated`: objects appear without a call, None if that cannot be found out. `is_whole`: no object of the time in question can be missing.
+    `returned` are ids that other answers have named. `rivals` are the sources of other uncertain or running starts that
+    may have made the object, empty texts for those that name none. `automated`: objects appear without a call, None if
+    that cannot be found out. `is_whole`: no object of the time in question can be missing.
     """
 
     source: str
     began_ms: int
     until_ms: int
     returned: Collection[str] = frozenset()
-    before: Collection[str] | None = None
     rivals: Collection[str] = ()
     automated: bool | None = None
     is_whole: bool = True
@@ -60,8 +59,8 @@ def judge(candidates: Sequence[ListedObject], scene: Scene) -> LookResult:
     if len(possible) != 1 or not scene.is_whole:
         return LookResult("", named)
     (only,) = possible.values()
-    dated = only.created_ms is not None or scene.before is not None
-    return LookResult(only.id if dated and _is_its_own(only, scene) else "", named)
+    is_certain = only.created_ms is not None and _is_its_own(only, scene)
+    return LookResult(only.id if is_certain else "", named)
 
 
 def _is_its_own(only: ListedObject, scene: Scene) -> bool:
@@ -102,7 +101,7 @@ def is_in_time(at_ms: int, scene: Scene) -> bool:
 
 
 def _is_possible(each: ListedObject, scene: Scene) -> bool:
-    if each.id in scene.returned or (scene.before is not None and each.id in scene.before):
+    if each.id in scene.returned:
         return False
     if each.source is not None and scene.source and each.source != scene.source:
         return False

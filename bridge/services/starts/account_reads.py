@@ -106,7 +106,12 @@ class AccountReads:
         now_ms = self.services.clock_ms()
         if not await self.services.shared_reads.get(name, is_there, now_ms=now_ms, fresh_ms=DAY_MS):
             return None
-        return await self.read_others(path)
+        try:
+            return await self.read_others(path)
+        except NotReadNow as wait:
+            if wait.wait_ms:
+                raise
+            return None
 
     async def read_job(self, kind: KindSpec, job_id: str) -> Observation:
         """Return a job as it is; raise NotReadNow."""

@@ -22,7 +22,9 @@ from bridge.services.starts.account_reads import AccountReads, NotReadNow
 from bridge.services.starts.guard import Intent, Ticket
 from bridge.store.records import UnreadableRecord
 
-LATELY_MS = 15 * 60_000  # so long what was seen of an ended job is taken for what it is
+LATELY_MS = (
+    60_000  # so long what was seen of an ended job is taken for what it is; others may run it again meanwhile
+)
 READ_S = 5.0  # for which a call waits at most
 LEASE_MS = 8_000
 log = get_logger("bridge.proxy")

@@ -36,10 +36,8 @@ SOURCELESS = ListedObject("g1", 101_000, None)
         ([SOURCELESS], replace(SCENE, rivals=("s2",), automated=False), "", ("g1",)),
         # a page that may hide others
         ([OWN], replace(SCENE, is_whole=False), "", ("g1",)),
-        # a row without a time counts only if somebody looked before
+        # a row without a time may be of any
         ([UNDATED], SCENE, "", ("g1",)),
-        ([UNDATED], replace(SCENE, before=set()), "g1", ("g1",)),
-        ([UNDATED], replace(SCENE, before={"g1"}), "", ()),
         # a row without a source counts only where nothing is made without a call
         ([SOURCELESS], SCENE, "", ("g1",)),
         ([SOURCELESS], replace(SCENE, automated=True), "", ("g1",)),

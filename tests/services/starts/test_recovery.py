@@ -327,3 +327,16 @@ async def test_everything_is_sealed_anew_when_the_master_key_changes(desk: Desk,
     start = await read(desk, answered)
     assert start.answer is not None
     assert open_answer(services.store.vault, answered.place, start.answer) == ANSWER
+
+
+@pytest.mark.parametrize("charged", [True, False])
+async def test_a_row_without_a_time_has_that_of_its_charge(desk: Desk, *, charged: bool) -> None:
+    """Without one it may be of any time."""
+    ticket = await lose(desk)
+    dated = row(desk, "g1")
+    list_posts(desk, {name: value for name, value in dated.items() if name != "created_at"})
+    debit = {"id": "t1", "amount_cents": -10, "created_at": dated["created_at"], "generated_post_id": "g1"}
+    charges = [debit] if charged else []
+    desk.upstream.lay("/v1/billing/transactions", {"data": charges, "count": len(charges)})
+    await sweep(desk)
+    assert (await read(desk, ticket)).state is (StartState.REBUILT if charged else StartState.DOUBT)
