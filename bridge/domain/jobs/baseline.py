@@ -64,10 +64,11 @@ def shows_new_run(before: Baseline, now: Baseline) -> bool:
 def apply_baseline(job: Job, before: Baseline) -> tuple[Job, int]:
     """Return a job as it was before a call that runs it again, and the run that the call began, 0 if that is not known.
 
-    A job that is watched is as its own reads show it; one that nobody reads is brought up to date.
+    A job that is watched is as its own reads show it; one that nobody reads is brought up to date. One without a status
+    had not begun at all, as a first voice conversion.
     """
     if not before.ending:
-        return job, 0
+        return job, 0 if before.status or has_ended(job) else job.run
     if not any(is_live(callback) for callback in job.callbacks):
         ended = replace(
             job,

@@ -61,4 +61,5 @@ def test_a_job_that_nobody_read_is_as_it_was_seen_before_the_call() -> None:
     )
     ended, run = apply_baseline(job, ENDED)
     assert (ended.state, ended.ending, ended.parts, run) == (JobState.ENDED, "completed", ENDED.parts, 2)
-    assert apply_baseline(job, RUNNING) == (job, 0)
+    assert apply_baseline(job, RUNNING) == (job, 0), "its first ending may be the old run's"
+    assert apply_baseline(job, Baseline(status="")) == (job, 1), "nothing had begun"

@@ -14,6 +14,7 @@ from tests.api.serving import KEY, MASTER_KEY
 from tests.e2e.processes import RB_KEY, RM_KEY, SCALE, Process, Simulator, reelbridge
 
 GENERATE = "/reelmirror/api/v1/generate"
+REPEAT_S = 2.0  # as the bridge asks for: sooner it does not look again
 DECIDED = frozenset({"unknown_outcome", "consumed"})
 
 
@@ -105,7 +106,7 @@ async def call_once(http: aiohttp.ClientSession, url: str, persona: str, source:
 
 
 async def repeat_until_decided(
-    http: aiohttp.ClientSession, url: str, persona: str, source: str, *, patience: int = 5
+    http: aiohttp.ClientSession, url: str, persona: str, source: str, *, patience: int = 4
 ) -> Outcome:
     """Repeat a call with its key until it has an answer of the provider, or stays uncertain so many times."""
     doubts = 0
@@ -115,7 +116,7 @@ async def repeat_until_decided(
         doubts += outcome.word in DECIDED
         if outcome.status < 300 or doubts >= patience:
             return outcome
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(REPEAT_S)
 
 
 def count_by_source(posts: Sequence[dict[str, Any]]) -> Counter[str]:

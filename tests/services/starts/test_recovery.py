@@ -182,6 +182,7 @@ async def test_a_look_that_cannot_be_made_is_made_later(desk: Desk, refused: str
     """It is none of those that are made at growing intervals, however often it is tried."""
     ticket, store = await lose(desk), desk.services.store
     bucket = (await AccountReads.open(desk.services, desk.account, KINDS["generated_post"])).bucket
+    assert bucket.limit.name == KINDS["generated_post"].limit, "it is the one that polls count under"
     match refused:
         case "budget":
             await store.budgets.spend(bucket.account, bucket.limit, [Purpose.SINGLE] * 100)
