@@ -9,7 +9,16 @@ from bridge.api.auth import Authenticator
 from bridge.api.middleware import BODY_LIMIT, add_headers, bind, shape_errors
 from bridge.api.requests.forwarded import Forwarding
 from bridge.api.responses.metrics import Metrics
-from bridge.api.routes import accounts, administration, callbacks, endpoints, events, feed, jobs
+from bridge.api.routes import (
+    accounts,
+    administration,
+    callbacks,
+    endpoints,
+    events,
+    feed,
+    jobs,
+    wake_ups,
+)
 from bridge.api.routes import event_types as catalogue
 from bridge.api.routes import registration as registering
 from bridge.api.routes.docs import add_docs
@@ -30,6 +39,7 @@ KEYED_ROUTES: tuple[Route, ...] = tuple(
         jobs.ROUTES,
         endpoints.ROUTES,
         feed.ROUTES,
+        wake_ups.ROUTES,
         events.ROUTES,
         catalogue.ROUTES,
         administration.ROUTES,

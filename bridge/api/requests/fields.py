@@ -101,6 +101,12 @@ def _add_other_names(schema: dict[str, Any]) -> None:
     schema["properties"] = properties
 
 
+class WakeUpBody(_Fields):
+    """A provider's own webhook, in whatever form: jobs are named by fields whose names end in `id` or `ids`."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"additionalProperties": True})
+
+
 class CallbackBody(_Fields):
     """A registration. Name the job by one of the id fields, or by `kind` and `id`."""
 

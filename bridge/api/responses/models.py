@@ -74,6 +74,14 @@ class CallbackPage(TypedDict):
     next_cursor: str | None
 
 
+class WakeUpShape(TypedDict):
+    """Confirmation of a wake-up: how many watched jobs it named. The same one has the same `id`."""
+
+    id: str
+    object: Literal["wake_up"]
+    woken: int
+
+
 class Deleted(TypedDict):
     """Confirmation of a deletion; with `count` where several objects could match."""
 
