@@ -30,23 +30,30 @@ class CappedBody(NamedTuple):
     ending: BodyEnding
 
 
+def take_whole(response: HttpResponse, *, limit: int) -> CappedBody | None:
+    """Return what `read_capped` would, without a wait, where a body without a coding has come together with its head."""
+    body = response.body
+    if not body.is_complete or response.headers.get("content-encoding"):
+        return None
+    data = body.read_nowait()
+    return (
+        CappedBody(data[:limit], BodyEnding.CUT) if len(data) > limit else CappedBody(data, BodyEnding.WHOLE)
+    )
+
+
 async def read_capped(response: HttpResponse, *, limit: int, wire_limit: int) -> CappedBody:
     """Return at most `limit` decompressed bytes, from not many more than `wire_limit` compressed ones.
 
     A body that is read to its end leaves the connection for reuse; after any other the caller closes the response.
     Raise `BodyError` where it breaks off or is malformed. gzip and deflate are taken apart; nothing else is.
     """
+    whole = take_whole(response, limit=limit)
+    if whole is not None:
+        return whole
     body = response.body
     coding = response.headers.get("content-encoding", "").strip().lower()
     if coding not in ("", "identity"):
         return await _read_coded(body, coding, limit, wire_limit)
-    if body.is_complete:
-        data = body.read_nowait()  # the body came together with the head
-        return (
-            CappedBody(data[:limit], BodyEnding.CUT)
-            if len(data) > limit
-            else CappedBody(data, BodyEnding.WHOLE)
-        )
     pieces: list[bytes] = []
     size = 0
     while size <= limit:

@@ -14,7 +14,7 @@ from bridge.domain.deliveries.retry import (
     read_retry_after,
 )
 from bridge.domain.urls.policy import MAX_URL_CHARACTERS, CheckedUrl, RefusedUrl, UrlPolicy, check_url
-from bridge.http.body import BodyEnding, CappedBody, read_capped
+from bridge.http.body import BodyEnding, CappedBody, read_capped, take_whole
 from bridge.http.client.client_errors import BodyError, NotConnected, UnansweredError
 from bridge.http.client.connector import Connector
 from bridge.http.client.http_client import HttpClient
@@ -121,7 +121,7 @@ class Sender:
         until = asyncio.get_running_loop().time() + timeout_s
         try:
             response = await self._client.post(origin, target, headers, body, until=until)
-            content, note = await _read_body(response, until)
+            content, note = _take_body(response) or await _read_body(response, until)
         except Exception as error:  # noqa: BLE001 - an attempt always has an outcome, whatever a parser trips over
             failure, reason = explain_failure(error, timeout_s=timeout_s)
             return self._failed(
@@ -191,6 +191,16 @@ def _origin(checked: CheckedUrl) -> str:
     """Return the origin as it is connected to; a dot at the end of the host stays, since it excludes search domains."""
     host = f"[{checked.host}]" if ":" in checked.host else checked.host
     return f"{checked.scheme}://{host}:{checked.port}"
+
+
+def _take_body(response: HttpResponse) -> tuple[bytes, str] | None:
+    """Do what `_read_body` does where nothing has to be waited for, as behind most responses; else return None."""
+    whole = None if response.flaw else take_whole(response, limit=MAX_BODY_BYTES)
+    if whole is None:
+        return None
+    content, note = _note(whole)
+    (response.close if note else response.release)()
+    return content, note
 
 
 async def _read_body(response: HttpResponse, until: float) -> tuple[bytes, str]:

@@ -50,6 +50,16 @@ def test_a_resource_has_one_key(shard: str, one: tuple[str, str, str], other: tu
         assert key != job_key(shard, *other)
 
 
+def test_ids_are_those_that_earlier_versions_made() -> None:
+    """A data directory, and a process of another version beside this one, know a fact by the id that it had before."""
+    key = job_key("a", "acc_1", "sync_job", "42")
+    assert key == "aip7bi74rhxbvxs57"
+    event = event_id(project="prj_1", key=key, born_ms=1_795_000_000_000, run=1, fact="completed")
+    assert event == "evt_atf2j2avkrzr3cntitofbranuv"
+    assert delivery_id(event, "cb_1") == "dlv_amf667jryabmznds52ianfbnoh"
+    assert callback_id(key, lambda count: bytes(range(count))) == f"cb_{key}aaaqeaye"
+
+
 @steady
 @given(key=keys, rolled=dice)
 def test_a_callbacks_id_tells_its_job(key: str, rolled: bytes) -> None:

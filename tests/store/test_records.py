@@ -1,5 +1,7 @@
 """Records come back as they were written; what does not is named without being shown."""
 
+import json
+import zlib
 from typing import Any
 
 import pytest
@@ -121,6 +123,17 @@ def test_an_unreadable_record_is_named_not_shown(raw: bytes) -> None:
 def test_an_observed_object_comes_back_as_it_was(value: dict[str, Any]) -> None:
     """Numbers of any size and lone surrogates too."""
     assert unpack_object(pack_object(value)) == value
+
+
+@pytest.mark.parametrize(
+    "size", [0, 190, 191, 192, 300, 4_085, 4_086, 4_087, 4_088, 20_000]
+)  # around both limits
+def test_an_object_of_any_size_is_what_earlier_versions_read(size: int) -> None:
+    """JSON, or from 200 bytes on zlib's own format, whichever way it was compressed."""
+    value = {"text": "".join(chr(97 + place * place % 26) for place in range(size))}
+    packed = pack_object(value)
+    assert json.loads(zlib.decompress(packed) if packed[:1] == b"x" else packed) == value
+    assert (packed[:1] == b"x") is (size > 200 - len('{"text":""}'))
 
 
 def test_a_long_object_is_compressed_and_a_bomb_is_refused() -> None:

@@ -35,8 +35,9 @@ def plan_next(
     have.
     """
     if verdict in SUCCESSES:
-        ended = replace(delivery, state=DeliveryState.SUCCEEDED, resend=False, reason="", done_ms=now_ms)
-        return replace(ended, resume_ms=0), None
+        return replace(
+            delivery, state=DeliveryState.SUCCEEDED, resend=False, reason="", done_ms=now_ms, resume_ms=0
+        ), None
     if verdict is Verdict.FINISHED:
         return replace(delivery, state=DeliveryState.CANCELLED, reason=FINISHED, done_ms=now_ms), None
     waits_ms = max(0, delivery.resume_ms - now_ms)

@@ -40,14 +40,15 @@ def fan_out(job: Job, key: str, drafts: Sequence[EventDraft], *, now_ms: int) ->
     newcomers = frozenset(each.id for each in job.callbacks if each.owed_parts)
     for draft in drafts:
         run = known.get(identify(draft.fact.run, draft.name), draft.fact.run)
-        first = identify(run, draft.name) not in known
+        identity = identify(run, draft.name)
+        first = identity not in known
         if draft.of_part and newcomers and not first:
             draft = replace(draft, only=newcomers)  # noqa: PLW2901  # what the others heard before they came
         if not (first or draft.closes or draft.only is not None):
             continue  # as at nearly every poll: all callbacks were notified before
         event = event_id(project=job.project, key=key, born_ms=job.born_ms, run=run, fact=draft.name)
         if first:
-            known[identify(run, draft.name)] = run
+            known[identity] = run
             job = replace(
                 job, emitted=add_emitted(job.emitted, run=run, name=draft.name), sequence=job.sequence + 1
             )

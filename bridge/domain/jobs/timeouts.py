@@ -35,14 +35,16 @@ def list_due_timeouts(
     if not _is_conclusive(job, result, at):
         return ()
     timeout_s = log.timeout_s or traits.timing.timeout_s
-
-    def due_ms(callback: Callback) -> tuple[int, str]:
-        return deadline_ms(job, callback, timeout_s=timeout_s, scale=scale), callback.id
-
     late: dict[int, list[Callback]] = {}
     for callback in job.callbacks:
         if is_overdue(job, callback, begun_ms=at.begun_ms, timeout_s=timeout_s, scale=scale):
             late.setdefault(awaited_run(job, callback), []).append(callback)
+    if not late:
+        return ()
+
+    def due_ms(callback: Callback) -> tuple[int, str]:
+        return deadline_ms(job, callback, timeout_s=timeout_s, scale=scale), callback.id
+
     return tuple(
         draft_timed_out(
             job,
@@ -69,6 +71,8 @@ def has_overdue_callback(
 def _is_conclusive(job: Job, result: PollResult, at: PollContext) -> bool:
     """Return whether a poll may lead to a time-out: not a 429, nor a 401, 403 or 404 that is not confirmed yet."""
     match result:
+        case Observed():
+            return True
         case Throttled():
             return False
         case KeyRefused() | KindForbidden():
