@@ -128,10 +128,13 @@ def _log_once(table: str, key: str, error: str) -> None:
 
 
 def pack_object(value: Any) -> bytes:
-    """Return an observed object as bytes: JSON, compressed if it is large enough."""
+    """Return an observed object as bytes: JSON, compressed if it is large enough.
+
+    Infinite numbers become null, which `providers/body.py` has made of them already.
+    """
     try:
         plain = msgspec.json.encode(value)
-    except (UnicodeEncodeError, OverflowError):  # a lone surrogate, or a whole number of more than 64 bits
+    except UnicodeEncodeError:  # a lone surrogate somewhere
         plain = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
     if len(plain) <= ZLIB_FROM:
         return plain
