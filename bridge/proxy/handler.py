@@ -15,7 +15,7 @@ from bridge.proxy.admission import Admission
 from bridge.proxy.answer_copy import AnswerCopies, AnswerCopy
 from bridge.proxy.answer_writer import must_close, write_answer
 from bridge.proxy.forward import forward, list_answer_fields
-from bridge.proxy.interception import is_start, read_body, read_request, read_start
+from bridge.proxy.interception import is_start, is_watched, read_body, read_request, read_start
 from bridge.proxy.places import Places
 from bridge.proxy.proxy_call import ProxyCall
 from bridge.proxy.proxy_errors import Busy, answer_error
@@ -48,7 +48,7 @@ class Proxy:
         self._waiting = {provider: Places(96, share=2) for provider in PROVIDERS}
         self._starting = Places(96, share=2)
         self._streams = Places(250, share=4)
-        self._policy = api.services.policy
+        self._services = api.services
         self._starts = StartedCalls(api.services, self._send_start)
         self._copies = AnswerCopies(PassedAnswers(api.services), api.services.clock_ms)
 
@@ -90,10 +90,11 @@ class Proxy:
         return await self._pass_on(request, call)
 
     async def _pass_start(self, request: web.BaseRequest, call: ProxyCall) -> web.StreamResponse:
-        """Send on a call that begins work; if it names a callback URL, what it begins is registered."""
+        """Send on a call that begins work; if it names a callback URL, or an endpoint asks for it, what it begins is watched."""
         with _cancelled_when_lost(request):
             body = await read_body(await self._open(request), within_s=self._forwarder.stall_s)
-            call, start = read_start(call, body, self._policy)
+            watch = await is_watched(self._services, call)
+            call, start = read_start(call, body, self._services.policy, watch=watch)
             if start is not None:
                 return await self._starts.answer(request, call, start)
             response = await self._starts.send(call, body)

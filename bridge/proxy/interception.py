@@ -18,6 +18,8 @@ from bridge.proxy.idempotency_key import read_idempotency_key, take_fingerprint
 from bridge.proxy.proxy_call import ProxyCall
 from bridge.proxy.starts import StartCall
 from bridge.proxy.webhook_options import NO_WISH, plan_registration, read_wish
+from bridge.services.context import Services
+from bridge.services.jobs.watching import is_heard_of, watch_command
 
 BODY_BYTES = 1024 * 1024  # of a call that begins work
 _CODINGS = frozenset((b"gzip", b"deflate", b"identity"))
@@ -26,6 +28,14 @@ _CODINGS = frozenset((b"gzip", b"deflate", b"identity"))
 def is_start(call: ProxyCall) -> bool:
     """Return whether a call begins work."""
     return find_start(PROVIDERS[call.provider].starts, call.method, call.path) is not None
+
+
+async def is_watched(services: Services, call: ProxyCall) -> bool:
+    """Return whether what a call begins is to be watched although it may name no URL: an endpoint asks for it."""
+    found = find_start(PROVIDERS[call.provider].starts, call.method, call.path)
+    if found is None or not call.is_intercepted or not call.caller.has_account:
+        return False
+    return await is_heard_of(services, call.caller.project, found[0].kind)
 
 
 async def read_body(opened: bytes | Upload, *, within_s: float) -> bytes:
@@ -52,10 +62,12 @@ def read_request(call: ProxyCall, body: bytes) -> tuple[StartSpec, Mapping[str, 
     return spec, {**_read_object(_decode(call, body)), **variables}
 
 
-def read_start(call: ProxyCall, body: bytes, policy: UrlPolicy) -> tuple[ProxyCall, StartCall | None]:
+def read_start(
+    call: ProxyCall, body: bytes, policy: UrlPolicy, *, watch: bool = False
+) -> tuple[ProxyCall, StartCall | None]:
     """Return a start with where its callback goes, and the call as it goes on; None without a URL and an Idempotency-Key.
 
-    Raise ValidationFailed for a URL, an option or a key that is refused: nothing is sent then.
+    With `watch` what a start without a URL begins is watched, because an endpoint asks for it. Raise ValidationFailed for a URL, an option or a key that is refused: nothing is sent then.
     """
     found = find_start(PROVIDERS[call.provider].starts, call.method, call.path)
     assert found is not None, "it is a start"
@@ -63,12 +75,13 @@ def read_start(call: ProxyCall, body: bytes, policy: UrlPolicy) -> tuple[ProxyCa
     key = read_idempotency_key(call.fields)
     plain = _decode(call, body)
     wish = read_wish(call.fields, call.target, plain) if call.is_intercepted else NO_WISH
-    if not wish.url and key is None:
+    if not wish.url and key is None and not watch:
         return call, None
+    watches = watch_command(spec.kind) if watch else None
     start = StartCall(
         spec=spec,
         request={**_read_object(plain), **variables},
-        webhook=plan_registration(wish, kind=spec.kind, policy=policy) if wish.url else None,
+        webhook=plan_registration(wish, kind=spec.kind, policy=policy) if wish.url else watches,
         body=wish.body if wish.is_rewritten else body,
         key=key,
         fingerprint=take_fingerprint(call, body),

@@ -58,7 +58,8 @@ def reply_to_repeat(
 def _replay(call: ProxyCall, start: Start, answer: StartAnswer) -> StartReply:
     fields, body = _decode_for(call, answer)
     marks = (REPLAYED, REBUILT) if start.state is StartState.REBUILT else (REPLAYED,)
-    told = list_status_fields(Finished(start.registered, start.pending)) if start.webhook else []
+    finished = Finished(start.registered, start.pending)
+    told = list_status_fields(finished, watched=start.watched) if start.webhook else []
     return StartReply(
         status=answer.status,
         reason=b"",

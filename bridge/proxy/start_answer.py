@@ -56,12 +56,14 @@ def read_json(body: bytes, fields: Sequence[Field]) -> object:
     return decoded
 
 
-def list_status_fields(finished: Finished) -> list[Field]:
-    """Return the headers that tell what was registered for a call."""
+def list_status_fields(finished: Finished, *, watched: bool) -> list[Field]:
+    """Return the headers that tell what was registered for a call; `watched`: for endpoints, so that no callback has an id."""
     if finished.pending:
         return [(b"X-Webhook-Status", b"pending")]
     if not finished.registered:
         return [refusal_field(finished.reason or "no_job")]
+    if watched:
+        return [(b"X-Webhook-Status", b"registered")]
     ids = ", ".join(finished.registered).encode()
     return [(b"X-Webhook-Status", b"registered"), (b"X-Webhook-Callback-Id", ids)]
 

@@ -9,6 +9,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from bridge.config.log import get_logger
+from bridge.domain.jobs.watches import is_watch
 from bridge.domain.starts.records import Fingerprint, StartedJob
 from bridge.errors import BridgeError
 from bridge.http.client.client_errors import BodyError
@@ -66,7 +67,7 @@ Send = Callable[[ProxyCall, bytes], Coroutine[Any, Any, HttpResponse]]
 class StartCall(Struct, frozen=True, kw_only=True):
     """A call that begins work: which, what it says, and the body that is sent on.
 
-    `webhook` is what it wants registered, `key` its Idempotency-Key; it has one of them. `fingerprint` is that of the call
+    `webhook` is what it wants registered, or a watch, `key` its Idempotency-Key; it has one of them. `fingerprint` is that of the call
     as it came.
     """
 
@@ -171,7 +172,9 @@ class StartedCalls:
             raise _unknown(start) from error
         fields = tuple(list_answer_fields(call, response))
         finished = await self._conclude(start, ticket, response.status, fields, body)
-        told = [] if start.webhook is None else list_status_fields(finished)
+        told = (
+            list_status_fields(finished, watched=is_watch(start.webhook.url.origin)) if start.webhook else []
+        )
         return StartReply(
             status=response.status,
             reason=response.reason,

@@ -141,3 +141,40 @@ async def test_what_an_unguarded_call_began_is_noted(proxied: Proxied) -> None:
         while not (noted := await store.starts.started_by([key])):  # noqa: ASYNC110 -- Redis tells nobody
             await asyncio.sleep(0.01)
     assert noted[key][0] == ""
+
+
+@pytest.mark.parametrize(
+    ("events", "status"),
+    [
+        (["generated_post.failed"], b"registered"),
+        (["*"], b"registered"),
+        (["sync_job.*"], None),
+    ],
+)
+async def test_what_begins_without_a_url_is_watched_for_an_endpoint(
+    proxied: Proxied, events: list[str], status: bytes | None
+) -> None:
+    """If it asks for any event of such jobs; the answer names no callback, a repetition neither."""
+    made = await proxied.api.call("POST", "/v1/endpoints", json={"url": "inbox:", "events": events})
+    assert made[0] == 201
+    proxied.upstream.answers = [answer(b'{"status":"started","generated_post_id":"g1"}')]
+    fields = head(BODY, b"Idempotency-Key: k1")
+    for _ in range(2):
+        got = await proxied.ask(GENERATE, *fields, body=BODY)
+        assert (got.status, got.first(b"x-webhook-status")) == (202, status)
+        assert got.first(b"x-webhook-callback-id") is None
+    assert len(proxied.upstream.requests) == 1
+    watched = [(each["kind"], each["job_id"], each["callback_url"]) for each in await list_callbacks(proxied)]
+    assert watched == ([("generated_post", "g1", "wait:")] if status else [])
+
+
+async def test_a_url_of_ones_own_comes_before_the_endpoints_watch(proxied: Proxied) -> None:
+    """And with interception off, or an answer that begins nothing, nothing is watched."""
+    await proxied.api.call("POST", "/v1/endpoints", json={"url": "inbox:"})
+    proxied.upstream.answers = [answer(b'{"status":"started","generated_post_id":"g1"}')]
+    got = await proxied.ask(GENERATE, *head(BODY, b"X-Webhook-URL: " + URL), body=BODY)
+    (callback,) = await list_callbacks(proxied)
+    assert got.first(b"x-webhook-callback-id") == callback["id"].encode()
+    proxied.upstream.answers = [answer(b"{}").replace(b"202 Fine", b"400 Bad Request")]
+    got = await proxied.ask(GENERATE, *head(), body=BODY)
+    assert got.first(b"x-webhook-status") == b"none; reason=refused"

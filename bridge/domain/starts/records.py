@@ -83,6 +83,7 @@ class Start(Struct, frozen=True, array_like=True, kw_only=True):
     look_ms: int = 0  # of the last look
     found: tuple[str, ...] = ()  # ids of what the last look found and could not tell from the start's own
     until_ms: int = 0  # when the answer or the waiting for it ended
+    watched: bool = False  # for endpoints alone: what is registered are watches, no callbacks of the client's
 
 
 def is_open(start: Start) -> bool:

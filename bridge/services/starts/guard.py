@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from bridge.domain.ids import job_key
 from bridge.domain.jobs.baseline import Baseline
+from bridge.domain.jobs.watches import is_watch
 from bridge.domain.starts.looks import LONGEST_CALL_MS, OWNER_SILENT_MS, next_doubt_look_ms
 from bridge.domain.starts.records import TRANSITIONS, Fingerprint, Start, StartedJob, StartState
 from bridge.domain.starts.repeats import Repeat, judge_repeat
@@ -142,6 +143,7 @@ def _new_start(intent: Intent, *, owner: str, token: bytes, webhook: bytes | Non
         baseline=intent.baseline,
         webhook=webhook,
         until_ms=now_ms,
+        watched=intent.webhook is not None and is_watch(intent.webhook.url.origin),
     )
 
 

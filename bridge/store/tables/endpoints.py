@@ -81,6 +81,11 @@ class Endpoints:
             await self._raise(project, shard, table.epoch)
         return table
 
+    async def latest(self, project: str) -> EndpointTable:
+        """Return a project's table as it is now."""
+        epoch = await self._redis.hget(endpoint_keys.endpoints(project), EPOCH)
+        return (await self.current({project: int(epoch or 0)}))[project]
+
     async def current(self, epochs: Mapping[str, int]) -> dict[str, EndpointTable]:
         """Return tables of projects as they are now; `epochs` were just read, see `records.Wanted`."""
         found = {}
