@@ -68,6 +68,12 @@ def test_the_benchmark_of_the_proxy_runs() -> None:
     assert all(float(value.replace(",", "")) > 0 for name, value in figures.items() if "over" not in name)
 
 
+def test_what_an_endpoint_costs_is_measured() -> None:
+    """Both figures are there."""
+    shown = run("fan_out")
+    assert re.match(r"an endpoint adds [\d.]+ us of the worker and [\d.]+ us of the store", shown)
+
+
 def _read_row(row: str) -> tuple[str, str]:
     _, name, shown, _, _ = row.split("|")
     figure = FIGURE.match(shown.strip())

@@ -14,6 +14,7 @@ from bridge.providers.registry import CATALOGUE
 from bridge.services.context import Services, kind_traits
 from bridge.store.unit_of_work import UnitOfWork
 
+MOST_DELIVERIES: Final = 2_000  # of one commit: its script holds up all others in the shard
 # What an event says of its job's callbacks, in bytes of JSON: it is kept with each event and sent to each endpoint.
 MOST_LISTED_BYTES: Final = 64 * 1024
 
@@ -35,7 +36,15 @@ def persona_of(job: Job) -> str:
     return job.persona if kind_traits(job.kind).persona_field else ""
 
 
-def count_deliveries(table: EndpointTable, moved: Transition) -> int:
+def plan_portion(table: EndpointTable, moved: Transition) -> int | None:
+    """Return how many of a transition's new events fit into one commit; None: all of them."""
+    total = _count_deliveries(table, moved)
+    if total <= MOST_DELIVERIES or len(moved.new_events) < 2:
+        return None
+    return max(1, MOST_DELIVERIES * len(moved.new_events) // total - 1)  # beside the job's own ending
+
+
+def _count_deliveries(table: EndpointTable, moved: Transition) -> int:
     """Return how many deliveries a transition makes, to callbacks and to endpoints."""
     persona = persona_of(moved.job)
     types = (each.draft.type for each in moved.new_events)

@@ -12,12 +12,18 @@ from bridge.domain.jobs.callbacks import callbacks_by_id
 from bridge.domain.jobs.intervals import interval_ms
 from bridge.domain.jobs.outcome import PollContext, Transition
 from bridge.domain.jobs.poll_history import record_poll
+from bridge.domain.jobs.portions import take_portion
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.jobs.transition import advance, quiet_until_ms, replace_item
 from bridge.domain.observation import Observed, PollResult
 from bridge.domain.subscriptions.endpoint_table import EndpointTable
 from bridge.services.context import Services, kind_traits
-from bridge.services.jobs.endpoint_fanout import choose_table, deliver_to_endpoints, list_callbacks_in_event
+from bridge.services.jobs.endpoint_fanout import (
+    choose_table,
+    deliver_to_endpoints,
+    list_callbacks_in_event,
+    plan_portion,
+)
 from bridge.services.jobs.last_seen import recall
 from bridge.services.jobs.new_events import build_record
 from bridge.services.jobs.unchanged import UnchangedAnswers
@@ -87,6 +93,8 @@ async def observe(
         await asyncio.sleep(0)
         table = await choose_table(services, job.record.project, held.key[0], again=refused)
         refused = True  # if this is called once more
+        if isinstance(result, Observed) and (most := plan_portion(table, moved)) is not None:
+            moved = _advance_by_portion(services, current, result, at, most=most)
         unit = await _stage_save(services, current, moved, at, table)
         return unit, (None, (moved, unit.events))
 
@@ -135,6 +143,21 @@ def _advance(
         return moved
     log = replace(moved.log, due_ms=at.now_ms + least_ms)
     return replace(moved, delay_ms=least_ms, log=log)
+
+
+def _advance_by_portion(
+    services: Services, held: Held, seen: Observed, at: PollContext, *, most: int
+) -> Transition:
+    """Return the transition by the first `most` facts alone; the job is due again at once for the others.
+
+    It is decided as if the read had begun long ago: what it holds back must not look like a time-out.
+    """
+    portion = take_portion(held.job.record, seen.observation, most=most)
+    if portion is seen.observation:
+        return _advance(services, held, seen, at, least_ms=0)
+    early = replace(at, begun_ms=0)
+    moved = _advance(services, held, Observed(observation=portion), early, least_ms=0)
+    return replace(moved, delay_ms=0, log=replace(moved.log, due_ms=at.now_ms))
 
 
 def _has_changes(held: Held, moved: Transition) -> bool:

@@ -74,7 +74,7 @@ while a < #ARGV do
   elseif op == 'F' then
     local number, created = tonumber(ARGV[a + 2]), ARGV[a + 3]
     local job, project, lanes, gate = key, KEYS[k + 2], KEYS[k + 3], KEYS[k + 4]
-    local values, ranks = {}, {}
+    local values, ranks, due, wakes = {}, {}, {}, {}
     a, k = a + 3, k + 4
     for _ = 1, number do
       local id, lane = ARGV[a + 1], ARGV[a + 3]
@@ -82,17 +82,28 @@ while a < #ARGV do
       ranks[#ranks + 1], ranks[#ranks + 2] = created, id
       redis.call('ZADD', KEYS[k + 2], created, id)
       if lane ~= '' then
-        local queue = KEYS[k + 3]
-        redis.call('ZADD', queue, now, id)
-        local place = touched[queue] or {lane = lane, lanes = lanes, gate = gate, wake = math.huge}
-        touched[queue] = place
-        place.wake = math.min(place.wake, now)
+        due[#due + 1] = lane
+        redis.call('ZADD', KEYS[k + 3], now, id)
       end
       a, k = a + 3, k + 3
     end
     redis.call('MSET', unpack(values))
     redis.call('ZADD', job, unpack(ranks))
     redis.call('ZADD', project, unpack(ranks))
+    if #due > 0 then
+      local blocked, first = redis.call('HMGET', gate, unpack(due)), math.huge
+      for place, lane in ipairs(due) do
+        local wake = math.max(now, tonumber(blocked[place] or 0))
+        first = math.min(first, wake)
+        wakes[#wakes + 1], wakes[#wakes + 2] = wake, lane
+      end
+      heads[lanes] = heads[lanes] or tonumber(redis.call('ZRANGE', lanes, 0, 0, 'WITHSCORES')[2]) or math.huge
+      redis.call('ZADD', lanes, 'LT', unpack(wakes))
+      if first < heads[lanes] then
+        heads[lanes] = first
+        redis.pcall('PUBLISH', lanes, '')
+      end
+    end
   else
     local lane, member, nudge = ARGV[a + 2], ARGV[a + 3], KEYS[k + 4]
     local place = touched[key] or {lane = lane, lanes = KEYS[k + 2], gate = KEYS[k + 3], wake = math.huge}

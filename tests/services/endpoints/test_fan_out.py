@@ -1,5 +1,6 @@
 """Each new event reaches every endpoint that it matches, in the step that writes it, whatever happens between."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -7,8 +8,10 @@ import pytest
 from bridge.domain.deliveries.records import Delivery, DeliveryState, new_delivery
 from bridge.domain.subscriptions.endpoint import DISABLED
 from bridge.domain.subscriptions.endpoint_table import NO_ENDPOINTS, EndpointTable
+from bridge.services.jobs import endpoint_fanout
 from bridge.store import endpoint_keys, keys
-from bridge.store.endpoint_deliveries import deliver_to, park_new
+from bridge.store.commit import Change
+from bridge.store.endpoint_deliveries import DeliverAll, deliver_to, park_new
 from bridge.store.records import pack, unpack
 from tests.services.endpoints.standing import create, deliveries, end_job, inbox, records, send
 from tests.services.polling.upstreams import Bench
@@ -212,3 +215,36 @@ def test_a_table_answers_from_memory_what_it_answered_before() -> None:
     """And an empty one asks nothing."""
     assert NO_ENDPOINTS.matching("sync_job.completed", ending=True, persona="") == ()
     assert EndpointTable(3, ()).epoch == 3
+
+
+async def test_very_many_facts_are_written_in_portions(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each commit has a limited number of deliveries; the job's own ending comes with the last one, once, and not late."""
+    most, parts = 20, 30
+    monkeypatch.setattr(endpoint_fanout, "MOST_DELIVERIES", most)
+    names = [await create(bench) for _ in range(3)]
+    store: Any = bench.api.services.store
+    commit, sizes = store.committer.commit, []
+
+    async def noted(change: Change, **how: Any) -> Any:
+        made = [op for op in change.ops if isinstance(op, DeliverAll)]
+        sizes.append(sum(len(op.deliveries) for op in made))
+        return await commit(change, **how)
+
+    monkeypatch.setattr(store.committer, "commit", noted)
+    listed = [{"id": f"d{number}", "status": "published", "platform": "x"} for number in range(parts)]
+    answer = {"post": {"id": "o1", "status": "published", "deliveries": listed}}
+    bench.upstream.lay("/v1/publishing/posts/o1", answer)
+    key = await bench.register("o1", "outgoing_post", timeout_seconds=1)
+    turns = 0
+    while "outgoing_post.published" not in await bench.event_types(key):
+        await bench.turn()
+        turns += 1
+    assert turns >= parts * len(names) // most
+    assert max(sizes) <= most
+    found = await bench.event_types(key)
+    assert Counter(found) == {"publishing_delivery.published": parts, "outgoing_post.published": 1}
+    _, page = await bench.api.call("GET", "/v1/events?limit=100")
+    assert max(page["data"], key=lambda each: each["sequence"])["type"] == "outgoing_post.published"
+    for name in names:
+        heard = await deliveries(bench, name)
+        assert len({each["event_id"] for each in heard}) == len(heard) == parts + 1
