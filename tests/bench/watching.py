@@ -10,7 +10,7 @@ from bridge.domain.subscriptions.endpoint_table import NO_ENDPOINTS
 from bridge.providers.read import read_answer
 from bridge.providers.registry import KINDS
 from bridge.services.context import Services, kind_traits
-from bridge.services.jobs.observe import write_advance
+from bridge.services.jobs.new_events import write_advance
 from bridge.services.polling.single_poll import SinglePollTask
 from bridge.services.queries import NO_LOG
 from bridge.store import keys

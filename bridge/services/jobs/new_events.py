@@ -1,14 +1,65 @@
-"""Build the records of a transition's new events."""
+"""Write a transition: the job's records, the records of its new events, and the deliveries of these."""
 
+from bridge.domain.deliveries.records import new_delivery
 from bridge.domain.events.event import build_event
 from bridge.domain.events.records import EventRecord
+from bridge.domain.jobs.callbacks import callbacks_by_id
 from bridge.domain.jobs.outcome import NewEvent, PollContext, Transition
 from bridge.domain.jobs.poll_history import previous_poll_ms
 from bridge.domain.jobs.records import Job
+from bridge.domain.subscriptions.endpoint_table import EndpointTable
 from bridge.providers.registry import CATALOGUE
+from bridge.services.context import Services
+from bridge.services.jobs.endpoint_fanout import deliver_to_endpoints, list_callbacks_in_event
+from bridge.services.subscriptions.delivery_lane import lane_of
+from bridge.store.records import Loaded
+from bridge.store.unit_of_work import UnitOfWork
 
 
-def build_record(
+def write_advance(
+    services: Services,
+    unit: UnitOfWork,
+    key: str,
+    loaded: Loaded[Job],
+    *,
+    moved: Transition,
+    at: PollContext,
+    table: EndpointTable,
+) -> None:
+    """Add a job that changed to a unit of work: its records, new events, and a delivery for whoever hears of them.
+
+    `table` holds the project's endpoints; the unit must require that they are still these.
+    """
+    unit.put_job(key, moved.job, loaded)
+    unit.put_log(key, moved.log)
+    if moved.data is not None:
+        unit.put_object(key, moved.data)
+    listed = list_callbacks_in_event(moved.job) if moved.new_events and table.by_id else b""
+    for new_event in moved.new_events:
+        event = _build_record(loaded.record, key, moved, new_event, at, listed=listed)
+        unit.put_event(event)
+        deliver_to_endpoints(unit, table, event, job=moved.job)
+    _add_deliveries(services, unit, key, moved)
+
+
+def _add_deliveries(services: Services, unit: UnitOfWork, key: str, moved: Transition) -> None:
+    """Add a delivery for each notification, due now, in the lane of its subscription's URL."""
+    callbacks, project = callbacks_by_id(moved.job), moved.job.project
+    wanted = [(each, callbacks[each.callback]) for each in moved.notifications]
+    for each, to in wanted:
+        delivery = new_delivery(
+            event=each.event,
+            job=key,
+            subscription=to.id,
+            project=project,
+            lane=lane_of(services.store.vault, project, to),
+            now_ms=unit.now_ms,
+            late=each.late,
+        )
+        unit.add_delivery(delivery, 0)
+
+
+def _build_record(
     before: Job, key: str, moved: Transition, new_event: NewEvent, at: PollContext, *, listed: bytes
 ) -> EventRecord:
     """Return an event's record; `listed` is the JSON of the job's callbacks, empty where no endpoint could hear it."""

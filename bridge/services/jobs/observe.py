@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bridge.domain.deliveries.records import new_delivery
 from bridge.domain.ids import job_key
-from bridge.domain.jobs.callbacks import callbacks_by_id
 from bridge.domain.jobs.intervals import interval_ms
 from bridge.domain.jobs.outcome import PollContext, Transition
 from bridge.domain.jobs.poll_history import record_poll
@@ -20,15 +18,12 @@ from bridge.domain.subscriptions.endpoint_table import EndpointTable
 from bridge.services.context import Services, kind_traits
 from bridge.services.jobs.endpoint_fanout import (
     choose_table,
-    deliver_to_endpoints,
-    list_callbacks_in_event,
     plan_portion,
 )
 from bridge.services.jobs.last_seen import recall
-from bridge.services.jobs.new_events import build_record
+from bridge.services.jobs.new_events import write_advance
 from bridge.services.jobs.unchanged import UnchangedAnswers
 from bridge.services.queries import NO_LOG, load_jobs, load_log
-from bridge.services.subscriptions.delivery_lane import lane_of
 from bridge.store.commit import Lease
 from bridge.store.errors import LeaseLost, WriteConflict
 from bridge.store.queue.lanes import Settled
@@ -73,10 +68,10 @@ async def observe(
     earliest.
     """
     known: Loaded[Job] | None = held.job  # for the first try; later ones load what others wrote meanwhile
-    refused = False
 
     async def stage() -> tuple[UnitOfWork | None, tuple[Settled | None, _Saved | None]]:
-        nonlocal known, refused
+        nonlocal known
+        again = known is None
         job, known = known or await services.store.load_job(held.key), None
         if job is None:
             return None, (None, None)
@@ -91,10 +86,8 @@ async def observe(
         # Tasks whose answers came together meet here: each part of the work, done for all of them in a row, is still in the
         # processor's cache, which takes 6 % less time an ending.
         await asyncio.sleep(0)
-        table = await choose_table(services, job.record.project, held.key[0], again=refused)
-        refused = True  # if this is called once more
-        if isinstance(result, Observed) and (most := plan_portion(table, moved)) is not None:
-            moved = _advance_by_portion(services, current, result, at, most=most)
+        table = await choose_table(services, job.record.project, held.key[0], again=again)
+        moved = _take_portion(services, current, result, at, table=table, moved=moved)
         unit = await _stage_save(services, current, moved, at, table)
         return unit, (None, (moved, unit.events))
 
@@ -145,19 +138,28 @@ def _advance(
     return replace(moved, delay_ms=least_ms, log=log)
 
 
-def _advance_by_portion(
-    services: Services, held: Held, seen: Observed, at: PollContext, *, most: int
+def _take_portion(
+    services: Services,
+    held: Held,
+    result: PollResult,
+    at: PollContext,
+    *,
+    table: EndpointTable,
+    moved: Transition,
 ) -> Transition:
-    """Return the transition by the first `most` facts alone; the job is due again at once for the others.
+    """Return a transition by as many facts as one commit may deliver; the job is then due again at once for the others.
 
     It is decided as if the read had begun long ago: what it holds back must not look like a time-out.
     """
-    portion = take_portion(held.job.record, seen.observation, most=most)
-    if portion is seen.observation:
-        return _advance(services, held, seen, at, least_ms=0)
+    most = plan_portion(table, moved)
+    if most is None or not isinstance(result, Observed):
+        return moved
+    portion = take_portion(held.job.record, result.observation, most=most)
+    if portion is result.observation:
+        return moved
     early = replace(at, begun_ms=0)
-    moved = _advance(services, held, Observed(observation=portion), early, least_ms=0)
-    return replace(moved, delay_ms=0, log=replace(moved.log, due_ms=at.now_ms))
+    some = _advance(services, held, Observed(observation=portion), early, least_ms=0)
+    return replace(some, delay_ms=0, log=replace(some.log, due_ms=at.now_ms))
 
 
 def _has_changes(held: Held, moved: Transition) -> bool:
@@ -202,49 +204,6 @@ async def _stage_save(
         unit.require_endpoints(job.project, table)
     unit.require_lease(Lease("poll", job.account, held.key, held.token))
     return unit
-
-
-def write_advance(
-    services: Services,
-    unit: UnitOfWork,
-    key: str,
-    loaded: Loaded[Job],
-    *,
-    moved: Transition,
-    at: PollContext,
-    table: EndpointTable,
-) -> None:
-    """Add a job that changed to a unit of work: its records, new events, and a delivery for whoever hears of them.
-
-    `table` holds the project's endpoints; the unit must require that they are still these.
-    """
-    unit.put_job(key, moved.job, loaded)
-    unit.put_log(key, moved.log)
-    if moved.data is not None:
-        unit.put_object(key, moved.data)
-    listed = list_callbacks_in_event(moved.job) if moved.new_events and table.by_id else b""
-    for new_event in moved.new_events:
-        event = build_record(loaded.record, key, moved, new_event, at, listed=listed)
-        unit.put_event(event)
-        deliver_to_endpoints(unit, table, event, job=moved.job)
-    _add_deliveries(services, unit, key, moved)
-
-
-def _add_deliveries(services: Services, unit: UnitOfWork, key: str, moved: Transition) -> None:
-    """Add a delivery for each notification, due now, in the lane of its subscription's URL."""
-    callbacks, project = callbacks_by_id(moved.job), moved.job.project
-    wanted = [(each, callbacks[each.callback]) for each in moved.notifications]
-    for each, to in wanted:
-        delivery = new_delivery(
-            event=each.event,
-            job=key,
-            subscription=to.id,
-            project=project,
-            lane=lane_of(services.store.vault, project, to),
-            now_ms=unit.now_ms,
-            late=each.late,
-        )
-        unit.add_delivery(delivery, 0)
 
 
 async def _replace_items(
