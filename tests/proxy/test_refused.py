@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.api.serving import BEARER
+from tests.api.serving import BEARER, KEY
 from tests.proxy.wire import Answer, Proxied
 
 
@@ -86,6 +86,7 @@ async def test_the_absolute_form_for_our_own_host_is_accepted(proxied: Proxied) 
         ([b"X-A: 1\x002"], 400, b""),
         ([b"Host: second.example"], 400, b""),
         ([b"X-Long: " + b"a" * 64 * 1024], 431, b""),
+        ([b"X-A: 1"] * 101, 431, b""),
     ],
 )
 async def test_a_request_that_two_servers_may_read_differently_ends_here(
@@ -101,6 +102,23 @@ async def test_a_request_that_two_servers_may_read_differently_ends_here(
         assert await connection.is_closed()
     assert proxied.upstream.requests == []
     assert (await proxied.ask()).status == 200
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /reelmirror/api/x HTTP/1.1\r\n",  # no Host (RFC 9112, section 3.2)
+        b"GET /reelmirror/api/caf\xe9 HTTP/1.1\r\nHost: bridge.example\r\n",
+    ],
+)
+async def test_a_head_that_is_no_http_is_refused(proxied: Proxied, head: bytes) -> None:
+    """A key in it is not told back."""
+    async with proxied.connect() as connection:
+        await connection.send(head + b"Authorization: Bearer " + KEY.encode() + b"\r\n\r\n")
+        answer = await connection.read()
+    assert answer.status == 400
+    assert KEY.encode() not in answer.head + answer.body
+    assert proxied.upstream.connections == 0
 
 
 async def test_chunks_in_http_1_0_are_refused(proxied: Proxied) -> None:

@@ -97,6 +97,19 @@ async def test_what_connection_names_is_dropped_but_not_what_frames(proxied: Pro
     assert seen.body == b"abc"
 
 
+async def test_what_connection_names_is_heard_by_the_bridge_all_the_same(proxied: Proxied) -> None:
+    """A header for the bridge is none of the provider's anyway: the callback is registered."""
+    answer = b'{"generated_post_id":"g1"}'
+    proxied.upstream.answers = [b"HTTP/1.1 202 X\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer)]
+    wish = b"X-Webhook-URL: https://receiver.example/secret"
+    names = b"Connection: Authorization, Content-Length, X-Webhook-URL"
+    line = b"POST /v1/generate HTTP/1.1"
+    got = await proxied.ask(line, names, wish, b"Content-Length: 2", body=b"{}")
+    assert (got.status, got.first(b"x-webhook-status")) == (202, b"registered")
+    (seen,) = proxied.upstream.requests
+    assert seen.fields[1:] == [AUTH, (b"Content-Length", b"2")]
+
+
 @pytest.mark.parametrize(
     ("location", "wanted"),
     [
