@@ -1,6 +1,6 @@
 """Lists of events, newest first, or oldest first behind a position."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from bridge.domain.events.event import read_event_job
@@ -8,7 +8,8 @@ from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import job_key
 from bridge.providers.registry import KINDS
 from bridge.services.context import Services
-from bridge.services.queries import MAX_SCANNED, load_events, load_jobs
+from bridge.services.queries import MAX_SCANNED, load_jobs
+from bridge.store.records import Wanted
 
 SCAN_STEP: Final = 100  # events that a filtered list loads at once; each has up to 256 KB
 
@@ -37,7 +38,7 @@ async def list_events(
     page: list[tuple[str, int]] = []
     for _ in range(0, MAX_SCANNED, step):
         page = await scan.read(step)
-        events = {event.id: event for event in await load_events(services.store, [i for i, _ in page])}
+        events = await _load(services, project, [identifier for identifier, _ in page])
         for identifier, position in page:
             event = events.get(identifier)
             if event is not None and _matches(event, type_, kind, job_id):
@@ -47,6 +48,17 @@ async def list_events(
         if len(page) < step:
             return found, None
     return found, page[-1][1]
+
+
+async def _load(services: Services, project: str, ids: Sequence[str]) -> dict[str, EventRecord]:
+    """Return the events of a page of the feed; those that have no record any more leave it.
+
+    An event has its record before it is in the feed, so a crash came between the end of its retention and this.
+    """
+    found = await services.store.load_many(Wanted(events=ids))
+    gone = [each for each in ids if each not in found.events and each not in found.unreadable]
+    await services.store.feed.forget(project, gone)
+    return {identifier: loaded.record for identifier, loaded in found.events.items()}
 
 
 def _matches(event: EventRecord, type_: str | None, kind: str | None, job_id: str | None) -> bool:

@@ -15,7 +15,7 @@ from bridge.api.routing import API, Api
 from bridge.api.waiting.event_stream import StreamTiming
 from bridge.api.waiting.waiters import STREAMS, Waiters
 from bridge.errors import RateLimited
-from bridge.store import feed_keys
+from bridge.store import feed_keys, keys
 from tests.api.serving import BEARER, KEY, Client, running, tell
 from tests.api.streams import streaming, write_event
 from tests.docs.pages import code_blocks, read
@@ -118,6 +118,18 @@ async def test_a_reader_that_was_away_for_too_long_hears_of_the_gap(api: Client)
         assert (await stream.event()).event == "stream.gap"
         assert (await stream.event()).id == ids[0]
     assert (await api.call("GET", f"{PATH}?after={unknown}"))[0] == 404
+
+
+async def test_what_is_read_without_its_event_leaves_the_feed(api: Client) -> None:
+    """A crash came between the end of an event's retention and its place in the feed; damaged events stay."""
+    ids = await write(api, 4)
+    store = api.services.store
+    await store.redis.delete(keys.event(ids[1]))
+    await store.redis.set(keys.event(ids[2]), b"damaged")
+    _, page = await api.call("GET", "/v1/events?after=0")
+    assert [each["id"] for each in page["data"]] == [ids[0], ids[3]]
+    assert await store.feed.read("prj_default", after=0) == [(ids[0], 1), (ids[2], 3), (ids[3], 4)]
+    assert await store.feed.forgotten("prj_default") == 2
 
 
 async def test_what_is_no_place_is_refused(api: Client) -> None:
