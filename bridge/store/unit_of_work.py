@@ -119,7 +119,7 @@ class UnitOfWork:
         """Look at an ended job whose record cannot be read again at that time, so that it does not stand before others."""
         self._ops.append(Rank(keys.ended(self.shard), key, until_ms))
 
-    def remove_job(
+    def remove_parts(
         self,
         key: str,
         loaded: Loaded[Job],
@@ -128,32 +128,29 @@ class UnitOfWork:
         unread: Sequence[str] = (),
         events: Sequence[str],
     ) -> None:
-        """Delete a job with all that belongs to it, if the job and its deliveries are as they were loaded.
+        """Delete some deliveries and events of a job, if the job and these deliveries are as they were loaded.
 
-        `unread` are the ids of deliveries that could not be read: they go with the job, whatever they say.
+        `unread` are the ids of deliveries that could not be read: they go with the others, whatever they say.
         """
-        project = loaded.record.project
         self.require_job(key, loaded)
-        self._ops += [Delete(name(key)) for name in _JOB_KEYS]
-        self._ops.append(Unrank(keys.ended(self.shard), key))
-        self._ops += [Delete(keys.event(event)) for event in events]
         for each in deliveries:
             self._remove_delivery(each)
         for identifier in unread:
-            self._ops.append(Delete(keys.delivery(identifier)))
-            self._ops.append(Unrank(keys.deliveries(self.shard, project), identifier))
-        for callback in callbacks_by_id(loaded.record).values():
-            self._ops += unrank_callback(project, callback)
-        self._count_bytes(project, -len(loaded.raw))
+            listed = keys.deliveries(self.shard, loaded.record.project)
+            self._ops += [Delete(keys.delivery(identifier)), Unrank(listed, identifier)]
+        for identifier in (*(each.record.id for each in deliveries), *unread):
+            self._ops.append(Unrank(keys.job_deliveries(key), identifier))
+        for event in events:
+            self._ops += [Delete(keys.event(event)), Unrank(keys.job_events(key), event)]
 
-    def remove_deliveries(
-        self, key: str, loaded: Loaded[Job], deliveries: Sequence[Loaded[Delivery]]
-    ) -> None:
-        """Delete some deliveries of a job, if it and they are as they were loaded."""
+    def remove_job(self, key: str, loaded: Loaded[Job]) -> None:
+        """Delete a job with its callbacks, if it is as it was loaded; its last parts are removed before or with it."""
         self.require_job(key, loaded)
-        for each in deliveries:
-            self._remove_delivery(each)
-            self._ops.append(Unrank(keys.job_deliveries(key), each.record.id))
+        self._ops += [Delete(name(key)) for name in _JOB_KEYS]
+        self._ops.append(Unrank(keys.ended(self.shard), key))
+        for callback in callbacks_by_id(loaded.record).values():
+            self._ops += unrank_callback(loaded.record.project, callback)
+        self._count_bytes(loaded.record.project, -len(loaded.raw))
 
     def _remove_delivery(self, loaded: Loaded[Delivery]) -> None:
         name = keys.delivery(loaded.record.id)

@@ -1,6 +1,11 @@
-"""Retention: remove ended jobs with their callbacks, events and deliveries, once none of these is still in use."""
+"""Retention: remove ended jobs with their callbacks, events and deliveries, once none of these is still in use.
+
+What belongs to a job is removed in steps, the job last, since a post may have tens of thousands of deliveries, and a script
+that removed them all would keep every other command waiting. A crash between two steps is made good by the next turn.
+"""
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Final
 
 from bridge.domain.deliveries.records import Delivery, DeliveryState
@@ -11,7 +16,7 @@ from bridge.services.queries import load_deliveries
 from bridge.store.records import Loaded, UnreadableRecord
 
 PAGE: Final = 200
-MOST_AT_ONCE: Final = 500  # deliveries that one step removes
+STEP: Final = 500  # deliveries, and events, that one commit removes
 RECHECK_MS: Final = 3_600_000
 PARKED_MS: Final = 30 * 86_400_000  # parked deliveries stay readable for so long
 
@@ -21,11 +26,12 @@ async def end_retention(services: Services, shard: str) -> int:
     removed = 0
     now_ms = services.clock_ms()
     for key in await services.store.indexes.over(shard, now_ms, limit=PAGE):
-        removed += await _remove(services, shard, key, now_ms)
+        removed += await _end(services, shard, key, now_ms)
     return removed
 
 
-async def _remove(services: Services, shard: str, key: str, now_ms: int) -> bool:
+async def _end(services: Services, shard: str, key: str, now_ms: int) -> bool:
+    """Remove a job, or look at it again later; return whether it was removed."""
     store = services.store
     try:
         job = await store.load_job(key)
@@ -37,39 +43,50 @@ async def _remove(services: Services, shard: str, key: str, now_ms: int) -> bool
     if job is None:
         await store.indexes.forget_ended(shard, key)
         return False
-    ids = await store.indexes.job_deliveries(key)
-    deliveries = await load_deliveries(store, ids)
-    unit = services.unit_of_work(shard)
-    wait_ms = _keep_for_ms(job.record, [each.record for each in deliveries], now_ms)
+    wait_ms = await _keep_for_ms(services, key, job.record, now_ms)
     if wait_ms:
+        unit = services.unit_of_work(shard)
         unit.keep_ended(key, job, until_ms=now_ms + wait_ms)
         await store.committer.commit(unit.change())
         return False
-    if len(deliveries) > MOST_AT_ONCE:
-        return await _remove_some(services, key, job, deliveries[:MOST_AT_ONCE])
-    events = await store.indexes.job_events(key)
-    unread = set(ids) - {each.record.id for each in deliveries}
-    unit.remove_job(key, job, deliveries=deliveries, unread=sorted(unread), events=events)
-    if await store.committer.commit(unit.change()) != "done":
-        return False
-    await store.feed.forget(job.record.project, events)
+    return await _remove(services, shard, key, job)
+
+
+async def _remove(services: Services, shard: str, key: str, job: Loaded[Job]) -> bool:
+    """Remove deliveries, then events, then the job; return False if somebody has changed one of them meanwhile."""
+    store = services.store
+    is_last = False
+    while not is_last:
+        ids = await store.indexes.job_deliveries(key, limit=STEP)
+        events = await store.indexes.job_events(key, limit=STEP) if len(ids) < STEP else []
+        is_last = len(ids) < STEP and len(events) < STEP
+        deliveries = await load_deliveries(store, ids)
+        unread = set(ids) - {each.record.id for each in deliveries}
+        unit = services.unit_of_work(shard)
+        unit.remove_parts(key, job, deliveries=deliveries, unread=sorted(unread), events=events)
+        if is_last:
+            unit.remove_job(key, job)
+        if await store.committer.commit(unit.change()) != "done":
+            return False
+        await store.feed.forget(job.record.project, events)
     return True
 
 
-async def _remove_some(
-    services: Services, key: str, job: Loaded[Job], deliveries: Sequence[Loaded[Delivery]]
-) -> bool:
-    """Remove some of a job's deliveries, oldest first, so that no script takes long; the job goes with the last ones."""
-    unit = services.unit_of_work(key[0])
-    unit.remove_deliveries(key, job, deliveries)
-    await services.store.committer.commit(unit.change())
-    return False
-
-
-def _keep_for_ms(job: Job, deliveries: list[Delivery], now_ms: int) -> int:
+async def _keep_for_ms(services: Services, key: str, job: Job, now_ms: int) -> int:
     """Return how much longer a job must stay for a live callback, a pending delivery, or one parked recently."""
     if list_live_callbacks(job):
         return RECHECK_MS
+    longest_ms = 0
+    for start in count(0, STEP):
+        ids = await services.store.indexes.job_deliveries(key, start=start, limit=STEP)
+        found = [each.record for each in await load_deliveries(services.store, ids)]
+        longest_ms = max(longest_ms, _wait_for_ms(found, now_ms))
+        if len(ids) < STEP:
+            break
+    return longest_ms
+
+
+def _wait_for_ms(deliveries: Sequence[Delivery], now_ms: int) -> int:
     if any(each.state is DeliveryState.PENDING for each in deliveries):
         return RECHECK_MS
     parked = [each.done_ms for each in deliveries if each.state is DeliveryState.PARKED]

@@ -131,9 +131,13 @@ class Indexes:
         """Return the number of a project's callbacks, including closed ones within their retention."""
         return sum([await self._redis.zcard(keys.callbacks(shard, project)) for shard in self._shards])
 
-    async def job_events(self, key: str) -> list[str]:
-        """Return the ids of a job's events, oldest first."""
-        return [event.decode() for event in await self._redis.zrange(keys.job_events(key), 0, -1)]
+    async def job_events(self, key: str, *, limit: int | None = None) -> list[str]:
+        """Return the ids of a job's events, oldest first; the first ones, if there is a limit."""
+        return await self._first(keys.job_events(key), 0, limit)
+
+    async def _first(self, key: str, start: int, limit: int | None) -> list[str]:
+        rows = await self._redis.zrange(key, start, -1 if limit is None else start + limit - 1)
+        return [row.decode() for row in rows]
 
     async def latest_job_events(self, key: str, count: int) -> list[str]:
         """Return the ids of a job's last events, oldest first."""
@@ -146,9 +150,9 @@ class Indexes:
             pipe.zrange(keys.job_events(key), 0, -1)
         return [event.decode() for events in await pipe.execute() for event in events] if jobs else []
 
-    async def job_deliveries(self, key: str) -> list[str]:
-        """Return the ids of a job's deliveries, oldest first."""
-        return [delivery.decode() for delivery in await self._redis.zrange(keys.job_deliveries(key), 0, -1)]
+    async def job_deliveries(self, key: str, *, start: int = 0, limit: int | None = None) -> list[str]:
+        """Return the ids of a job's deliveries, oldest first; some of them, if there is a limit."""
+        return await self._first(keys.job_deliveries(key), start, limit)
 
     async def over(self, shard: str, before_ms: int, *, limit: int = STEP) -> list[str]:
         """Return keys of jobs whose retention ended before that time."""
