@@ -6,8 +6,9 @@ asyncio/cluster.py; valkey.io, "Cluster specification", "Client redirection".
 """
 
 import asyncio
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from redis.asyncio.cluster import ClusterNode, PipelineCommand, RedisCluster
@@ -28,7 +29,8 @@ Command = tuple[Bytes, ...]
 OUTAGES = (ConnectionError, TimeoutError, ClusterDownError, RedisClusterException, OSError)
 REPEATED = (MovedError, TryAgainError, *OUTAGES)
 TRIES = 6
-PAUSE_S = 0.25  # before what failed is tried again; a failover takes longer, and then the error is returned
+PAUSE_S = 0.25  # before what failed is tried again
+GIVE_UP_S = 3.0  # nothing is tried again after this: who waits is told of the outage, which a failover may be
 
 
 class Keyed(NamedTuple):
@@ -65,7 +67,7 @@ async def send_each(redis: RedisCluster, calls: Sequence[Keyed]) -> list[Any]:
     """
     answers: list[Any] = [None] * len(calls)
     left: dict[int, ClusterNode | None] = dict.fromkeys(range(len(calls)))
-    for attempt in range(TRIES):
+    for attempt in _tries():
         if not left:
             break
         visits, failed = await _plan(redis, calls, left)
@@ -93,7 +95,7 @@ async def send_durably(
     targets: dict[int, ClusterNode | None] = dict.fromkeys(range(len(calls)))
     answers: dict[int, Any] = {}
     waits: list[Any] = []
-    for attempt in range(TRIES):
+    for attempt in _tries():
         visits, answers = await _plan(redis, calls, targets)
         found = await asyncio.gather(*(_visit(redis, visit, calls, disk) for visit in visits))
         waits = []
@@ -105,6 +107,14 @@ async def send_durably(
             break
         targets = dict.fromkeys(range(len(calls))) | again
     return [answers[place] for place in range(len(calls))], waits
+
+
+def _tries() -> Iterator[int]:
+    """Yield the numbers of the tries, until it is time to give up."""
+    deadline = time.monotonic() + GIVE_UP_S
+    for attempt in range(TRIES):
+        if time.monotonic() < deadline:
+            yield attempt
 
 
 def _is_unanswered(waited: Any) -> bool:

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from bridge.store import keys
 from bridge.store.commit import Change, Committer, Due, Guard, Put, Rank
 from bridge.store.durable import DurableScripts
-from bridge.store.errors import StoreFull, StoreNotDurable
+from bridge.store.errors import STORE_ERRORS, StoreFull, StoreNotDurable, explain_outage
 from bridge.store.queue.fair_lanes import FairLanes
 from bridge.store.queue.heartbeats import WORKERS, Heartbeats
 from bridge.store.queue.lanes import Lanes, Settled
@@ -166,6 +166,18 @@ async def test_what_the_disk_does_not_confirm_is_not_called_durable(real: Redis)
         assert retried == "done"
     finally:
         await real.config_set("appendonly", "yes")
+
+
+async def test_a_server_that_is_short_of_replicas_is_named_as_that(real: Redis) -> None:
+    """Who waits is told of the server's own setting, not that it does not answer."""
+    await real.config_set("min-replicas-to-write", "1")
+    try:
+        with pytest.raises(STORE_ERRORS) as refused:
+            await Committer(real, aof=True).commit(new_job(1), new_work=True, durable=True)
+    finally:
+        await real.config_set("min-replicas-to-write", "0")
+    assert "min-replicas-to-write" in explain_outage(refused.value)
+    assert explain_outage(ConnectionError()) == "the store does not answer"
 
 
 async def test_a_script_that_fails_for_another_reason_raises_its_own_error(real: Redis) -> None:

@@ -87,8 +87,10 @@ def sentinel_pool_for_arq(settings: Settings, retry: Retry) -> SentinelPool | No
 def connect_to_node(settings: Settings, host: str, port: int) -> Redis:
     """Return a client for one server of a Cluster or behind Sentinels, for one question; it gives up soon."""
     url = _redis_url(settings)
-    login = _login(url) | {"db": 0}
-    return Redis(host=host, port=port, ssl=url.startswith("rediss:"), **login, **_brief_options())
+    _, login = _split_logins(_login(url))
+    return Redis(
+        host=host, port=port, ssl=url.startswith("rediss:"), **(login | {"db": 0}), **_brief_options()
+    )
 
 
 def _sentinel_pool(url: str, primary: str, **options: Any) -> SentinelPool:

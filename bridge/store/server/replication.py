@@ -89,8 +89,13 @@ class Replication:
         if not isinstance(self._redis, RedisCluster):
             return {"": await cast("SentinelPool", self._redis.connection_pool).sentinels.list_replicas()}
         slots = await self._redis.execute_command("CLUSTER SLOTS")
+        asked = (
+            self._redis.get_default_node().host
+        )  # a node that has met no other does not know its own address
         return {
-            get_node_name(*each["primary"]): [(host, int(port)) for host, port in each["replicas"]]
+            get_node_name(each["primary"][0] or asked, each["primary"][1]): [
+                (host or asked, int(port)) for host, port in each["replicas"]
+            ]
             for each in slots.values()
         }
 

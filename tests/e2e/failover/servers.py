@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from redis import Redis
@@ -249,15 +250,18 @@ class Watched:
 @contextlib.contextmanager
 def running_sentinels(
     folder: Path,
+    options: Mapping[str, str] = MappingProxyType({}),
+    sentinel_options: Mapping[str, str] = MappingProxyType({}),
     *,
     primary_port: int | None = None,
     replicas: int = 2,
     sentinels: int = 3,
-    sentinel_lines: Sequence[str] = (),
     on_start: Callable[[Server], None] | None = None,
-    **options: str,
 ) -> Iterator[Watched]:
-    """Run a primary, its replicas and Sentinels, who call it `main`; others find it at `primary_port`, if given."""
+    """Run a primary, its replicas and Sentinels, who call it `main`; others find it at `primary_port`, if given.
+
+    `options` are those of the servers, `sentinel_options` those of the Sentinels.
+    """
     servers: list[Server] = []
     with killing(servers):
         primary = Server(folder / "primary", options, port=primary_port)
@@ -273,7 +277,7 @@ def running_sentinels(
             "sentinel down-after-milliseconds": "main 1000",
             "sentinel failover-timeout": "main 6000",
             "sentinel parallel-syncs": "main 2",
-        } | dict(line.rsplit(" ", 1) for line in sentinel_lines)
+        } | dict(sentinel_options)
         watchers = []
         for number in range(sentinels):
             watchers.append(Server(folder / f"sentinel{number}", lines, sentinel=True))
