@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bridge.domain.deliveries.records import Delivery, DeliveryState, new_delivery
 from bridge.domain.subscriptions.endpoint import DISABLED
@@ -248,3 +249,26 @@ async def test_very_many_facts_are_written_in_portions(bench: Bench, monkeypatch
     for name in names:
         heard = await deliveries(bench, name)
         assert len({each["event_id"] for each in heard}) == len(heard) == parts + 1
+
+
+async def test_a_commit_that_is_sent_again_changes_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As redis-py does when the connection broke before the answer; not even after the delivery has gone out."""
+    endpoint = await create(bench)
+    store: Any = bench.api.services.store
+    commit, made = store.committer.commit, []
+
+    async def noted(change: Change, **how: Any) -> Any:
+        made.append(change)
+        return await commit(change, **how)
+
+    monkeypatch.setattr(store.committer, "commit", noted)
+    key = await end_job(bench, "s1")
+    (change,) = [each for each in made if any(isinstance(op, DeliverAll) for op in each.ops)]
+    assert await commit(replace(change, lease=None)) == "done"
+    assert await send(bench, key) == [endpoint]
+    sent = (await records(bench, key))[endpoint]
+    assert await commit(replace(change, lease=None)) == "done"
+    assert (await records(bench, key))[endpoint] == sent
+    assert sent.state is DeliveryState.SUCCEEDED
