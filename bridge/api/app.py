@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from bridge.api.auth import Authenticator
-from bridge.api.middleware import BODY_LIMIT, add_headers, bind, shape_errors
+from bridge.api.middleware import add_headers, bind, shape_errors
 from bridge.api.requests.forwarded import Forwarding
 from bridge.api.responses.metrics import Metrics
 from bridge.api.routes import (
@@ -23,7 +23,7 @@ from bridge.api.routes import event_types as catalogue
 from bridge.api.routes import registration as registering
 from bridge.api.routes.docs import add_docs
 from bridge.api.routes.service import open_routes
-from bridge.api.routing import API, Api, Route
+from bridge.api.routing import API, BODY_LIMIT, Api, Route
 from bridge.api.waiting.event_stream import STREAM_TIMING, StreamTiming
 from bridge.api.waiting.feed_news import FeedNews
 from bridge.api.waiting.job_waits import JobWaits

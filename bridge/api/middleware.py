@@ -12,7 +12,7 @@ from bridge.api.auth import check_scope, read_key
 from bridge.api.requests.bodies import check_query
 from bridge.api.requests.content_coding import decode_content, too_large
 from bridge.api.responses.json_response import reply, reply_error
-from bridge.api.routing import ANY_SCOPE, API, Api, ApiCall, Route
+from bridge.api.routing import ANY_SCOPE, API, BODY_LIMIT, Api, ApiCall, Route
 from bridge.config.log import get_logger
 from bridge.errors import (
     BridgeError,
@@ -25,7 +25,6 @@ from bridge.store.errors import FULL_ERRORS, STORE_ERRORS, StoreNotDurable, expl
 from bridge.store.records import UnreadableRecord
 from bridge.store.vault import UnknownKeyError, VaultError
 
-BODY_LIMIT = 256 * 1024
 BODY_TIMEOUT_S = 30.0
 log = get_logger("bridge.api")
 
@@ -41,7 +40,7 @@ def bind(route: Route, api: Api) -> Inner:
         presented = read_key(request)
         key = await api.authenticator.authenticate(presented, partial(api.forwarding.client, request))
         check_scope(key, scope, presented, by_query=route.by_query)
-        content = await _read_body(request)
+        content = await _read_body(request, route.body_limit)
         answer: web.StreamResponse = await route.handler(
             ApiCall(request=request, api=api, key=key, presented=presented, content=content)
         )
@@ -50,21 +49,23 @@ def bind(route: Route, api: Api) -> Inner:
     return handle
 
 
-async def _read_body(request: web.Request) -> bytes:
+async def _read_body(request: web.Request, limit: int) -> bytes:
     """Read the body before anything else is done, so that nothing is held or changed for a slow or broken one."""
     try:
         if request.content.is_eof():  # it has come with the head, as most do
             body = request.content.read_nowait()
-            if len(body) > BODY_LIMIT:
-                raise too_large(BODY_LIMIT)
+            if len(body) > limit:
+                raise too_large(limit)
         else:
             async with asyncio.timeout(BODY_TIMEOUT_S):
-                body = await request.read()
+                body = await request.clone(client_max_size=limit).read()
+    except web.HTTPRequestEntityTooLarge:
+        raise too_large(limit) from None
     except TimeoutError:
         raise ValidationFailed(
             "body", f"not complete after {BODY_TIMEOUT_S:.0f} seconds: send it again"
         ) from None
-    return decode_content(body, request.headers.get("Content-Encoding", ""), limit=BODY_LIMIT)
+    return decode_content(body, request.headers.get("Content-Encoding", ""), limit=limit)
 
 
 @web.middleware

@@ -22,6 +22,7 @@ from bridge.services.context import Services
 from bridge.store.tables.apikeys import ApiKey
 
 ANY_SCOPE = "any"
+BODY_LIMIT = 256 * 1024  # bytes, decompressed
 
 Model = TypeVar("Model", bound=BaseModel)
 Handler = Callable[["ApiCall"], Awaitable[web.StreamResponse]]
@@ -118,6 +119,7 @@ class Route:
     by_query: bool = False
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
+    body_limit: int = BODY_LIMIT
     lenient: bool = False
     answers: Mapping[int, Any] = field(default_factory=dict)
     errors: tuple[int, ...] = ()
@@ -141,6 +143,7 @@ class Routes:
         errors: tuple[int, ...] = (),
         query: type[BaseModel] | None = None,
         body: type[BaseModel] | None = None,
+        body_limit: int = BODY_LIMIT,
         lenient: bool = False,
         by_query: bool | None = None,
     ) -> Callable[[Handler], Handler]:
@@ -162,6 +165,7 @@ class Routes:
                     by_query=(method == "GET" and scope == "read") if by_query is None else by_query,
                     query=query,
                     body=body,
+                    body_limit=body_limit,
                     lenient=lenient,
                     answers=answers,
                     errors=errors,

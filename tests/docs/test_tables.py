@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bridge import errors
-from bridge.api.middleware import BODY_LIMIT
 from bridge.api.requests.coercion import MAX_EVENTS, MAX_METADATA_BYTES
 from bridge.api.requests.job_identity import MAX_ID_CHARS, MAX_JOBS
+from bridge.api.routing import BODY_LIMIT
 from bridge.config.settings import Settings
 from bridge.domain.deliveries.records import DeliveryState
 from bridge.domain.jobs.callbacks import CALLBACK_BYTES_PER_JOB

@@ -219,6 +219,21 @@ class RecoverBody(_Fields):
     state: Literal["parked", "cancelled", "succeeded"] = "parked"
 
 
+class ReconcileBody(_Fields):
+    """The events that a receiver has of those since a time; `endpoint_id` is where to send what it lacks."""
+
+    ids: list[Annotated[str, Field(max_length=100)]] = Field(max_length=10_000)
+    since: Timestamp = Field(examples=["2026-11-21T00:00:00Z"])
+    until: Timestamp | None = None
+    endpoint_id: str | None = Field(
+        default=None, max_length=100, description="default: the callbacks that got the event"
+    )
+    after: str | None = Field(
+        default=None, max_length=20, pattern=r"^a\d{1,15}$", description="next_cursor of the answer before"
+    )
+    dry_run: bool = Field(default=False, description="list what is missing and send nothing")
+
+
 class SampleQuery(_Fields):
     """The payload format of the samples."""
 

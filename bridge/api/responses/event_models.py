@@ -79,6 +79,17 @@ class ResentShape(TypedDict):
     data: list[DeliveryShape]
 
 
+class ReconciledShape(TypedDict):
+    """The ids of events that were missing, and how many of them are sent; with `next_cursor` there may be more."""
+
+    id: str
+    object: Literal["reconciliation"]
+    dry_run: bool
+    data: list[str]
+    count: int
+    next_cursor: str | None
+
+
 class RecoveredShape(TypedDict):
     """How many deliveries are sent again."""
 

@@ -6,8 +6,8 @@ import re
 from aiohttp import web
 from msgspec import Raw
 
-from bridge.api.requests.fields import EventFilter, EventQuery, StreamQuery
-from bridge.api.responses.event_models import EventPage
+from bridge.api.requests.fields import EventFilter, EventQuery, ReconcileBody, StreamQuery, timestamp_ms
+from bridge.api.responses.event_models import EventPage, ReconciledShape
 from bridge.api.responses.json_response import reply, to_json
 from bridge.api.responses.server_sent import MEDIA_TYPE, write_event
 from bridge.api.routing import ApiCall, Routes
@@ -15,13 +15,14 @@ from bridge.api.waiting.event_stream import EventStream, StreamClient
 from bridge.domain.events.records import EventRecord
 from bridge.errors import NotFound, Unauthorized, ValidationFailed
 from bridge.providers.registry import CATALOGUE
-from bridge.services import event_lists
+from bridge.services import event_lists, reconcile
 from bridge.services.feed_places import ReadingStart, find_event, start_after
 from bridge.store.errors import STORE_ERRORS
 
 ROUTES = Routes("Events and deliveries")
 # A cursor is a direction, events before (`b`) or after (`a`), and a position in the project's feed.
 _CURSOR = re.compile(r"([ab]?)(\d{1,15})", re.ASCII)
+RECONCILE_BYTES = 512 * 1024  # ten thousand ids
 STREAM_PAGE = 25  # events that a stream holds in memory; each has up to 256 KB
 RETRY_MS = (
     2_000,
@@ -180,3 +181,35 @@ async def _is_allowed(call: ApiCall) -> bool:
     except STORE_ERRORS:
         pass
     return True
+
+
+@ROUTES.add(
+    "POST",
+    "/v1/events/reconcile",
+    scope="manage",
+    body=ReconcileBody,
+    body_limit=RECONCILE_BYTES,
+    answers={200: ReconciledShape},
+    errors=(404, 409),
+)
+async def reconcile_events(call: ApiCall) -> web.StreamResponse:
+    """Send a receiver the events since a time that are not among the ids that it has."""
+    body = await call.body(ReconcileBody)
+    walk = await reconcile.begin(
+        call.services,
+        call.project,
+        body.endpoint_id,
+        since_ms=timestamp_ms(body.since),
+        until_ms=None if body.until is None else timestamp_ms(body.until),
+    )
+    after = int(body.after[1:]) if body.after else 0
+    missing = await reconcile.find_missing(call.services, walk, frozenset(body.ids), after=after)
+    answer: ReconciledShape = {
+        "id": "reconcile",
+        "object": "reconciliation",
+        "dry_run": body.dry_run,
+        "data": [event.id for event in missing.events],
+        "count": 0 if body.dry_run else await reconcile.send_missing(call.services, walk, missing),
+        "next_cursor": None if missing.cursor is None else f"a{missing.cursor}",
+    }
+    return reply(answer)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec.structs import replace
+
 from bridge.domain.deliveries.records import OPEN, Delivery, DeliveryState, new_delivery
 from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import delivery_id
@@ -53,7 +55,7 @@ async def begin_recovery(
     services: Services, project: str, endpoint: str, *, since_ms: int, until_ms: int | None
 ) -> RecoverWalk:
     """Return a walk over what the feed has now; NotFound without such an endpoint, Conflict for a disabled one."""
-    await _load_enabled(services, project, endpoint)
+    await load_enabled(services, project, endpoint)
     last = await services.store.feed.last(project)
     return RecoverWalk(project=project, endpoint=endpoint, since_ms=since_ms, until_ms=until_ms, last=last)
 
@@ -65,20 +67,29 @@ async def recover_chunk(
 
     What it brings back is spread out behind that, by the endpoint's rate limit or 50 a second, so that new events come first.
     """
-    endpoint = await _load_enabled(services, walk.project, walk.endpoint)
+    endpoint = await load_enabled(services, walk.project, walk.endpoint)
     page = await services.store.feed.read(walk.project, after=cursor, limit=CHUNK)
     ids = [event for event, position in page if position <= walk.last]
-    wanted = await _pick(services, walk, endpoint, ids) if ids else []
-    count = 0
-    for _ in range(TRIES):
-        if not wanted:
-            break
-        written, wanted = await _bring_back(services, endpoint, wanted, done=done + count)
-        count += written
-    else:
-        raise Conflict("these deliveries are being changed by others: repeat the request")
+    wanted = await pick_events(services, walk, endpoint, ids) if ids else []
+    count = await bring_back(services, endpoint, wanted, done=done)
     is_over = len(page) < CHUNK or page[-1][1] >= walk.last
     return RecoverStep(count=count, cursor=None if is_over else page[-1][1])
+
+
+async def bring_back(
+    services: Services, endpoint: Endpoint, events: Sequence[EventRecord], *, done: int, ended: bool = False
+) -> int:
+    """Make the deliveries that an endpoint lacks, and start parked ones again; return how many.
+
+    With `ended` those that had succeeded or were cancelled start again too, marked as sent again.
+    """
+    wanted, count = list(events), 0
+    for _ in range(TRIES):
+        if not wanted:
+            return count
+        written, wanted = await _bring_back(services, endpoint, wanted, done=done + count, ended=ended)
+        count += written
+    raise Conflict("these deliveries are being changed by others: repeat the request")
 
 
 async def recover_all(services: Services, walk: RecoverWalk) -> int:
@@ -110,17 +121,18 @@ async def restart_open(services: Services, endpoint: Endpoint) -> int:
     return count
 
 
-async def _load_enabled(services: Services, project: str, identifier: str) -> Endpoint:
+async def load_enabled(services: Services, project: str, identifier: str) -> Endpoint:
+    """Load an endpoint; NotFound where this project has none such, Conflict for a disabled one."""
     endpoint = (await find(services, project, identifier)).record
     if not endpoint.enabled:
         raise Conflict("this endpoint is disabled: enable it first, then recover")
     return endpoint
 
 
-async def _pick(
-    services: Services, walk: RecoverWalk, endpoint: Endpoint, ids: Sequence[str]
+async def pick_events(
+    services: Services, walk: RecoverWalk, endpoint: Endpoint | None, ids: Sequence[str]
 ) -> list[EventRecord]:
-    """Return those of some events that lie in the period and pass the endpoint's filter as it is now."""
+    """Return those of some events that lie in the period and pass the endpoint's filter as it is now, if there is one."""
     events = (await services.store.load_many(Wanted(events=ids))).events
     some = [events[each].record for each in ids if each in events]
     some = [
@@ -128,6 +140,8 @@ async def _pick(
         for each in some
         if each.at_ms >= walk.since_ms and (walk.until_ms is None or each.at_ms <= walk.until_ms)
     ]
+    if endpoint is None:
+        return some
     jobs = await _load_jobs(services, some)
     return [each for each in some if each.job in jobs and _is_wanted(endpoint, each, jobs[each.job].record)]
 
@@ -138,7 +152,7 @@ def _is_wanted(endpoint: Endpoint, event: EventRecord, job: Job) -> bool:
 
 
 async def _bring_back(
-    services: Services, endpoint: Endpoint, events: Sequence[EventRecord], *, done: int
+    services: Services, endpoint: Endpoint, events: Sequence[EventRecord], *, done: int, ended: bool
 ) -> tuple[int, list[EventRecord]]:
     """Make or restart deliveries; return how many, and the events whose records others changed meanwhile."""
     jobs = await _load_jobs(services, events)
@@ -155,6 +169,9 @@ async def _bring_back(
             unit.add_delivery(_make(endpoint, event, unit.now_ms), delay_ms, if_missing=True)
         elif known is not None and known.record.state is DeliveryState.PARKED:
             start_again(unit, known, dues[known.record.id], lane=endpoint.lane, delay_ms=delay_ms)
+        elif known is not None and ended and known.record.state is not DeliveryState.PENDING:
+            marked = Loaded(replace(known.record, resend=True), known.raw)
+            start_again(unit, marked, dues[known.record.id], lane=endpoint.lane, delay_ms=delay_ms)
         else:
             continue
         staged.append((event, unit))
