@@ -3,7 +3,9 @@
 from math import exp
 
 MIN_PER_SLOT = 2  # one in work, and the next one
-AHEAD_S = 0.15  # a claim and the load of its records take some iterations of a busy event loop
+MIN_AHEAD_S = 0.15  # a claim and the load of its records take some iterations of a busy event loop
+MAX_AHEAD_S = 1.0  # much less than the time within which a claimed item must be begun
+CLAIMS_AHEAD = 2  # a claim begins once fewer items are left than the slots work on during so many claims
 SMOOTHED_S = 0.06  # what was so long ago has lost two thirds of its weight
 
 
@@ -14,6 +16,7 @@ class Throughput:
         self._slots = slots
         self._ended = 0
         self._per_s = 0.0
+        self._ahead_s = MIN_AHEAD_S
         self._measured_s: float | None = None
 
     def note_end(self) -> None:
@@ -28,7 +31,11 @@ class Throughput:
         self._measured_s = now_s
         self._ended = 0
 
+    def note_claim(self, took_s: float) -> None:
+        """Take into account how long a claim took, with the load of its records, as long as the next ones may."""
+        self._ahead_s = min(max(MIN_AHEAD_S, CLAIMS_AHEAD * took_s), MAX_AHEAD_S)
+
     @property
     def held(self) -> int:
         """The number of loaded items, including those in work, below which more should be claimed."""
-        return max(self._slots * MIN_PER_SLOT, self._slots + round(self._per_s * AHEAD_S))
+        return max(self._slots * MIN_PER_SLOT, self._slots + round(self._per_s * self._ahead_s))

@@ -51,7 +51,7 @@ class Handler(Protocol[Task]):
     async def load(self, shard: str, claim: Claim) -> tuple[list[Task], list[Settled]]:
         """Load a page's records; return the tasks, and what is to be settled without work."""
 
-    async def work(self, task: Task) -> Sequence[Settled]:
+    def work(self, task: Task) -> Coroutine[Any, Any, Sequence[Settled]]:
         """Work on a task; return what is to be settled."""
 
     def give_back(self, task: Task) -> Sequence[Settled]:
@@ -173,8 +173,12 @@ class Pump(Generic[Task]):
 
     async def _claim(self, shard: str, names: Sequence[str]) -> int:
         self._claiming = True
+        began_s = time.monotonic()
         try:
-            return await self._claim_now(shard, names)
+            got = await self._claim_now(shard, names)
+            if got:
+                self._pace.note_claim(time.monotonic() - began_s)
+            return got
         finally:
             self._claiming = False
 
@@ -211,7 +215,8 @@ class Pump(Generic[Task]):
         while not (me and me.cancelling()):  # as `is_cancelled`, without looking up the task each time
             # No variable here holds the item: each idle slot would keep its last one, a job's record of some megabytes
             # perhaps, until the next.
-            await self._work_on(*await self._waiting.get())
+            waiting = self._waiting
+            await self._work_on(*(await waiting.get() if waiting.empty() else waiting.get_nowait()))
 
     async def _work_on(self, loaded_at: float, task: Task) -> None:
         if self._stopping or time.monotonic() - loaded_at > STALE_S:

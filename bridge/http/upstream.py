@@ -26,7 +26,7 @@ from bridge.http.client.opening import open_client
 from bridge.providers.download import DownloadResult, read_download
 from bridge.providers.lists import Rows, read_list, read_rows
 from bridge.providers.provider_spec import Standing
-from bridge.providers.read import read_answer, read_credential, read_network_failure, read_rate
+from bridge.providers.read import read_answer, read_credential, read_folded_rate, read_network_failure
 from bridge.providers.registry import PROVIDERS
 from bridge.providers.spec import ExtraWords, KindSpec
 from bridge.providers.timestamps import read_http_date_ms
@@ -150,7 +150,7 @@ class UpstreamClient:
         if isinstance(raw, UpstreamBroken):
             return PollAnswer(result=raw, took_ms=took_ms)
         now_ms += took_ms
-        rate = read_rate(headers=raw.headers, body=raw.body, http_status=raw.status, now_ms=now_ms)
+        rate = read_folded_rate(found=raw.headers, body=raw.body, http_status=raw.status, now_ms=now_ms)
         digest = hashlib.blake2b(raw.body, digest_size=8).digest()
         if known is not None and digest == known.digest and 200 <= raw.status < 300:
             return PollAnswer(result=known.result, rate=rate, took_ms=took_ms, digest=digest)
@@ -187,7 +187,7 @@ class UpstreamClient:
         if isinstance(raw, UpstreamBroken):
             return ListAnswer(result=raw, took_ms=took_ms)
         now_ms += took_ms
-        rate = read_rate(headers=raw.headers, body=raw.body, http_status=raw.status, now_ms=now_ms)
+        rate = read_folded_rate(found=raw.headers, body=raw.body, http_status=raw.status, now_ms=now_ms)
         if raw.is_cut:
             return ListAnswer(
                 result=read_network_failure("a page of more than 16 MB"), rate=rate, took_ms=took_ms
@@ -203,7 +203,7 @@ class UpstreamClient:
         raw = await self._get(login, kind.download_path_for(job_id))
         if isinstance(raw, UpstreamBroken):
             return DownloadAnswer(result=raw)
-        rate = read_rate(headers=raw.headers, body=raw.body, http_status=raw.status, now_ms=now_ms)
+        rate = read_folded_rate(found=raw.headers, body=raw.body, http_status=raw.status, now_ms=now_ms)
         result = read_download(
             kind, http_status=raw.status, headers=raw.headers, body=raw.body, now_ms=now_ms
         )
@@ -248,6 +248,13 @@ async def _read_body(response: HttpResponse, until: float) -> tuple[bytes, bool]
 
     A response whose body cannot be trusted has none: its status counts.
     """
+    if response.is_complete and not response.flaw and "content-encoding" not in response.headers:
+        data = response.body.read_nowait()  # nearly every answer comes whole with its head
+        if len(data) <= BODY_LIMIT:
+            response.release()
+            return data, False
+        response.close()
+        return data[:BODY_LIMIT], True
     is_whole = False
     try:
         if response.flaw:

@@ -1,6 +1,7 @@
 """Read what an answer says of the rate limit: how much is left, and when it starts anew."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from bridge.domain.observation import RateHeaders
@@ -16,6 +17,7 @@ _STALE_MS = 60_000
 _SAME_CLOCK_MS = 3_000
 # A reset this small is a number of seconds to wait, not a moment in 1970.
 _LARGEST_WAIT_S = 86_400
+_LONGEST = 64  # characters: what is longer is no number
 _BODY_RESETS = (
     ("details", "resetAt"),
     ("error", "details", "resetAt"),
@@ -37,7 +39,11 @@ def read_rate(*, headers: Mapping[str, str], body: bytes, http_status: int, now_
 
     ReelMirror writes the reset as a Unix number (Introduction), ReelBot as ISO 8601 (Rate Limits).
     """
-    found = fold_headers(headers)
+    return read_folded_rate(found=fold_headers(headers), body=body, http_status=http_status, now_ms=now_ms)
+
+
+def read_folded_rate(*, found: Mapping[str, str], body: bytes, http_status: int, now_ms: int) -> RateHeaders:
+    """Return the same as `read_rate` for headers whose names are in lower case, as our own client has them."""
     ahead_ms = _read_ahead_ms(found, now_ms)
     there_ms = now_ms + ahead_ms
     if http_status == 429:
@@ -115,5 +121,11 @@ def _read_retry_after_ms(value: str | None, now_ms: int) -> int | None:
 
 
 def _read_count(value: str | None, *, least: int) -> int | None:
+    return None if value is None or len(value) > _LONGEST else _read_short_count(value, least)
+
+
+@lru_cache(maxsize=1024)
+def _read_short_count(value: str, least: int) -> int | None:
+    """Read a count; cached, because every answer of a window names the same limit, and many the same rest."""
     number = read_number(value)
     return int(number) if number is not None and least <= number < 10**9 else None

@@ -19,7 +19,7 @@ from bridge.domain.observation import (
 from bridge.providers.body import read_document
 from bridge.providers.error_responses import has_error_shape, read_refusal, say_error
 from bridge.providers.provider_spec import ProviderSpec, Standing
-from bridge.providers.rate import read_rate
+from bridge.providers.rate import read_folded_rate, read_rate
 from bridge.providers.spec import NO_EXTRA_WORDS, ExtraWords, KindSpec, Lens
 from bridge.providers.status_words import fold, read_id
 from bridge.providers.text import name_type, show
@@ -29,6 +29,7 @@ __all__ = [
     "part_observation",
     "read_answer",
     "read_credential",
+    "read_folded_rate",
     "read_network_failure",
     "read_object",
     "read_rate",

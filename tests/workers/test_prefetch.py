@@ -1,6 +1,6 @@
 """How far a pump loads ahead follows what its slots end."""
 
-from workers.prefetch import AHEAD_S, MIN_PER_SLOT, Throughput
+from workers.prefetch import CLAIMS_AHEAD, MAX_AHEAD_S, MIN_AHEAD_S, MIN_PER_SLOT, Throughput
 
 SLOTS = 10
 
@@ -22,9 +22,21 @@ def test_slow_slots_hold_little() -> None:
 def test_fast_slots_hold_what_they_take_while_a_claim_is_under_way() -> None:
     throughput = Throughput(SLOTS)
     run(throughput, per_s=1000, from_s=1)
-    assert throughput.held == SLOTS + round(1000 * AHEAD_S)
+    assert throughput.held == SLOTS + round(1000 * MIN_AHEAD_S)
     run(throughput, per_s=0, from_s=61)
     assert throughput.held == SLOTS * MIN_PER_SLOT
+
+
+def test_where_claims_take_long_more_is_held() -> None:
+    """But never so much that it would have to be given back before it is begun."""
+    throughput = Throughput(SLOTS)
+    run(throughput, per_s=1000, from_s=1)
+    throughput.note_claim(0.3)
+    assert throughput.held == SLOTS + round(1000 * 0.3 * CLAIMS_AHEAD)
+    throughput.note_claim(30.0)
+    assert throughput.held == SLOTS + round(1000 * MAX_AHEAD_S)
+    throughput.note_claim(0.001)
+    assert throughput.held == SLOTS + round(1000 * MIN_AHEAD_S)
 
 
 def test_a_clock_that_stands_still_measures_nothing() -> None:

@@ -1,6 +1,7 @@
 """The pump's handler for the poll queue: a lane is an account, an item is a job's key."""
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from bridge.services.context import Services
 from bridge.services.polling.planner import MAX_CANDIDATES
@@ -32,9 +33,9 @@ class PollHandler:
         """Plan requests for a page of jobs; the jobs that get none are settled at once."""
         return await self._poller.plan(shard, claim)
 
-    async def work(self, task: Task) -> Sequence[Settled]:
+    def work(self, task: Task) -> Coroutine[Any, Any, Sequence[Settled]]:
         """Poll one job, or a page of a list; return what is not settled yet."""
-        return await self._poller.poll(task)
+        return self._poller.poll(task)
 
     def give_back(self, task: Task) -> Sequence[Settled]:
         """Let another worker take the jobs of a task that was not begun."""

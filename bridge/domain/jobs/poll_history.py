@@ -11,6 +11,7 @@ from bridge.domain.observation import (
     JobNotFound,
     KeyRefused,
     KindForbidden,
+    Observation,
     Observed,
     PollResult,
     Throttled,
@@ -22,6 +23,7 @@ from bridge.domain.observation import (
 KEPT = 20
 _TICK = struct.Struct("<IH")
 _MAX_GAP_MS, _MAX_READ_MS = 2**32 - 1, 2**16 - 1
+_BROKEN = (UpstreamBroken, UpstreamBusy)  # made once: a union of types is made anew at each use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,30 +41,52 @@ def record_poll(log: PollLog, result: PollResult, at: PollContext) -> PollLog:
 
     A 429 says nothing about the provider's health, so that it neither lengthens nor ends a streak of broken answers.
     """
-    word, note = _describe(result)
-    gap_ms = min(max(at.now_ms - log.last_ms, 0), _MAX_GAP_MS) if log.polls else 0
-    ticks = log.ticks + _TICK.pack(gap_ms, min(at.took_ms, _MAX_READ_MS))
-    broken = isinstance(result, UpstreamBroken | UpstreamBusy)
-    streak = log.streak + 1 if broken else log.streak if isinstance(result, Throttled) else 0
     if isinstance(result, Observed):
-        timing = result.observation.timing
-        log = replace(
-            log, interval_s=timing.interval_s, timeout_s=timing.timeout_s, digest=at.digest, seen_ms=at.now_ms
-        )
+        return record_observed(log, result.observation, at, due_ms=log.due_ms)
+    word, note = _describe(result)
+    broken = isinstance(result, _BROKEN)
     return replace(
         log,
         polls=log.polls + 1,
-        streak=streak,
+        streak=log.streak + 1 if broken else log.streak if isinstance(result, Throttled) else 0,
         last_ms=at.now_ms,
-        ticks=ticks[-KEPT * _TICK.size :],
+        ticks=_add_tick(log, at),
         spans=_add_span(log.spans, word, note),
     )
+
+
+def record_observed(log: PollLog, seen: Observation, at: PollContext, *, due_ms: int) -> PollLog:
+    """Return the log with another poll that showed the job, and when the next one is due.
+
+    Nearly every poll ends here, so that the record is made at once and not changed field by field.
+    """
+    note = f"unknown to us: {', '.join(seen.unknown)}" if seen.unknown else ""
+    return PollLog(
+        polls=log.polls + 1,
+        streak=0,
+        last_ms=at.now_ms,
+        digest=at.digest,
+        ticks=_add_tick(log, at),
+        spans=_add_span(log.spans, seen.status, note),
+        interval_s=seen.timing.interval_s,
+        timeout_s=seen.timing.timeout_s,
+        due_ms=due_ms,
+        seen_ms=at.now_ms,
+    )
+
+
+def _add_tick(log: PollLog, at: PollContext) -> bytes:
+    """Return the packed times of the last polls with another one."""
+    gap_ms = min(max(at.now_ms - log.last_ms, 0), _MAX_GAP_MS) if log.polls else 0
+    return (log.ticks + _TICK.pack(gap_ms, min(at.took_ms, _MAX_READ_MS)))[-KEPT * _TICK.size :]
 
 
 def _add_span(
     spans: tuple[tuple[int, str, str], ...], word: str, note: str
 ) -> tuple[tuple[int, str, str], ...]:
     """Return the spans with another poll, without what is older than the last 20."""
+    if len(spans) == 1 and spans[0][1:] == (word, note):  # a job that goes on as it is
+        return spans if spans[0][0] >= KEPT else ((spans[0][0] + 1, word, note),)
     if spans and spans[-1][1:] == (word, note):
         spans = (*spans[:-1], (spans[-1][0] + 1, word, note))
     else:
@@ -101,9 +125,6 @@ def read_poll_history(log: PollLog) -> tuple[PastPoll, ...]:
 
 def _describe(result: PollResult) -> tuple[str, str]:
     match result:
-        case Observed(observation=observation):
-            unknown = ", ".join(observation.unknown)
-            return observation.status, f"unknown to us: {unknown}" if unknown else ""
         case JobNotFound():
             return "404", "not found"
         case KeyRefused():
@@ -118,3 +139,5 @@ def _describe(result: PollResult) -> tuple[str, str]:
             return "outage", reason
         case UnexpectedAnswer(reason=reason):
             return "odd", reason
+        case Observed():
+            raise AssertionError("what was observed is recorded by itself")

@@ -7,9 +7,12 @@ from functools import lru_cache
 from math import inf
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from bridge.http.client.client_errors import ClosedError, ConnectTimeout
 from bridge.http.client.connection import Connection, Response
 from bridge.http.client.connector import Connector, Origin
+from bridge.http.client.expiry import ExpiryTimer
 from bridge.http.client.http_response import HttpResponse, Way
 from bridge.http.client.keep_alive import KeepAlive
 from bridge.http.client.pool import ConnectionPool
@@ -37,7 +40,7 @@ class _Known(NamedTuple):
     keep_alive: KeepAlive
 
 
-class _Request(NamedTuple):
+class _Request(Struct, frozen=True, gc=False):
     method: str
     head: bytes
     body: bytes | Upload
@@ -64,11 +67,13 @@ class HttpClient:
         self._headers = headers or {}
         self._connect_s = connect_s
         self._pool = ConnectionPool(self._loop, most_open=most_open or _count_allowed())
+        self._expiry = ExpiryTimer(self._loop)
         self._know = lru_cache(maxsize=ORIGIN_CACHE_SIZE)(self._prepare)
 
     async def close(self) -> None:
         """Close every connection."""
         await self._pool.close()
+        self._expiry.close()
 
     async def get(
         self, origin: str, target: str, headers: Mapping[str, str], *, until: float
@@ -80,7 +85,7 @@ class HttpClient:
         """
         known = self._know(origin)
         head = known.common.write_head("GET", target, headers, None)
-        return await self._send(known, _Request(method="GET", head=head, body=b""), until)
+        return await self._send(known, _Request("GET", head, b""), until)
 
     async def post(
         self, origin: str, target: str, headers: Mapping[str, str], body: bytes, *, until: float
@@ -162,11 +167,12 @@ class HttpClient:
         connection.write(request.head + body)
         connection.is_whole = True
         # Cheaper than a timeout around the wait, which would cancel and catch: many are set and nearly none expires.
-        late = self._loop.call_at(until, connection.expire)
+        expire = connection.expire
+        self._expiry.add(expire, until)
         try:
             return await waiter
         finally:
-            late.cancel()
+            self._expiry.remove(expire)
 
     async def _stream(
         self, connection: Connection, request: _Request, upload: Upload

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from bridge.http.client.connection import Connection
 from bridge.http.client.keep_alive import KeepAlive
@@ -11,7 +12,7 @@ from bridge.http.client.response_body import ResponseBody
 from bridge.http.client.response_head import Field, ResponseHead
 
 
-class Way(NamedTuple):
+class Way(Struct, frozen=True):
     """Where a response came from: its connection, and where that goes when it is kept."""
 
     origin: str

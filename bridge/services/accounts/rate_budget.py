@@ -68,16 +68,20 @@ class RateBudget:
 
     async def bucket(self, account: str, version: int, kind: str) -> Bucket:
         """Return the limit that a kind's reads count under; raise KeyError for an account that is gone."""
-        place = (account, version, KINDS[kind].limit)
-        known = self._buckets.get(place)
+        known = self.find_bucket(account, version, kind)
         if known is not None:
             return known
+        place = (account, version, KINDS[kind].limit)
         login = await self._credentials.get(account, version)
         bucket = plan_bucket(self._services, account, login, KINDS[kind].limit)
         if len(self._buckets) >= MAX_BUCKETS:
             self._buckets.clear()
         self._buckets[place] = bucket
         return bucket
+
+    def find_bucket(self, account: str, version: int, kind: str) -> Bucket | None:
+        """Return what `bucket` has returned before, None where it was not asked."""
+        return self._buckets.get((account, version, KINDS[kind].limit))
 
     def is_silent(self, account: str) -> bool:
         """Return whether the upstream let the account's last request hang."""
@@ -114,13 +118,29 @@ class RateBudget:
 
         `request` is empty where no budget granted it. After a 429 the account's pause is in force on return.
         """
+        if not isinstance(result, Throttled):
+            self.note_response(bucket, request, rate, result, took_ms=took_ms, shared=shared, batched=batched)
+            return
+        self._silent.discard(bucket.account)
+        self._reports[bucket].append(make_report(request, rate, result, shared=shared, batched=batched))
+        await self._send_now(bucket)
+
+    def note_response(
+        self,
+        bucket: Bucket,
+        request: str,
+        rate: RateHeaders,
+        result: object,
+        *,
+        took_ms: int,
+        shared: int = 0,
+        batched: int = 0,
+    ) -> None:
+        """Do the same for any answer but a 429, for which there is nothing to wait for."""
         hangs = isinstance(result, UpstreamBroken) and took_ms >= SILENT_MS
         (self._silent.add if hangs else self._silent.discard)(bucket.account)
         self._reports[bucket].append(make_report(request, rate, result, shared=shared, batched=batched))
-        if isinstance(result, Throttled):
-            await self._send_now(bucket)
-        else:
-            self._send_soon()
+        self._send_soon()
 
     def give_back(self, bucket: Bucket, request: str) -> None:
         """Record that a request that was granted never went out; it counts as spent all the same."""

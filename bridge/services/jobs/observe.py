@@ -7,9 +7,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bridge.domain.ids import job_key
-from bridge.domain.jobs.intervals import interval_ms
 from bridge.domain.jobs.outcome import PollContext, Transition
-from bridge.domain.jobs.poll_history import record_poll
+from bridge.domain.jobs.poll_history import record_observed
 from bridge.domain.jobs.portions import take_portion
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.jobs.transition import advance, quiet_until_ms, replace_item
@@ -104,11 +103,9 @@ def observe_unchanged(
     services: Services, held: Held, unchanged: Observed, at: PollContext, *, least_ms: int = 0
 ) -> Settled:
     """Record a poll whose answer is known to change nothing; return what to settle, as `observe` does."""
-    log = record_poll(held.log, unchanged, at)
-    usual_ms = interval_ms(log, services.time_scale, fallback_s=unchanged.observation.timing.interval_s)
-    delay_ms = max(usual_ms, least_ms)
-    log = replace(log, due_ms=at.now_ms + delay_ms)
-    return _settle(held, log, delay_ms)
+    seen = unchanged.observation
+    delay_ms = max(services.time_scale.ms(seen.timing.interval_s), least_ms)
+    return _settle(held, record_observed(held.log, seen, at, due_ms=at.now_ms + delay_ms), delay_ms)
 
 
 def _keep(

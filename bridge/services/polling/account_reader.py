@@ -10,7 +10,7 @@ from bridge.providers.registry import KINDS
 from bridge.services.accounts.credentials import Credentials
 from bridge.services.context import Services
 from bridge.services.jobs.observe import Held
-from bridge.services.polling.leases import RenewedLeases
+from bridge.services.polling.leases import RenewalTimer, RenewedLeases
 
 RENEW_EVERY_S = 2.0  # less than what is left of a lease when its task has waited to be started
 
@@ -23,6 +23,7 @@ class AccountReader:
         self._services = services
         self._credentials = credentials
         self._lease_ms = lease_ms
+        self._renewals = RenewalTimer(every_s=RENEW_EVERY_S)
 
     async def read_job(
         self, account: str, version: int, job: Job, *, known: KnownAnswer | None = None
@@ -55,7 +56,7 @@ class AccountReader:
             account,
             [(each.key, each.token) for each in held],
             lease_ms=self._lease_ms,
-            every_s=RENEW_EVERY_S,
+            timer=self._renewals,
         )
 
 

@@ -106,7 +106,10 @@ class Planner:
         for job in due:
             kind = job.held.job.record.kind
             try:
-                by_bucket[await self._rate_budget.bucket(job.account, job.version, kind)].append(job)
+                bucket = self._rate_budget.find_bucket(job.account, job.version, kind)
+                if bucket is None:
+                    bucket = await self._rate_budget.bucket(job.account, job.version, kind)
+                by_bucket[bucket].append(job)
             except (KeyError, VaultError, UnreadableRecord) as error:
                 log.warning("poll.account_unusable", account=job.account, error=type(error).__name__)
                 unusable.append(job)

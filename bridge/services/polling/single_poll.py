@@ -9,7 +9,9 @@ from msgspec.structs import replace
 from bridge.domain.jobs.callbacks import list_live_callbacks
 from bridge.domain.jobs.intervals import OUTAGE_RETRY_S
 from bridge.domain.jobs.outcome import PollContext
+from bridge.domain.jobs.records import Job
 from bridge.domain.observation import KeyRefused, KindForbidden, Observed, PollResult, Throttled
+from bridge.domain.polling.rate_limit import Bucket
 from bridge.http.upstream import KnownAnswer, PollAnswer
 from bridge.services.accounts.account_health import AccountHealthRecorder, auth_refusal_for
 from bridge.services.accounts.rate_budget import RateBudget
@@ -90,7 +92,10 @@ class SinglePolls:
                 )
             task, answer = await self._read(task, unchanged)
         result = answer.result
-        await self._record_response(task, answer)
+        if task.granted is None or isinstance(result, Throttled):
+            await self._record_alarm(task, answer)
+        else:
+            self._note_response(task.granted, job, answer)
         at = PollContext(
             begun_ms=begun_ms,
             now_ms=self._services.clock_ms(),
@@ -98,8 +103,11 @@ class SinglePolls:
             digest=answer.digest,
             auth_refused=auth_refused,
         )
-        seen_key = task.held.key if job.seen else ""
-        at = await self._health_recorder.note(task.account, task.health, job.kind, result, at, key=seen_key)
+        if auth_refused or not (isinstance(result, Observed) and task.health.well):
+            seen_key = task.held.key if job.seen else ""
+            at = await self._health_recorder.note(
+                task.account, task.health, job.kind, result, at, key=seen_key
+            )
         for follower in task.followers:
             await self._settle_follower(task, follower, result, at)
         self._log.debug("poll.read", kind=job.kind, result=type(result).__name__)
@@ -137,25 +145,32 @@ class SinglePolls:
             await self._piggyback.observe_parts(held, seen, at)
         return (settled,) if settled else ()
 
-    async def _record_response(self, task: SinglePollTask, answer: PollAnswer) -> None:
-        """Report an answer to the budget; of a probe, which no budget granted, only a 429."""
-        job, callbacks = task.held.job.record, 0
-        if task.granted is not None:
-            bucket, request = task.granted.bucket, task.granted.id
-            callbacks = len(list_live_callbacks(job))
-        elif isinstance(answer.result, Throttled):
-            bucket = await self._rate_budget.bucket(task.account, task.health.version, job.kind)
-            request = ""
-        else:
-            return
-        await self._rate_budget.record_response(
-            bucket,
-            request,
+    def _note_response(self, granted: GrantedRequest, job: Job, answer: PollAnswer) -> None:
+        """Report an answer to the budget that granted its request."""
+        self._rate_budget.note_response(
+            granted.bucket,
+            granted.id,
             answer.rate,
             answer.result,
             took_ms=answer.took_ms,
-            shared=max(0, callbacks - 1),
+            shared=_count_shared(job),
         )
+
+    async def _record_alarm(self, task: SinglePollTask, answer: PollAnswer) -> None:
+        """Report a 429 to the budget at once; of a probe, which no budget granted, any other answer is not its concern."""
+        if not isinstance(answer.result, Throttled):
+            return
+        job, granted = task.held.job.record, task.granted
+        if granted is None:
+            bucket, request, shared = await self._find_bucket(task), "", 0
+        else:
+            bucket, request, shared = granted.bucket, granted.id, _count_shared(job)
+        await self._rate_budget.record_response(
+            bucket, request, answer.rate, answer.result, took_ms=answer.took_ms, shared=shared
+        )
+
+    async def _find_bucket(self, task: SinglePollTask) -> Bucket:
+        return await self._rate_budget.bucket(task.account, task.health.version, task.held.job.record.kind)
 
     async def _may_probe(self, task: SinglePollTask, now_ms: int) -> bool:
         """Return whether a refused key may be tried now, which is allowed once per interval for the whole account."""
@@ -185,3 +200,8 @@ class SinglePolls:
             settled = Settled(task.account, follower.key, follower.token, 0)
         if settled is not None:
             await self._services.store.poll.settle(follower.key[0], [settled])
+
+
+def _count_shared(job: Job) -> int:
+    """Return how many reads a job's other callbacks would have cost by themselves."""
+    return max(0, len(list_live_callbacks(job)) - 1) if len(job.callbacks) > 1 else 0

@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as LostError
 
-from bridge.services.polling.leases import RenewedLeases
+from bridge.services.polling.leases import RenewalTimer, RenewedLeases
 from bridge.store.commit import Change, Committer, Due
 from bridge.store.queue.lanes import Claim, Lanes, Settled
 
@@ -35,7 +35,7 @@ async def claim_when_free(lanes: Lanes) -> Claim:
 
 def keep(lanes: Lanes, held: Claim) -> RenewedLeases:
     items = [(item.member, held.token) for item in held.items]
-    return RenewedLeases(lanes, "a", "x", items, lease_ms=LEASE_MS, every_s=EVERY_S)
+    return RenewedLeases(lanes, "a", "x", items, lease_ms=LEASE_MS, timer=RenewalTimer(every_s=EVERY_S))
 
 
 async def test_a_kept_lease_outlives_its_length_and_settles(lanes: Lanes) -> None:
@@ -95,3 +95,24 @@ async def test_a_store_that_is_away_does_not_end_the_work(redis: Redis) -> None:
     async with keep(away, held) as kept:
         await asyncio.sleep(2.5 * EVERY_S)
     assert kept.tokens == [held.token]
+
+
+async def test_blocks_that_share_a_timer_are_each_renewed(lanes: Lanes) -> None:
+    """Also one that began later than a block which has ended before its first renewal."""
+    timer = RenewalTimer(every_s=EVERY_S)
+
+    def block(held: Claim) -> RenewedLeases:
+        items = [(item.member, held.token) for item in held.items]
+        return RenewedLeases(lanes, "a", "x", items, lease_ms=LEASE_MS, timer=timer)
+
+    quick, slow, late = [await claim(lanes, member) for member in "123"]
+    async with block(quick):
+        pass
+    async with block(slow) as kept:
+        await asyncio.sleep(EVERY_S / 2)
+        async with block(late) as kept_late:
+            for _ in range(12):
+                await asyncio.sleep(EVERY_S)
+    assert slow.token not in kept.tokens, "three leases long"
+    assert late.token not in kept_late.tokens
+    assert await lanes.settle("a", [Settled("x", "2", kept.tokens[0], None)]) == []
