@@ -204,4 +204,4 @@ class SinglePolls:
 
 def _count_shared(job: Job) -> int:
     """Return how many reads a job's other callbacks would have cost by themselves."""
-    return max(0, len(list_live_callbacks(job)) - 1) if len(job.callbacks) > 1 else 0
+    return max(0, len(list_live_callbacks(job)) - 1)
