@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 from bridge.cli.commands.findings import Finding
@@ -13,10 +14,11 @@ from bridge.config.settings import Settings
 from bridge.store.errors import STORE_ERRORS
 from bridge.store.server.aof import find_damage
 from bridge.store.server.aof_repair import explain_damage, list_copies
-from bridge.store.server.connect import connect
+from bridge.store.server.connect import connect, connect_to_node
 from bridge.store.server.engines import NoEngineError, find_engine
 from bridge.store.server.fitness import UnfitStoreError, check_store
 from bridge.store.server.markers import AOF_DIRECTORY, is_in_use
+from bridge.store.server.replication import FIX, RISK, Replication
 
 STORE_TIMEOUT_S = 10.0
 
@@ -30,6 +32,8 @@ async def check_store_settings(settings: Settings) -> AsyncIterator[Finding]:
     try:
         async with asyncio.timeout(STORE_TIMEOUT_S), connect(settings) as redis:
             facts = await check_store(redis)
+            replication = Replication(redis, partial(connect_to_node, settings))
+            await replication.look()
     except UnfitStoreError as error:
         yield Finding(level="wrong", text=str(error))
     except STORE_ERRORS as error:
@@ -40,6 +44,8 @@ async def check_store_settings(settings: Settings) -> AsyncIterator[Finding]:
         )
     else:
         yield Finding(level="ok", text=f"store: {facts.engine} {facts.version}, with its append-only file on")
+        if replication.alone:
+            yield Finding(level="warning", text=f"no fit replica: {replication.explain()}: {RISK}; {FIX}")
         if not facts.maxmemory:
             yield Finding(
                 level="warning",

@@ -7,10 +7,12 @@ from functools import partial
 import pytest
 from redis.asyncio import Redis
 
+from bridge.cli.commands.store_checks import check_store_settings
 from bridge.config.settings import Settings
 from bridge.domain.ids import SHARD_LETTERS
 from bridge.store import keys
 from bridge.store.commit import Change, Committer, Put
+from bridge.store.durable import DurableScripts
 from bridge.store.errors import STORE_ERRORS, StoreNotDurable
 from bridge.store.scripts import SCRIPTS, ScriptCall, run
 from bridge.store.server.connect import connect, connect_to_node
@@ -200,3 +202,31 @@ async def test_primaries_without_replicas_are_named(cluster: Cluster, redis: Red
     await replication.look()
     assert replication.alone == {each.name for each in cluster.primaries}
     assert replication.count(cluster.primaries[0].name) == 0
+    findings = [each async for each in check_store_settings(settings_of(cluster))]
+    warned = [each.text for each in findings if "a failover may lose" in each.text]
+    assert len(warned) == 1
+    assert all(each.name in warned[0] for each in cluster.primaries)
+
+
+async def test_a_replica_without_a_file_does_not_count(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """It would lose what it was sent; with one that writes a file each change waits for it."""
+    with running_cluster(tmp_path_factory.mktemp("r"), replicas=True) as cluster:
+        with cluster.replicas[0].ask() as node:
+            node.config_set("appendonly", "no")
+        settings = settings_of(cluster)
+        async with connect(settings) as redis:
+            replication = Replication(redis, partial(connect_to_node, settings))
+            await replication.look()
+            assert replication.alone == {cluster.primaries[0].name}
+            assert "appendonly yes" in replication.explain()
+            durable = DurableScripts(redis, replicas=replication.count)
+            committer = Committer(redis, aof=True, durable=durable)
+            for shard in SHARDS:
+                assert await committer.commit(change(shard, "x"), new_work=True, durable=True) == "done"
+            held = {each: cluster.holder(keys.touched(each)) for each in SHARDS}
+            for primary, replica in zip(cluster.primaries[1:], cluster.replicas[1:], strict=True):
+                # Killed at this moment, the primary would lose nothing that its replica lacks.
+                primary.kill()
+                with replica.ask() as node:
+                    kept = {str(key.decode()) for key in node.execute_command("KEYS", "*:j:x")}
+                assert kept == {f"{{{each}}}:j:x" for each in SHARDS if held[each] is primary}
