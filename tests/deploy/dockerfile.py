@@ -54,6 +54,7 @@ def run_stage(stage: Stage, *, context: Path, work: Path, opt: Path) -> None:
                     _copy(context / source, work / target)
             case "RUN":
                 command = words.replace("/opt/", f"{shlex.quote(str(opt))}/")
+                command = _install_by_uv(command)
                 command = re.sub(r"(?<!/)\bpython -m", f"{shlex.quote(sys.executable)} -m", command)
                 done = subprocess.run(
                     ["/bin/sh", "-euc", command],
@@ -70,6 +71,18 @@ def run_stage(stage: Stage, *, context: Path, work: Path, opt: Path) -> None:
                 """Settings of pip alone, which would keep it from the caches of this machine."""
             case _:
                 raise AssertionError(f"{instruction} is not known here")
+
+
+def _install_by_uv(command: str) -> str:
+    """The same words for uv where it is installed: it takes them as pip does, and a tenth of the time."""
+    uv = Path(sys.executable).with_name("uv")
+    if not uv.exists():
+        return command
+    return re.sub(
+        r"(?<!/)\bpython -m pip --python (\S+) (install|check)",
+        rf"{shlex.quote(str(uv))} pip \2 --python \1",
+        command,
+    )
 
 
 def read_command(words: str) -> list[str]:

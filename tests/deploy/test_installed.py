@@ -86,8 +86,35 @@ def snapshot(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
+def check_imports(installed: Path) -> None:
+    """Modules and scripts come from the environment; a checkout on the path would hide what the wheel lacks."""
+    code = "import bridge, workers, sys; print(bridge.__path__, workers.__path__, sys.path)"
+    shown = subprocess.run(
+        [installed / "bin" / "python", "-P", "-c", code], cwd="/", capture_output=True, text=True, check=True
+    ).stdout
+    assert str(ROOT) not in shown
+    assert str(installed) in shown
+
+
+def check_files(installed: Path) -> None:
+    """Scripts of Redis, pages and licence too, and no test."""
+    (wheel,) = (installed.parent / "src" / "dist").glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    product = {
+        path.relative_to(ROOT).as_posix()
+        for top in ("bridge", "workers")
+        for path in (ROOT / top).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert product <= names
+    rest = {re.sub(r"^[^/]*\.dist-info/", "", name) for name in names - product}
+    assert rest == {"METADATA", "WHEEL", "entry_points.txt", "licenses/LICENSE", "RECORD"}
+
+
 async def test_up_runs_from_the_wheel_through_a_first_callback(installed: Path) -> None:
     """Away from the checkout, confined, with a home that does not exist; it writes to its data directory alone."""
+    check_files(installed)
+    check_imports(installed)
     before = snapshot(installed)
     port = free_port()
     assert healthcheck(installed, port) != 0
@@ -111,28 +138,3 @@ async def test_up_runs_from_the_wheel_through_a_first_callback(installed: Path) 
         assert json.dumps(delivery).count("sync_job.completed")
         assert process.stop() == 0, process.lines
     assert snapshot(installed) == before
-
-
-def test_nothing_of_the_checkout_is_used(installed: Path) -> None:
-    """Modules and scripts come from the environment; a checkout on the path would hide what the wheel lacks."""
-    code = "import bridge, workers, sys; print(bridge.__path__, workers.__path__, sys.path)"
-    shown = subprocess.run(
-        [installed / "bin" / "python", "-P", "-c", code], cwd="/", capture_output=True, text=True, check=True
-    ).stdout
-    assert str(ROOT) not in shown
-    assert str(installed) in shown
-
-
-def test_the_wheel_has_every_file_of_the_product(installed: Path) -> None:
-    """Scripts of Redis, pages and licence too, and no test."""
-    (wheel,) = (installed.parent / "src" / "dist").glob("*.whl")
-    names = set(zipfile.ZipFile(wheel).namelist())
-    product = {
-        path.relative_to(ROOT).as_posix()
-        for top in ("bridge", "workers")
-        for path in (ROOT / top).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    assert product <= names
-    rest = {re.sub(r"^[^/]*\.dist-info/", "", name) for name in names - product}
-    assert rest == {"METADATA", "WHEEL", "entry_points.txt", "licenses/LICENSE", "RECORD"}
