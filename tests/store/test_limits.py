@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from bridge.store import keys
+from bridge.store import feed_keys, keys
 from bridge.store.commit import Change, Committer, Due, Guard, Put, Rank
 from bridge.store.durable import DurableScripts
 from bridge.store.errors import STORE_ERRORS, StoreFull, StoreNotDurable, explain_outage
@@ -19,6 +19,7 @@ from bridge.store.tables.account_health import Health
 from bridge.store.tables.feed import Feed
 from bridge.store.tables.idempotency import Idempotency
 from bridge.store.tables.inbox import Inbox
+from bridge.store.tables.outbox import KEPT_MS, Outbox, outbox_member
 from bridge.store.vault import sealing_key
 
 J = "{a}:j:1"
@@ -60,12 +61,18 @@ async def test_a_full_store_goes_on_with_what_it_has(full: Redis) -> None:
     await Committer(full, aof=False).commit(Change("a", (), (Due("poll", "acc", "1", 0, "sooner"),)))
     assert await lanes.settle("a", [Settled("acc", "1", held.token, 5, ((J, b"observed" * 50),))]) == []
     observed = Change(
-        "a", (Guard(J, b"observed" * 50),), (Put("{a}:e:1", b"e"), Rank("{a}:outbox", "evt_a", 1))
+        "a",
+        (Guard(J, b"observed" * 50),),
+        (Put("{a}:e:1", b"e"), Rank(feed_keys.outbox("a"), outbox_member("evt_b", "prj_1"), 0)),
     )
     assert await Committer(full, aof=False).commit(observed) == "done"
     await lanes.block("a", "acc", for_ms=9)
     await lanes.unblock("a", "acc", due_all=True)
-    assert await Feed(full).publish("prj_1", ["evt_a"]) == [1]
+    feed = Feed(full)
+    assert await feed.publish("prj_1", ["evt_a"]) == [1]
+    assert await Outbox(full, feed, "a").drain(now_ms=KEPT_MS) == 1
+    await feed.forget("prj_1", ["evt_a", "evt_b"])
+    assert await feed.forgotten("prj_1") == 2
     assert await FairLanes(full, "a").forget_marks("a") == 0
     health = Health(full, lambda _account: "a")
     assert await health.note_refused("acc", 1) == "suspect"

@@ -10,7 +10,7 @@ from typing import Final
 from redis.asyncio import Redis
 
 from bridge.store import feed_keys
-from bridge.store.commit import Change, Committer, Rank
+from bridge.store.commit import Change, Committer, Rank, Unrank
 from bridge.store.records import UNREADABLE_RETRY_MS, Wanted, load_many
 from bridge.store.tables.feed import Feed
 
@@ -51,17 +51,16 @@ class Outbox:
             for entry in entries:
                 event, _, project = entry.partition(" ")
                 by_project.setdefault(project, []).append(event)
-            again: dict[str, float] = {}
+            again: set[str] = set()
             for project, events in by_project.items():
                 published = await self._feed.publish_late(project, events)
-                again |= {outbox_member(event, project): now_ms for event in published}
+                again |= {outbox_member(event, project) for event in published}
             late += len(again)
-            pipe = self._redis.pipeline(transaction=False)
-            if again:
-                pipe.zadd(outbox, again, xx=True)
-            if done := [entry for entry in entries if entry not in again]:
-                pipe.zrem(outbox, *done)
-            await pipe.execute()
+            # By a script, since a full store refuses a command that may need memory.
+            ops = [
+                Rank(outbox, entry, now_ms) if entry in again else Unrank(outbox, entry) for entry in entries
+            ]
+            await self._committer.commit(Change(shard, (), ops))
         return late
 
     async def _read(self, outbox: str, before_ms: int) -> list[str]:
