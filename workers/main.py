@@ -19,7 +19,6 @@ from bridge.config.log import configure_logging
 from bridge.config.settings import Settings, load_settings
 from bridge.container import bootstrap, open_services
 from bridge.services.context import Services
-from bridge.services.key_rotation import reseal_all
 from bridge.services.starts import recovery
 from bridge.store.cancellation import is_cancelled
 from bridge.store.errors import STORE_ERRORS
@@ -31,6 +30,7 @@ from workers.handlers.deliver import DeliverHandler
 from workers.handlers.poll import PollHandler
 from workers.pump import Pump
 from workers.sweep import prove, tidy
+from workers.tasks import RUN_TASK, run_ticks, take_up_requests
 
 POLL_SLOTS = 256  # one account gets at most 32, fewer if its provider hangs, so that there is room for others
 SEND_SLOTS = 512
@@ -38,7 +38,7 @@ SUSPECT_SLOTS = 384
 RESTART_DELAY_S = 1.0
 HEARTBEAT_INTERVAL_S = 5.0
 TIDY_INTERVAL_MS = 10_000
-RESEAL_INTERVAL_S = 2.0
+RESEAL_INTERVAL_MS = 2_000
 RECOVERY_INTERVAL_S = 1.0
 STOP_GRACE_S = 32.0
 WORKER = f"{platform.node()}:{os.getpid()}"
@@ -84,6 +84,7 @@ def _list_loops(
         "tidying": lambda: run_tidying(services),
         "resealing": lambda: run_resealing(services),
         "recovery": lambda: run_recovery(services),
+        "tasks": lambda: run_ticks(services, context["redis"]),
         "queue": lambda: follow_primary(context["redis"]),
     }
 
@@ -121,15 +122,14 @@ async def run_tidying(services: Services) -> None:
 
 
 async def run_resealing(services: Services) -> None:
-    """Seal everything under the newest master key whenever a process has started, until cancelled.
+    """Have everything sealed under the newest master key whenever a process has started, until cancelled.
 
     Each start asks for it, that of an API too: one that ran with an older list of keys may have sealed with its first.
     """
     while not is_cancelled():
-        if await services.store.key_usage.take_request():
-            jobs = await reseal_all(services)
-            log.info("keys.counted", resealed_jobs=jobs)
-        await asyncio.sleep(RESEAL_INTERVAL_S)
+        if await services.store.take_tick("resealing", services.clock_ms(), every_ms=RESEAL_INTERVAL_MS):
+            await take_up_requests(services)
+        await asyncio.sleep(RESEAL_INTERVAL_MS / 1000)
 
 
 async def run_recovery(services: Services) -> None:
@@ -181,9 +181,9 @@ async def prove_tick(context: dict[str, Any]) -> dict[str, int]:
 
 
 class WorkerSettings:
-    """arq's settings; its queue is used only for a periodic job, not for polls and deliveries."""
+    """arq's settings; its queue is used for tasks and a periodic job, not for polls and deliveries."""
 
-    functions: ClassVar[list[Any]] = []
+    functions: ClassVar[list[Any]] = [RUN_TASK]
     cron_jobs: ClassVar[list[Any]] = [
         cron(cast("WorkerCoroutine", prove_tick), minute=set(range(0, 60, 5)), timeout=280, max_tries=2)
     ]
@@ -193,7 +193,7 @@ class WorkerSettings:
     job_deserializer = read_job
     keep_result = 0
     job_completion_wait = 5
-    poll_delay = 5.0  # the one job of its queue is due every five minutes
+    poll_delay = 1.0  # a task waits for it
     health_check_interval = 30
     redis_settings = arq_settings(load_settings())
     redis_pool = open_queue(load_settings())

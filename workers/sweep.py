@@ -45,6 +45,7 @@ async def prove(services: Services) -> dict[str, int]:
     counter = KeyCounter()
     projects = [project.id for project in await services.store.projects.list()]
     counts["endpoints"] = await services.store.endpoints.level_all(projects)
+    await services.store.tasks.mark(projects)
     for shard in services.store.shards:
         held = dict.fromkeys(projects, 0)
         async for keys in services.store.scan.jobs(shard, count=SCAN_COUNT):

@@ -17,6 +17,7 @@ from bridge.api.routes import (
     events,
     feed,
     jobs,
+    tasks,
     wake_ups,
 )
 from bridge.api.routes import event_types as catalogue
@@ -41,6 +42,7 @@ KEYED_ROUTES: tuple[Route, ...] = tuple(
         feed.ROUTES,
         wake_ups.ROUTES,
         events.ROUTES,
+        tasks.ROUTES,
         catalogue.ROUTES,
         administration.ROUTES,
         accounts.ROUTES,

@@ -28,6 +28,7 @@ TAGS: Mapping[str, str] = {
     "Callbacks": "Registrations: this URL, for this job.",
     "Endpoints": "Standing registrations: this URL, for all matching events.",
     "Events and deliveries": "What became known of jobs, and how it is delivered.",
+    "Tasks": "Work on many objects that goes on after its request, and how far it is.",
     "Event types": "The catalogue of events, with schemas and samples.",
     "Administration": "Keys, projects and signing secrets.",
     "Accounts": "Logins at the providers, with their rate budgets.",

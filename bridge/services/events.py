@@ -24,14 +24,22 @@ async def get_event(services: Services, project: str, event_id: str) -> EventRec
     return event
 
 
-async def resend(services: Services, project: str, event_id: str) -> list[Delivery]:
+async def resend(
+    services: Services, project: str, event_id: str, *, ended_before_ms: int | None = None
+) -> list[Delivery]:
     """Send an event again to every callback that it was sent to, also after a 2xx, marked `webhook-resend: true`.
 
+    With `ended_before_ms` deliveries that wait, or that ended later, are left alone.
     Raise Conflict while an attempt is in flight: its 2xx would end the delivery, and with it what was asked for.
     """
     event = await get_event(services, project, event_id)
     deliveries = await load_job_deliveries(services.store, event.job)
-    mine = [each for each in deliveries if each.record.event == event_id]
+    mine = [
+        each
+        for each in deliveries
+        if each.record.event == event_id
+        and (ended_before_ms is None or 0 < each.record.done_ms <= ended_before_ms)
+    ]
     dues = await load_dues(services.store, [each.record for each in mine])
     now_ms = services.clock_ms()
     if any(is_busy(each.record, dues[each.record.id], now_ms=now_ms) for each in mine):

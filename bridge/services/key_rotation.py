@@ -1,5 +1,6 @@
 """Master key rotation: encrypt every secret again under the newest key, and count what each key still holds."""
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -21,22 +22,29 @@ TRIES: Final = 3
 SCAN_COUNT: Final = 500
 
 
-async def reseal_all(services: Services) -> int:
-    """Seal everything under the newest key, keep the count of what each key holds, and return how many jobs changed.
+async def reseal_shard(
+    services: Services, shard: str, counter: KeyCounter, beat: Callable[[], Awaitable[None]]
+) -> tuple[int, int]:
+    """Seal a shard's jobs under the newest key; return how many there are and how many changed.
 
-    A record that cannot be read is logged by its key, counted and passed over.
+    A record that cannot be read is logged by its key, counted and passed over. `beat` is called for each page.
     """
-    counter, resealed = KeyCounter(), 0
-    for shard in services.store.shards:
-        async for keys in services.store.scan.jobs(shard, count=SCAN_COUNT):
-            page = await services.store.load_many(Wanted(jobs=keys))
-            counter.note_unreadable("jobs", len(page.unreadable))
-            resealed += sum([await reseal_job(services, *each, counter) for each in page.jobs.items()])
+    looked = resealed = 0
+    async for keys in services.store.scan.jobs(shard, count=SCAN_COUNT):
+        page = await services.store.load_many(Wanted(jobs=keys))
+        counter.note_unreadable("jobs", len(page.unreadable))
+        looked += len(page.jobs)
+        resealed += sum([await reseal_job(services, *each, counter) for each in page.jobs.items()])
+        await beat()
+    return looked, resealed
+
+
+async def reseal_rest(services: Services, counter: KeyCounter) -> None:
+    """Seal what lies outside of jobs, once all shards are counted, and keep the count."""
     former = await services.store.key_usage.load()
     # The sweep counts deliveries, of which there may be many more than jobs.
     counter.note_unreadable("deliveries", former.unreadable.get("deliveries", 0) if former else 0)
     await reseal_tables(services, counter)
-    return resealed
 
 
 async def reseal_tables(services: Services, counter: KeyCounter) -> None:

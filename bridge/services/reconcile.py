@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.domain.events.records import EventRecord
+from bridge.domain.tasks import TaskStep
 from bridge.errors import Conflict
 from bridge.services.context import Services
 from bridge.services.deliveries.endpoint_recovery import (
@@ -56,16 +57,46 @@ async def find_missing(
             return Missing(events=tuple(found), cursor=after)
 
 
-async def send_missing(services: Services, walk: RecoverWalk, missing: Missing) -> int:
+async def reconcile_chunk(
+    services: Services,
+    walk: RecoverWalk,
+    known: Collection[str],
+    after: int,
+    *,
+    done: int,
+    ended_before_ms: int | None,
+) -> TaskStep:
+    """Send those of the next events behind a position that are not among the known ones; see `send_missing`."""
+    endpoint = await load_enabled(services, walk.project, walk.endpoint) if walk.endpoint else None
+    page = await services.store.feed.read(walk.project, after=after, limit=CHUNK)
+    ids = [event for event, at in page if at <= walk.last and event not in known]
+    events = await pick_events(services, walk, endpoint, ids) if ids else []
+    found = Missing(events=tuple(events), cursor=None)
+    count = await send_missing(services, walk, found, done=done, ended_before_ms=ended_before_ms)
+    is_over = len(page) < CHUNK or page[-1][1] >= walk.last
+    return TaskStep(looked=len(page), count=count, cursor=None if is_over else str(page[-1][1]))
+
+
+async def send_missing(
+    services: Services,
+    walk: RecoverWalk,
+    missing: Missing,
+    *,
+    done: int = 0,
+    ended_before_ms: int | None = None,
+) -> int:
     """Send events to the endpoint, else to every callback that got them; return how many are on their way then.
 
-    What had arrived before goes out marked `webhook-resend: true`. An event that is just being sent is not sent twice.
+    What had arrived before goes out marked `webhook-resend: true`. An event that is just being sent is not sent twice,
+    nor with `ended_before_ms` one whose sending ended later.
     """
     if walk.endpoint:
         endpoint = await load_enabled(services, walk.project, walk.endpoint)
-        return await bring_back(services, endpoint, missing.events, done=0, ended=True)
+        return await bring_back(
+            services, endpoint, missing.events, done=done, ended=True, ended_before_ms=ended_before_ms
+        )
     count = 0
     for event in missing.events:
         with suppress(Conflict):
-            count += bool(await resend(services, walk.project, event.id))
+            count += bool(await resend(services, walk.project, event.id, ended_before_ms=ended_before_ms))
     return count

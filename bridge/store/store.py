@@ -43,6 +43,7 @@ from bridge.store.tables.projects import Projects
 from bridge.store.tables.rate_budgets import Budgets
 from bridge.store.tables.starts import Starts
 from bridge.store.tables.table import Dice
+from bridge.store.tables.tasks import Tasks
 from bridge.store.vault import Vault
 
 R = TypeVar("R", bound=Struct)
@@ -101,6 +102,7 @@ class Store:
         self.registrations = RegistrationReads(redis, shards)
         self.scan = Scan(redis)
         self.starts = Starts(redis)
+        self.tasks = Tasks(redis, durable=durable, clock_ms=clock_ms)
 
     @classmethod
     async def open(

@@ -11,11 +11,11 @@ from structlog.testing import capture_logs
 
 from bridge.api.app import build_app
 from bridge.container import bootstrap, open_services
-from bridge.services.key_rotation import reseal_all
 from bridge.store import keys
 from bridge.store.vault import UnknownKeyError, Vault
 from tests.api.serving import Client, make_settings, running
 from tests.api.store_server import running_store
+from tests.services.resealing import reseal_all
 from workers.sweep import prove
 
 OLD, NEW = b"o" * 32, b"n" * 32

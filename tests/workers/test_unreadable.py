@@ -12,12 +12,12 @@ from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.ids import read_callback_job
 from bridge.services.deliveries.attempt import load_ready
 from bridge.services.jobs.retention import end_retention
-from bridge.services.key_rotation import reseal_all
 from bridge.store import feed_keys, keys
 from bridge.store.queue.lanes import Claim, Item
 from bridge.store.records import UNREADABLE_RETRY_MS
 from bridge.store.unit_of_work import UnitOfWork
 from tests.api.serving import Client, make_settings, serving, tell
+from tests.services.resealing import reseal_all
 from tests.store.conftest import Server
 from workers.handlers.deliver import DeliverHandler
 from workers.handlers.poll import PollHandler

@@ -80,7 +80,10 @@ class ResentShape(TypedDict):
 
 
 class ReconciledShape(TypedDict):
-    """The ids of events that were missing, and how many of them are sent; with `next_cursor` there may be more."""
+    """The ids of events that were missing, and how many of them are sent.
+
+    With `next_cursor` there may be more to list; with `task_id` that task sends what there is beyond `data`.
+    """
 
     id: str
     object: Literal["reconciliation"]
@@ -88,14 +91,49 @@ class ReconciledShape(TypedDict):
     data: list[str]
     count: int
     next_cursor: str | None
+    task_id: NotRequired[str]
+
+
+TaskWord = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+
+class TaskShape(TypedDict):
+    """Work on many objects: `looked_at` of `total` so far, of which `count` were changed.
+
+    `resumed` is how often another attempt went on with it. `error` says what went wrong, or why the last attempt ended early.
+    """
+
+    id: str
+    object: Literal["task"]
+    kind: str
+    state: TaskWord
+    total: int
+    looked_at: int
+    count: int
+    per_second: float | None
+    resumed: int
+    error: str | None
+    cancel_requested: bool
+    created_at: str
+    started_at: str | None
+    ended_at: str | None
+
+
+class TaskPage(TypedDict):
+    """Tasks, newest first."""
+
+    data: list[TaskShape]
+    next_cursor: str | None
 
 
 class RecoveredShape(TypedDict):
-    """How many deliveries are sent again."""
+    """How many deliveries are sent again; while `state` is not "succeeded" there are more to come, see the task."""
 
     id: str
     object: Literal["recovery"]
     count: int
+    state: TaskWord
+    task_id: str
 
 
 class InboxEntry(TypedDict):

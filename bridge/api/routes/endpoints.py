@@ -1,7 +1,7 @@
 """Routes of standing endpoints."""
 
 from aiohttp import web
-from msgspec import UNSET
+from msgspec import UNSET, to_builtins
 
 from bridge.api.idempotency import Answered, answer_once, name_request
 from bridge.api.requests.commands import judge_secret
@@ -19,6 +19,7 @@ from bridge.api.responses.endpoint_views import previous_expiry, view_endpoint
 from bridge.api.responses.event_models import DeliveryPage, RecoveredShape
 from bridge.api.responses.json_response import reply, to_json
 from bridge.api.responses.models import Deleted, TestShape
+from bridge.api.responses.task_views import view_recovery
 from bridge.api.responses.views import view_test
 from bridge.api.routes.administration import paginate
 from bridge.api.routes.events import view_deliveries
@@ -29,10 +30,12 @@ from bridge.domain.urls.policy import CheckedUrl
 from bridge.errors import Conflict, ValidationFailed
 from bridge.providers.registry import CATALOGUE
 from bridge.services.deliveries import lists
-from bridge.services.deliveries.endpoint_recovery import begin_recovery, recover_all, restart_open
+from bridge.services.deliveries.endpoint_recovery import begin_recovery, restart_open
 from bridge.services.deliveries.send_test import send_test_to
 from bridge.services.subscriptions import endpoints
 from bridge.services.subscriptions.sealing import open_secrets, open_url, show_url
+from bridge.services.tasks.kinds import RECOVER_ENDPOINT
+from bridge.services.tasks.start import create_task, finish_task
 
 ROUTES = Routes("Endpoints")
 DROPPED = "two secrets signed before this rotation; the older of them does not sign any more"
@@ -223,9 +226,11 @@ async def recover_endpoint(call: ApiCall) -> web.StreamResponse:
     walk = await begin_recovery(
         call.services, call.project, call.path("id"), since_ms=timestamp_ms(body.since), until_ms=until_ms
     )
-    answer: RecoveredShape = {
-        "id": walk.endpoint,
-        "object": "recovery",
-        "count": await recover_all(call.services, walk),
-    }
-    return reply(answer)
+    task = await create_task(
+        call.services,
+        call.project,
+        RECOVER_ENDPOINT,
+        to_builtins(walk),
+        total=await call.services.store.feed.size(call.project),
+    )
+    return reply(view_recovery(walk.endpoint, await finish_task(call.services, task)))

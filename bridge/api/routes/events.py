@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
-from msgspec import Raw
+from msgspec import Raw, to_builtins
 
 from bridge.api.requests.fields import DeliveryQuery, RecoverBody, timestamp_ms
 from bridge.api.responses.event_models import (
@@ -16,17 +16,20 @@ from bridge.api.responses.event_models import (
     ResentShape,
 )
 from bridge.api.responses.json_response import reply
+from bridge.api.responses.task_views import view_recovery
 from bridge.api.responses.views import view_delivery
 from bridge.api.routing import ApiCall, Routes
-from bridge.domain.deliveries.records import Delivery
+from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.ids import is_endpoint
 from bridge.errors import ValidationFailed
 from bridge.services import events
 from bridge.services.deliveries import admin as deliveries
 from bridge.services.deliveries import lists
-from bridge.services.deliveries.recovery import recover
+from bridge.services.deliveries.recovery import Recovery, count_deliveries, first_cursor
 from bridge.services.deliveries.waits import find_waits
 from bridge.services.queries import load_events
+from bridge.services.tasks.kinds import RECOVER_DELIVERIES
+from bridge.services.tasks.start import create_task, finish_task
 
 ROUTES = Routes("Events and deliveries")
 
@@ -96,19 +99,28 @@ async def retry_delivery(call: ApiCall) -> web.StreamResponse:
     return reply(await _view(call, await deliveries.retry(call.services, call.project, call.path("id"))))
 
 
-@ROUTES.add("POST", "/v1/deliveries/recover", scope="manage", body=RecoverBody, answers={200: RecoveredShape})
+@ROUTES.add(
+    "POST",
+    "/v1/deliveries/recover",
+    scope="manage",
+    body=RecoverBody,
+    answers={200: RecoveredShape},
+    errors=(409,),
+)
 async def recover_deliveries(call: ApiCall) -> web.StreamResponse:
     """Send the parked deliveries of a period again, each exactly once."""
     body = await call.body(RecoverBody)
-    count = await recover(
+    until_ms = None if body.until is None else timestamp_ms(body.until)
+    wanted = Recovery(since_ms=timestamp_ms(body.since), until_ms=until_ms, state=DeliveryState(body.state))
+    task = await create_task(
         call.services,
         call.project,
-        since_ms=timestamp_ms(body.since),
-        until_ms=None if body.until is None else timestamp_ms(body.until),
-        state=body.state,
+        RECOVER_DELIVERIES,
+        to_builtins(wanted),
+        total=await count_deliveries(call.services, call.project, wanted),
+        cursor=first_cursor(wanted),
     )
-    answer: RecoveredShape = {"id": "recover", "object": "recovery", "count": count}
-    return reply(answer)
+    return reply(view_recovery("recover", await finish_task(call.services, task)))
 
 
 @ROUTES.add("GET", "/v1/inbox", scope="read", answers={200: InboxPage})

@@ -4,7 +4,7 @@ import asyncio
 import re
 
 from aiohttp import web
-from msgspec import Raw
+from msgspec import Raw, to_builtins
 
 from bridge.api.requests.fields import EventFilter, EventQuery, ReconcileBody, StreamQuery, timestamp_ms
 from bridge.api.responses.event_models import EventPage, ReconciledShape
@@ -17,6 +17,8 @@ from bridge.errors import NotFound, Unauthorized, ValidationFailed
 from bridge.providers.registry import CATALOGUE
 from bridge.services import event_lists, reconcile
 from bridge.services.feed_places import ReadingStart, find_event, start_after
+from bridge.services.tasks.kinds import RECONCILE
+from bridge.services.tasks.start import create_task
 from bridge.store.errors import STORE_ERRORS
 
 ROUTES = Routes("Events and deliveries")
@@ -203,13 +205,29 @@ async def reconcile_events(call: ApiCall) -> web.StreamResponse:
         until_ms=None if body.until is None else timestamp_ms(body.until),
     )
     after = int(body.after[1:]) if body.after else 0
-    missing = await reconcile.find_missing(call.services, walk, frozenset(body.ids), after=after)
+    known = frozenset(body.ids)
+    missing = await reconcile.find_missing(call.services, walk, known, after=after)
+    more = None if missing.cursor is None else f"a{missing.cursor}"
     answer: ReconciledShape = {
         "id": "reconcile",
         "object": "reconciliation",
         "dry_run": body.dry_run,
         "data": [event.id for event in missing.events],
-        "count": 0 if body.dry_run else await reconcile.send_missing(call.services, walk, missing),
-        "next_cursor": None if missing.cursor is None else f"a{missing.cursor}",
+        "count": 0,
+        "next_cursor": more,
     }
-    return reply(answer)
+    if body.dry_run:
+        return reply(answer)
+    sent = await reconcile.send_missing(call.services, walk, missing)
+    if missing.cursor is None:
+        return reply({**answer, "count": sent})
+    task = await create_task(
+        call.services,
+        call.project,
+        RECONCILE,
+        to_builtins(walk),
+        total=walk.last - missing.cursor,
+        cursor=str(missing.cursor),
+        data=to_json(sorted(known)),
+    )
+    return reply({**answer, "count": sent, "next_cursor": None, "task_id": task.id})

@@ -85,3 +85,8 @@ def visible_state(delivery: Delivery, due_ms: int | None) -> DeliveryState:
     """Return a delivery's state as clients see it; `due_ms` is its next attempt, negative while one is in flight."""
     is_in_flight = delivery.state is DeliveryState.PENDING and due_ms is not None and due_ms < 0
     return DeliveryState.IN_FLIGHT if is_in_flight else delivery.state
+
+
+def ended_before(delivery: Delivery, before_ms: int | None) -> bool:
+    """Whether a delivery that is over was so before that time; None: whenever that was."""
+    return before_ms is None or delivery.done_ms <= before_ms

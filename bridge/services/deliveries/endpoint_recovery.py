@@ -11,11 +11,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from bridge.domain.deliveries.records import OPEN, Delivery, DeliveryState, new_delivery
+from bridge.domain.deliveries.records import OPEN, Delivery, DeliveryState, ended_before, new_delivery
 from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import delivery_id
 from bridge.domain.jobs.records import Job
 from bridge.domain.subscriptions.endpoint import Endpoint, wants
+from bridge.domain.tasks import TaskStep
 from bridge.errors import Conflict
 from bridge.providers.registry import CATALOGUE
 from bridge.services.context import Services
@@ -43,14 +44,6 @@ class RecoverWalk:
     last: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecoverStep:
-    """How many deliveries one step brought back, and the position to go on from; None: the walk is over."""
-
-    count: int
-    cursor: int | None
-
-
 async def begin_recovery(
     services: Services, project: str, endpoint: str, *, since_ms: int, until_ms: int | None
 ) -> RecoverWalk:
@@ -61,45 +54,50 @@ async def begin_recovery(
 
 
 async def recover_chunk(
-    services: Services, walk: RecoverWalk, cursor: int = 0, *, done: int = 0
-) -> RecoverStep:
+    services: Services,
+    walk: RecoverWalk,
+    cursor: int = 0,
+    *,
+    done: int = 0,
+    ended_before_ms: int | None = None,
+) -> TaskStep:
     """Look at the next events after a position; `done` is how many deliveries the walk brought back before.
 
     What it brings back is spread out behind that, by the endpoint's rate limit or 50 a second, so that new events come first.
+    With `ended_before_ms` what was parked later is left alone.
     """
     endpoint = await load_enabled(services, walk.project, walk.endpoint)
     page = await services.store.feed.read(walk.project, after=cursor, limit=CHUNK)
     ids = [event for event, position in page if position <= walk.last]
     wanted = await pick_events(services, walk, endpoint, ids) if ids else []
-    count = await bring_back(services, endpoint, wanted, done=done)
+    count = await bring_back(services, endpoint, wanted, done=done, ended_before_ms=ended_before_ms)
     is_over = len(page) < CHUNK or page[-1][1] >= walk.last
-    return RecoverStep(count=count, cursor=None if is_over else page[-1][1])
+    return TaskStep(looked=len(ids), count=count, cursor=None if is_over else str(page[-1][1]))
 
 
 async def bring_back(
-    services: Services, endpoint: Endpoint, events: Sequence[EventRecord], *, done: int, ended: bool = False
+    services: Services,
+    endpoint: Endpoint,
+    events: Sequence[EventRecord],
+    *,
+    done: int,
+    ended: bool = False,
+    ended_before_ms: int | None = None,
 ) -> int:
     """Make the deliveries that an endpoint lacks, and start parked ones again; return how many.
 
-    With `ended` those that had succeeded or were cancelled start again too, marked as sent again.
+    With `ended` those that had succeeded or were cancelled start again too, marked as sent again; with `ended_before_ms`
+    only what was over by then.
     """
     wanted, count = list(events), 0
     for _ in range(TRIES):
         if not wanted:
             return count
-        written, wanted = await _bring_back(services, endpoint, wanted, done=done + count, ended=ended)
+        written, wanted = await _bring_back(
+            services, endpoint, wanted, done=done + count, ended=ended, ended_before_ms=ended_before_ms
+        )
         count += written
     raise Conflict("these deliveries are being changed by others: repeat the request")
-
-
-async def recover_all(services: Services, walk: RecoverWalk) -> int:
-    """Walk to the end; return how many deliveries were brought back."""
-    done = 0
-    cursor: int | None = 0
-    while cursor is not None:
-        step = await recover_chunk(services, walk, cursor, done=done)
-        done, cursor = done + step.count, step.cursor
-    return done
 
 
 async def restart_open(services: Services, endpoint: Endpoint) -> int:
@@ -152,7 +150,13 @@ def _is_wanted(endpoint: Endpoint, event: EventRecord, job: Job) -> bool:
 
 
 async def _bring_back(
-    services: Services, endpoint: Endpoint, events: Sequence[EventRecord], *, done: int, ended: bool
+    services: Services,
+    endpoint: Endpoint,
+    events: Sequence[EventRecord],
+    *,
+    done: int,
+    ended: bool,
+    ended_before_ms: int | None,
 ) -> tuple[int, list[EventRecord]]:
     """Make or restart deliveries; return how many, and the events whose records others changed meanwhile."""
     jobs = await _load_jobs(services, events)
@@ -164,6 +168,8 @@ async def _bring_back(
         delay_ms = round((done + len(staged)) * 1000 / (endpoint.rate or PER_SECOND))
         unit = services.unit_of_work(event.id[4])
         known = found.get(names[event.id])
+        if known is not None and not ended_before(known.record, ended_before_ms):
+            continue
         if known is None and event.job in jobs:
             unit.require_job(event.job, jobs[event.job])
             unit.add_delivery(_make(endpoint, event, unit.now_ms), delay_ms, if_missing=True)

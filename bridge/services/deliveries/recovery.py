@@ -1,47 +1,74 @@
-"""Bring many deliveries back at once."""
+"""Bring many deliveries back, a page at a time."""
 
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from bridge.domain.deliveries.records import Delivery, DeliveryState
+from bridge.domain.deliveries.records import Delivery, DeliveryState, ended_before
+from bridge.domain.tasks import TaskStep
 from bridge.services.context import Services
 from bridge.services.deliveries.admin import current_lanes
 from bridge.services.queries import load_deliveries, load_dues
 from bridge.services.requeue import start_again
 from bridge.store.errors import WriteConflict
 from bridge.store.records import Loaded
-from bridge.store.tables.indexes import Cursor
+from bridge.store.tables.indexes import Cursor, read_cursor
 
 PAGE: Final = 100
 TRIES: Final = 20
 
 
-async def recover(
-    services: Services, project: str, *, since_ms: int, until_ms: int | None = None, state: str | None = None
-) -> int:
-    """Bring back every parked delivery (or those of `state`) made since a time, each exactly once.
+class Recovery(Struct, frozen=True, kw_only=True):
+    """What is brought back: deliveries made from `since_ms` to `until_ms` that are in a state."""
 
-    What had succeeded or was cancelled goes out marked `webhook-resend: true`.
+    since_ms: int
+    until_ms: int | None
+    state: DeliveryState
+
+
+async def count_deliveries(services: Services, project: str, wanted: Recovery) -> int:
+    """Return how many deliveries of a period there are, in whatever state."""
+    return await services.store.indexes.count_deliveries(project, wanted.since_ms, wanted.until_ms)
+
+
+def first_cursor(wanted: Recovery) -> str:
+    """Return where the first page begins: behind what was made later than the period."""
+    return "" if wanted.until_ms is None else Cursor(wanted.until_ms + 1, "").text()
+
+
+async def recover_page(
+    services: Services, project: str, wanted: Recovery, cursor: str, *, ended_before_ms: int | None = None
+) -> TaskStep:
+    """Bring back what is wanted of the next page of a project's deliveries, newest first, each exactly once.
+
+    What had succeeded or was cancelled goes out marked `webhook-resend: true`. With `ended_before_ms` what ended later is
+    left alone.
     """
-    wanted = DeliveryState(state or DeliveryState.PARKED)
-    recovered = 0
-    place: Cursor | None = None
-    while True:
-        page = await services.store.indexes.deliveries(project, cursor=place, limit=PAGE)
-        place = page[-1] if len(page) == PAGE else None
-        ids = [at.id for at in page if since_ms <= at.at_ms and (until_ms is None or at.at_ms <= until_ms)]
-        recovered += await _recover(services, ids, wanted)
-        if place is None or place.at_ms < since_ms:
-            return recovered
+    place = read_cursor(cursor) if cursor else None
+    page = await services.store.indexes.deliveries(project, cursor=place, limit=PAGE)
+    ids = [
+        at.id
+        for at in page
+        if wanted.since_ms <= at.at_ms and (wanted.until_ms is None or at.at_ms <= wanted.until_ms)
+    ]
+    count = await _recover(services, ids, wanted.state, ended_before_ms)
+    is_over = len(page) < PAGE or page[-1].at_ms < wanted.since_ms
+    return TaskStep(looked=len(ids), count=count, cursor=None if is_over else page[-1].text())
 
 
-async def _recover(services: Services, ids: Sequence[str], wanted: DeliveryState) -> int:
+async def _recover(
+    services: Services, ids: Sequence[str], wanted: DeliveryState, ended_before_ms: int | None
+) -> int:
     """Send those of a page that are in a state again; return how many. Those that others change are looked at anew."""
     recovered = 0
     for _ in range(TRIES):
-        found = [each for each in await load_deliveries(services.store, ids) if each.record.state is wanted]
+        found = [
+            each
+            for each in await load_deliveries(services.store, ids)
+            if each.record.state is wanted and ended_before(each.record, ended_before_ms)
+        ]
         done = await _send_again(services, found)
         recovered += sum(done)
         ids = [each.record.id for each, is_done in zip(found, done, strict=True) if not is_done]

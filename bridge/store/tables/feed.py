@@ -125,6 +125,10 @@ class Feed:
         found = await self._redis.zmscore(feed_keys.feed(project), list(events))
         return {event: int(at) for event, at in zip(events, found, strict=True) if at is not None}
 
+    async def size(self, project: str) -> int:
+        """Return the number of a project's events."""
+        return int(await self._redis.zcard(feed_keys.feed(project)))
+
     async def forget(self, project: str, events: Sequence[str]) -> None:
         """Remove events whose retention has ended; their positions are not used again."""
         places = (feed_keys.feed(project), feed_keys.forgotten(project))

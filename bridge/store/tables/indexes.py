@@ -34,7 +34,7 @@ def read_cursor(text: str) -> Cursor:
         plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii")
     except (binascii.Error, ValueError):
         plain = ""
-    place = re.fullmatch(r"(\d{1,14}) ([a-z0-9_]{1,64})", plain)
+    place = re.fullmatch(r"(\d{1,14}) ([a-z0-9_]{0,64})", plain)
     if place is None:
         raise ValueError("not a cursor: use next_cursor as the list gave it")
     return Cursor(int(place[1]), place[2])
@@ -59,6 +59,16 @@ class Indexes:
     ) -> list[Cursor]:
         """Return a project's deliveries in the same way."""
         return await self._newest(keys.deliveries, project, cursor, limit)
+
+    async def count_deliveries(self, project: str, since_ms: int, until_ms: int | None) -> int:
+        """Return the number of a project's deliveries that were made in a period."""
+        most = "+inf" if until_ms is None else until_ms
+        return sum(
+            [
+                await self._redis.zcount(keys.deliveries(shard, project), since_ms, most)
+                for shard in self._shards
+            ]
+        )
 
     async def deliveries_of_job(
         self, key: str, *, cursor: Cursor | None = None, limit: int = 100

@@ -1,7 +1,8 @@
 """What the last count of all records found: what each master key seals, what cannot be read; and the request for another."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from msgspec import Struct, field
 from redis.asyncio import Redis
@@ -26,9 +27,15 @@ class KeyUsage(Struct, frozen=True, array_like=True, kw_only=True):
 class KeyCounter:
     """Counts sealed values by key and noun, and the records that cannot be read by table."""
 
-    def __init__(self) -> None:
-        self._held: dict[str, Counter[str]] = {}
-        self._unreadable: Counter[str] = Counter()
+    def __init__(self, memo: Sequence[dict[str, Any]] | None = None) -> None:
+        """Go on from what `memo` returned; None: from nothing."""
+        held, unreadable = memo or ({}, {})
+        self._held: dict[str, Counter[str]] = {key_id: Counter(counts) for key_id, counts in held.items()}
+        self._unreadable: Counter[str] = Counter(unreadable)
+
+    def memo(self) -> Sequence[dict[str, Any]]:
+        """Return what was counted so far, for another process to go on from."""
+        return [{key_id: dict(held) for key_id, held in self._held.items()}, dict(self._unreadable)]
 
     def note(self, noun: str, sealed: Iterable[bytes | None]) -> None:
         """Count one object, once for each key that sealed a part of it."""
@@ -58,9 +65,13 @@ class KeyUsageTable:
         """Ask the workers to reseal what an old key sealed, and to count again."""
         await self._committer.commit(Change("g", (), (Put(keys.RESEAL, b"1"),)))
 
-    async def take_request(self) -> bool:
-        """Return whether somebody has asked; one of the workers gets True."""
-        return await self._redis.getdel(keys.RESEAL) is not None
+    async def is_requested(self) -> bool:
+        """Return whether somebody has asked."""
+        return await self._redis.get(keys.RESEAL) is not None
+
+    async def take_request(self) -> None:
+        """Note that what somebody has asked for will be done."""
+        await self._redis.delete(keys.RESEAL)
 
     async def save(self, usage: KeyUsage) -> None:
         """Keep a count."""

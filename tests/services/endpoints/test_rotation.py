@@ -3,10 +3,10 @@
 import base64
 
 from bridge.config.master_keys import parse_master_keys
-from bridge.services.key_rotation import reseal_all
 from bridge.store.vault import Vault, sealing_key
 from tests.services.endpoints.standing import create, end_job, send
 from tests.services.polling.upstreams import Bench
+from tests.services.resealing import reseal_all
 
 NEW = base64.b64encode(b"n" * 32).decode()
 
