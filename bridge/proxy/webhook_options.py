@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
-from bridge.api.requests.callback_request import Options, present, read_model
+from bridge.api.requests.callback_request import Options, parse_metadata, present, read_model
 from bridge.api.requests.commands import judge_events, judge_url
 from bridge.domain.urls.policy import UrlPolicy
 from bridge.errors import ValidationFailed
@@ -75,8 +75,8 @@ def names_url(fields: Sequence[Field], target: str) -> bool:
 def plan_registration(wish: Wish, *, kind: str, policy: UrlPolicy) -> RegisterCallback:
     """Return the registration that a call asks for, for whatever jobs of the kind it begins; raise ValidationFailed."""
     values = present({**wish.fields, "callback_url": wish.url})
-    if "metadata" in values:
-        values["metadata"] = _read_metadata(values["metadata"])
+    if values.get("metadata", "").startswith("{"):
+        values["metadata"] = parse_metadata(values["metadata"])
     options = read_model(Options, values)
     return RegisterCallback(
         kind=kind,
@@ -93,16 +93,6 @@ def _read_text(name: bytes, value: bytes) -> str:
         return value.decode().strip()
     except UnicodeDecodeError:
         raise ValidationFailed(name.decode(), "not UTF-8") from None
-
-
-def _read_metadata(text: str) -> Any:
-    """Return an object where the text is the JSON of one, else the text itself."""
-    if not text.startswith("{"):
-        return text
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return text
 
 
 def _take_from_query(target: str) -> tuple[str, str]:

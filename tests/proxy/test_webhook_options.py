@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import msgspec
 import pytest
 
 from bridge.domain.urls.policy import UrlPolicy
@@ -124,12 +123,19 @@ def test_a_bad_option_is_refused(name: bytes, value: bytes) -> None:
         plan_registration(wish, kind="generated_post", policy=POLICY)
 
 
-def test_metadata_that_is_no_json_is_text() -> None:
-    """A brace alone does not make it an object."""
-    wish = read_wish([*HEADER, (b"X-Webhook-Metadata", b"{order 42")], "/x", b"")
+@pytest.mark.parametrize("text", ["{order 42", '{"a":1e999}', '{"a":' * 300, '{"a":' * 300 + "1" + "}" * 300])
+def test_metadata_that_is_no_json_is_text(text: str) -> None:
+    """A brace alone does not make it an object, nor what is nested deeper than a registration may be."""
+    wish = read_wish([*HEADER, (b"X-Webhook-Metadata", text.encode())], "/x", b"")
     command = plan_registration(wish, kind="sync_job", policy=POLICY)
-    assert command.metadata == "{order 42"
-    assert msgspec.json.encode(command.metadata) == b'"{order 42"'
+    assert command.metadata == text
+
+
+def test_metadata_without_end_is_a_mistake_of_the_client() -> None:
+    """As deep as a header may make it: it is refused for its size, as text would be."""
+    wish = read_wish([*HEADER, (b"X-Webhook-Metadata", b'{"a":' * 3_000)], "/x", b"")
+    with pytest.raises(ValidationFailed, match="metadata"):
+        plan_registration(wish, kind="sync_job", policy=POLICY)
 
 
 @pytest.mark.parametrize(

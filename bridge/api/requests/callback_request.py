@@ -218,12 +218,15 @@ def parse_objects(fields: Fields) -> dict[str, Any]:
 
 
 def _parse_object_text(name: str, text: str) -> Any:
+    return parse_metadata(text) if name == "metadata" else parse_json(text, field=name)
+
+
+def parse_metadata(text: str) -> Any:
+    """Return what a JSON text holds, or the text itself if it only begins like JSON or is nested too deep."""
     try:
-        return parse_json(text, field=name)
+        return parse_json(text, field="metadata")
     except ValidationFailed:
-        if name == "metadata":  # plain text that happens to begin like an object
-            return text
-        raise
+        return text
 
 
 def _is_envelope(value: Any) -> bool:

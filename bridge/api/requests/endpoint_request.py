@@ -33,7 +33,9 @@ def _read_rate(value: Any) -> Any:
     if isinstance(value, str):
         value = value.strip()
     try:
-        return float(value) if not isinstance(value, bool) else value
+        return float(
+            "" if isinstance(value, bool) else value
+        )  # true is no number, though Python's float takes it
     except (TypeError, ValueError, OverflowError):
         raise ValueError("use a number of deliveries a second, such as 5") from None
 

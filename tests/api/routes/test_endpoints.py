@@ -93,6 +93,7 @@ async def test_it_takes_what_no_code_tools_send(
         ({"url": "inbox:", "events": ["sync_job.exploded"]}, "events"),
         ({"url": "inbox:", "headers": {"webhook-id": "x"}}, "headers"),
         ({"url": "inbox:", "rate_limit_per_second": 0}, "rate_limit_per_second"),
+        ({"url": "inbox:", "rate_limit_per_second": True}, "rate_limit_per_second"),
         ({"url": "inbox:", "secret": "whsec_short"}, "secret"),
         ({"url": "inbox:", "personas": ["not an id"]}, "personas"),
         ({"url": "inbox:", "payload": "xml"}, "payload"),
