@@ -41,7 +41,9 @@ async def list_events(call: ApiCall) -> web.StreamResponse:
     _check_type(query)
     before, after = await _read_position(call, query)
     waits = query.wait > 0 and before is None  # before a position nothing can be added
-    newest = await call.services.store.feed.last(call.project) if waits else 0
+    newest = await call.services.store.feed.last(call.project) if waits or after is not None else 0
+    if after is not None:  # a position that was never given, or was lost by a failover, is behind what comes
+        after = min(after, newest)
     found, more = await _read(call, query, before, after, query.limit)
     if waits and not found and more is None:
         found, more = await _wait(call, query, after, newest)

@@ -52,6 +52,18 @@ async def test_after_goes_forward_and_always_gives_a_cursor(api: Client) -> None
     assert nothing["data"] == []
 
 
+async def test_a_position_that_was_never_given_counts_as_the_last_one(api: Client) -> None:
+    """Else a reader whose positions a failover lost, or who mistyped one, would hear of nothing until they are reached."""
+    made = await api.register(job_id="a")
+    await tell(api, made, "sync_job.running")
+    assert await api.call("GET", "/v1/events?after=999") == (200, {"data": [], "next_cursor": "a1"})
+    waiting = asyncio.create_task(api.call("GET", "/v1/events?cursor=a999&wait=5"))
+    await asyncio.wait({waiting}, timeout=0.2)
+    second, _ = await tell(api, made)
+    _, page = await waiting
+    assert ([each["id"] for each in page["data"]], page["next_cursor"]) == ([second], "a2")
+
+
 async def test_a_long_poll_ends_with_the_first_event(api: Client) -> None:
     """It waits, and answers soon after the event is there."""
     made = await api.register(job_id="a")
