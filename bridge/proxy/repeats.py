@@ -6,7 +6,7 @@ from typing import Any
 from bridge.api.requests.content_coding import decode_content
 from bridge.domain.starts.records import Fingerprint, Start, StartState
 from bridge.domain.starts.repeats import Repeat, name_differences
-from bridge.errors import whole_seconds
+from bridge.errors import PayloadTooLarge, ValidationFailed, whole_seconds
 from bridge.http.client.response_head import Field
 from bridge.proxy.idempotency_key import HEADER
 from bridge.proxy.proxy_call import ProxyCall
@@ -70,7 +70,10 @@ def _replay(call: ProxyCall, start: Start, answer: StartAnswer) -> StartReply:
 
 
 def _decode_for(call: ProxyCall, answer: StartAnswer) -> tuple[tuple[Field, ...], bytes]:
-    """Return an answer as it came, or without its coding where the client does not take that."""
+    """Return an answer as it came, or without its coding where the client does not take that.
+
+    One whose coding cannot be undone comes as it came to the first call: an error would read as if nothing had been begun.
+    """
     coding = next((value for name, value in answer.fields if name.lower() == b"content-encoding"), b"")
     taken = b",".join(value for name, value in call.fields if name.lower() == b"accept-encoding")
     names = {each.partition(b";")[0].strip().lower() for each in taken.split(b",")}
@@ -78,7 +81,10 @@ def _decode_for(call: ProxyCall, answer: StartAnswer) -> tuple[tuple[Field, ...]
         return answer.fields, answer.body
     dropped = (b"content-encoding", b"content-length")
     fields = tuple(field for field in answer.fields if field[0].lower() not in dropped)
-    return fields, decode_content(answer.body, coding.decode("latin-1"), limit=DECODED_BYTES)
+    try:
+        return fields, decode_content(answer.body, coding.decode("latin-1"), limit=DECODED_BYTES)
+    except (ValidationFailed, PayloadTooLarge):
+        return answer.fields, answer.body
 
 
 def _refuse(

@@ -77,6 +77,18 @@ async def test_a_coded_answer_is_decoded_for_a_repetition_that_does_not_take_it(
     assert (plain.body, plain.first(b"content-encoding")) == (BEGUN, None)
 
 
+@pytest.mark.parametrize("coding", [b"gzip", b"br"])
+async def test_an_answer_whose_coding_is_not_understood_is_repeated_as_it_came(
+    proxied: Proxied, coding: bytes
+) -> None:
+    """A 400 would lead its client to call again with another key, and to pay twice."""
+    proxied.upstream.answers = [answer(b"202 Accepted", b"no such coding", b"Content-Encoding: " + coding)]
+    first, again = await begin(proxied), await begin(proxied)
+    assert (again.status, again.body, again.first(b"idempotent-replayed")) == (202, first.body, b"true")
+    assert again.first(b"content-encoding") == coding
+    assert posts(proxied) == 1
+
+
 async def test_another_request_under_the_key_is_told_what_differs(proxied: Proxied) -> None:
     """It is not sent."""
     proxied.upstream.answers = [answer(b"202 Accepted")]
