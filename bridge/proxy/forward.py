@@ -47,6 +47,7 @@ def list_answer_fields(call: ProxyCall, response: HttpResponse) -> list[Field]:
         response.fields,
         base_url=call.caller.login.base_url.encode(),
         prefix=prefix_of(call.provider).encode(),
+        is_intercepted=call.is_intercepted,
     )
 
 

@@ -46,13 +46,19 @@ def list_request_fields(
     return sent
 
 
-def list_response_fields(fields: Sequence[Field], *, base_url: bytes, prefix: bytes) -> list[Field]:
-    """Return the fields that go to the client; a `Location` below the provider's base URL leads through the bridge."""
+def list_response_fields(
+    fields: Sequence[Field], *, base_url: bytes, prefix: bytes, is_intercepted: bool = True
+) -> list[Field]:
+    """Return the fields that go to the client; a `Location` below the provider's base URL leads through the bridge.
+
+    With `is_intercepted` what the provider itself says about callbacks is left out: the bridge says it.
+    """
+    ours = (OURS, WISHES) if is_intercepted else (OURS,)
     dropped = (HOP_BY_HOP | OF_THE_HOST | _list_named(fields)) - KEPT
     return [
         (name, _lead_back(value, base_url, prefix) if name.lower() == b"location" else value)
         for name, value in fields
-        if name.lower() not in dropped and not name.lower().startswith(OURS)
+        if name.lower() not in dropped and not name.lower().startswith(ours)
     ]
 
 

@@ -98,6 +98,16 @@ def test_a_provider_without_a_path_of_its_own_is_led_back_too(location: bytes, s
     assert answered == [(b"Location", shown)]
 
 
+@pytest.mark.parametrize("is_intercepted", [True, False])
+def test_who_speaks_of_callbacks_is_the_bridge_while_it_intercepts(*, is_intercepted: bool) -> None:
+    """A provider's own word beside it would be a second, other answer to the same question."""
+    fields = [(b"X-Webhook-Status", b"registered"), (b"X-Other", b"1")]
+    shown = list_response_fields(
+        fields, base_url=b"https://p.example/api", prefix=b"/p/api", is_intercepted=is_intercepted
+    )
+    assert shown == (fields[1:] if is_intercepted else fields)
+
+
 @given(FIELDS)
 def test_an_answer_keeps_its_framing(fields: list[tuple[bytes, bytes]]) -> None:
     """Whatever `Connection` names."""
