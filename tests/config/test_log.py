@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import structlog
 from bridge.config.log import configure_logging, get_logger, mask_text
 from bridge.config.settings import Settings
 
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 SECRET = "Zq81hunter2SECRETvalue"
 
 
@@ -131,6 +133,49 @@ def test_lines_below_the_level_are_dropped(lines: Any) -> None:
     """Debug lines do not appear at the default level."""
     get_logger("t").debug("detail")
     assert lines() == []
+
+
+def _write_lines_of_all_sorts(logger: Any) -> None:
+    attempt = {
+        "delivery": "dlv_1",
+        "attempt": 1,
+        "failure": None,
+        "ms": 1.5,
+        "url": f"https://a.example/?k={SECRET}",
+    }
+    logger.info("delivery.attempted", **attempt)
+    logger.bind(job="j1", attempt=0).warning("attempt %d of %s", 2, "job", attempt=3, secret=SECRET)
+    logger.debug("below the level")
+    logger.info(None, names=["a"])
+    logger.error("broke", exc_info=RuntimeError(f"whsec_{SECRET}"), headers={"x": b"1"})
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_lines_are_those_of_structlogs_own_logger(log_format: Any) -> None:
+    """Fewer steps lead to the same line: fields in the same order, bound ones first, the same texts masked."""
+    stream = io.StringIO()
+    configure_logging(Settings(log_format=log_format, _env_file=None), stream=stream)
+    try:
+        ours = structlog.get_logger("t")
+        _write_lines_of_all_sorts(ours)
+        written = stream.getvalue()
+        stream.seek(stream.truncate(0))
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+        _write_lines_of_all_sorts(structlog.get_logger("t"))
+    finally:
+        structlog.reset_defaults()
+    plain, expected = (_TIME.sub("now", text) for text in (written, stream.getvalue()))
+    assert plain == expected
+    assert SECRET not in plain
+    assert plain.count("now") == 4
+
+
+def test_a_line_that_a_processor_drops_is_not_written(lines: Any) -> None:
+    """Processors may end a line's way, as structlog's own collector for tests does."""
+    with structlog.testing.capture_logs() as kept:
+        get_logger("t").info("kept", job="j1")
+    assert lines() == []
+    assert kept == [{"job": "j1", "event": "kept", "log_level": "info"}]
 
 
 def test_people_get_a_readable_line() -> None:
