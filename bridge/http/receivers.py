@@ -198,9 +198,11 @@ def _take_body(response: HttpResponse) -> tuple[bytes, str] | None:
     whole = None if response.flaw else take_whole(response, limit=MAX_BODY_BYTES)
     if whole is None:
         return None
-    content, note = _note(whole)
-    (response.close if note else response.release)()
-    return content, note
+    if whole.ending is not BodyEnding.WHOLE:
+        response.close()
+        return _note(whole)
+    response.release()
+    return whole.data, ""
 
 
 async def _read_body(response: HttpResponse, until: float) -> tuple[bytes, str]:
@@ -240,7 +242,8 @@ def _excerpt(content: bytes, target: str, headers: Mapping[str, str]) -> str:
     query = target.partition("?")[2]
     for pair in query.split("&") if query else ():
         text = _mask(text, pair.partition("=")[2] or pair)
-    return _CONTROL.sub("\ufffd", text[:EXCERPT_CHARACTERS])
+    text = text[:EXCERPT_CHARACTERS]
+    return text if text.isprintable() else _CONTROL.sub("\ufffd", text)
 
 
 def _mask(text: str, secret: str) -> str:

@@ -2,15 +2,15 @@
 
 import asyncio
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import lru_cache
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from bridge.http.client.client_errors import ClosedError, ConnectTimeout
-from bridge.http.client.connection import Connection, Response
+from bridge.http.client.connection import Connection
 from bridge.http.client.connector import Connector, Origin
 from bridge.http.client.expiry import ExpiryTimer
 from bridge.http.client.http_response import HttpResponse, Way
@@ -75,9 +75,9 @@ class HttpClient:
         await self._pool.close()
         self._expiry.close()
 
-    async def get(
+    def get(
         self, origin: str, target: str, headers: Mapping[str, str], *, until: float
-    ) -> HttpResponse:
+    ) -> Coroutine[Any, Any, HttpResponse]:
         """Send a GET; if a kept connection closes under it, send it once more over a new one.
 
         `origin` is `https://host:port`, `target` the path and query, `until` a time of the event loop's clock, at which
@@ -85,15 +85,15 @@ class HttpClient:
         """
         known = self._know(origin)
         head = known.common.write_head("GET", target, headers, None)
-        return await self._send(known, _Request("GET", head, b""), until)
+        return self._send(known, _Request("GET", head, b""), until)
 
-    async def post(
+    def post(
         self, origin: str, target: str, headers: Mapping[str, str], body: bytes, *, until: float
-    ) -> HttpResponse:
+    ) -> Coroutine[Any, Any, HttpResponse]:
         """Send a POST, which is never repeated; otherwise like `get`."""
         known = self._know(origin)
         head = known.common.write_head("POST", target, headers, len(body))
-        return await self._send(known, _Request(method="POST", head=head, body=body), until)
+        return self._send(known, _Request("POST", head, body), until)
 
     async def request(
         self,
@@ -146,33 +146,29 @@ class HttpClient:
             # Connecting took all of the time: a request sent now could not be answered in time.
             connection.abort()
             raise ConnectTimeout
+        upload = None
+        expire = connection.expire
         try:
             if isinstance(request.body, Upload):
                 head, body, upload = await self._stream(connection, request, request.body)
             else:
-                upload = None
-                head, body = await self._write(connection, request, request.body, until)
+                waiter = connection.begin(is_for_head=request.method == "HEAD")
+                # Written whole and not waited for: it is in memory anyway, and a response may come before all of it is sent.
+                connection.write(request.head + request.body)
+                connection.is_whole = True
+                # Cheaper than a timeout around the wait, which would cancel and catch: nearly none expires.
+                self._expiry.add(expire, until)
+                head, body = await waiter
         except BaseException:
             connection.abort()
             raise
+        finally:
+            self._expiry.remove(expire)
         # A peer that refuses a large request may have left part of it unread, in the buffers of TLS and the kernel.
         is_large = isinstance(request.body, Upload) or len(request.head) + len(request.body) > LARGE_BYTES
         is_last = head.is_last or head.status == SWITCHING or (is_large and not 200 <= head.status < 300)
         way = Way(origin=known.text, connection=connection, pool=self._pool, keep_alive=known.keep_alive)
         return HttpResponse(head, body, way, is_last=is_last, upload=upload)
-
-    async def _write(self, connection: Connection, request: _Request, body: bytes, until: float) -> Response:
-        waiter = connection.begin(is_for_head=request.method == "HEAD")
-        # Written whole and not waited for: it is in memory anyway, and a response may come before all of it is sent.
-        connection.write(request.head + body)
-        connection.is_whole = True
-        # Cheaper than a timeout around the wait, which would cancel and catch: many are set and nearly none expires.
-        expire = connection.expire
-        self._expiry.add(expire, until)
-        try:
-            return await waiter
-        finally:
-            self._expiry.remove(expire)
 
     async def _stream(
         self, connection: Connection, request: _Request, upload: Upload

@@ -27,7 +27,9 @@ class CommonHeaders:
 
         `length` is that of the body, or None if there is none.
         """
-        if " " in target or _FORBIDDEN.search("".join([target, *headers, *headers.values()])):
+        text = "".join([target, *headers, *headers.values()])
+        # What is printable has no control character, which is found out much sooner.
+        if " " in target or (not text.isprintable() and _FORBIDDEN.search(text)):
             raise ValueError("a blank or a control character in a request's head")
         if self._names.isdisjoint([name.lower() for name in headers]):
             fields = self._text + _format(headers)
