@@ -2,7 +2,8 @@
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Any, Generic, TypeVar, cast
@@ -30,6 +31,7 @@ MAX_OBJECT_BYTES = 8 << 20  # unpacked; more than any answer of a provider may h
 UNREADABLE_RETRY_MS = 600_000  # before a queue comes to an item again whose record could not be read
 MAX_NAMED = 10_000  # unreadable records that a process remembers to have named in its log
 log = structlog.get_logger()
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)
 _ENCODER = msgpack.Encoder()
 _CALLBACKS = Job.__struct_fields__.index("callbacks")
 
@@ -113,8 +115,12 @@ def unpack(kind: type[R], raw: bytes) -> R:
     """Return a record from its bytes; raise `UnreadableRecord`, whose message shows no content."""
     try:
         return cast("R", _decoder(kind).decode(raw))  # `cache` loses the type
-    except (msgspec.DecodeError, UnicodeDecodeError) as broken:
-        raise UnreadableRecord(f"a {kind.__name__} of {len(raw)} bytes") from broken
+    except _UNDECODABLE as broken:
+        raise _name_unreadable(kind, raw) from broken
+
+
+def _name_unreadable(kind: type[Struct], raw: bytes) -> UnreadableRecord:
+    return UnreadableRecord(f"a {kind.__name__} of {len(raw)} bytes")
 
 
 def log_unreadable(table: str, key: str, error: UnreadableRecord) -> None:
@@ -184,10 +190,10 @@ class _PipelinedReads:
         self.ask(found, None, place, ids)
 
     def ask(self, found: dict[str, Any], kind: type[Struct] | None, place: Any, ids: Sequence[str]) -> None:
-        by_shard: dict[str, dict[str, str]] = {}
+        by_shard: dict[str, dict[str, str]] = defaultdict(dict)
         for identifier in ids:
             name = place(identifier)
-            by_shard.setdefault(name[1], {})[identifier] = name  # a key begins with its shard: `{a}:`
+            by_shard[name[1]][identifier] = name  # a key begins with its shard: `{a}:`
         for names in by_shard.values():
             self._pipe.execute_command("MGET", *names.values())
             self._asked.append((found, kind, list(names)))
@@ -195,15 +201,20 @@ class _PipelinedReads:
     def take(self, answers: list[Any]) -> None:
         """Put the answers where they belong; log those that cannot be read, and keep their ids."""
         for (found, kind, some), raws in zip(self._asked, answers, strict=True):
-            for identifier, raw in zip(some, raws, strict=True):
-                if raw is None:
-                    continue
-                try:
-                    found[identifier] = raw if kind is None else Loaded(unpack(kind, raw), raw)
-                except UnreadableRecord as error:
-                    if kind is not None:
-                        self.unreadable.add((kind, identifier))
-                        log_unreadable(TABLES[kind], identifier, error)
+            there = ((identifier, raw) for identifier, raw in zip(some, raws, strict=True) if raw is not None)
+            if kind is None:
+                found.update(there)
+            else:
+                self._unpack(found, kind, there)
+
+    def _unpack(self, found: dict[str, Any], kind: type[Struct], there: Iterable[tuple[str, bytes]]) -> None:
+        decode = _decoder(kind).decode
+        for identifier, raw in there:
+            try:
+                found[identifier] = Loaded(decode(raw), raw)
+            except _UNDECODABLE:
+                self.unreadable.add((kind, identifier))
+                log_unreadable(TABLES[kind], identifier, _name_unreadable(kind, raw))
 
 
 async def load_many(redis: Redis, wanted: Wanted) -> RecordBatch:

@@ -14,6 +14,7 @@ KEY_ID_BYTES = 4
 NONCE_BYTES = 12
 TAG_BYTES = 16
 FINGERPRINT_BYTES = 16
+_CIPHERTEXT_AT = KEY_ID_BYTES + NONCE_BYTES
 
 
 class VaultError(Exception):
@@ -67,12 +68,13 @@ class Vault:
         """Return the plaintext of what `seal` returned for the same record; raise `VaultError`."""
         if len(sealed) < KEY_ID_BYTES + NONCE_BYTES + TAG_BYTES:
             raise TamperedError("a sealed value is too short")
-        key_id, rest = sealed[:KEY_ID_BYTES], sealed[KEY_ID_BYTES:]
+        key_id = sealed[:KEY_ID_BYTES]
         cipher = self._ciphers.get(key_id)
         if cipher is None:
             raise UnknownKeyError(key_id)
+        nonce, ciphertext = sealed[KEY_ID_BYTES:_CIPHERTEXT_AT], sealed[_CIPHERTEXT_AT:]
         try:
-            return cipher.decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], record.encode())
+            return cipher.decrypt(nonce, ciphertext, record.encode())
         except InvalidTag:
             raise TamperedError("a sealed value was damaged or belongs to another record") from None
 

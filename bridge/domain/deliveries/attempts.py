@@ -28,7 +28,7 @@ def record_attempt(delivery: Delivery, answer: ReceiverAnswer, verdict: Verdict,
     extra = delivery.resume_ms > 0
     return replace(
         delivery,
-        attempts=_keep((*delivery.attempts, attempt)),
+        attempts=_keep((*delivery.attempts, attempt)) if delivery.attempts else (attempt,),
         tries=delivery.tries + 1,
         step=delivery.step if extra else delivery.step + 1,
         refusals=delivery.refusals + (verdict is Verdict.REFUSED and not extra),

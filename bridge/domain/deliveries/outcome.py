@@ -18,6 +18,8 @@ _NOT_SENT: Final = frozenset({"internal", "refused_url", "refused_address"})
 
 def outcome_of(answer: ReceiverAnswer, verdict: Verdict) -> str:
     """Return the letter under which the delivery queue notes an attempt's outcome."""
+    if verdict is Verdict.SUCCEEDED:
+        return ANSWERED
     if answer.failure in _NOT_SENT:
         return UNSENT
     if verdict in SUCCESSES:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http import HTTPStatus
 
 from msgspec import Struct
@@ -147,6 +148,7 @@ def read_retry_after(value: str | None, *, now_s: float) -> float | None:
     return wait_s if wait_s > 0 else None
 
 
+@lru_cache(maxsize=1024)
 def explain_status(status: int, content_type: str) -> str:
     """Return in one sentence what a status means for the delivery and, where it failed, what to do."""
     if 200 <= status < 300:
@@ -178,5 +180,6 @@ def _phrase(status: int) -> str:
         return ""
 
 
+@lru_cache(maxsize=1024)
 def _is_page(content_type: str) -> bool:
     return content_type.partition(";")[0].strip().lower() == "text/html"

@@ -21,6 +21,8 @@ def sign(secrets: Sequence[str], *, event_id: str, timestamp_s: int, body: bytes
     There is exactly one space between them, because the published Python verifier fails with two.
     """
     content = b"%s.%d.%s" % (event_id.encode(), timestamp_s, body)
+    if len(secrets) == 1:
+        return sign_content(read_key(secrets[0]), content)
     return " ".join([sign_content(read_key(secret), content) for secret in secrets])
 
 

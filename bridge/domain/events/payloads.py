@@ -15,7 +15,7 @@ import msgspec
 from bridge.domain.events.catalogue import Catalogue
 from bridge.domain.events.flat import flatten
 from bridge.domain.ids import is_endpoint
-from bridge.domain.js_json import to_js_json
+from bridge.domain.js_json import plain_to_js_json, to_js_json
 
 PAYLOADS = ("full", "thin", "flat", "cloudevents")
 
@@ -100,7 +100,7 @@ def read_event_job(event: bytes) -> str:
 
 def _name_subscription(identifier: str, callbacks: bytes) -> bytes:
     """Return the fields of `bridge` that name a subscription."""
-    name = to_js_json(identifier)
+    name = plain_to_js_json(identifier)
     if not is_endpoint(identifier):
         return b'"callback_id":%b' % name
     return b'"endpoint_id":%b,"callbacks":%b' % (name, callbacks or b"[]")
@@ -117,7 +117,8 @@ def _splice(event: bytes, subscription: bytes, metadata: Any, *, resend: bool, l
     if not (data_mark and bridge_mark):
         return None
     fields = _add_subscription(b"{" + bridge, subscription, resend=resend, late=late)
-    return b'%b,"metadata":%b,"data":%b,"bridge":%b' % (head, to_js_json(metadata), data, fields)
+    own = b"null" if metadata is None else to_js_json(metadata)
+    return b'%b,"metadata":%b,"data":%b,"bridge":%b' % (head, own, data, fields)
 
 
 def _split(event: bytes) -> dict[str, bytes]:

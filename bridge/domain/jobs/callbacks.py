@@ -20,7 +20,10 @@ class CallbacksTooLarge(ValueError):
 
 def find_callback(job: Job, identifier: str) -> Callback | None:
     """Return the callback with this id, None when the job does not keep it (any more)."""
-    return next((each for each in job.callbacks if each.id == identifier), None)
+    for each in job.callbacks:
+        if each.id == identifier:
+            return each
+    return None
 
 
 def callbacks_by_id(job: Job) -> dict[str, Callback]:

@@ -1,6 +1,6 @@
 """Make one attempt of a delivery: load its records, post the request, return the receiver's answer."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -62,10 +62,10 @@ class LoadedDeliveries:
     be read, `stranded` because their event or subscription is no longer there.
     """
 
-    ready: Mapping[str, ReadyDelivery]
-    disabled: Mapping[str, Loaded[Delivery]]
-    blocked: Mapping[str, Loaded[Delivery]]
-    stranded: Mapping[str, Loaded[Delivery]]
+    ready: dict[str, ReadyDelivery]
+    disabled: dict[str, Loaded[Delivery]]
+    blocked: dict[str, Loaded[Delivery]]
+    stranded: dict[str, Loaded[Delivery]]
     unreadable: Collection[str]
 
 
@@ -89,23 +89,17 @@ async def load_ready(store: Store, ids: Sequence[str]) -> LoadedDeliveries:
         )
     )
     tables = await load_tables(store, page)
-    prepared = {identifier: _prepare(loaded, page, tables) for identifier, loaded in deliveries.items()}
-    sendable = {identifier: each for identifier, each in prepared.items() if each is not None}
-    ready = {identifier: each for identifier, each in sendable.items() if not each.is_disabled}
-    blocked = {
-        identifier: loaded
-        for identifier, loaded in deliveries.items()
-        if not page.unreadable.isdisjoint((loaded.record.event, loaded.record.job))
-    }
-    return LoadedDeliveries(
-        ready=ready,
-        disabled={each: deliveries[each] for each in sendable.keys() - ready.keys()},
-        blocked=blocked,
-        stranded={
-            each: deliveries[each] for each in deliveries if each not in sendable and each not in blocked
-        },
-        unreadable=first.unreadable,
-    )
+    kept = LoadedDeliveries(ready={}, disabled={}, blocked={}, stranded={}, unreadable=first.unreadable)
+    for identifier, loaded in deliveries.items():
+        prepared = _prepare(loaded, page, tables)
+        if prepared is None:
+            needs = (loaded.record.event, loaded.record.job)
+            (kept.stranded if page.unreadable.isdisjoint(needs) else kept.blocked)[identifier] = loaded
+        elif prepared.is_disabled:
+            kept.disabled[identifier] = loaded
+        else:
+            kept.ready[identifier] = prepared
+    return kept
 
 
 def _is_over(delivery: Delivery) -> bool:

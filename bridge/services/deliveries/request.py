@@ -108,30 +108,46 @@ class RequestBuilder:
             late=late,
             base_url=self._base_url,
         )
-        secrets = await self._secrets_of(event.project, subscription, now_ms)
-        for each in companions:
-            with suppress(VaultError):  # that one's own deliveries show that its secret does not open
-                secrets = [*secrets, *await self._secrets_of(event.project, each, now_ms)]
+        secrets = self._known_secrets(event.project, subscription, now_ms)
+        if secrets is None or companions:
+            secrets = await self._list_secrets(event.project, subscription, companions, now_ms)
         return sign_request(
             open_url(vault, subscription),
             body,
             event_id=event.id,
-            secrets=list(dict.fromkeys(secrets)),
+            secrets=secrets if len(secrets) == 1 else list(dict.fromkeys(secrets)),
             headers=open_headers(vault, subscription),
             now_ms=now_ms,
             resend=resend,
         )
 
-    async def _secrets_of(self, project: str, subscription: Subscription, now_ms: int) -> list[str]:
+    def _known_secrets(self, project: str, subscription: Subscription, now_ms: int) -> list[str] | None:
+        """Return the secrets of one subscription, None where those of its project must be read."""
         own = open_secrets(self._services.store.vault, subscription, now_ms=now_ms)
-        return own or await self._project_secrets(project, now_ms)
+        return own or self._kept_secrets(project, now_ms)
 
-    async def _project_secrets(self, project: str, now_ms: int) -> list[str]:
-        """Return a project's signing secrets, the newest first."""
+    async def _list_secrets(
+        self, project: str, subscription: Subscription, companions: Sequence[Subscription], now_ms: int
+    ) -> list[str]:
+        """Return the secrets of a subscription, then those of its companions."""
+        secrets = await self._secrets_of(project, subscription, now_ms)
+        for each in companions:
+            with suppress(VaultError):  # that one's own deliveries show that its secret does not open
+                secrets = [*secrets, *await self._secrets_of(project, each, now_ms)]
+        return secrets
+
+    async def _secrets_of(self, project: str, subscription: Subscription, now_ms: int) -> list[str]:
+        known = self._known_secrets(project, subscription, now_ms)
+        return await self._project_secrets(project, now_ms) if known is None else known
+
+    def _kept_secrets(self, project: str, now_ms: int) -> list[str] | None:
+        """Return a project's signing secrets as far as they are kept, the newest first."""
         read_ms, secrets = self._secrets.get(project, NEVER_READ)
         lasts_ms = SECRETS_KEPT_WHILE_READING_MS if project in self._reading else SECRETS_KEPT_MS
-        if now_ms - read_ms < lasts_ms:
-            return secrets
+        return secrets if now_ms - read_ms < lasts_ms else None
+
+    async def _project_secrets(self, project: str, now_ms: int) -> list[str]:
+        """Read a project's signing secrets, the newest first, and keep them."""
         self._reading.add(project)
         try:
             valid = await self._services.store.projects.default_secret(project)

@@ -4,7 +4,7 @@ A callback (`cb_`) lives in its job's record, so it is found among the jobs that
 the table of its project.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from bridge.domain.deliveries.records import Delivery
 from bridge.domain.ids import is_endpoint, job_key
@@ -37,13 +37,14 @@ def find_subscription(delivery: Delivery, page: RecordBatch, tables: Tables) -> 
 
 def list_companions(
     delivery: Delivery, subscription: Subscription, page: RecordBatch, tables: Tables
-) -> list[Subscription]:
+) -> Sequence[Subscription]:
     """Return the subscriptions of the other sort with the same URL, which get the same event.
 
     A receiver that knows the secret of one of them accepts the requests of both, and drops the second as a repeat.
     """
     if not is_endpoint(subscription.id):
-        return [each for each in tables[delivery.project].on_url(subscription.fingerprint) if each.enabled]
+        same = tables[delivery.project].on_url(subscription.fingerprint)
+        return [each for each in same if each.enabled] if same else ()
     job = page.jobs.get(delivery.job)
     callbacks: Iterable[Subscription] = callbacks_by_id(job.record).values() if job else ()
     return [

@@ -42,16 +42,11 @@ def show_url(vault: Vault, subscription: Subscription) -> str:
     return url if subscription.origin == INBOX else mask_url(url)
 
 
-def open_secret(vault: Vault, subscription: Subscription) -> str | None:
-    """Return the subscription's own signing secret, None when the project's secret signs."""
-    sealed = subscription.secret
-    return None if sealed is None else vault.open(sealed, record=subscription.id).decode()
-
-
 def open_secrets(vault: Vault, subscription: Subscription, *, now_ms: int) -> list[str]:
     """Return the subscription's own signing secrets, newest first; none when the project's secret signs."""
-    secret = open_secret(vault, subscription)
-    found = [secret] if secret is not None else []
+    if subscription.secret is None:
+        return []
+    found = [vault.open(subscription.secret, record=subscription.id).decode()]
     if isinstance(subscription, Endpoint) and (previous := valid_previous(subscription, now_ms=now_ms)):
         found.append(vault.open(previous, record=subscription.id).decode())
     return found
