@@ -20,7 +20,7 @@ BENCH_STAMP := $(BENCH_VENV)/.made-$(shell cat $(LOCKS)/requirements-bench.lock 
 NEWEST_VENV := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test browser soak retention failover recover isolation lint format bench freshness newest dist lock clean
+.PHONY: help setup run test browser soak retention failover recover isolation lint format bench freshness newest connector dist lock clean
 
 help:
 	@echo 'make run        set up and start reelbridge (Ctrl-C stops it)'
@@ -37,6 +37,7 @@ help:
 	@echo 'make freshness  simulate how soon the end of a job is noticed under a rate limit (half an hour)'
 	@echo 'make newest     run the tests with the newest releases of all dependencies: make newest ARGS=tests/http'
 	@echo 'make dist       build the wheel and the source archive into dist/'
+	@echo 'make connector  write the connector for Power Automate after a change of the API'
 	@echo 'make lock       resolve the dependencies again and write the lock files'
 	@echo 'make clean      remove $(VENV) and its like'
 
@@ -85,6 +86,10 @@ lint: $(DEV_STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The connector for Power Automate is the API's own document; a test compares them.
+connector: $(DEV_STAMP)
+	REELBRIDGE_WRITE_CONNECTOR=1 $(BIN)/pytest -q tests/deploy/test_power_automate.py
 
 format: $(DEV_STAMP)
 	$(BIN)/ruff format .
