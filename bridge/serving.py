@@ -1,4 +1,4 @@
-"""Run the API and the proxy on one address, as one process."""
+"""Run the API, the dashboard and the proxy on one address, as one process."""
 
 import asyncio
 import signal
@@ -14,6 +14,7 @@ from bridge.config.gc_tuning import tune_gc
 from bridge.config.log import configure_logging
 from bridge.config.settings import Settings
 from bridge.container import bootstrap, open_services
+from bridge.dashboard.app import add_dashboard
 from bridge.http.forwarder import Forwarder
 from bridge.proxy.handler import Proxy
 from bridge.services.accounts.client_requests import ClientRequests
@@ -33,6 +34,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     ):
         await bootstrap(services)
         app = build_app(services)
+        add_dashboard(app)
         requests = ClientRequests(services)
         proxy = Proxy(app[API], forwarder, requests)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)

@@ -77,7 +77,7 @@ async def shape_errors(request: web.Request, handler: Inner) -> web.StreamRespon
     except Exception as error:
         if isinstance(error, ConnectionError) and _has_disconnected(request):
             raise
-        answer = _answer_error(request, error)
+        answer = answer_error(request, error)
     request.app[API].metrics.count(
         _template(request), request.method, answer.status, time.perf_counter() - started_s
     )
@@ -88,7 +88,8 @@ def _has_disconnected(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
-def _answer_error(request: web.Request, error: Exception) -> web.Response:
+def answer_error(request: web.Request, error: Exception) -> web.Response:
+    """Return an error in the API's shape; one that nobody expected is logged and gets a request id."""
     shaped = _shape(request, error)
     if shaped is not None:
         return reply_error(shaped)

@@ -24,11 +24,12 @@ async def list_events(
     before: int | None = None,
     after: int | None = None,
     limit: int = 100,
+    most: int = MAX_SCANNED,
 ) -> tuple[list[tuple[EventRecord, int]], int | None]:
     """Return events with their positions in the project's feed, newest first, or after `after` oldest first.
 
     The second result is the position at which to go on, None at the end. A page is short only at the end, or if
-    `MAX_SCANNED` events hold no more that fit.
+    `most` events hold no more that fit.
     """
     found: list[tuple[EventRecord, int]] = []
     scan = _Scan(services, project, before=before, after=after)
@@ -36,7 +37,7 @@ async def list_events(
         await scan.narrow(kind, job_id)
     step = limit if (type_, kind, job_id) == (None, None, None) else max(limit, SCAN_STEP)
     page: list[tuple[str, int]] = []
-    for _ in range(0, MAX_SCANNED, step):
+    for _ in range(0, most, step):
         page = await scan.read(step)
         events = await _load(services, project, [identifier for identifier, _ in page])
         for identifier, position in page:

@@ -16,12 +16,14 @@ from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.polling.rate_limit import SHARE
 from bridge.store import keys
 from bridge.store.commit import Change, Committer, Guard, Put
+from bridge.store.dashboard.dashboard_table import DashboardTable
 from bridge.store.durable import CountReplicas, DurableScripts, no_replicas
 from bridge.store.queue.fair_lanes import FairLanes
 from bridge.store.queue.heartbeats import APIS, WORKERS, Heartbeats
 from bridge.store.queue.lanes import Lanes
 from bridge.store.queue.scan import Scan
 from bridge.store.queue.standings import LaneStandings
+from bridge.store.queue.upcoming import Upcoming
 from bridge.store.records import Loaded, RecordBatch, UnreadableRecord, Wanted, load_many, unpack_object
 from bridge.store.registration_reads import RegistrationReads
 from bridge.store.scripts import SCRIPTS, ScriptCall, run
@@ -79,6 +81,7 @@ class Store:
         self.poll = Lanes(redis, "poll", shards)
         self.dlv = FairLanes(redis, shards, limits=limits)
         self.standings = LaneStandings(redis, limits)
+        self.upcoming = Upcoming(redis)
         durable = DurableScripts(redis, aof=aof, replicas=replicas)
         self.committer = Committer(redis, aof=aof, durable=durable)
         self.projects = Projects(redis, vault, clock_ms=clock_ms, dice=dice, durable=durable)
@@ -103,6 +106,7 @@ class Store:
         self.scan = Scan(redis)
         self.starts = Starts(redis)
         self.tasks = Tasks(redis, durable=durable, clock_ms=clock_ms)
+        self.dashboard = DashboardTable(redis, clock_ms=clock_ms)
 
     @classmethod
     async def open(

@@ -31,6 +31,7 @@ def write_banner(facts: BannerFacts, *, dice: Callable[[int], str] = secrets.tok
         f"reelbridge is up at {facts.url}" + ("  —  DEMO" if facts.demo else ""),
         *_about_demo(facts),
         "",
+        f"  Dashboard           {facts.url}/",
         f"  API documentation   {facts.url}/docs",
         f"  API key             {_about_key(facts.keys)}",
         f"  Signing secret      {facts.signing_secret or 'could not be read, see above'}",

@@ -91,6 +91,16 @@ class Durations:
         now = min(ended + past * slope, 1 - 1e-6)
         return At(now, slope, self._area[piece] + past * (ended + now) / 2)
 
+    def quantile(self, share: float) -> float:
+        """Return the age in seconds by which this share, below 1, has ended."""
+        low, high = 0.0, 1.0
+        while self.at(high).ended < share and high < _TAIL_KNOTS[-1]:
+            high *= 2
+        for _ in range(40):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.at(middle).ended < share else (low, middle)
+        return high
+
 
 def _factor(alive: float, left: float, entered: float, ended: float) -> float:
     """Return the factor on a bin's documented rate of ending, where the share `alive` enters it and `left` leaves it running."""

@@ -10,6 +10,7 @@ from bridge.domain.deliveries.records import Delivery, DeliveryState, ended_befo
 from bridge.domain.tasks import TaskStep
 from bridge.services.context import Services
 from bridge.services.deliveries.admin import current_lanes
+from bridge.services.deliveries.browse import DeliveryFilter, fits
 from bridge.services.queries import load_deliveries, load_dues
 from bridge.services.requeue import start_again
 from bridge.store.errors import WriteConflict
@@ -21,11 +22,22 @@ TRIES: Final = 20
 
 
 class Recovery(Struct, frozen=True, kw_only=True):
-    """What is brought back: deliveries made from `since_ms` to `until_ms` that are in a state."""
+    """What is brought back: deliveries made from `since_ms` to `until_ms` that are in a state.
+
+    The others narrow it down as those of `DeliveryFilter` do.
+    """
 
     since_ms: int
     until_ms: int | None
     state: DeliveryState
+    receiver: str = ""
+    answer: str = ""
+    subscription: str = ""
+
+    @property
+    def filter(self) -> DeliveryFilter:
+        """What a delivery must meet, apart from its time and state."""
+        return DeliveryFilter(receiver=self.receiver, answer=self.answer, subscription=self.subscription)
 
 
 async def count_deliveries(services: Services, project: str, wanted: Recovery) -> int:
@@ -53,21 +65,23 @@ async def recover_page(
         for at in page
         if wanted.since_ms <= at.at_ms and (wanted.until_ms is None or at.at_ms <= wanted.until_ms)
     ]
-    count = await _recover(services, ids, wanted.state, ended_before_ms)
+    count = await _recover(services, ids, wanted, ended_before_ms)
     is_over = len(page) < PAGE or page[-1].at_ms < wanted.since_ms
     return TaskStep(looked=len(ids), count=count, cursor=None if is_over else page[-1].text())
 
 
 async def _recover(
-    services: Services, ids: Sequence[str], wanted: DeliveryState, ended_before_ms: int | None
+    services: Services, ids: Sequence[str], wanted: Recovery, ended_before_ms: int | None
 ) -> int:
-    """Send those of a page that are in a state again; return how many. Those that others change are looked at anew."""
+    """Send those of a page that are wanted again; return how many. Those that others change are looked at anew."""
     recovered = 0
     for _ in range(TRIES):
         found = [
             each
             for each in await load_deliveries(services.store, ids)
-            if each.record.state is wanted and ended_before(each.record, ended_before_ms)
+            if each.record.state is wanted.state
+            and fits(wanted.filter, each.record, None)
+            and ended_before(each.record, ended_before_ms)
         ]
         done = await _send_again(services, found)
         recovered += sum(done)

@@ -72,21 +72,25 @@ class ApiKeys:
         )
 
     async def _put(self, key: ApiKey, text: str, *, new_work: bool = True) -> ApiKey:
-        former = await self._keys.load(_digest(text))
-        await self._keys.swap(_digest(text), former.raw if former else None, key, new_work=new_work)
-        self._valid.forget(_digest(text))
+        former = await self._keys.load(digest_key(text))
+        await self._keys.swap(digest_key(text), former.raw if former else None, key, new_work=new_work)
+        self._valid.forget(digest_key(text))
         return key
 
     async def find(self, text: str) -> ApiKey | None:
         """Return the key with this text, None for a wrong or revoked one."""
-        return await self._keys.get(_digest(text))
+        return await self._keys.get(digest_key(text))
 
     async def find_valid(self, text: str) -> ApiKey | None:
         """Return the key with this text, as it was half a second ago at most.
 
         None for a wrong or revoked one, and for a key of a project that is gone.
         """
-        return await self._valid.get(_digest(text))
+        return await self.find_by_digest(digest_key(text))
+
+    async def find_by_digest(self, digest: bytes) -> ApiKey | None:
+        """Return the same for the hash of a key's text, see `digest_key`."""
+        return await self._valid.get(digest)
 
     async def _read_valid(self, digest: bytes) -> ApiKey | None:
         key = await self._keys.get(digest)
@@ -129,6 +133,7 @@ class ApiKeys:
         return await self._put(key, text, new_work=False)
 
 
-def _digest(text: str) -> bytes:
+def digest_key(text: str) -> bytes:
+    """Return the hash by which a key is stored."""
     # A plain hash is enough, because 200 random bits cannot be guessed.
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

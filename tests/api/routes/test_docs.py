@@ -1,32 +1,19 @@
 """The page at /docs, as a browser shows it."""
 
-import os
 import re
-import shutil
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from tests.api.serving import KEY, Client
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+from tests.browsers import running_browser
 
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    """A headless Chromium of the system; `make test` installs it where it can."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None and os.environ.get("CI") != "true":
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    assert path is not None, "CI needs Chromium: apt-get install chromium"
-    async with async_playwright() as playwright:
-        options = ["--disable-background-networking"]
-        started = await playwright.chromium.launch(executable_path=path, args=options)
-        try:
-            yield started
-        finally:
-            await started.close()
+    async with running_browser() as started:
+        yield started
 
 
 @pytest.fixture

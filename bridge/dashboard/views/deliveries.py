@@ -1,0 +1,149 @@
+"""Deliveries: saved views, filters, one delivery with all its attempts, and bulk recovery."""
+
+import json
+from typing import Any
+from urllib.parse import parse_qsl
+
+from bridge.api.responses.next_attempts import describe_next_attempt, name_place
+from bridge.dashboard.filters import NAMES, STATE_WORDS, VIEWS, link, list_chips, read_filter
+from bridge.dashboard.page import DashboardPage, View, Visit
+from bridge.dashboard.views.rows import group_by_receiver, show_deliveries
+from bridge.dashboard.words import name_delivery
+from bridge.domain.deliveries.attempts import ATTEMPTS_KEPT
+from bridge.domain.deliveries.records import Delivery, DeliveryState
+from bridge.domain.ids import is_endpoint
+from bridge.domain.tasks import per_second
+from bridge.services.deliveries.admin import get_delivery
+from bridge.services.deliveries.browse import browse
+from bridge.services.deliveries.lists import next_attempts_ms
+from bridge.services.deliveries.preview import preview_request
+from bridge.services.deliveries.waits import find_waits
+from bridge.services.tasks.start import find_task
+from bridge.store.records import Wanted
+
+
+async def read_deliveries(visit: Visit) -> View:
+    """Read the list."""
+    now_ms = visit.services.clock_ms()
+    query = {name: value for name, value in visit.query.items() if name in (*NAMES, "cursor")}
+    wanted = read_filter(query, now_ms=now_ms)
+    found = await browse(visit.services, visit.project, wanted, cursor=query.get("cursor"))
+    own = await visit.services.store.dashboard.list_views(visit.project)
+    here = {name: value for name, value in query.items() if name != "cursor"}
+    views = [(name, link("/deliveries", chosen), chosen == here) for name, chosen in VIEWS.items()]
+    views += [(name, f"/deliveries?{text}", dict(parse_qsl(text)) == here) for name, text in own.items()]
+    values = {
+        "rows": await show_deliveries(visit, found.rows),
+        "found": found,
+        "groups": group_by_receiver(found.rows),
+        "has_parked": any(row.delivery.state is DeliveryState.PARKED for row in found.rows),
+        "views": views,
+        "own_views": own,
+        "chips": list_chips("/deliveries", query),
+        "query": here,
+        "query_text": link("", here).removeprefix("?"),
+        "newest": link("/deliveries", here),
+        "older": link("/deliveries", here, cursor=found.cursor) if found.cursor else None,
+        "is_first": "cursor" not in query,
+        "recover": link("/deliveries/recover", here),
+        "by_receiver": lambda receiver: link("/deliveries", here, receiver=receiver),
+        "states": STATE_WORDS,
+    }
+    return View(title="Deliveries", template="deliveries.html", values=values)
+
+
+async def read_delivery(visit: Visit) -> View:
+    """Read one delivery: each attempt, what was sent, what came back, what comes next."""
+    services = visit.services
+    each = await get_delivery(services, visit.project, visit.path["id"])
+    page = await services.store.load_many(Wanted(events=[each.event], jobs=[each.job]))
+    event, job = page.events.get(each.event), page.jobs.get(each.job)
+    due_ms = (await next_attempts_ms(services, [each]))[each.id]
+    wait = (await find_waits(services, [each], {each.id: due_ms})).get(each.id)
+    request = await preview_request(services, each, whole=visit.can("manage"))
+    values = {
+        "delivery": each,
+        "badge": name_delivery(each, due_ms),
+        "receiver": name_place(each.lane),
+        "event_type": event.record.type if event else "event gone",
+        "job": job.record if job else None,
+        "next": _say_next(
+            each, due_ms, "" if wait is None or due_ms is None else describe_next_attempt(each, due_ms, wait)
+        ),
+        "due_ms": due_ms if due_ms and due_ms > 0 else None,
+        "request": request,
+        "body": _pretty(request.body) if request else "",
+        "first": each.tries - len(each.attempts) + 1,
+        "kept": ATTEMPTS_KEPT,
+        "is_endpoint": is_endpoint(each.subscription),
+        "may_retry": each.state in (DeliveryState.PENDING, DeliveryState.PARKED),
+        "place_of": name_place,
+    }
+    return View(title=f"Delivery {each.id}", template="delivery.html", values=values)
+
+
+def _say_next(delivery: Delivery, due_ms: int | None, waits: str) -> str:
+    if delivery.state is DeliveryState.SUCCEEDED:
+        return "It was received; nothing more is sent."
+    if delivery.state is DeliveryState.CANCELLED:
+        return f"Cancelled: {delivery.reason or 'nothing more is sent'}."
+    if delivery.state is DeliveryState.PARKED:
+        return f"Parked: {delivery.reason or 'all attempts failed'}. A person must send it again."
+    last = f" {delivery.attempts[-1].reason}" if delivery.attempts else ""
+    if waits:
+        return waits + last
+    if due_ms is not None and due_ms < 0:
+        return f"Attempt {delivery.tries + 1} is in flight."
+    return f"Attempt {delivery.tries + 1} to {name_place(delivery.lane)}.{last}"
+
+
+def _pretty(body: bytes) -> str:
+    try:
+        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except ValueError:
+        return body.decode("utf-8", "replace")
+
+
+async def read_recover(visit: Visit) -> View:
+    """Read what a bulk recovery would send, before it is confirmed."""
+    visit.need("manage")
+    now_ms = visit.services.clock_ms()
+    query = {name: value for name, value in visit.query.items() if name in NAMES}
+    if not query.get("state"):
+        query["state"] = "parked"
+    wanted = read_filter(query, now_ms=now_ms)
+    found = await browse(visit.services, visit.project, wanted, limit=10_000, most=10_000)
+    parked = [row for row in found.rows if row.delivery.state is DeliveryState.PARKED]
+    values: dict[str, Any] = {
+        "count": len(parked),
+        "left_out": len(found.rows) - len(parked),
+        "is_bounded": found.cursor is not None,
+        "groups": group_by_receiver(parked),
+        "oldest_ms": min((row.delivery.created_ms for row in parked), default=None),
+        "chips": list_chips("/deliveries/recover", query),
+        "query_text": link("", query).removeprefix("?"),
+        "back": link("/deliveries", query),
+    }
+    return View(title="Recover deliveries", template="recover.html", values=values)
+
+
+async def read_task(visit: Visit) -> View:
+    """Read how far a task is."""
+    task = await find_task(visit.services, visit.project, visit.path["id"])
+    rate = per_second(task, now_ms=visit.services.clock_ms())
+    total = max(task.total, task.looked, 1)
+    values = {
+        "task": task,
+        "total": total,
+        "rate": rate,
+        "left_s": (total - task.looked) / rate if rate and not task.has_ended else None,
+    }
+    return View(title="Task", template="task.html", values=values)
+
+
+PAGES = (
+    DashboardPage(path="/deliveries", read=read_deliveries),
+    DashboardPage(path="/deliveries/recover", read=read_recover),
+    DashboardPage(path="/tasks/{id}", read=read_task),
+    DashboardPage(path="/deliveries/{id}", read=read_delivery),
+)
