@@ -9,7 +9,7 @@ from bridge.services.deliveries.browse import TROUBLE, DeliveryFilter, browse
 from bridge.services.polling.watched import list_watched
 
 SHOWN = 50
-LOOKED = 1_000  # deliveries among which trouble is looked for
+LOOKED = 500  # deliveries among which trouble is looked for
 RECENT = 6
 
 
