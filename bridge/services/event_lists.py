@@ -62,6 +62,22 @@ async def _load(services: Services, project: str, ids: Sequence[str]) -> dict[st
     return {identifier: loaded.record for identifier, loaded in found.events.items()}
 
 
+async def find_fitting(
+    services: Services,
+    project: str,
+    event_id: str,
+    *,
+    type_: str | None,
+    kind: str | None,
+    job_id: str | None,
+) -> EventRecord | None:
+    """Return an event of a project if there is one with this id and it fits."""
+    event = (await _load(services, project, [event_id])).get(event_id)
+    if event is None or event.project != project or not _matches(event, type_, kind, job_id):
+        return None
+    return event
+
+
 def _matches(event: EventRecord, type_: str | None, kind: str | None, job_id: str | None) -> bool:
     if type_ not in (None, event.type) or kind not in (None, event.type.partition(".")[0]):
         return False

@@ -29,7 +29,9 @@ async def resend(
 ) -> list[Delivery]:
     """Send an event again to every callback that it was sent to, also after a 2xx, marked `webhook-resend: true`.
 
-    With `ended_before_ms` deliveries that wait, or that ended later, are left alone.
+    With `ended_before_ms` deliveries that wait, or that ended later, are left alone. Without it, streams that ask for
+    such events get it too.
+
     Raise Conflict while an attempt is in flight: its 2xx would end the delivery, and with it what was asked for.
     """
     event = await get_event(services, project, event_id)
@@ -44,7 +46,10 @@ async def resend(
     now_ms = services.clock_ms()
     if any(is_busy(each.record, dues[each.record.id], now_ms=now_ms) for each in mine):
         raise _in_flight()
-    return [await _resend(services, each.record.id) for each in mine]
+    again = [await _resend(services, each.record.id) for each in mine]
+    if ended_before_ms is None:
+        await services.store.feed.tell_resent(project, event_id)
+    return again
 
 
 async def _resend(services: Services, delivery_id: str) -> Delivery:

@@ -9,6 +9,7 @@ Key                     Type    Content                                         
 """
 
 HINTS = "{g}:feeds"  # the channel on which `publish_v2` names projects whose feeds have grown
+RESENT = "{g}:resent"  # the channel of events that are sent again on request: project and event id
 
 
 def outbox(letter: str) -> str:

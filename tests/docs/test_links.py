@@ -70,7 +70,7 @@ def commands() -> set[str]:
         check=True,
         cwd=ROOT,
     ).stdout
-    return set(re.findall(r"^    ([a-z]+) ", shown, re.MULTILINE))
+    return set(re.findall(r"^    ([a-z]+)(?: |$)", shown, re.MULTILINE))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -175,6 +175,10 @@ class EventFilter(_Fields):
 class StreamQuery(EventFilter):
     """Which events to stream; the header Last-Event-ID counts before `after`."""
 
+    resends: bool = Field(
+        default=False, description="also, as stream.resend, what is sent again while this stream is open"
+    )
+
 
 class EventQuery(PageQuery, EventFilter):
     """Which events to list; with `after` (an event's id or a cursor) the oldest first, `wait` waits for a first one."""

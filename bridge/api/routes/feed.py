@@ -134,17 +134,20 @@ async def stream_events(call: ApiCall) -> web.StreamResponse:
     _check_type(query)
     start = await _find_start(call, query)
     client = StreamClient(call.request, call.connection, timing)
-    stream = EventStream(
-        project=call.project,
-        news=call.api.feed_news,
-        read=lambda after: _read(call, query, None, after, STREAM_PAGE),
-        is_allowed=lambda: _is_allowed(call),
-        timing=timing,
-    )
     with (
         call.api.streams.enter(call.project, call.key.id) as waiter,
         call.connection.telling_when_lost(waiter.end),
+        call.api.feed_news.hearing_resent(call.project if query.resends else None) as resent,
     ):
+        stream = EventStream(
+            project=call.project,
+            news=call.api.feed_news,
+            read=lambda after: _read(call, query, None, after, STREAM_PAGE),
+            is_allowed=lambda: _is_allowed(call),
+            timing=timing,
+            resent=resent,
+            read_resent=lambda event_id: _read_resent(call, query, event_id),
+        )
         try:
             await client.open(retry_ms=_retry_ms(call), cursor=start.after)
             if start.oldest is not None:
@@ -155,6 +158,12 @@ async def stream_events(call: ApiCall) -> web.StreamResponse:
         except (TimeoutError, ConnectionError):  # it takes nothing, or is gone
             client.cut()
     return client.response
+
+
+async def _read_resent(call: ApiCall, query: StreamQuery, event_id: str) -> EventRecord | None:
+    return await event_lists.find_fitting(
+        call.services, call.project, event_id, type_=query.type, kind=query.kind, job_id=query.job_id
+    )
 
 
 async def _find_start(call: ApiCall, query: StreamQuery) -> ReadingStart:

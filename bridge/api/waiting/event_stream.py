@@ -5,6 +5,7 @@ Nothing is queued for a client: a page of events is read, written and taken befo
 
 import asyncio
 import socket
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -34,6 +35,7 @@ class StreamTiming:
     stall_s: float = 60.0
 
 
+RESENT: Final = "stream.resend"
 STREAM_TIMING: Final = StreamTiming()
 
 
@@ -41,7 +43,8 @@ STREAM_TIMING: Final = StreamTiming()
 class EventStream:
     """What a stream reads. `read` returns the events that fit behind a position, and where to go on if there are more.
 
-    `is_allowed` returns whether the client's key still counts.
+    `is_allowed` returns whether the client's key still counts. `resent` takes the ids of events that are sent again, and
+    `read_resent` returns such an event if it fits.
     """
 
     project: str
@@ -49,6 +52,8 @@ class EventStream:
     read: Callable[[int], Awaitable[Page]]
     is_allowed: Callable[[], Awaitable[bool]]
     timing: StreamTiming
+    resent: deque[str]
+    read_resent: Callable[[str], Awaitable[EventRecord | None]]
 
     async def run(self, client: "StreamClient", waiter: Waiter, cursor: int) -> None:
         """Write what comes behind a position until the waiter is ended, the key is revoked, or the client is gone.
@@ -64,6 +69,8 @@ class EventStream:
                 found, more = await self.read(cursor) if newest > cursor else ((), None)
             except STORE_ERRORS:
                 newest, found, more = cursor, (), None
+            if await self._write_resent(client):
+                beat_s = loop.time() + self.timing.heartbeat_s
             for event, position in found:
                 await client.write(write_event(event.type, event.body, position=position))
                 told, beat_s = position, loop.time() + self.timing.heartbeat_s
@@ -75,6 +82,20 @@ class EventStream:
                 told, beat_s = cursor, loop.time() + self.timing.heartbeat_s
             if more is None:
                 await waiter.sleep(beat_s - loop.time())
+
+    async def _write_resent(self, client: "StreamClient") -> int:
+        """Write the events that are sent again, which have no place of their own; return how many."""
+        count = 0
+        while self.resent:
+            try:
+                event = await self.read_resent(self.resent[0])
+            except STORE_ERRORS:  # it stays in the queue
+                break
+            self.resent.popleft()
+            if event is not None:
+                await client.write(write_event(RESENT, event.body))
+                count += 1
+        return count
 
 
 class StreamClient:

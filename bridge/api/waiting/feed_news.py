@@ -5,8 +5,9 @@ waiting requests are read once a second too, together.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 from bridge.api.waiting.waiters import Waiters
@@ -17,6 +18,7 @@ from bridge.store.recent import Recent
 from bridge.store.tables.feed import Feed
 
 INTERVAL_S: Final = 1.0  # between two looks, and before the store is asked again after an error
+MOST_RESENT: Final = 1_000  # ids that wait for one stream
 log = get_logger("bridge.api")
 
 
@@ -31,10 +33,38 @@ class FeedNews:
         self._newest = Recent(feed.last, max_age_s=interval_s)
         self._looked: dict[str, int] = {}
         self._also: list[Callable[[str], None]] = []
+        self._resent: dict[str, list[deque[str]]] = {}
 
     def tell_first(self, hear: Callable[[str], None]) -> None:
         """Call a function with a project before its requests are stirred: what was read of it is out of date."""
         self._also.append(hear)
+
+    @contextmanager
+    def hearing_resent(self, project: str | None) -> Iterator[deque[str]]:
+        """Yield a queue that takes the ids of a project's events that are sent again while the block runs.
+
+        Without a project it stays empty.
+        """
+        queue: deque[str] = deque(maxlen=MOST_RESENT)
+        if project is None:
+            yield queue
+            return
+        self._resent.setdefault(project, []).append(queue)
+        try:
+            yield queue
+        finally:
+            left = [each for each in self._resent[project] if each is not queue]
+            if left:
+                self._resent[project] = left
+            else:
+                del self._resent[project]
+
+    def _hear_resent(self, project: str, event: str) -> None:
+        for queue in self._resent.get(project, ()):
+            queue.append(event)
+        if project in self._resent:
+            for room in self._rooms:
+                room.stir(project)
 
     async def newest(self, project: str) -> int:
         """Return the newest position in a project's feed, which all of its requests read together."""
@@ -66,7 +96,7 @@ class FeedNews:
         return {project for room in self._rooms for project in room.projects}
 
     async def _listen(self) -> None:
-        await self._feed.listen(self._hear)
+        await self._feed.listen(self._hear, self._hear_resent)
 
     async def _look(self) -> None:
         projects = sorted(self._projects())

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass
 
-from bridge.cli.commands.receiver import check_receiver, check_signing_secret, sending
+from bridge.cli.local.receiver import check_receiver, check_signing_secret, sending
 from bridge.config.settings import Settings
 from bridge.domain.certification.cases import plan_cases
 from bridge.domain.certification.events import EventMaker, choose_kind

@@ -3,19 +3,19 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from dataclasses import asdict
 from difflib import get_close_matches
 
 from bridge.cli.commands.findings import Finding, Level
-from bridge.cli.commands.key_checks import check_master_keys, check_records
-from bridge.cli.commands.remote import SECRET_VARIABLE
+from bridge.cli.commands.network_checks import check_callback, check_networks
+from bridge.cli.commands.service_checks import check_bridge
 from bridge.cli.commands.store_checks import check_store_settings
-from bridge.cli.local.api_client import ApiClient, local_url
-from bridge.cli.local.errors import CommandError
-from bridge.cli.local.key_files import MASTER_KEYS_FILE, find_api_key
+from bridge.cli.local.key_files import MASTER_KEYS_FILE
 from bridge.cli.local.parent_death import SUPERVISOR_VARIABLE
+from bridge.cli.remote.output import show_json, show_line
+from bridge.cli.remote.session import SECRET_VARIABLE
 from bridge.config.settings import PREFIX, Settings, variable_name
-from bridge.domain.printable import printable
 from bridge.domain.urls.policy import judge_address, plan_policy
 from bridge.http.upstream import Login, UpstreamClient
 from bridge.providers.provider_spec import ProviderSpec, Standing
@@ -25,20 +25,28 @@ from bridge.providers.spec import ExtraWords
 MARKS: dict[Level, str] = {"ok": "✔", "info": "·", "warning": "!", "wrong": "✘"}
 
 
-def run_doctor(settings: Settings, *, show: Callable[[str], None] = print) -> int:
-    """Print one line per finding; return 1 when something is wrong, else 0."""
-    findings = asyncio.run(_collect(settings))
-    for finding in findings:
-        show(f"{MARKS[finding.level]} {printable(finding.text)}")
-    return 1 if any(finding.level == "wrong" for finding in findings) else 0
+def run_doctor(settings: Settings, *, callback: str | None, as_json: bool) -> int:
+    """Print one line per finding; return 1 when something is wrong, else 0.
+
+    `callback` is a URL to check too.
+    """
+    findings = asyncio.run(_collect(settings, callback))
+    healthy = not any(finding.level == "wrong" for finding in findings)
+    if as_json:
+        show_json({"healthy": healthy, "findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            show_line(f"{MARKS[finding.level]} {finding.text}")
+    return 0 if healthy else 1
 
 
-async def _collect(settings: Settings) -> list[Finding]:
-    return [
+async def _collect(settings: Settings, callback: str | None) -> list[Finding]:
+    found = [
         finding
-        for check in (_check_settings, check_store_settings, _check_upstreams, _check_bridge)
+        for check in (_check_settings, check_store_settings, check_networks, _check_upstreams, check_bridge)
         async for finding in check(settings)
     ]
+    return found if callback is None else [*found, await check_callback(settings, callback)]
 
 
 async def _check_settings(settings: Settings) -> AsyncIterator[Finding]:
@@ -119,32 +127,3 @@ def _describe_standing(provider: ProviderSpec, standing: Standing) -> Finding:
         level="wrong",
         text=f"{name} gave no clear answer: check {provider.url_variable} and that this machine reaches it, or try later",
     )
-
-
-async def _check_bridge(settings: Settings) -> AsyncIterator[Finding]:
-    url = local_url(settings)
-    try:
-        api_key = find_api_key(settings)
-    except CommandError:
-        yield Finding(level="info", text="no API key yet: the first `reelbridge up` makes one")
-        return
-    try:
-        async with ApiClient(url, api_key) as api:
-            ready, facts = await api.request("GET", "/readyz")
-            known, _ = await api.request("GET", "/v1/me") if ready == 200 else (0, None)
-    except CommandError:
-        yield Finding(level="info", text=f"no bridge is running at {url}")
-        return
-    if ready != 200:
-        yield Finding(
-            level="wrong", text=f"the bridge at {url} is not ready (/readyz: {ready}): read its log"
-        )
-    elif known != 200:
-        yield Finding(
-            level="wrong",
-            text=f"the bridge at {url} refuses the API key ({known}): set REELBRIDGE_API_KEY to one of its own",
-        )
-    else:
-        yield Finding(level="ok", text=f"the bridge at {url} is ready and knows the API key")
-        for finding in (*check_master_keys(facts), *check_records(facts)):
-            yield finding

@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 
 from bridge.cli.commands.findings import Finding
+from bridge.cli.commands.network_checks import judge_clock
 from bridge.cli.local.errors import CommandError
 from bridge.cli.local.preflight import lock_directory
 from bridge.cli.local.private_files import list_open
@@ -34,6 +36,7 @@ async def check_store_settings(settings: Settings) -> AsyncIterator[Finding]:
             facts = await check_store(redis)
             replication = Replication(redis, partial(connect_to_node, settings))
             await replication.look()
+            theirs = await redis.time()
     except UnfitStoreError as error:
         yield Finding(level="wrong", text=str(error))
     except STORE_ERRORS as error:
@@ -44,6 +47,9 @@ async def check_store_settings(settings: Settings) -> AsyncIterator[Finding]:
         )
     else:
         yield Finding(level="ok", text=f"store: {facts.engine} {facts.version}, with its append-only file on")
+        yield judge_clock(
+            "the store", int(theirs[0]) * 1000 + int(theirs[1]) // 1000, now_ms=int(time.time() * 1000)
+        )
         if replication.alone:
             yield Finding(level="warning", text=f"no fit replica: {replication.explain()}: {RISK}; {FIX}")
         if not facts.maxmemory:

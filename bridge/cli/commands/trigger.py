@@ -1,21 +1,26 @@
 """`reelbridge trigger`: post a sample of an event type, signed, to a URL."""
 
 import asyncio
+import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
-from bridge.cli.commands.receiver import check_receiver, check_signing_secret, sending
+from bridge.cli.commands.overrides import override
 from bridge.cli.local.errors import CommandError
+from bridge.cli.local.receiver import check_receiver, check_signing_secret, sending
+from bridge.cli.remote.output import show_json, show_line
 from bridge.config.settings import Settings
 from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, judge
 from bridge.domain.deliveries.signing import sign
 from bridge.domain.events.samples import samples
 from bridge.domain.js_json import to_js_json
-from bridge.domain.printable import printable
 from bridge.domain.urls.policy import CheckedUrl, UrlPolicy
 from bridge.providers.registry import CATALOGUE
+
+_ID = re.compile(r"[A-Za-z0-9_.-]{1,200}", re.ASCII)
 
 
 def check_type(type_: str) -> None:
@@ -35,27 +40,49 @@ def run_trigger(
     url: str,
     secret: str,
     payload: str,
-    show: Callable[[str], None] = print,
+    overrides: Sequence[str],
+    as_json: bool,
 ) -> int:
     """Make one attempt and print its outcome; return 0 when the receiver accepted the event, else 1."""
     check_type(type_)
     policy, checked = check_receiver(settings, url, option="--to")
     check_signing_secret(secret)
-    event_id = f"evt_test_{secrets.token_hex(12)}"
-    body = _sample(type_, event_id=event_id, payload=payload, base_url=settings.base_url)
+    sample = override(_sample(type_, payload=payload, base_url=settings.base_url), overrides)
+    event_id, body = _name(sample), to_js_json(sample)
     answer = asyncio.run(_send(settings, policy, checked, event_id=event_id, body=body, secret=secret))
     good = judge(answer) in {Verdict.SUCCEEDED, Verdict.SUCCEEDED_WITH_WARNING}
-    show(f"{'✔' if good else '✘'} {type_} {event_id} to {printable(checked.masked)}")
-    show(f"  {printable(answer.reason)} ({answer.duration_ms} ms)")
+    if as_json:
+        told = {
+            "id": event_id,
+            "type": type_,
+            "url": checked.masked,
+            "delivered": good,
+            "status": answer.status,
+            "reason": answer.reason,
+            "duration_ms": answer.duration_ms,
+            "response_excerpt": answer.excerpt,
+        }
+        show_json(told)
+        return 0 if good else 1
+    show_line(f"{'✔' if good else '✘'} {type_} {event_id} to {checked.masked}")
+    show_line(f"  {answer.reason} ({answer.duration_ms} ms)")
     if answer.excerpt:
-        show(f"  {printable(answer.excerpt)}")
+        show_line(f"  {answer.excerpt}")
     return 0 if good else 1
 
 
-def _sample(type_: str, *, event_id: str, payload: str, base_url: str) -> bytes:
+def _sample(type_: str, *, payload: str, base_url: str) -> dict[str, Any]:
     """Return the catalogue's sample with a new id, because a receiver may drop an id that it has seen."""
     body = samples(CATALOGUE, type_, payload=payload, base_url=base_url)[0]
-    return to_js_json(body | {"id": event_id, "test": True})
+    return body | {"id": f"evt_test_{secrets.token_hex(12)}", "test": True}
+
+
+def _name(sample: Mapping[str, Any]) -> str:
+    """Return the id, which goes into a header too; raise `CommandError` for one that cannot."""
+    event_id = sample.get("id")
+    if not isinstance(event_id, str) or not _ID.fullmatch(event_id):
+        raise CommandError("--override: an id is letters, digits, `_`, `-` and `.`, at most 200 of them")
+    return event_id
 
 
 async def _send(

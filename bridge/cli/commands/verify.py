@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bridge.cli.local.errors import CommandError
+from bridge.cli.remote.output import show_json, show_line
 from bridge.domain.deliveries.signature_check import explain_signature
-from bridge.domain.printable import printable
 
 MAX_BODY_BYTES = 4 << 20
 
 
-def run_verify(*, secret: str, headers: Iterable[str], body_file: str, tolerance_s: int) -> int:
+def run_verify(
+    *, secret: str, headers: Iterable[str], body_file: str, tolerance_s: int, as_json: bool
+) -> int:
     """Print the findings; return 0 when the signature is good, 1 when something is wrong."""
     findings = explain_signature(
         secret=secret,
@@ -21,9 +23,13 @@ def run_verify(*, secret: str, headers: Iterable[str], body_file: str, tolerance
         now_s=int(time.time()),
         tolerance_s=tolerance_s,
     )
-    for finding in findings:
-        print(printable(finding))  # noqa: T201 -- this command's output
-    return 1 if any(finding.startswith("wrong: ") for finding in findings) else 0
+    good = not any(finding.startswith("wrong: ") for finding in findings)
+    if as_json:
+        show_json({"valid": good, "findings": findings})
+    else:
+        for finding in findings:
+            show_line(finding)
+    return 0 if good else 1
 
 
 def _split_header(text: str) -> tuple[str, str]:

@@ -1,6 +1,8 @@
 """A client of a running bridge's API: JSON over HTTP, with one of the bridge's API keys."""
 
 import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +18,10 @@ MAX_RESPONSE_BYTES = 8 << 20
 def local_url(settings: Settings) -> str:
     """Return the URL at which this machine reaches the bridge, whatever its public address is."""
     return settings.model_copy(update={"public_url": None}).base_url
+
+
+class NoAnswerError(CommandError):
+    """No bridge answers at the address, or not in time."""
 
 
 class ApiClient:
@@ -39,31 +45,64 @@ class ApiClient:
         """Close the connections."""
         await self._session.close()
 
-    async def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    async def request(
+        self, method: str, path: str, body: Any = None, *, timeout_s: float = RESPONSE_TIMEOUT_S
+    ) -> tuple[int, Any]:
         """Return status and JSON of a response (None when it is not JSON).
 
-        Raise `CommandError` when no response comes.
+        Raise `NoAnswerError` when no response comes.
         """
         try:
             async with self._session.request(
-                method, self.url + path, json=body, headers=self._headers, allow_redirects=False
+                method,
+                self.url + path,
+                json=body,
+                headers=self._headers,
+                allow_redirects=False,
+                timeout=ClientTimeout(total=timeout_s),
             ) as response:
                 return response.status, _read_json(await _read_capped(response))
-        except (TimeoutError, ClientError, OSError):
-            raise CommandError(
+        except (TimeoutError, ClientError, OSError, ValueError):  # ValueError: a URL that cannot be one
+            raise NoAnswerError(
                 f"no answer from {self.url}: is `reelbridge up` (or `api`) running there?"
             ) from None
 
-    async def call(self, method: str, path: str, body: Any = None) -> Any:
+    async def call(
+        self, method: str, path: str, body: Any = None, *, timeout_s: float = RESPONSE_TIMEOUT_S
+    ) -> Any:
         """Return the JSON of a 2xx response; raise `CommandError` with the bridge's own message for any other."""
-        status, answer = await self.request(method, path, body)
+        status, answer = await self.request(method, path, body, timeout_s=timeout_s)
         if 200 <= status < 300:
             return answer
-        error = answer.get("error") if isinstance(answer, dict) else None
-        message = error.get("message") if isinstance(error, dict) else None
-        raise CommandError(
-            f"{method} {path.partition('?')[0]}: {status} {message or 'without an explanation'}"
-        )
+        raise CommandError(explain_refusal(method, path, status, answer))
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, headers: Mapping[str, str], *, silence_s: float
+    ) -> AsyncIterator[ClientResponse]:
+        """Yield a response whose body has no end; reading it raises TimeoutError after so much silence.
+
+        Errors of aiohttp and of the system pass: the caller connects again.
+        """
+        async with self._session.get(
+            self.url + path,
+            headers={**self._headers, **headers},
+            allow_redirects=False,
+            timeout=ClientTimeout(total=None, sock_connect=RESPONSE_TIMEOUT_S, sock_read=silence_s),
+        ) as response:
+            yield response
+
+
+def explain_refusal(method: str, path: str, status: int, answer: Any) -> str:
+    """Return which request was refused and the bridge's own message, which says what to do."""
+    error = answer.get("error") if isinstance(answer, dict) else None
+    message = error.get("message") if isinstance(error, dict) else None
+    return f"{method} {path.partition('?')[0]}: {status} {message or 'without an explanation'}"
+
+
+async def read_answer(response: ClientResponse) -> Any:
+    """Return the JSON of a response, None when it is not JSON."""
+    return _read_json(await _read_capped(response))
 
 
 async def _read_capped(response: ClientResponse) -> bytes:

@@ -5,9 +5,11 @@ have had a position here for a while (`tables/outbox`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from itertools import islice
 
 from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
 
 from bridge.store import feed_keys
 from bridge.store.cluster_commands import Bytes
@@ -109,9 +111,27 @@ class Feed:
         await run(self._redis, self._plan_call(project, ()))
         return _number(await self._redis.get(feed_keys.position(project)))
 
-    async def listen(self, hear: Callable[[str | None], None]) -> None:
-        """Call `hear` with a project whose feed has grown, None when any may have, until cancelled; see `subscribe`."""
-        await subscribe(self._redis, (feed_keys.HINTS,), lambda _, project: hear(project))
+    async def listen(
+        self, hear: Callable[[str | None], None], hear_resent: Callable[[str, str], None]
+    ) -> None:
+        """Call `hear` with a project whose feed has grown, None when any may have, until cancelled; see `subscribe`.
+
+        Call `hear_resent` with project and id of an event that is sent again.
+        """
+
+        def take(channel: str, text: str | None) -> None:
+            if channel == feed_keys.HINTS:
+                hear(text)
+            elif text is not None:
+                project, _, event = text.partition(" ")
+                hear_resent(project, event)
+
+        await subscribe(self._redis, (feed_keys.HINTS, feed_keys.RESENT), take)
+
+    async def tell_resent(self, project: str, event: str) -> None:
+        """Tell those who listen that an event is sent again; who does not listen now never hears of it."""
+        with suppress(NoPermissionError):  # whoever subscribes logs it, with the fix
+            await self._redis.publish(feed_keys.RESENT, f"{project} {event}")
 
     async def position_of(self, project: str, event: str) -> int | None:
         """Return an event's position, None if it has none yet."""
