@@ -19,6 +19,7 @@ from bridge.config.log import configure_logging
 from bridge.config.settings import Settings, load_settings
 from bridge.container import bootstrap, open_services
 from bridge.services.context import Services
+from bridge.services.following.reconcile_followed import reconcile as reconcile_followed
 from bridge.services.starts import recovery
 from bridge.store.cancellation import is_cancelled
 from bridge.store.errors import STORE_ERRORS
@@ -40,6 +41,7 @@ HEARTBEAT_INTERVAL_S = 5.0
 TIDY_INTERVAL_MS = 10_000
 RESEAL_INTERVAL_MS = 2_000
 RECOVERY_INTERVAL_S = 1.0
+FOLLOWING_INTERVAL_MS = 2_000
 STOP_GRACE_S = 32.0
 WORKER = f"{platform.node()}:{os.getpid()}"
 
@@ -85,6 +87,7 @@ def _list_loops(
         "resealing": lambda: run_resealing(services),
         "recovery": lambda: run_recovery(services),
         "tasks": lambda: run_ticks(services, context["redis"]),
+        "following": lambda: run_following(services),
         "queue": lambda: follow_primary(context["redis"]),
     }
 
@@ -138,6 +141,14 @@ async def run_recovery(services: Services) -> None:
         for shard in services.store.shards:
             await recovery.sweep(services, shard)
         await asyncio.sleep(RECOVERY_INTERVAL_S)
+
+
+async def run_following(services: Services) -> None:
+    """Follow the personas that endpoints name, until cancelled; one worker at a time looks for changes."""
+    while not is_cancelled():
+        if await services.store.take_tick("following", services.clock_ms(), every_ms=FOLLOWING_INTERVAL_MS):
+            await reconcile_followed(services)
+        await asyncio.sleep(FOLLOWING_INTERVAL_MS / 1000)
 
 
 async def supervise(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -19,7 +19,7 @@ from bridge.domain.polling.rate_limit import Limit
 # anything that changes the path it is put into.
 JOB_ID = re.compile(r"\A(?!\.\Z)(?!.*\.\.)[A-Za-z0-9._~:-]{1,200}\Z", re.ASCII)
 
-# Every kind can end in these ways, whatever its upstream calls its own ends.
+# Every kind can end in these ways.
 BRIDGE_ENDINGS: Mapping[str, Outcome] = MappingProxyType(
     {word: outcome for word, (outcome, _) in EVERY_ENDING.items()}
 )
@@ -72,14 +72,14 @@ class ErrorShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListSpec:
-    """A list call whose rows show many jobs of a kind.
+    """A list call whose rows show many jobs of a kind; one that is not `documented` is tried once before it counts.
 
-    `path` is relative to the provider's URL; `{persona}` in it makes it one list for each persona. Of a list that is
-    `documented` the path may be relied upon; any other is tried once an account before it counts for anything.
+    `{persona}` in its `path` makes it one list for each persona, which the list at `personas` names.
     """
 
     path: str
     documented: bool
+    personas: str = ""
 
     def name_for(self, persona: str) -> str:
         """Return the path of the list that shows a persona's jobs, empty where it takes a persona and has none."""

@@ -34,6 +34,7 @@ from bridge.store.tables.apikeys import ApiKeys
 from bridge.store.tables.endpoint_pace import EndpointPace
 from bridge.store.tables.endpoints import Endpoints
 from bridge.store.tables.feed import Feed
+from bridge.store.tables.following import Following
 from bridge.store.tables.holds import Holds
 from bridge.store.tables.idempotency import Idempotency
 from bridge.store.tables.inbox import Inbox
@@ -93,6 +94,7 @@ class Store:
         self.endpoints = Endpoints(redis, shards, durable=durable)
         self.endpoint_pace = EndpointPace(redis)
         self.feed = Feed(redis)
+        self.following = Following(redis, self.committer, self.shard_of)
         self.outbox = Outbox(redis, self.feed, shards)
         self.heartbeats = Heartbeats(redis, WORKERS)
         self.api_heartbeats = Heartbeats(redis, APIS)

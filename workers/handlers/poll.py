@@ -1,14 +1,15 @@
-"""The pump's handler for the poll queue: a lane is an account, an item is a job's key."""
+"""The pump's handler for the poll queue: a lane is an account, an item a job's key or the sweeps of a followed persona."""
 
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from bridge.services.context import Services
+from bridge.services.following.turns import PollTurns, Turn
 from bridge.services.polling.planner import MAX_CANDIDATES
-from bridge.services.polling.poller import Poller, PollTask
+from bridge.services.polling.poller import Poller
 from bridge.store.queue.lanes import Claim, Settled
 
-Task = PollTask
+Task = Turn
 
 
 class PollHandler:
@@ -18,6 +19,7 @@ class PollHandler:
 
     def __init__(self, services: Services) -> None:
         self._poller = Poller(services, lease_ms=self.lease_ms)
+        self._turns = PollTurns(services, self._poller, lease_ms=self.lease_ms)
 
     def share_claim(self, most: int, lanes: int) -> tuple[int, int]:
         """Return a fixed maximum, so that a plan compares as many jobs of an account as it can."""
@@ -31,15 +33,15 @@ class PollHandler:
 
     async def load(self, shard: str, claim: Claim) -> tuple[list[Task], list[Settled]]:
         """Plan requests for a page of jobs; the jobs that get none are settled at once."""
-        return await self._poller.plan(shard, claim)
+        return await self._turns.plan(shard, claim)
 
     def work(self, task: Task) -> Coroutine[Any, Any, Sequence[Settled]]:
         """Poll one job, or a page of a list; return what is not settled yet."""
-        return self._poller.poll(task)
+        return self._turns.poll(task)
 
     def give_back(self, task: Task) -> Sequence[Settled]:
         """Let another worker take the jobs of a task that was not begun."""
-        return self._poller.give_back(task)
+        return self._turns.give_back(task)
 
     def leave(self, task: Task) -> bool:
         """Return False, since no tasks are counted."""

@@ -4,6 +4,8 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic reads no other TypedDict before Python 3.12
 
+from bridge.api.responses.following_models import FollowingShape
+
 
 class EndpointShape(TypedDict):
     """A standing URL; `secret` is shown only in the answers that make one."""
@@ -13,6 +15,7 @@ class EndpointShape(TypedDict):
     url: str
     events: list[str]
     personas: list[str] | None
+    following: FollowingShape | None
     description: str
     metadata: dict[str, Any] | str | None
     payload: str

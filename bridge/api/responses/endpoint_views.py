@@ -1,9 +1,12 @@
 """Convert endpoints into the JSON of answers. No I/O."""
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from bridge.api.responses.endpoint_models import EndpointShape
+from bridge.api.responses.following_views import view_following
 from bridge.api.responses.views import iso_or_none
+from bridge.domain.following.records import Followed
 from bridge.domain.subscriptions.endpoint import Endpoint
 from bridge.providers.registry import CATALOGUE
 
@@ -14,14 +17,17 @@ def every_ending() -> tuple[str, ...]:
     return tuple(each.type for each in CATALOGUE.types.values() if each.ending)
 
 
-def view_endpoint(endpoint: Endpoint, *, url: str, now_ms: int) -> EndpointShape:
-    """Return an endpoint; `url` is what the caller may see of its URL."""
+def view_endpoint(
+    endpoint: Endpoint, *, url: str, now_ms: int, followed: Sequence[Mapping[str, Followed]]
+) -> EndpointShape:
+    """Return an endpoint; `url` is what the caller may see of its URL, `followed` are the personas of each account."""
     return {
         "id": endpoint.id,
         "object": "endpoint",
         "url": url,
         "events": list(endpoint.events or every_ending()),
         "personas": list(endpoint.personas) or None,
+        "following": view_following(endpoint, followed),
         "description": endpoint.description,
         "metadata": endpoint.metadata,
         "payload": endpoint.payload,

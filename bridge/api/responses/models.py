@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic reads no other TypedDict before Python 3.12
 
+from bridge.api.responses.following_models import FollowedShape
 from bridge.api.words import one_of
 from bridge.providers.registry import PROVIDERS
 
@@ -246,6 +247,7 @@ class AccountShape(TypedDict):
     credential_version: int
     created_at: str
     budget: BudgetShape
+    following: list[FollowedShape]
 
 
 class AccountPage(TypedDict):

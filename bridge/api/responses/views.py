@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from bridge.api.responses.event_models import AttemptShape, DeliveryShape
+from bridge.api.responses.following_models import FollowedShape
 from bridge.api.responses.models import (
     AccountShape,
     BudgetShape,
@@ -170,9 +171,14 @@ def view_key(key: ApiKey) -> KeyShape:
 
 
 def view_account(
-    account: Account, health: AccountHealth, budget: BudgetView, *, watched: int
+    account: Account,
+    health: AccountHealth,
+    budget: BudgetView,
+    *,
+    watched: int,
+    following: list[FollowedShape],
 ) -> AccountShape:
-    """Return an account with its health and rate budget; `watched` counts its watched jobs."""
+    """Return an account with its health, its rate budget and the personas it is followed for; `watched` counts its jobs."""
     return {
         "id": account.id,
         "object": "account",
@@ -185,6 +191,7 @@ def view_account(
         "credential_version": account.version,
         "created_at": iso_ms(account.created_ms),
         "budget": view_budget(budget, watched=watched),
+        "following": following,
     }
 
 

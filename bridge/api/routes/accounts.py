@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from bridge.api.requests.fields import AccountBody, CredentialBody, PageQuery
+from bridge.api.responses.following_views import view_followed
 from bridge.api.responses.json_response import reply
 from bridge.api.responses.models import AccountPage, AccountShape
 from bridge.api.responses.views import view_account
@@ -77,7 +78,15 @@ async def _view_many(call: ApiCall, accounts: Sequence[Account]) -> list[Account
     health = await services.store.health.load_many([account.id for account in accounts])
     watched = await count_watched(services, accounts)
     budgets = await view_budgets(services, accounts)
+    followed = [await services.store.following.load(account.id) for account in accounts]
     return [
-        view_account(account, health[account.id], budget, watched=watched[account.id])
-        for account, budget in zip(accounts, budgets, strict=True)
+        view_account(
+            account,
+            health[account.id],
+            budget,
+            # A followed persona has a place in the poll queue, as a job has.
+            watched=max(0, watched[account.id] - len(personas)),
+            following=view_followed(personas),
+        )
+        for account, budget, personas in zip(accounts, budgets, followed, strict=True)
     ]

@@ -1,5 +1,7 @@
 """Routes of standing endpoints."""
 
+from collections.abc import Sequence
+
 from aiohttp import web
 from msgspec import UNSET, to_builtins
 
@@ -32,6 +34,7 @@ from bridge.providers.registry import CATALOGUE
 from bridge.services.deliveries import lists
 from bridge.services.deliveries.endpoint_recovery import begin_recovery, restart_open
 from bridge.services.deliveries.send_test import send_test_to
+from bridge.services.following.followed_personas import load_followed
 from bridge.services.subscriptions import endpoints
 from bridge.services.subscriptions.sealing import open_secrets, open_url, show_url
 from bridge.services.tasks.kinds import RECOVER_ENDPOINT
@@ -41,17 +44,26 @@ ROUTES = Routes("Endpoints")
 DROPPED = "two secrets signed before this rotation; the older of them does not sign any more"
 
 
-def _view(call: ApiCall, endpoint: Endpoint, *, whole: bool = True) -> EndpointShape:
-    """Return an endpoint, with the whole URL if `whole` is set and the key may see it."""
+async def _view_many(
+    call: ApiCall, endpoints: Sequence[Endpoint], *, whole: bool = False
+) -> list[EndpointShape]:
+    """Return endpoints, with their whole URLs if `whole` is set and the key may see them."""
     see_url = open_url if whole and call.shows_secrets else show_url
-    url = see_url(call.services.store.vault, endpoint)
-    return view_endpoint(endpoint, url=url, now_ms=call.services.clock_ms())
+    followed = await load_followed(call.services, call.project, endpoints)
+    vault, now_ms = call.services.store.vault, call.services.clock_ms()
+    return [
+        view_endpoint(each, url=see_url(vault, each), now_ms=now_ms, followed=followed) for each in endpoints
+    ]
 
 
-def _with_secret(call: ApiCall, endpoint: Endpoint) -> EndpointShape:
+async def _view(call: ApiCall, endpoint: Endpoint) -> EndpointShape:
+    return (await _view_many(call, (endpoint,), whole=True))[0]
+
+
+async def _with_secret(call: ApiCall, endpoint: Endpoint) -> EndpointShape:
     now_ms = call.services.clock_ms()
     secret = open_secrets(call.services.store.vault, endpoint, now_ms=now_ms)[0]
-    return {**_view(call, endpoint), "secret": secret}
+    return {**await _view(call, endpoint), "secret": secret}
 
 
 @ROUTES.add(
@@ -74,7 +86,7 @@ async def create_endpoint(call: ApiCall) -> web.StreamResponse:
             call.services, call.project, fields, url=url, secret=body.secret, request=name_request(call)
         )
         return Answered(
-            status=201, body=to_json(_with_secret(call, made)), location=f"/v1/endpoints/{made.id}"
+            status=201, body=to_json(await _with_secret(call, made)), location=f"/v1/endpoints/{made.id}"
         )
 
     outcome = await answer_once(call, work)
@@ -94,13 +106,14 @@ async def create_endpoint(call: ApiCall) -> web.StreamResponse:
 async def list_endpoints(call: ApiCall) -> web.StreamResponse:
     """List endpoints, newest first, with masked URLs."""
     rows, cursor = paginate(await endpoints.list_newest(call.services, call.project), call.query(PageQuery))
-    return reply({"data": [_view(call, each, whole=False) for each in rows], "next_cursor": cursor})
+    return reply({"data": await _view_many(call, rows), "next_cursor": cursor})
 
 
 @ROUTES.add("GET", "/v1/endpoints/{id}", scope="manage", answers={200: EndpointShape}, errors=(404,))
 async def get_endpoint(call: ApiCall) -> web.StreamResponse:
     """Read an endpoint."""
-    return reply(_view(call, (await endpoints.find(call.services, call.project, call.path("id"))).record))
+    found = await endpoints.find(call.services, call.project, call.path("id"))
+    return reply(await _view(call, found.record))
 
 
 @ROUTES.add(
@@ -118,7 +131,7 @@ async def change_endpoint(call: ApiCall) -> web.StreamResponse:
     changed = await endpoints.patch(call.services, call.project, call.path("id"), fields)
     if fields.url is not UNSET or fields.headers is not UNSET:
         await restart_open(call.services, changed)
-    return reply(_view(call, changed))
+    return reply(await _view(call, changed))
 
 
 @ROUTES.add("DELETE", "/v1/endpoints/{id}", scope="manage", answers={200: Deleted})
@@ -162,7 +175,7 @@ async def rotate_endpoint_secret(call: ApiCall) -> web.StreamResponse:
     before = (await endpoints.find(call.services, call.project, call.path("id"))).record
     drops = endpoints.drops_secret(before, now_ms=call.services.clock_ms())
     rotated = await endpoints.rotate(call.services, call.project, before.id, body.secret)
-    view = _with_secret(call, rotated)
+    view = await _with_secret(call, rotated)
     return reply({**view, "note": DROPPED} if drops and rotated.secret != before.secret else view)
 
 

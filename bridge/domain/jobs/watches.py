@@ -21,6 +21,12 @@ def needs_watch(job: Job) -> bool:
     return job.state is not JobState.ENDED and not any(is_live(each) for each in job.callbacks)
 
 
+def is_only_watched(job: Job) -> bool:
+    """Return whether a job is polled for watches alone: nobody gave a URL for it."""
+    live = [each for each in job.callbacks if is_live(each)]
+    return bool(live) and all(is_watch(each.origin) for each in live)
+
+
 def is_over(job: Job) -> bool:
     """Return whether there is nothing to wait for: the job has ended, and no callback on it expects a new run."""
     return job.state is JobState.ENDED and not any(has_deadline_ahead(job, each) for each in job.callbacks)

@@ -96,7 +96,7 @@ GENERATED_POST = KindSpec(
     noun="generated post",
     path="/v1/generated-posts/{id}",
     # Review queue guide, with the paging of the Introduction.
-    list=ListSpec(path="/v1/personas/{persona}/generated-posts", documented=True),
+    list=ListSpec(path="/v1/personas/{persona}/generated-posts", documented=True, personas="/v1/personas"),
     timing=VIDEO,
     timing_by_media=TIMING_BY_MEDIA,
     expected_s=(20, 300),

@@ -59,7 +59,7 @@ class PassedReads:
         self._unchanged_answers = UnchangedAnswers()
         self._digests: dict[tuple[str, str], bytes] = {}  # of bodies, by their jobs' keys and their ETags
         durations = DurationEstimates(services.store.account_stats, scale=services.settings.poll_scale)
-        self._piggyback = Piggyback(services, durations, lease_ms=LEASE_MS, patience=PATIENCE)
+        self._piggyback = Piggyback(services, durations, lease_ms=LEASE_MS, patience=lambda _: PATIENCE)
 
     async def apply(self, account: str, answers: Sequence[PassedAnswer]) -> None:
         """Apply the latest answer about each job that is watched and not being read."""

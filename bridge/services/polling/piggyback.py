@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from bridge.domain.ids import job_key
 from bridge.domain.jobs.outcome import PollContext
+from bridge.domain.jobs.records import Job
 from bridge.domain.jobs.transition import quiet_until_ms
 from bridge.domain.observation import Observation, Observed
 from bridge.providers.lists import Rows, RowSeen
@@ -35,6 +36,11 @@ from bridge.store.queue.lanes import Settled
 
 PART_WATCHED_S = 60.0  # an account counts as having watched items for so long after one was due
 MAX_MISSED = 10_000
+
+
+def no_patience(_: Job) -> float:
+    """Return 0: a job that was shown is polled after its documented interval."""
+    return 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,17 +69,17 @@ class Piggyback:
         duration_estimates: DurationEstimates,
         *,
         lease_ms: int,
-        patience: float = 0.0,
+        patience: Callable[[Job], float] = no_patience,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the duration of the leases under which answers are applied to jobs.
 
-        With `patience` a job that was shown waits at least so many times its documented interval for its next poll.
+        A job that was shown waits at least `patience` times its documented interval for its next poll.
         """
         self._services = services
         self._duration_estimates = duration_estimates
         self._lease_ms = lease_ms
-        self._patience = patience
+        self._patience_for = patience
         self._clock_s = clock_s
         self._part_watched_s: dict[str, float] = {}
         self._missed: dict[str, tuple[int, float]] = {}
@@ -114,7 +120,7 @@ class Piggyback:
         seen = with_known_timing(held, row.observation)
         if self._shows_no_change(held, row.observation, at):
             unchanged = replace(at, digest=held.log.digest)
-            shown, least_ms = Observed(observation=seen), self._least_ms(seen)
+            shown, least_ms = Observed(observation=seen), self._least_ms(held.job.record, seen)
             return (observe_unchanged(self._services, held, shown, unchanged, least_ms=least_ms),)
         if job.left_ms:  # it will be read by itself later, which shows all of it
             return (return_to_queue(job),)
@@ -192,12 +198,13 @@ class Piggyback:
             held.job.record, held.log, at_ms=at.now_ms, ended=seen.ending is not None
         )
         result = Observed(observation=seen)
-        least_ms = max(min_wait_ms, self._least_ms(seen))
+        least_ms = max(min_wait_ms, self._least_ms(held.job.record, seen))
         settled = await observe(self._services, held, result, at, least_ms=least_ms)
         return (settled,) if settled else ()
 
-    def _least_ms(self, seen: Observation) -> int:
-        return self._services.time_scale.ms(self._patience * seen.timing.interval_s) if self._patience else 0
+    def _least_ms(self, job: Job, seen: Observation) -> int:
+        patience = self._patience_for(job)
+        return self._services.time_scale.ms(patience * seen.timing.interval_s) if patience else 0
 
     async def _lease(self, account: str, keys: Sequence[str], at: PollContext) -> Sequence[WaitingJob]:
         if not keys:

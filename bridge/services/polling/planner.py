@@ -75,6 +75,10 @@ class Planner:
         """Return how many jobs of an account to claim: more while the account is behind, to compare many jobs."""
         return MAX_CANDIDATES + MAX_LEASED if account in self._backlog else MAX_LEASED
 
+    def is_behind(self, account: str) -> bool:
+        """Return whether an account is behind, or was so a moment ago."""
+        return account in self._backlog
+
     async def plan(self, shard: str, due: Sequence[DueJob]) -> Planned:
         """Ask each account's budget for requests, for the jobs with the highest priority first."""
         by_bucket, unusable = await self._group(due)

@@ -36,9 +36,11 @@ class Poller:
         """Take the duration of the leases of claimed jobs."""
         self._services = services
         credentials = Credentials(services)
-        self._rate_budget = RateBudget(services, credentials)
-        self._health_cache = HealthCache(services.store.health)
-        durations = DurationEstimates(services.store.account_stats, scale=services.settings.poll_scale)
+        self.rate_budget = self._rate_budget = RateBudget(services, credentials)
+        self.health_cache = self._health_cache = HealthCache(services.store.health)
+        self.durations = durations = DurationEstimates(
+            services.store.account_stats, scale=services.settings.poll_scale
+        )
         list_membership = ListMembership()
         self._planner = Planner(services, self._rate_budget, durations, list_membership)
         self._piggyback = Piggyback(services, durations, lease_ms=lease_ms)
@@ -66,6 +68,10 @@ class Poller:
     def max_claimed(self, account: str) -> int:
         """Return how many jobs of an account to claim at once."""
         return self._planner.max_claimed(account)
+
+    def is_behind(self, account: str) -> bool:
+        """Return whether an account's jobs need more requests than its budget grants."""
+        return self._planner.is_behind(account)
 
     async def _count_workers(self, _: str) -> int:
         return await self._services.store.heartbeats.count(self._services.clock_ms())

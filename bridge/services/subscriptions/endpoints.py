@@ -218,6 +218,8 @@ async def _change(
 
 async def _write(services: Services, endpoint: Endpoint, former: bytes | None) -> bool:
     try:
+        if endpoint.personas:
+            await services.store.following.add_project(endpoint.project)
         return await services.store.endpoints.write(endpoint, former)
     except TooManyEndpoints:
         raise Conflict(

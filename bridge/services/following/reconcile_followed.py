@@ -1,0 +1,39 @@
+"""Keep the followed personas of accounts as the endpoints say: the endpoints' table is the truth, the lanes follow it."""
+
+from bridge.domain.following.records import Followed, list_wanted
+from bridge.domain.subscriptions.endpoint import EVERY_PERSONA
+from bridge.services.context import Services
+from bridge.services.following.followed_kinds import followed_kind
+from bridge.store.tables.accounts import Account
+
+
+async def reconcile(services: Services) -> None:
+    """Begin and end following where endpoints have changed; put back a persona that a crash has taken out of its lane."""
+    for project in await services.store.following.projects():
+        table = await services.store.endpoints.latest(project)
+        wanted = list_wanted(table.by_id.values())
+        for account in await services.store.accounts.list(project):
+            if followed_kind(account.provider) is not None:
+                await _reconcile_account(services, account, wanted)
+        if not wanted:
+            await _forget_project(services, project)
+
+
+async def _forget_project(services: Services, project: str) -> None:
+    """Forget a project none of whose endpoints names personas; one that was changed meanwhile is kept."""
+    await services.store.following.remove_project(project)
+    table = await services.store.endpoints.latest(project)
+    if list_wanted(table.by_id.values()):
+        await services.store.following.add_project(project)
+
+
+async def _reconcile_account(services: Services, account: Account, wanted: frozenset[str]) -> None:
+    store = services.store.following
+    known = await store.load(account.id)
+    if EVERY_PERSONA in wanted and EVERY_PERSONA in known:
+        wanted |= frozenset(known[EVERY_PERSONA].found)
+    now_ms = services.clock_ms()
+    await store.end(account.id, [each for each in known if each not in wanted])
+    await store.begin(account.id, {each: Followed(since_ms=now_ms) for each in wanted if each not in known})
+    if kept := [each for each in known if each in wanted]:
+        await store.schedule(account.id, kept)

@@ -1,0 +1,103 @@
+"""Followed personas: how far the sweeps of each are, and which posts they have shown.
+
+Whoever has leased a persona's place in the poll lane writes; a write that is lost is made good by the next sweep, which sees the
+same again.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError
+
+from bridge.domain.following.pages import KnownPosts
+from bridge.domain.following.records import Followed, sweep_member
+from bridge.store import following_keys
+from bridge.store.commit import Change, Committer, Drop, Due
+
+_followed = msgspec.msgpack.Decoder(Followed)
+_posts = msgspec.msgpack.Decoder(KnownPosts)
+
+
+class Following:
+    """The followed personas of accounts; `shard_of` returns an account's shard letter."""
+
+    def __init__(self, redis: Redis, committer: Committer, shard_of: Callable[[str], str]) -> None:
+        """Take the store's client, and what commits changes of the poll lanes."""
+        self._redis: Any = redis  # redis-py types hash commands for both clients at once
+        self._committer = committer
+        self._shard_of = shard_of
+
+    async def add_project(self, project: str) -> None:
+        """Note that a project has an endpoint that names personas."""
+        await self._redis.sadd(following_keys.PROJECTS, project)
+
+    async def remove_project(self, project: str) -> None:
+        """Note that none of a project's endpoints names personas any more."""
+        await self._redis.srem(following_keys.PROJECTS, project)
+
+    async def projects(self) -> list[str]:
+        """Return the projects with an endpoint that names personas, or did so until lately."""
+        return sorted(each.decode() for each in await self._redis.smembers(following_keys.PROJECTS))
+
+    async def load(self, account: str) -> dict[str, Followed]:
+        """Return an account's followed personas; what another version wrote otherwise begins anew."""
+        rows = await self._redis.hgetall(following_keys.personas(self._shard_of(account), account))
+        return {field.decode(): _read_followed(raw) for field, raw in rows.items()}
+
+    async def load_posts(self, account: str, persona: str) -> KnownPosts:
+        """Return the posts of a persona that were seen."""
+        raw = await self._redis.get(following_keys.posts(self._shard_of(account), account, persona))
+        try:
+            return KnownPosts() if raw is None else _posts.decode(raw)
+        except msgspec.MsgspecError:
+            return KnownPosts()
+
+    async def save(self, account: str, persona: str, followed: Followed, posts: KnownPosts | None) -> None:
+        """Write what a sweep has found; `posts` is None where they are as they were."""
+        shard = self._shard_of(account)
+        pipe = self._redis.pipeline(transaction=False)
+        if posts is not None:
+            pipe.set(following_keys.posts(shard, account, persona), msgspec.msgpack.encode(posts))
+        pipe.hset(following_keys.personas(shard, account), persona, msgspec.msgpack.encode(followed))
+        for answer in await pipe.execute(raise_on_error=False):
+            # A full store keeps what it had: the next sweep then sees the same news again.
+            if isinstance(answer, Exception) and not isinstance(answer, OutOfMemoryError):
+                raise answer
+
+    async def begin(self, account: str, personas: Mapping[str, Followed]) -> None:
+        """Put personas that are newly followed into the account's poll lane, due now; known ones stay as they are."""
+        if not personas:
+            return
+        shard = self._shard_of(account)
+        key = following_keys.personas(shard, account)
+        for persona, followed in personas.items():
+            await self._redis.hsetnx(key, persona, msgspec.msgpack.encode(followed))
+        await self.schedule(account, personas)
+
+    async def schedule(self, account: str, personas: Collection[str]) -> None:
+        """Make sure that personas have their place in the account's poll lane."""
+        shard = self._shard_of(account)
+        ops = tuple(Due("poll", account, sweep_member(shard, each), 0, "absent") for each in personas)
+        await self._committer.commit(Change(shard, (), ops))
+
+    async def end(self, account: str, personas: Collection[str]) -> None:
+        """Forget personas that are followed no more."""
+        if not personas:
+            return
+        shard = self._shard_of(account)
+        ops = tuple(Drop("poll", account, sweep_member(shard, each)) for each in personas)
+        await self._committer.commit(Change(shard, (), ops))
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.hdel(following_keys.personas(shard, account), *personas)
+        for persona in personas:
+            pipe.delete(following_keys.posts(shard, account, persona))
+        await pipe.execute()
+
+
+def _read_followed(raw: bytes) -> Followed:
+    try:
+        return _followed.decode(raw)
+    except msgspec.MsgspecError:
+        return Followed()
