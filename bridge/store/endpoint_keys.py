@@ -10,11 +10,15 @@ Key                     Type    Content                                         
 {s}:p:<prj>:epv         string  the epoch of `eps` as this shard knows it           tables/endpoints     never
 {s}:ep:<ep>:dlvs        zset    delivery id -> created ms                           unit_of_work         with the delivery
 {p:<prj>}:pace:<ep>     string  ms at which an endpoint's next delivery may go      tables/endpoint_pace TTL: a minute after that
+{s}:follow:<acc>        hash    persona, or "*" -> Followed                         tables/following     when followed no more
+{s}:posts:<acc>:<pers>  string  KnownPosts                                          tables/following     when followed no more
+{g}:following           set     projects with an endpoint that names personas       tables/following     when none does any more
 {g}:workers:endpoints   zset    those of `{g}:workers` that know endpoints -> ms    queue/heartbeats     after 200 s of silence
 {g}:apis:endpoints      zset    those of `{g}:apis`, likewise                       queue/heartbeats     after 200 s of silence
 """
 
 EPOCH = "epoch"  # the field of a project's endpoints that counts their changes
+FOLLOWING = "{g}:following"
 
 
 def endpoints(project: str) -> str:
@@ -45,3 +49,13 @@ def pace(project: str, endpoint: str) -> str:
 def knowing(processes: str) -> str:
     """Return the key of those processes, of the ones listed under a key, whose version knows endpoints."""
     return f"{processes}:endpoints"
+
+
+def followed(letter: str, account: str) -> str:
+    """Return the key of an account's followed personas, each of which has a member in the account's poll lane."""
+    return f"{{{letter}}}:follow:{account}"
+
+
+def posts(letter: str, account: str, persona: str) -> str:
+    """Return the key of the posts of a persona that were seen."""
+    return f"{{{letter}}}:posts:{account}:{persona}"

@@ -13,7 +13,7 @@ from redis.exceptions import OutOfMemoryError
 
 from bridge.domain.following.pages import KnownPosts
 from bridge.domain.following.records import Followed, sweep_member
-from bridge.store import following_keys
+from bridge.store import endpoint_keys
 from bridge.store.commit import Change, Committer, Drop, Due
 
 _followed = msgspec.msgpack.Decoder(Followed)
@@ -31,24 +31,24 @@ class Following:
 
     async def add_project(self, project: str) -> None:
         """Note that a project has an endpoint that names personas."""
-        await self._redis.sadd(following_keys.PROJECTS, project)
+        await self._redis.sadd(endpoint_keys.FOLLOWING, project)
 
     async def remove_project(self, project: str) -> None:
         """Note that none of a project's endpoints names personas any more."""
-        await self._redis.srem(following_keys.PROJECTS, project)
+        await self._redis.srem(endpoint_keys.FOLLOWING, project)
 
     async def projects(self) -> list[str]:
         """Return the projects with an endpoint that names personas, or did so until lately."""
-        return sorted(each.decode() for each in await self._redis.smembers(following_keys.PROJECTS))
+        return sorted(each.decode() for each in await self._redis.smembers(endpoint_keys.FOLLOWING))
 
     async def load(self, account: str) -> dict[str, Followed]:
         """Return an account's followed personas; what another version wrote otherwise begins anew."""
-        rows = await self._redis.hgetall(following_keys.personas(self._shard_of(account), account))
+        rows = await self._redis.hgetall(endpoint_keys.followed(self._shard_of(account), account))
         return {field.decode(): _read_followed(raw) for field, raw in rows.items()}
 
     async def load_posts(self, account: str, persona: str) -> KnownPosts:
         """Return the posts of a persona that were seen."""
-        raw = await self._redis.get(following_keys.posts(self._shard_of(account), account, persona))
+        raw = await self._redis.get(endpoint_keys.posts(self._shard_of(account), account, persona))
         try:
             return KnownPosts() if raw is None else _posts.decode(raw)
         except msgspec.MsgspecError:
@@ -59,8 +59,8 @@ class Following:
         shard = self._shard_of(account)
         pipe = self._redis.pipeline(transaction=False)
         if posts is not None:
-            pipe.set(following_keys.posts(shard, account, persona), msgspec.msgpack.encode(posts))
-        pipe.hset(following_keys.personas(shard, account), persona, msgspec.msgpack.encode(followed))
+            pipe.set(endpoint_keys.posts(shard, account, persona), msgspec.msgpack.encode(posts))
+        pipe.hset(endpoint_keys.followed(shard, account), persona, msgspec.msgpack.encode(followed))
         for answer in await pipe.execute(raise_on_error=False):
             # A full store keeps what it had: the next sweep then sees the same news again.
             if isinstance(answer, Exception) and not isinstance(answer, OutOfMemoryError):
@@ -71,7 +71,7 @@ class Following:
         if not personas:
             return
         shard = self._shard_of(account)
-        key = following_keys.personas(shard, account)
+        key = endpoint_keys.followed(shard, account)
         for persona, followed in personas.items():
             await self._redis.hsetnx(key, persona, msgspec.msgpack.encode(followed))
         await self.schedule(account, personas)
@@ -90,9 +90,9 @@ class Following:
         ops = tuple(Drop("poll", account, sweep_member(shard, each)) for each in personas)
         await self._committer.commit(Change(shard, (), ops))
         pipe = self._redis.pipeline(transaction=False)
-        pipe.hdel(following_keys.personas(shard, account), *personas)
+        pipe.hdel(endpoint_keys.followed(shard, account), *personas)
         for persona in personas:
-            pipe.delete(following_keys.posts(shard, account, persona))
+            pipe.delete(endpoint_keys.posts(shard, account, persona))
         await pipe.execute()
 
 
