@@ -1,21 +1,27 @@
 """Keep the followed personas of accounts as the endpoints say: the endpoints' table is the truth, the lanes follow it."""
 
+from typing import Final
+
 from bridge.domain.following.records import Followed, list_wanted
 from bridge.domain.subscriptions.endpoint import EVERY_PERSONA
 from bridge.services.context import Services
 from bridge.services.following.followed_kinds import followed_kind
 from bridge.store.tables.accounts import Account
 
+REPAIR_MS: Final = 60_000  # between two looks for personas without a place in their lane
+
 
 async def reconcile(services: Services) -> None:
     """Begin and end following where endpoints have changed; put back a persona that a crash has taken out of its lane."""
+    repair = await services.store.take_tick("followed", services.clock_ms(), every_ms=REPAIR_MS)
     for project in await services.store.following.projects():
         table = await services.store.endpoints.latest(project)
         wanted = list_wanted(table.by_id.values())
         for account in await services.store.accounts.list(project):
             if followed_kind(account.provider) is not None:
-                await _reconcile_account(services, account, wanted)
-        if not wanted:
+                await _reconcile_account(services, account, wanted, repair=repair)
+        # Not at once: a sweep that was under way may write once more, which the next looks undo.
+        if repair and not wanted:
             await _forget_project(services, project)
 
 
@@ -27,7 +33,9 @@ async def _forget_project(services: Services, project: str) -> None:
         await services.store.following.add_project(project)
 
 
-async def _reconcile_account(services: Services, account: Account, wanted: frozenset[str]) -> None:
+async def _reconcile_account(
+    services: Services, account: Account, wanted: frozenset[str], *, repair: bool
+) -> None:
     store = services.store.following
     known = await store.load(account.id)
     if EVERY_PERSONA in wanted and EVERY_PERSONA in known:
@@ -35,5 +43,5 @@ async def _reconcile_account(services: Services, account: Account, wanted: froze
     now_ms = services.clock_ms()
     await store.end(account.id, [each for each in known if each not in wanted])
     await store.begin(account.id, {each: Followed(since_ms=now_ms) for each in wanted if each not in known})
-    if kept := [each for each in known if each in wanted]:
+    if repair and (kept := [each for each in known if each in wanted]):
         await store.schedule(account.id, kept)

@@ -105,7 +105,6 @@ async def test_following_ends_with_the_endpoint(swept: Swept) -> None:
     await reconcile(swept.bench.api.services)
     store = swept.bench.api.services.store
     assert await store.following.load(swept.account) == {}
-    assert await store.following.projects() == []
     assert await store.poll.size(store.shard_of(swept.account), swept.account) == 0
 
 
