@@ -78,7 +78,7 @@ async def _view_many(call: ApiCall, accounts: Sequence[Account]) -> list[Account
     health = await services.store.health.load_many([account.id for account in accounts])
     watched = await count_watched(services, accounts)
     budgets = await view_budgets(services, accounts)
-    followed = [await services.store.following.load(account.id) for account in accounts]
+    followed = await services.store.following.load_many([account.id for account in accounts])
     return [
         view_account(
             account,
