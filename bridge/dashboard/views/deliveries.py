@@ -14,7 +14,7 @@ from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.ids import is_endpoint
 from bridge.domain.tasks import per_second
 from bridge.services.deliveries.admin import get_delivery
-from bridge.services.deliveries.browse import browse
+from bridge.services.deliveries.browse import MOST_LOOKED, browse
 from bridge.services.deliveries.lists import next_attempts_ms
 from bridge.services.deliveries.preview import preview_request
 from bridge.services.deliveries.waits import find_waits
@@ -112,7 +112,7 @@ async def read_recover(visit: Visit) -> View:
     if not query.get("state"):
         query["state"] = "parked"
     wanted = read_filter(query, now_ms=now_ms)
-    found = await browse(visit.services, visit.project, wanted, limit=10_000, most=10_000)
+    found = await browse(visit.services, visit.project, wanted, limit=MOST_LOOKED, most=MOST_LOOKED)
     parked = [row for row in found.rows if row.delivery.state is DeliveryState.PARKED]
     values: dict[str, Any] = {
         "count": len(parked),
