@@ -49,7 +49,6 @@ def find_slow(meter: LoopMeter, limit_ms: float, requests: Iterator[Hostile]) ->
     return slow
 
 
-@pytest.mark.xdist_group("loop time")
 def test_the_documents_are_built_beside_the_loop(meter: LoopMeter, limit_ms: float) -> None:
     """The first request for each is measured: what is built once must not be built on the loop."""
     for path in (
@@ -65,7 +64,6 @@ def test_the_documents_are_built_beside_the_loop(meter: LoopMeter, limit_ms: flo
         assert hold_ms <= limit_ms, path
 
 
-@pytest.mark.xdist_group("loop time")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "route", [*KEYED_ROUTES, *open_routes()], ids=lambda route: f"{route.method} {route.path}"
@@ -75,7 +73,6 @@ def test_no_request_to_a_route_holds_the_loop(meter: LoopMeter, limit_ms: float,
     assert find_slow(meter, limit_ms, hostile_requests(route)) == {}  # type: ignore[arg-type]  # pytest's parameter
 
 
-@pytest.mark.xdist_group("loop time")
 def test_no_request_to_any_path_holds_the_loop(meter: LoopMeter, limit_ms: float) -> None:
     """Paths without a route, odd framing, and one request that makes many callbacks."""
     requests = list(other_requests())
@@ -83,7 +80,6 @@ def test_no_request_to_any_path_holds_the_loop(meter: LoopMeter, limit_ms: float
     assert find_slow(meter, limit_ms, iter(requests)) == {}
 
 
-@pytest.mark.xdist_group("loop time")
 def test_the_metrics_of_many_accounts_do_not_hold_the_loop(meter: LoopMeter, limit_ms: float) -> None:
     """Hundreds of budgets are read in steps, and written as text beside the loop."""
     for number in range(500):

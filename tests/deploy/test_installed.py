@@ -18,7 +18,7 @@ from tests.deploy.dockerfile import read_command, read_stages
 from tests.docs.pages import ROOT
 from tests.e2e.processes import Process, free_port, until
 
-pytestmark = [pytest.mark.xdist_group("deploy"), pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 API_KEY = "brk_0123456789abcdef0123456789abcdef"
 # As the unit files have it: no capabilities, no new privileges, no memory that is first written and then executed.

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.processes import API_KEY, Receiver, Simulator, running_bridge, running_receiver
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 PUBLIC = "https://bridge.example.test"
 
 

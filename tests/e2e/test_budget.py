@@ -20,7 +20,7 @@ from tests.e2e.processes import (
     until,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 SPEED = 10  # a moment for which a shared machine stands still is that much longer a part of a window, too
 WINDOW_S = 60 / SPEED

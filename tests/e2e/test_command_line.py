@@ -18,7 +18,7 @@ from standardwebhooks import Webhook
 
 from tests.e2e.processes import API_KEY, Bridge, Receiver, Simulator
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 COMMAND = str(Path(sys.executable).with_name("reelbridge"))
 WITHIN_S = 90.0
 SECRET = "whsec_" + "dGhpcyBpcyBhIHNlY3JldCBvZiAzMiBieXRlcyEhISE="

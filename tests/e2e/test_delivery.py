@@ -11,7 +11,7 @@ from aiohttp import web
 
 from tests.e2e.processes import Behaviour, Bridge, Receiver, Simulator, running_receiver, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 numbers = itertools.count(1)
 
 

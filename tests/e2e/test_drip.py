@@ -20,7 +20,7 @@ from tests.e2e.processes import (
     until,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 JOBS = 30
 NEW_JOBS = 44  # more than the places of their account, whatever they are shared by

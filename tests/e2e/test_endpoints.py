@@ -16,7 +16,7 @@ from tests.e2e.processes import Bridge, Receiver, Simulator, running_bridge, unt
 
 ENDPOINTS, JOBS, KILLS = 50, 40, 2
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("endpoints")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ PER_HOUR = 1000
 PERSONAS = 10
 SEED = 7
 MOST_DELAY_S = 30.0
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from tests.e2e.processes import API_KEY, Bridge, Receiver, Simulator, running_bridge
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 LIMIT_MB = 16
 POLLED_S = 150.0  # a thousand jobs that the upstream does not know are polled from the same budget
 LARGE: dict[str, Any] = {"metadata": "m" * 4000, "callback_url": f"https://hooks.invalid/{'u' * 3900}"}

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from tests.e2e.processes import Bridge, Receiver, Simulator, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from bridge.store.vault import Vault
 from tests.e2e.processes import API_KEY, Bridge, Receiver, Simulator, reelbridge, running_bridge, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 KEYS = [bytes([letter]) * 32 for letter in b"on"]
 OLD, NEW = (base64.b64encode(key).decode() for key in KEYS)
 OLD_ID, NEW_ID = (Vault([key]).key_ids[0] for key in KEYS)

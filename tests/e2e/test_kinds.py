@@ -11,7 +11,7 @@ import svix
 
 from tests.e2e.processes import Bridge, Received, Receiver, Simulator
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 numbers = itertools.count()
 
 

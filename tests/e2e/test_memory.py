@@ -16,7 +16,7 @@ from tests.e2e.processes import (
     running_receiver,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 LOG = logging.getLogger(__name__)
 JOBS, CALLBACKS = 9, 100

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.processes import Bridge, Receiver, Simulator
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 numbers = itertools.count(1)
 ENDED = '{"data":{"id":"%s","odd":%s,"status":"completed"}}'
 

@@ -11,7 +11,7 @@ from tests.e2e.processes import SPEED, Bridge, Simulator, running_bridge, runnin
 from tests.e2e.test_delivery import ended_job, until_delivery
 from tests.http.receivers import OK, read_request, receive
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 LONG = b"Content-Security-Policy: " + b"p" * 9_000 + b"\r\n"
 HEAD = b"HTTP/1.1 200 OK\r\n"

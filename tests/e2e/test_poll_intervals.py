@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.processes import Bridge, Simulator, running_bridge, running_simulator, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cadence")]
+pytestmark = pytest.mark.slow
 
 POLLS = 5  # of each kind, the first at once
 EARLY_S = 0.02  # two clocks' rounding

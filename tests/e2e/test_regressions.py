@@ -8,7 +8,7 @@ from standardwebhooks import Webhook
 
 from tests.e2e.processes import Bridge, Receiver, Simulator, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 OWN, OTHER = ("whsec_" + base64.b64encode(letter * 32).decode() for letter in (b"a", b"b"))
 

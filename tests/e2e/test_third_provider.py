@@ -163,7 +163,6 @@ def bridge(product: Path, upstream: CloudClip, tmp_path: Path) -> Iterator[Bridg
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("third_provider")
 @pytest.mark.parametrize(
     ("last", "type_", "outcome", "message"),
     [
@@ -197,7 +196,6 @@ async def test_its_job_ends_in_a_signed_callback(
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("third_provider")
 async def test_the_api_offers_it(bridge: Bridge) -> None:
     """OpenAPI, event types, samples, accounts and refusals name it without a further line of code."""
     _, document = await bridge.call("GET", "/openapi.json")

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from tests.e2e.processes import RM_KEY, SCALE, Bridge, Receiver, Simulator, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 numbers = itertools.count(1)
 DONE = {"status": "completed"}
 

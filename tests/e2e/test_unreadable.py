@@ -12,7 +12,7 @@ from bridge.domain.ids import read_callback_job
 from bridge.store import keys
 from tests.e2e.processes import Bridge, Receiver, Simulator, bridge_env, reelbridge, running_bridge, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 BROKEN = b"\x92\xa7content\xa2\xff\xfe"
 
 

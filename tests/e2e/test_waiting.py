@@ -14,7 +14,7 @@ import pytest
 from tests.docs.pages import code_blocks, read
 from tests.e2e.processes import API_KEY, Bridge, Simulator, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 CALLS = {
     "python": "import sys\n{code}\nprint(json.dumps(wait_for(*sys.argv[1:])))\n",

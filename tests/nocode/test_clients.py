@@ -5,13 +5,10 @@ import shutil
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.api.serving import KEY, Client
 from tests.nocode.test_documents import save
 from tests.nocode.toolbox import HERE, Toolbox, run
 
-pytestmark = pytest.mark.xdist_group("nocode")
 STRICT = (
     *("--strict", "--noUncheckedIndexedAccess", "--exactOptionalPropertyTypes"),
     *("--target", "es2022", "--module", "nodenext", "--skipLibCheck", "false"),

@@ -14,7 +14,6 @@ from tests.api.serving import Client
 from tests.docs.pages import code_blocks, read
 from tests.nocode.toolbox import Toolbox
 
-pytestmark = pytest.mark.xdist_group("nocode")
 PAGE = "docs/payloads.md"
 
 

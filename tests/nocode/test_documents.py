@@ -10,7 +10,6 @@ from bridge.providers.registry import CATALOGUE
 from tests.api.serving import Client
 from tests.nocode.toolbox import HERE, Toolbox
 
-pytestmark = pytest.mark.xdist_group("nocode")
 RULES = 'extends: ["spectral:oas"]\n'
 
 

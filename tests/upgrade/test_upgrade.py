@@ -26,7 +26,7 @@ from tests.e2e.processes import (
 from tests.upgrade.make_data_directory import fixed_receiver
 from tests.upgrade.version_before import MASTER_KEYS, Entry, has_history, take_code, unpack_data
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("upgrade")]
+pytestmark = pytest.mark.slow
 
 ENDED: dict[str, dict[str, Any]] = {
     "sync_job": {"status": "completed"},

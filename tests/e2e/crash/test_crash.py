@@ -30,7 +30,7 @@ FIRST_TIMEOUT_S = 0.2  # a client that breaks off its first request, if the disk
 SLOW_S = 0.7
 REPAIR_LOGGED = "sweep.proved"  # told at this log level only where something was repaired
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("crash"), pytest.mark.timeout(240 + 120 * ROUNDS)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240 + 120 * ROUNDS)]
 
 
 @dataclass(frozen=True)

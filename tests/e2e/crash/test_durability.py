@@ -22,7 +22,7 @@ from tests.e2e.processes import until
 
 LEASE_S = 17  # of an attempt that was cut off, at the attempt timeout of these tests
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("crash"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 async def test_a_stop_drains_and_a_start_goes_on_at_once(service: Service, received: ReceivedPosts) -> None:

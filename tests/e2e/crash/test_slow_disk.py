@@ -22,7 +22,7 @@ from tests.e2e.crash.slow_disk import Disk
 from tests.e2e.crash.soak_options import SEED
 from tests.e2e.processes import Bridge, Simulator, free_port, reelbridge, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("crash"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 async def polls_until(simulator: Simulator, stop: asyncio.Event) -> list[float]:

@@ -10,7 +10,7 @@ from tests.e2e.failover.books import Books
 from tests.e2e.failover.servers import Server, running_cluster, wait_until
 from tests.e2e.processes import Receiver, Simulator, running_bridge
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 async def test_a_node_is_killed_and_comes_back(

@@ -21,7 +21,7 @@ from bridge.store.server.replication import Replication
 from tests.e2e.failover.servers import Cluster, Server, running_cluster
 from tests.e2e.processes import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
+pytestmark = pytest.mark.slow
 SHARDS = SHARD_LETTERS[:16]
 
 

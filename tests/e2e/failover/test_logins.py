@@ -25,7 +25,7 @@ from tests.e2e.failover.tls import TlsFront, tls_front
 from tests.e2e.processes import until
 from workers.arq_queue import EndlessRetry
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("logins")]
+pytestmark = pytest.mark.slow
 # docs/scaling.md has these too.
 ON_CLUSTER = "+cluster|slots +cluster|shards +cluster|nodes +asking +readonly"
 LOGIN = "bridge:bridge-password"

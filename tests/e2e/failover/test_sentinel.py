@@ -14,7 +14,7 @@ from tests.e2e.failover.relay import Relay, running_relay
 from tests.e2e.failover.servers import Server, Watched, running_sentinels
 from tests.e2e.processes import Bridge, Receiver, Simulator, running_bridge
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sentinel"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 only_full = pytest.mark.skipif("REELBRIDGE_FAILOVER" not in os.environ, reason="`make failover` runs it")
 
 SPLIT_S = 8.0

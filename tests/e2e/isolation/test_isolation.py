@@ -14,7 +14,7 @@ from tests.e2e.isolation.clients import Client, new_client, prove_host, wait_set
 from tests.e2e.isolation.hosts import Host, running_host
 from tests.e2e.processes import Bridge, Simulator, running_bridge
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("isolation")]
+pytestmark = pytest.mark.slow
 
 TIMEOUT_S = 5.0
 ROUNDS = 63  # of eight deliveries each

@@ -16,7 +16,7 @@ from tests.e2e.isolation.hosts import Host, running_host
 from tests.e2e.isolation.options import WATCHED_S
 from tests.e2e.processes import Bridge, Simulator, running_bridge, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("strangers")]
+pytestmark = pytest.mark.slow
 
 MOST_AT_ONCE = 6
 MOST_A_MINUTE = 75

@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.processes import Bridge, Receiver, Simulator
 from tests.e2e.proxy.start_calls import STARTS, Answer, Call, post
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 PLACES = ("header", "query", "field")
 
 

@@ -14,7 +14,7 @@ from tests.e2e.proxy.lossy_service import LossyService
 from tests.e2e.proxy.start_calls import STARTS, Answer, Call
 from tests.e2e.proxy.test_every_start import post_naming
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 SPEED = 250  # so that the last look, after an hour, comes soon
 REPEATS = 3  # of a call that stays uncertain, two seconds apart

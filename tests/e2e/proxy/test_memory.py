@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.processes import API_KEY, Bridge, Simulator, running_bridge
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 PIECE = b"x" * 64 * 1024
 LARGE = 256 * 1024 * 1024

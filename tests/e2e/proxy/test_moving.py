@@ -8,7 +8,6 @@ from tests.e2e.proxy.moved_jobs import AUTOMATION, JOBS, SCRIPTS, Moved, count_l
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("e2e")
 @pytest.mark.parametrize("job", JOBS, ids=[each.loop for each in JOBS])
 async def test_a_loop_runs_as_it_is_and_a_callback_does_the_same(
     bridge: Bridge, simulator: Simulator, receiver: Receiver, job: Moved
@@ -23,7 +22,6 @@ async def test_a_loop_runs_as_it_is_and_a_callback_does_the_same(
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("e2e")
 async def test_the_whole_automation_runs_and_so_does_its_callback_form(
     bridge: Bridge, simulator: Simulator
 ) -> None:
@@ -37,7 +35,6 @@ async def test_the_whole_automation_runs_and_so_does_its_callback_form(
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("e2e")
 async def test_posts_are_reviewed_in_a_loop_and_by_callback(bridge: Bridge, simulator: Simulator) -> None:
     """Each post is approved once it is completed; by callback the list is never read."""
     loop, called = [await review(bridge, simulator, kind) for kind in ("loops", "callbacks")]

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.processes import RB_KEY, RM_KEY, Bridge, Receiver, Simulator, running_bridge
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 OWN = "rm_" + "5" * 32
 

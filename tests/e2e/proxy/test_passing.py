@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.processes import API_KEY, Bridge, Simulator, running_bridge, running_simulator, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cadence")]
+pytestmark = pytest.mark.slow
 
 SCALE = 0.1
 INTERVAL_S = 15 * SCALE  # of a sync job

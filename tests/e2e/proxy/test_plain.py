@@ -6,7 +6,7 @@ from yarl import URL
 
 from tests.e2e.processes import API_KEY, RB_KEY, RM_KEY, Bridge, Simulator
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 READS = [
     ("reelmirror", "/v1/sync-jobs/demo-1"),

@@ -11,7 +11,7 @@ from tests.e2e.processes import SPEED, Bridge, Receiver, Simulator, until
 from tests.e2e.proxy.start_calls import PERSONA, regenerate
 from tests.e2e.proxy.start_calls import post as make
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 OLD_S = 3.0  # for which the provider shows the old state
 SLOW_S = 1.0  # that a read of a worker, or the answer to a call, takes

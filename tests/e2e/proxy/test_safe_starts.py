@@ -22,7 +22,7 @@ from tests.e2e.proxy.lossy_service import (
     repeat_until_decided,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 KILLS = 4 * ROUNDS
 AT_ONCE = 50

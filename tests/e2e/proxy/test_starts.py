@@ -23,7 +23,7 @@ from tests.e2e.proxy.start_calls import (
     voice_convert,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

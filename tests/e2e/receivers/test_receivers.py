@@ -11,8 +11,6 @@ from tests.e2e.processes import Bridge, Simulator, until
 from tests.e2e.receivers.programs import HERE, PROGRAMS, running
 from tests.nocode.toolbox import Toolbox, require_toolbox
 
-pytestmark = pytest.mark.xdist_group("receivers")
-
 
 @pytest.fixture(scope="session")
 def receiver_toolbox() -> Toolbox:

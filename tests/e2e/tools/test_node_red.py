@@ -14,7 +14,6 @@ from tests.e2e.processes import API_KEY, Bridge, Process, Simulator, free_port, 
 from tests.e2e.receivers.programs import HERE as RECEIVERS
 from tests.nocode.toolbox import require_toolbox
 
-pytestmark = pytest.mark.xdist_group("tools")
 NODE_RED = ROOT / "deploy" / "node-red"
 
 

@@ -13,7 +13,6 @@ from tests.docs.pages import ROOT
 from tests.e2e.processes import API_KEY, Bridge, Process, Receiver, Simulator, until
 from tests.nocode.toolbox import require_toolbox
 
-pytestmark = pytest.mark.xdist_group("tools")
 HERE = Path(__file__).parent
 TRIGGER, ACTION = "triggers.event.operation", "creates.wait_for_job.operation"
 
