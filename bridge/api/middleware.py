@@ -21,6 +21,7 @@ from bridge.errors import (
     Unavailable,
     ValidationFailed,
 )
+from bridge.providers.registry import PROVIDERS
 from bridge.store.errors import FULL_ERRORS, STORE_ERRORS, StoreNotDurable, explain_outage
 from bridge.store.records import UnreadableRecord
 from bridge.store.vault import UnknownKeyError, VaultError
@@ -144,6 +145,8 @@ def _shape_store_error(request: web.Request, error: Exception) -> BridgeError | 
 def _explain_path(path: str) -> str:
     if "//" in path:
         return "there is nothing at this path, which has two slashes in a row: remove one"
+    if (provider := path.split("/")[1]) in PROVIDERS:
+        return f"there is nothing at this path: calls to the provider go below /{provider}/api/"
     if not path.startswith("/v1/"):
         return "there is nothing at this path: those of the API begin with /v1, see /docs"
     return "there is nothing at this path: see /docs"

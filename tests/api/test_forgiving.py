@@ -56,3 +56,9 @@ async def test_two_slashes_in_a_path_are_named(api: Client) -> None:
     """They come from a base address that ends in one."""
     status, body = await api.call("GET", "//v1/me")
     assert (status, "two slashes" in body["error"]["message"]) == (404, True)
+
+
+async def test_a_base_url_of_the_proxy_without_its_end_is_named(api: Client) -> None:
+    """Whoever moved over by the base URL is sent to the proxy's, not to the API's own paths."""
+    status, body = await api.call("GET", "/reelmirror/v1/personas")
+    assert (status, "go below /reelmirror/api/" in body["error"]["message"]) == (404, True)

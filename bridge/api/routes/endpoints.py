@@ -195,7 +195,9 @@ async def test_endpoint(call: ApiCall) -> web.StreamResponse:
         raise ValidationFailed("type", "not an event type: use one that GET /v1/event-types lists")
     found = (await endpoints.find(call.services, call.project, call.path("id"))).record
     if found.origin == INBOX:
-        raise Conflict("an inbox always takes what comes: nothing is to be tried")
+        raise Conflict(
+            "an inbox always takes what comes: give the endpoint the URL of a receiver to test that"
+        )
     call.api.authenticator.take_test(call.project)
     return reply(view_test(*await send_test_to(call.services, found, type_=body.type)))
 

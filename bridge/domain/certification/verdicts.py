@@ -10,6 +10,8 @@ from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, judge
 
 SLOW_MS = 10_000  # a third of the time that an attempt has by default
 Result = Literal["passed", "failed", "unknown", "skipped"]
+_NOT_THERE = "check that the receiver runs, and the URL: scheme, host, port and path"
+_UNREACHED = ("dns", "connect", "refused_address", "refused_url")
 _ACCEPTED = (Verdict.SUCCEEDED, Verdict.SUCCEEDED_WITH_WARNING)
 
 
@@ -48,7 +50,7 @@ def judge_case(case: Case, answers: Sequence[ReceiverAnswer]) -> CaseResult:
 
     for step, answer in pairs:
         if reason := _find_wrong_status(step, answer):
-            return conclude("failed", reason, case.fix)
+            return conclude("failed", reason, _NOT_THERE if _is_elsewhere(answer) else case.fix)
     for step, answer in pairs:
         if reason := _find_wrong_handling(step, answer):
             return conclude("failed", reason, case.hint or case.fix)
@@ -78,6 +80,13 @@ def read_handled(excerpt: str) -> bool | None:
         return None
     handled = told.get("handled") if isinstance(told, dict) else None
     return handled if isinstance(handled, bool) else None
+
+
+def _is_elsewhere(answer: ReceiverAnswer) -> bool:
+    """Say whether no receiver took the request, so that nothing in its code is to be mended."""
+    if answer.status is None:
+        return answer.failure in _UNREACHED
+    return 300 <= answer.status < 400 or answer.status in (404, 405)
 
 
 def _find_wrong_status(step: CaseRequest, answer: ReceiverAnswer) -> str:

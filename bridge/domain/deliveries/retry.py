@@ -162,7 +162,7 @@ def explain_status(status: int, content_type: str) -> str:
     if status in (401, 403):
         return (
             f"The receiver answered {status}: it wants other credentials, or took the signature for wrong; check the "
-            "`headers` of the callback, and which signing secret the receiver has."
+            "`headers` of the callback or endpoint, and which signing secret the receiver has (an endpoint has its own)."
         )
     if status == 404:
         return (

@@ -1,6 +1,7 @@
 """What follows from a receiver's answers."""
 
 import pytest
+from msgspec.structs import replace
 
 from bridge.domain.certification.steps import Case, CaseRequest
 from bridge.domain.certification.verdicts import Result, judge_case, read_handled, skip_case
@@ -62,6 +63,29 @@ def test_a_case_is_judged_by_all_of_its_answers(
     assert judged.statuses == tuple(each.status for each in answers)
     assert bool(judged.fix) is (result != "passed")
     assert bool(judged.reason) is (result != "passed")
+
+
+@pytest.mark.parametrize(
+    ("status", "failure", "fix"),
+    [
+        (301, None, "the URL"),
+        (404, None, "the URL"),
+        (405, None, "the URL"),
+        (None, "connect", "the URL"),
+        (None, "dns", "the URL"),
+        (None, "timeout", "mend"),
+        (401, None, "mend"),
+        (500, None, "mend"),
+    ],
+)
+def test_where_no_receiver_took_the_request_the_fix_is_the_url(
+    status: int | None, failure: str | None, fix: str
+) -> None:
+    """Not a secret that was never looked at."""
+    judged = judge_case(
+        Case(name="x", asks="do", fix="mend", steps=[TAKEN]), [replace(answer(status), failure=failure)]
+    )
+    assert fix in judged.fix
 
 
 def test_a_case_that_was_not_sent_is_skipped() -> None:
