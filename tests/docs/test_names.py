@@ -43,7 +43,7 @@ FLAT = {
 # Their names are put together where they are made.
 METRICS = set(re.findall(r"reelbridge_budget_\w+", render_budgets([]).decode()))
 # Identifiers of other programs, and placeholders.
-FOREIGN = {"venv", "REELBRIDGE_ALLOW_"}
+FOREIGN = {"venv", "REELBRIDGE_ALLOW_", "listCallbackUrl"}
 
 
 @pytest.mark.parametrize("name", PAGES)
