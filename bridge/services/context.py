@@ -11,6 +11,7 @@ from bridge.domain.urls.policy import UrlPolicy
 from bridge.http.receivers import Sender
 from bridge.http.upstream import Login, UpstreamClient
 from bridge.providers.registry import KINDS
+from bridge.services.reachability import Reachability
 from bridge.services.shared_reads import SharedReads
 from bridge.store.store import Store
 from bridge.store.tables.accounts import Account
@@ -36,6 +37,7 @@ class Services:
     process: str
     store_memory: int = 0  # bytes at which the store refuses new work, 0: not known
     shared_reads: SharedReads = field(default_factory=SharedReads)
+    reachability: Reachability = field(default_factory=Reachability)
 
     @property
     def time_scale(self) -> TimeScale:

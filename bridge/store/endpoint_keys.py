@@ -10,9 +10,13 @@ Key                     Type    Content                                         
 {s}:p:<prj>:epv         string  the epoch of `eps` as this shard knows it           tables/endpoints     never
 {s}:ep:<ep>:dlvs        zset    delivery id -> created ms                           unit_of_work         with the delivery
 {p:<prj>}:pace:<ep>     string  ms at which an endpoint's next delivery may go      tables/endpoint_pace TTL: a minute after that
+<<<<<<< HEAD
 {s}:follow:<acc>        hash    persona, or "*" -> Followed                         tables/following     when followed no more
 {s}:posts:<acc>:<pers>  string  KnownPosts                                          tables/following     when followed no more
 {g}:following           set     projects with an endpoint that names personas       tables/following     when none does any more
+=======
+{p:<prj>}:trouble:<ep>  hash    since, failed, day, days, warned: failures since a 2xx  endpoint_troubles  by a 2xx; TTL: 30 d
+>>>>>>> efcc3c3 (endpoints: those that take nothing for days are disabled after a warning, and the other endpoints hear of it and of parked deliveries)
 {g}:workers:endpoints   zset    those of `{g}:workers` that know endpoints -> ms    queue/heartbeats     after 200 s of silence
 {g}:apis:endpoints      zset    those of `{g}:apis`, likewise                       queue/heartbeats     after 200 s of silence
 """
@@ -44,6 +48,11 @@ def deliveries(letter: str, endpoint: str) -> str:
 def pace(project: str, endpoint: str) -> str:
     """Return the key of the time at which an endpoint with a rate limit takes its next delivery."""
     return f"{{p:{project}}}:pace:{endpoint}"
+
+
+def trouble(project: str, endpoint: str) -> str:
+    """Return the key of what is known of an endpoint that answers no 2xx."""
+    return f"{{p:{project}}}:trouble:{endpoint}"
 
 
 def knowing(processes: str) -> str:

@@ -32,6 +32,7 @@ from bridge.store.tables.account_stats import AccountStatsTable
 from bridge.store.tables.accounts import Accounts
 from bridge.store.tables.apikeys import ApiKeys
 from bridge.store.tables.endpoint_pace import EndpointPace
+from bridge.store.tables.endpoint_troubles import EndpointTroubles
 from bridge.store.tables.endpoints import Endpoints
 from bridge.store.tables.feed import Feed
 from bridge.store.tables.following import Following
@@ -93,6 +94,7 @@ class Store:
         self.apikeys = ApiKeys(redis, self.projects, clock_ms=clock_ms, dice=dice, durable=durable)
         self.endpoints = Endpoints(redis, shards, durable=durable)
         self.endpoint_pace = EndpointPace(redis)
+        self.endpoint_troubles = EndpointTroubles(redis, clock_ms=clock_ms)
         self.feed = Feed(redis)
         self.following = Following(redis, self.committer, self.shard_of)
         self.outbox = Outbox(redis, self.feed, shards)

@@ -36,7 +36,7 @@ DELIVERIES = int(os.environ.get("REELBRIDGE_RECOVER_DELIVERIES", str(FEW)))
 log = structlog.get_logger()
 TYPE = "sync_job.completed"
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600 if DELIVERIES > FEW else 180)]
 
 
 @pytest.fixture

@@ -7,6 +7,15 @@ from typing_extensions import TypedDict  # pydantic reads no other TypedDict bef
 from bridge.api.responses.following_models import FollowingShape
 
 
+class WarningShape(TypedDict):
+    """What somebody should look after; `at` is when it happened, or will at the earliest."""
+
+    code: Literal["endpoint_failing", "endpoint_disabled"]
+    endpoint_id: str
+    message: str
+    at: str
+
+
 class EndpointShape(TypedDict):
     """A standing URL; `secret` is shown only in the answers that make one."""
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic reads no other TypedDict before Python 3.12
 
+from bridge.api.responses.endpoint_models import WarningShape
 from bridge.api.responses.following_models import FollowedShape
 from bridge.api.words import one_of
 from bridge.providers.registry import PROVIDERS
@@ -160,6 +161,7 @@ class MeShape(TypedDict):
     object: Literal["me"]
     project: "ProjectShape"
     key: "KeyShape"
+    warnings: list[WarningShape]
 
 
 class ProjectShape(TypedDict):

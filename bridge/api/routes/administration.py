@@ -7,6 +7,7 @@ from aiohttp import web
 
 from bridge.api.requests.commands import judge_secret
 from bridge.api.requests.fields import KeyBody, PageQuery, ProjectBody, RotateBody
+from bridge.api.responses.endpoint_models import WarningShape
 from bridge.api.responses.json_response import reply
 from bridge.api.responses.models import (
     Deleted,
@@ -19,7 +20,10 @@ from bridge.api.responses.models import (
 )
 from bridge.api.responses.views import view_key, view_project, view_secret
 from bridge.api.routing import ANY_SCOPE, ApiCall, Routes
+from bridge.domain.subscriptions.endpoint_trouble import disabled_from_ms
+from bridge.domain.times import iso_ms
 from bridge.errors import Conflict, Forbidden, NotFound
+from bridge.services.subscriptions.endpoints import SWITCHED_OFF
 from bridge.store.tables.apikeys import ALL_SCOPES
 from bridge.store.tables.projects import DEFAULT
 
@@ -55,8 +59,33 @@ async def get_me(call: ApiCall) -> web.StreamResponse:
         "object": "me",
         "project": view_project(project),
         "key": view_key(call.key),
+        "warnings": await _list_warnings(call),
     }
     return reply(answer)
+
+
+async def _list_warnings(call: ApiCall) -> list[WarningShape]:
+    """Return what somebody should look after: endpoints that will be disabled soon, or were by the bridge."""
+    rows = [*(await call.services.store.endpoints.read(call.project)).by_id.values()]
+    troubles = await call.services.store.endpoint_troubles.load(call.project, [each.id for each in rows])
+    found: list[WarningShape] = []
+    for each in rows:
+        trouble = troubles.get(each.id)
+        if not each.enabled and each.disabled_reason != SWITCHED_OFF:
+            text = (
+                f"endpoint {each.id} was disabled: {each.disabled_reason}; enable it and recover its events"
+            )
+            at_ms = each.disabled_ms
+            found.append(
+                {"code": "endpoint_disabled", "endpoint_id": each.id, "message": text, "at": iso_ms(at_ms)}
+            )
+        elif each.enabled and trouble is not None and trouble.warned_ms:
+            at_ms = disabled_from_ms(trouble)
+            text = f"endpoint {each.id} has answered no event with 2xx since {iso_ms(trouble.since_ms)}: it is disabled soon"
+            found.append(
+                {"code": "endpoint_failing", "endpoint_id": each.id, "message": text, "at": iso_ms(at_ms)}
+            )
+    return found
 
 
 @ROUTES.add("GET", "/v1/secrets/default", scope="admin", answers={200: SecretShape})

@@ -5,15 +5,19 @@ import random
 from msgspec.structs import replace
 
 from bridge.domain.deliveries.attempts import record_attempt
-from bridge.domain.deliveries.outcome import outcome_of
+from bridge.domain.deliveries.lanes import INBOX, read_origin
+from bridge.domain.deliveries.outcome import UNREACHED, UNSENT, outcome_of
 from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict
 from bridge.domain.deliveries.schedule import plan_next
 from bridge.domain.ids import is_endpoint
 from bridge.domain.subscriptions.endpoint import DISABLED
 from bridge.services.context import Services
+from bridge.services.deliveries.endpoint_watch import watch_endpoint
 from bridge.services.deliveries.gone import REASON, stop_gone
-from bridge.services.subscriptions.endpoints import disable_gone
+from bridge.services.deliveries.notices import DISABLED as DISABLED_EVENT
+from bridge.services.deliveries.notices import park_and_tell, tell_of_endpoint
+from bridge.services.subscriptions.endpoints import disable, has_url
 from bridge.store.queue.lanes import Settled
 from bridge.store.records import UNREADABLE_RETRY_MS, Loaded
 from bridge.store.unit_of_work import pack_delivery
@@ -38,10 +42,16 @@ async def after_attempt(
     """
     delivery = record_attempt(loaded.record, answer, verdict, at_ms=at_ms)
     outcome = outcome_of(answer, verdict)
+    if outcome != UNSENT and read_origin(delivery.lane) != INBOX:
+        reached = outcome != UNREACHED
+        services.reachability.note(read_origin(delivery.lane), reached=reached, now_ms=at_ms)
     if verdict is Verdict.GONE and is_endpoint(delivery.subscription):
         whose = (delivery.project, delivery.subscription)
         delay_ms = None
-        if await disable_gone(services, *whose, lane=delivery.lane, reason=REASON):
+        disabled = await disable(services, *whose, lane=delivery.lane, reason=REASON)
+        if disabled is not None:
+            await tell_of_endpoint(services, disabled, delivery, DISABLED_EVENT, trouble=None)
+        if disabled is not None or await has_url(services, *whose, lane=delivery.lane):
             delivery = _park(delivery, REASON, services.clock_ms())
         else:
             delay_ms = 0  # it has another URL by now, where this goes next
@@ -51,6 +61,8 @@ async def after_attempt(
     if verdict is Verdict.GONE:
         records = () if await stop_gone(services, delivery, token) else (pack_delivery(delivery),)
         return Settled(delivery.lane, delivery.id, token, None, records, outcome=outcome)
+    if is_endpoint(delivery.subscription):
+        await watch_endpoint(services, loaded.record, outcome)
     delivery, delay_ms = plan_next(
         delivery,
         answer,
@@ -59,6 +71,8 @@ async def after_attempt(
         now_ms=services.clock_ms(),
         roll=random.random(),  # noqa: S311  # spreads retries, guards nothing
     )
+    if delivery.state is DeliveryState.PARKED and await park_and_tell(services, loaded, delivery, token):
+        return Settled(delivery.lane, delivery.id, token, None, outcome=outcome)
     return Settled(
         lane=delivery.lane,
         member=delivery.id,

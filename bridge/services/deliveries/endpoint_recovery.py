@@ -146,7 +146,12 @@ async def pick_events(
 
 def _is_wanted(endpoint: Endpoint, event: EventRecord, job: Job) -> bool:
     known = CATALOGUE.types.get(event.type)
-    return known is not None and wants(endpoint, event.type, ending=known.ending, persona=persona_of(job))
+    if known is None or (
+        known.service and endpoint.id.encode() in event.body
+    ):  # it is told nothing of itself
+        return False
+    persona = "" if known.service else persona_of(job)
+    return wants(endpoint, event.type, ending=known.ending, persona=persona)
 
 
 async def _bring_back(

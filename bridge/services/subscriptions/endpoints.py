@@ -116,8 +116,13 @@ async def list_newest(services: Services, project: str) -> list[Endpoint]:
 
 
 async def patch(services: Services, project: str, identifier: str, fields: EndpointFields) -> Endpoint:
-    """Change an endpoint, and return it as it is then."""
-    return await _change(services, project, identifier, lambda found: apply_fields(services, found, fields))
+    """Change an endpoint, and return it as it is then; one that is enabled, or has another URL, begins without failures."""
+    changed = await _change(
+        services, project, identifier, lambda found: apply_fields(services, found, fields)
+    )
+    if fields.enabled is True or fields.url is not UNSET:
+        await services.store.endpoint_troubles.forget(project, identifier)
+    return changed
 
 
 async def delete(services: Services, project: str, identifier: str) -> bool:
@@ -153,20 +158,32 @@ async def rotate(services: Services, project: str, identifier: str, secret: str 
     return await _change(services, project, identifier, change)
 
 
-async def disable_gone(services: Services, project: str, identifier: str, *, lane: str, reason: str) -> bool:
-    """Disable an endpoint whose receiver answered 410; return False, with nothing written, if it has another URL by now.
+async def has_url(services: Services, project: str, identifier: str, *, lane: str) -> bool:
+    """Return whether an endpoint has the URL of a lane; True for one that is gone, whose deliveries need no other."""
+    loaded = await services.store.endpoints.load(project, identifier)
+    return loaded is None or loaded.record.lane == lane
 
-    Where the change cannot be written, the next event's 410 does it.
+
+async def disable(
+    services: Services, project: str, identifier: str, *, lane: str, reason: str
+) -> Endpoint | None:
+    """Disable an endpoint that has the URL of a lane; return it if this call did so.
+
+    Where the change cannot be written, what follows the next event does it.
     """
+    was_enabled = False
 
     def change(found: Endpoint) -> Endpoint:
-        return _disable(found, services.clock_ms(), reason) if found.lane == lane and found.enabled else found
+        nonlocal was_enabled
+        was_enabled = found.lane == lane and found.enabled
+        return _disable(found, services.clock_ms(), reason) if was_enabled else found
 
     try:
-        return (await _change(services, project, identifier, change)).lane == lane
+        changed = await _change(services, project, identifier, change)
     except (NotFound, Conflict, Unavailable) as error:
         log.warning("endpoint.not_disabled", endpoint=identifier, error=type(error).__name__)
-        return True
+        return None
+    return changed if was_enabled else None
 
 
 def apply_fields(services: Services, endpoint: Endpoint, fields: EndpointFields) -> Endpoint:
