@@ -19,6 +19,7 @@ from bridge.providers.read import read_answer
 from bridge.providers.registry import CATALOGUE, KINDS, PROVIDERS
 from bridge.providers.spec import BRIDGE_ENDINGS, KindSpec
 from bridge.proxy.login import SCOPE
+from bridge.services.deliveries.notices import DISABLED, FAILING, PARKED
 from tests.domain.jobs.test_replaced import replace_now
 from tests.domain.jobs.watched_job import BROKEN, DAY_MS, MISSING, REFUSED, Candidate, simple
 
@@ -141,7 +142,8 @@ def find_emitted() -> set[str]:
     types = {
         json.loads(write_test_body(CATALOGUE, event_id="evt_test_1", at_ms=0, payload="full", base_url=""))[
             "type"
-        ]
+        ],
+        *(PARKED, FAILING, DISABLED),  # each is heard in tests/services/endpoints/test_trouble.py
     }
     for spec in KINDS.values():
         if spec.registrable:

@@ -18,6 +18,9 @@ from bridge.store import keys
 from bridge.store.commit import Change, Committer, Guard, Put
 from bridge.store.dashboard.dashboard_table import DashboardTable
 from bridge.store.durable import CountReplicas, DurableScripts, no_replicas
+from bridge.store.endpoints.endpoint_pace import EndpointPace
+from bridge.store.endpoints.endpoint_troubles import EndpointTroubles
+from bridge.store.endpoints.endpoints import Endpoints
 from bridge.store.queue.fair_lanes import FairLanes
 from bridge.store.queue.heartbeats import APIS, WORKERS, Heartbeats
 from bridge.store.queue.lanes import Lanes
@@ -31,9 +34,6 @@ from bridge.store.tables.account_health import Health
 from bridge.store.tables.account_stats import AccountStatsTable
 from bridge.store.tables.accounts import Accounts
 from bridge.store.tables.apikeys import ApiKeys
-from bridge.store.tables.endpoint_pace import EndpointPace
-from bridge.store.tables.endpoint_troubles import EndpointTroubles
-from bridge.store.tables.endpoints import Endpoints
 from bridge.store.tables.feed import Feed
 from bridge.store.tables.following import Following
 from bridge.store.tables.holds import Holds
@@ -95,6 +95,13 @@ class Store:
         self.endpoints = Endpoints(redis, shards, durable=durable)
         self.endpoint_pace = EndpointPace(redis)
         self.endpoint_troubles = EndpointTroubles(redis, clock_ms=clock_ms)
+        self.idempotency = Idempotency(redis, clock_ms=clock_ms, dice=dice)
+        self.tasks = Tasks(redis, durable=durable, clock_ms=clock_ms)
+        self.dashboard = DashboardTable(redis, clock_ms=clock_ms)
+        self._open_clockless(redis, shards)
+
+    def _open_clockless(self, redis: Redis, shards: str) -> None:
+        """Open what needs neither a clock nor the keys."""
         self.feed = Feed(redis)
         self.following = Following(redis, self.committer, self.shard_of)
         self.outbox = Outbox(redis, self.feed, shards)
@@ -102,15 +109,12 @@ class Store:
         self.api_heartbeats = Heartbeats(redis, APIS)
         self.inbox = Inbox(redis)
         self.holds = Holds(redis)
-        self.idempotency = Idempotency(redis, clock_ms=clock_ms, dice=dice)
         self.indexes = Indexes(redis, shards)
         self.job_bytes = JobBytes(redis, self.committer, shards)
         self.key_usage = KeyUsageTable(redis, self.committer)
         self.registrations = RegistrationReads(redis, shards)
         self.scan = Scan(redis)
         self.starts = Starts(redis)
-        self.tasks = Tasks(redis, durable=durable, clock_ms=clock_ms)
-        self.dashboard = DashboardTable(redis, clock_ms=clock_ms)
 
     @classmethod
     async def open(

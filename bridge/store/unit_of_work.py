@@ -30,9 +30,9 @@ from bridge.store.commit import (
     Unrank,
 )
 from bridge.store.endpoint_deliveries import deliver_to, list_indexes
+from bridge.store.endpoints.endpoints import guard_epoch
 from bridge.store.errors import LeaseLost, WriteConflict
 from bridge.store.records import Loaded, pack, pack_job, pack_object
-from bridge.store.tables.endpoints import guard_epoch
 from bridge.store.tables.indexes import rank_callback, unrank_callback, url_member
 from bridge.store.tables.outbox import outbox_member
 

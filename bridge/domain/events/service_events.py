@@ -51,38 +51,49 @@ _ENDPOINT_SAMPLE: Final[Mapping[str, Any]] = {
 
 
 def build_service_events(showcase: Showcase) -> tuple[ObjectEvent, ...]:
-    """Return the bridge's own events.
+    """Return the bridge's own events."""
+    return (_build_test(showcase), _build_parked(showcase), *_build_endpoint_events())
 
-    The test event shows a partial ending, which fills every field: a tool that sees nothing else learns them all.
+
+def _build_test(showcase: Showcase) -> ObjectEvent:
+    """Return the test event.
+
+    It shows a partial ending, which fills every field: a tool that sees nothing else learns them all.
     """
+    return ObjectEvent(
+        type="webhook.test",
+        summary="A sample, sent because somebody asked for it; it tells of no real job.",
+        fields=(Field(name="message", note="Says that this is a sample."), *showcase.job.fields),
+        data={
+            "message": "This is a sample: it tells of no real job.",
+            **fill_object(showcase.job.fields, showcase.job.sample.build(showcase.word)),
+        },
+        related=showcase.related,
+        outcome=Outcome.PARTIAL,
+        parts_field=showcase.job.parts_field,
+        part=showcase.job.part,
+    )
+
+
+def _build_parked(showcase: Showcase) -> ObjectEvent:
+    return ObjectEvent(
+        type="delivery.parked",
+        summary="All attempts of a delivery are used up; it is kept, and recover, retry or PATCH sends it again.",
+        fields=DELIVERY_FIELDS,
+        data={
+            "id": "dlv_aq2wk7n4xr6tz3bmeh5dcyuvla",
+            "status": "parked",
+            "event_id": "evt_aq2wk7n4xr6tz3bmeh5dcyuvla",
+            "event_type": f"{showcase.job.kind}.{showcase.word}",
+            "subscription_id": "ep_mz3kq7c2xw5ta4rn",
+            "attempts": 12,
+            "reason": "gave up after 12 attempts: The receiver answered 500.",
+        },
+    )
+
+
+def _build_endpoint_events() -> tuple[ObjectEvent, ObjectEvent]:
     return (
-        ObjectEvent(
-            type="webhook.test",
-            summary="A sample, sent because somebody asked for it; it tells of no real job.",
-            fields=(Field(name="message", note="Says that this is a sample."), *showcase.job.fields),
-            data={
-                "message": "This is a sample: it tells of no real job.",
-                **fill_object(showcase.job.fields, showcase.job.sample.build(showcase.word)),
-            },
-            related=showcase.related,
-            outcome=Outcome.PARTIAL,
-            parts_field=showcase.job.parts_field,
-            part=showcase.job.part,
-        ),
-        ObjectEvent(
-            type="delivery.parked",
-            summary="All attempts of a delivery are used up; it is kept, and recover, retry or PATCH sends it again.",
-            fields=DELIVERY_FIELDS,
-            data={
-                "id": "dlv_aq2wk7n4xr6tz3bmeh5dcyuvla",
-                "status": "parked",
-                "event_id": "evt_aq2wk7n4xr6tz3bmeh5dcyuvla",
-                "event_type": f"{showcase.job.kind}.{showcase.word}",
-                "subscription_id": "ep_mz3kq7c2xw5ta4rn",
-                "attempts": 12,
-                "reason": "gave up after 12 attempts: The receiver answered 500.",
-            },
-        ),
         ObjectEvent(
             type="endpoint.failing",
             summary="An endpoint has not answered 2xx for four days: it is disabled in a day unless it does.",

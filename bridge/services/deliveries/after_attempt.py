@@ -46,18 +46,7 @@ async def after_attempt(
         reached = outcome != UNREACHED
         services.reachability.note(read_origin(delivery.lane), reached=reached, now_ms=at_ms)
     if verdict is Verdict.GONE and is_endpoint(delivery.subscription):
-        whose = (delivery.project, delivery.subscription)
-        delay_ms = None
-        disabled = await disable(services, *whose, lane=delivery.lane, reason=REASON)
-        if disabled is not None:
-            await tell_of_endpoint(services, disabled, delivery, DISABLED_EVENT, trouble=None)
-        if disabled is not None or await has_url(services, *whose, lane=delivery.lane):
-            delivery = _park(delivery, REASON, services.clock_ms())
-        else:
-            delay_ms = 0  # it has another URL by now, where this goes next
-        return Settled(
-            delivery.lane, delivery.id, token, delay_ms, (pack_delivery(delivery),), outcome=outcome
-        )
+        return await _end_endpoint(services, delivery, token, outcome)
     if verdict is Verdict.GONE:
         records = () if await stop_gone(services, delivery, token) else (pack_delivery(delivery),)
         return Settled(delivery.lane, delivery.id, token, None, records, outcome=outcome)
@@ -81,6 +70,19 @@ async def after_attempt(
         records=(pack_delivery(delivery),),
         outcome=outcome,
     )
+
+
+async def _end_endpoint(services: Services, delivery: Delivery, token: bytes, outcome: str) -> Settled:
+    """Disable an endpoint that answered 410, and park the delivery; with another URL by now it is sent there at once."""
+    whose = (delivery.project, delivery.subscription)
+    disabled = await disable(services, *whose, lane=delivery.lane, reason=REASON)
+    if disabled is not None:
+        await tell_of_endpoint(services, disabled, delivery, DISABLED_EVENT, trouble=None)
+    delay_ms: int | None = 0
+    if disabled is not None or await has_url(services, *whose, lane=delivery.lane):
+        delivery = _park(delivery, REASON, services.clock_ms())
+        delay_ms = None
+    return Settled(delivery.lane, delivery.id, token, delay_ms, (pack_delivery(delivery),), outcome=outcome)
 
 
 def put_off_blocked(delivery: Delivery, *, now_ms: int) -> tuple[Delivery, int | None]:

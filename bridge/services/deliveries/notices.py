@@ -114,7 +114,6 @@ async def _tell(
     stage: Any,
 ) -> bool:
     """Commit an event with its deliveries, and what `stage` adds; return whether anybody hears it."""
-    known = CATALOGUE.types[type_]
     again = False
 
     async def build() -> tuple[UnitOfWork | None, UnitOfWork | None]:
@@ -125,40 +124,7 @@ async def _tell(
         receivers = _list_receivers(table, type_, about)
         if not receivers:
             return None, None
-        identifier = event_id(
-            project=delivery.project, key=delivery.job, born_ms=delivery.created_ms, run=0, fact=fact
-        )
-        body = build_event(
-            CATALOGUE,
-            Fact(
-                word=known.word,
-                kind=known.kind,
-                job_id=data["id"],
-                status=data["status"],
-                outcome=None,
-                error=None,
-                summary=None,
-                related={},
-                data=data,
-                run=1,
-                late=False,
-            ),
-            event_id=identifier,
-            at_ms=unit.now_ms,
-            sequence=1,
-            observed_ms=unit.now_ms,
-            polls=0,
-            lag_max_ms=None,
-        )
-        event = EventRecord(
-            id=identifier,
-            type=type_,
-            project=delivery.project,
-            job=delivery.job,
-            at_ms=unit.now_ms,
-            body=body,
-            job_callbacks=b"[]",
-        )
+        event = _make_event(delivery, type_, fact, data, now_ms=unit.now_ms)
         unit.put_event(event)
         unit.deliver_to(receivers, event)
         unit.require_endpoints(delivery.project, table)
@@ -170,3 +136,45 @@ async def _tell(
         return False
     await services.store.feed.publish(delivery.project, unit.events)
     return True
+
+
+def _make_event(
+    delivery: Delivery, type_: str, fact: str, data: Mapping[str, Any], *, now_ms: int
+) -> EventRecord:
+    """Return the record of a service event that is kept with the job of a delivery."""
+    known = CATALOGUE.types[type_]
+    identifier = event_id(
+        project=delivery.project, key=delivery.job, born_ms=delivery.created_ms, run=0, fact=fact
+    )
+    told = Fact(
+        word=known.word,
+        kind=known.kind,
+        job_id=data["id"],
+        status=data["status"],
+        outcome=None,
+        error=None,
+        summary=None,
+        related={},
+        data=data,
+        run=1,
+        late=False,
+    )
+    body = build_event(
+        CATALOGUE,
+        told,
+        event_id=identifier,
+        at_ms=now_ms,
+        sequence=1,
+        observed_ms=now_ms,
+        polls=0,
+        lag_max_ms=None,
+    )
+    return EventRecord(
+        id=identifier,
+        type=type_,
+        project=delivery.project,
+        job=delivery.job,
+        at_ms=now_ms,
+        body=body,
+        job_callbacks=b"[]",
+    )

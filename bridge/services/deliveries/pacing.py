@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from bridge.domain.subscriptions.endpoint import Endpoint
 from bridge.services.context import Services
 from bridge.services.deliveries.attempt import ReadyDelivery
-from bridge.store.tables.endpoint_pace import PaceAsk, interval_ms
+from bridge.store.endpoints.endpoint_pace import PaceAsk, interval_ms
 
 
 async def pace(services: Services, due: Iterable[ReadyDelivery]) -> dict[str, int]:

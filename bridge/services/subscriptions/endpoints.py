@@ -21,9 +21,9 @@ from bridge.errors import Conflict, NotFound, Unavailable
 from bridge.services.context import Services
 from bridge.services.subscriptions.delivery_lane import lane_of_url
 from bridge.services.subscriptions.sealing import seal_headers, seal_text, valid_previous
+from bridge.store.endpoints.endpoints import TooManyEndpoints
 from bridge.store.errors import StoreFull, StoreNotDurable
 from bridge.store.records import Loaded
-from bridge.store.tables.endpoints import TooManyEndpoints
 from bridge.store.tables.projects import ROTATION_MS
 
 log = structlog.get_logger()
