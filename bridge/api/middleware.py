@@ -145,7 +145,7 @@ def _shape_store_error(request: web.Request, error: Exception) -> BridgeError | 
 def _explain_path(path: str) -> str:
     if "//" in path:
         return "there is nothing at this path, which has two slashes in a row: remove one"
-    if (provider := path.split("/")[1]) in PROVIDERS:
+    if (provider := path[1:].partition("/")[0]) in PROVIDERS:
         return f"there is nothing at this path: calls to the provider go below /{provider}/api/"
     if not path.startswith("/v1/"):
         return "there is nothing at this path: those of the API begin with /v1, see /docs"

@@ -25,7 +25,7 @@ from tests.api.serving import BEARER, KEY, Client, make_settings, running, servi
     ("method", "path", "status", "code"),
     [
         ("GET", "/nothing", 404, "NOT_FOUND"),
-        ("GET", "/v1/endpoints", 404, "NOT_FOUND"),
+        ("GET", "/v1/nothing", 404, "NOT_FOUND"),
         ("GET", "/v1/callbacks/x/y/z", 404, "NOT_FOUND"),
         ("PUT", "/v1/callbacks", 405, "METHOD_NOT_ALLOWED"),
         ("POST", "/healthz", 405, "METHOD_NOT_ALLOWED"),

@@ -1,5 +1,6 @@
 """One simulator and one bridge for all tests of a run; a receiver for each."""
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -12,6 +13,10 @@ from tests.e2e.processes import (  # a folder without a package
     running_receiver,
     running_simulator,
 )
+
+# A shell starts background jobs with SIGINT ignored, and what they start inherits that: Ctrl-C would do nothing there.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,8 @@ async def test_jobs_and_deliveries_beside_unreadable_ones_end(
         await asyncio.to_thread(doctor.wait_for, r"cannot be read \(1 of jobs\)")
         assert await asyncio.to_thread(doctor.popen.wait, 30) == 1
         named = unreadable(bridge)
-        assert [sum(key in line for line in named) for key in (lost_key, delivery.decode())] == [1, 1]
+        # Each process that meets such a record names it once, and so does a task that goes over all records.
+        assert all(any(key in line for line in named) for key in (lost_key, delivery.decode()))
         assert "content" not in "".join(bridge.process.lines)
 
 

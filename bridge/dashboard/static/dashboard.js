@@ -104,7 +104,8 @@ const isSame = (id, html) => {
 const stopLive = () => { live.source?.close(); live.source = null; clearInterval(live.asking); live.asking = 0; };
 const ask = async () => {  // what a page does that may have no stream: a browser has six connections to a host
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (!answer.ok || answer.redirected) return;
+  if (answer.redirected) { stopLive(); location.reload(); return; }  // signed out
+  if (!answer.ok) return;
   const found = new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html");
   for (const each of found.querySelectorAll(".live")) if (!isSame(each.id, each.outerHTML)) swap(each.id, each.outerHTML);
   live.heard = Date.now();
@@ -123,7 +124,11 @@ const startLive = () => {
   });
   live.source.addEventListener("beat", () => { live.heard = Date.now(); showLive(); });
   live.source.addEventListener("signed-out", () => { stopLive(); location.reload(); });
-  live.source.addEventListener("yield", () => { stopLive(); live.asking = setInterval(() => ask().catch(() => {}), 10000); });
+  const askInstead = () => { stopLive(); live.asking = setInterval(() => ask().catch(() => {}), 10000); };
+  live.source.addEventListener("yield", askInstead);
+  live.source.addEventListener("error", () => {  // a stream that was refused is not tried again by the browser
+    if (live.source?.readyState === EventSource.CLOSED) { askInstead(); ask().catch(() => {}); }
+  });
 };
 document.addEventListener("visibilitychange", () => (document.hidden ? stopLive() : startLive()));
 window.addEventListener("pagehide", stopLive);
