@@ -17,6 +17,7 @@ from bridge.services.context import Services
 from bridge.services.tasks.attempt import run_attempt
 from bridge.services.tasks.kinds import REENCRYPT
 from bridge.store.cancellation import is_cancelled
+from bridge.store.errors import STORE_ERRORS
 from bridge.store.tables.table import draw_id
 from bridge.store.tables.tasks import INSTALLATION
 
@@ -30,8 +31,11 @@ SAME_ID_MS: Final = 10_000
 
 
 async def run_task(context: dict[str, Any], project: str, identifier: str, number: int) -> None:
-    """Make one attempt at a task; arq calls this."""
-    await run_attempt(context["services"], project, identifier, for_s=ATTEMPT_S, number=number)
+    """Make one attempt at a task; arq calls this. An outage of the store ends it: the next tick begins another one."""
+    try:
+        await run_attempt(context["services"], project, identifier, for_s=ATTEMPT_S, number=number)
+    except STORE_ERRORS as error:
+        log.warning("task.store_unreachable", task=identifier, error=type(error).__name__)
 
 
 # arq must not repeat it: that comes minutes later, while the tick begins another attempt within seconds.
