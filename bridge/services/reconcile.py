@@ -16,6 +16,7 @@ from bridge.services.deliveries.endpoint_recovery import (
     bring_back,
     load_enabled,
     pick_events,
+    read_chunk,
 )
 from bridge.services.events import resend
 
@@ -68,13 +69,12 @@ async def reconcile_chunk(
 ) -> TaskStep:
     """Send those of the next events behind a position that are not among the known ones; see `send_missing`."""
     endpoint = await load_enabled(services, walk.project, walk.endpoint) if walk.endpoint else None
-    page = await services.store.feed.read(walk.project, after=after, limit=CHUNK)
+    page, then = await read_chunk(services, walk, after)
     ids = [event for event, at in page if at <= walk.last and event not in known]
     events = await pick_events(services, walk, endpoint, ids) if ids else []
     found = Missing(events=tuple(events), cursor=None)
     count = await send_missing(services, walk, found, done=done, ended_before_ms=ended_before_ms)
-    is_over = len(page) < CHUNK or page[-1][1] >= walk.last
-    return TaskStep(looked=len(page), count=count, cursor=None if is_over else str(page[-1][1]))
+    return TaskStep(looked=len(page), count=count, cursor=then)
 
 
 async def send_missing(

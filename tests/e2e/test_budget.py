@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.e2e.generated_posts import make_post
 from tests.e2e.processes import (
     RM_KEY,
     Bridge,
@@ -53,22 +54,6 @@ async def calm(upstream: Simulator) -> Simulator:
     return upstream
 
 
-def post(persona: int, dice: random.Random) -> dict[str, Any]:
-    """A post with one item, which lives as long as the Webhooks guide says; images to videos 4 : 3."""
-    media, low, high = ("image", 20, 90) if dice.random() < 4 / 7 else ("video", 60, 300)
-    name = f"item-{dice.getrandbits(64):x}"
-    done = {"status": "completed", "url": f"https://cdn.example/{name}"}
-    return {
-        "kind": "generated_post",
-        "persona_id": f"persona-{persona}",
-        "set": {"status": "generating"},
-        "items": [{"id": name, "media_type": media, "status": "generating"}],
-        "script": [
-            {"after_s": dice.uniform(low, high), "set": {"status": "completed"}, "items": {name: done}}
-        ],
-    }
-
-
 @asynccontextmanager
 async def busy_client(simulator: Simulator) -> AsyncIterator[list[int]]:
     """Call the upstream with the bridge's own key, as the client does; gives the statuses seen."""
@@ -106,7 +91,7 @@ async def test_a_thousand_posts_under_one_key(calm: Simulator, bridge: Bridge, r
         await asyncio.sleep(2 * WINDOW_S)  # the warm-up is time that passes
         await calm.control("DELETE", "/requests")
         statuses.clear()
-        made = [post(number % PERSONAS, dice) for number in range(POSTS)]
+        made = [make_post(number % PERSONAS, dice) for number in range(POSTS)]
         for start in range(0, POSTS, AT_ONCE):
             await asyncio.gather(
                 *(watch(calm, bridge, receiver, each) for each in made[start : start + AT_ONCE])
@@ -139,7 +124,7 @@ async def reads(simulator: Simulator, **wanted: str) -> int:
 
 def two_posts() -> list[dict[str, Any]]:
     """Two posts of one persona, with one item each, that end together."""
-    made = [post(0, random.Random(number)) for number in range(2)]
+    made = [make_post(0, random.Random(number)) for number in range(2)]
     for each in made:
         each["script"][0]["after_s"] = 30
     return made
@@ -199,7 +184,7 @@ async def test_a_watched_posts_items_need_no_reads_of_their_own(
     calm: Simulator, bridge: Bridge, receiver: Receiver
 ) -> None:
     """The post is read on its interval, and its item is heard of by it."""
-    made = post(PERSONAS, random.Random(SEED))  # of a persona that has no other post
+    made = make_post(PERSONAS, random.Random(SEED))  # of a persona that has no other post
     made["script"][0]["after_s"] = 100
     item = made["items"][0]["id"]
     await bridge.register(generated_media_item_id=item, callback_url=f"{receiver.url}/item")

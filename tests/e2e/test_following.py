@@ -7,10 +7,10 @@ import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.e2e.generated_posts import make_post
 from tests.e2e.processes import Bridge, Receiver, Simulator, running_bridge, running_simulator, until
 
 # The short version runs with the suite; `make following` shows the whole hour.
@@ -33,22 +33,6 @@ def upstream() -> Iterator[Simulator]:
 def bridge(upstream: Simulator, tmp_path: Path) -> Iterator[Bridge]:
     with running_bridge(upstream, tmp_path, REELBRIDGE_POLL_SCALE=str(1 / SPEED)) as running:
         yield running
-
-
-def post(persona: int, dice: random.Random) -> dict[str, Any]:
-    """A post with one item, which lives as long as the Webhooks guide says; images to videos 4 : 3."""
-    media, low, high = ("image", 20, 90) if dice.random() < 4 / 7 else ("video", 60, 300)
-    name = f"item-{dice.getrandbits(64):x}"
-    done = {"status": "completed", "url": f"https://cdn.example/{name}"}
-    return {
-        "kind": "generated_post",
-        "persona_id": f"persona-{persona}",
-        "set": {"status": "generating"},
-        "items": [{"id": name, "media_type": media, "status": "generating"}],
-        "script": [
-            {"after_s": dice.uniform(low, high), "set": {"status": "completed"}, "items": {name: done}}
-        ],
-    }
 
 
 async def all_followed(bridge: Bridge, endpoint: str) -> bool:
@@ -79,7 +63,7 @@ async def test_posts_started_elsewhere_are_all_reported_in_time(
     began_s, count = time.time(), round(MINUTES * 60 / (3600 / PER_HOUR))
     for number in range(count):
         await asyncio.sleep(max(0.0, began_s + number * gap_s - time.time()))
-        body = post(dice.randrange(PERSONAS), dice)
+        body = make_post(dice.randrange(PERSONAS), dice)
         asked_s = time.time()
         job = str((await upstream.control("POST", "/jobs", body))["id"])
         ends[job] = asked_s + body["script"][0]["after_s"] / SPEED

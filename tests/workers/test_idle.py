@@ -6,16 +6,15 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from bridge.store import keys
-from tests.api.serving import KEY, MASTER_KEY, Client, make_settings, serving
-from tests.e2e.processes import Process
+from tests.api.serving import Client, make_settings, serving
 from tests.store.conftest import Server
+from tests.workers.worker_process import running_worker
 
 JOBS = 1_000
 HOUR_MS = 3_600_000
@@ -46,23 +45,6 @@ async def watch_for_an_hour(api: Client) -> None:
     await store.redis.zadd(lane, dict.fromkeys(await store.redis.zrange(lane, 0, -1), due_ms))
     await store.redis.zadd(keys.lanes(shard, "poll"), {account: due_ms})
     assert await store.poll.size(shard, account) == JOBS
-
-
-@contextmanager
-def running_worker(socket: Path) -> Iterator[Process]:
-    environment = {
-        "REELBRIDGE_REDIS_URL": f"unix://{socket}",
-        "REELBRIDGE_MASTER_KEYS": MASTER_KEY,
-        "REELBRIDGE_API_KEY": KEY,
-        "REELMIRROR_API_KEY": "rm_" + "b" * 32,
-        "REELMIRROR_BASE_URL": "http://127.0.0.1:9/api",
-    }
-    process = Process(sys.executable, "-P", "-m", "workers", env=environment)
-    try:
-        process.wait_for("worker.ready")
-        yield process
-    finally:
-        process.stop()
 
 
 def spent_s(process: subprocess.Popen[str]) -> float:

@@ -3,11 +3,8 @@
 import json
 import os
 import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -26,9 +23,10 @@ from bridge.services.deliveries.recovery import Recovery
 from bridge.services.queries import load_deliveries
 from bridge.services.tasks.kinds import RECOVER_DELIVERIES, RECOVER_ENDPOINT
 from bridge.services.tasks.start import create_task
-from tests.api.serving import KEY, MASTER_KEY, Client, make_settings, serving
-from tests.e2e.processes import Process, until
+from tests.api.serving import Client, make_settings, serving
+from tests.e2e.processes import until
 from tests.store.conftest import Server
+from tests.workers.worker_process import running_worker
 
 # `make recover` sets 10,050, and goes both ways.
 FEW = 600
@@ -45,23 +43,10 @@ async def api(server: Server) -> AsyncIterator[Client]:
         yield client
 
 
-@contextmanager
-def running_worker(socket: Path) -> Iterator[Process]:
-    environment = {
-        "REELBRIDGE_REDIS_URL": f"unix://{socket}",
-        "REELBRIDGE_MASTER_KEYS": MASTER_KEY,
-        "REELBRIDGE_API_KEY": KEY,
-        "REELMIRROR_API_KEY": "rm_" + "b" * 32,
-        "REELMIRROR_BASE_URL": "http://127.0.0.1:9/api",
-        "REELBRIDGE_ATTEMPT_TIMEOUT": "1",  # what the killed worker was sending is free again after 16 s
-        "REELBRIDGE_LOG": "json",
-    }
-    process = Process(sys.executable, "-P", "-m", "workers", env=environment)
-    try:
-        process.wait_for("worker.ready")
-        yield process
-    finally:
-        process.stop()
+SETTINGS = {
+    "REELBRIDGE_ATTEMPT_TIMEOUT": "1",  # what the killed worker was sending is free again after 16 s
+    "REELBRIDGE_LOG": "json",
+}
 
 
 async def park_many(api: Client, *, to_endpoint: bool) -> tuple[str, list[str]]:
@@ -128,7 +113,7 @@ async def test_each_parked_delivery_is_brought_back_once_although_a_worker_is_ki
     async def read(task_id: str) -> dict[str, Any]:
         return dict((await api.call("GET", f"/v1/tasks/{task_id}"))[1])
 
-    with running_worker(server.socket) as first:
+    with running_worker(server.socket, **SETTINGS) as first:
         task = await begin(api, subscription)
 
         async def is_midway() -> bool:
@@ -138,7 +123,7 @@ async def test_each_parked_delivery_is_brought_back_once_although_a_worker_is_ki
         os.kill(first.popen.pid, signal.SIGKILL)
     midway = await read(task.id)
     assert midway["state"] == "running", "killed too late to show anything"
-    with running_worker(server.socket):
+    with running_worker(server.socket, **SETTINGS):
         ready = time.monotonic()
 
         async def goes_on() -> bool:

@@ -121,8 +121,7 @@ class RateBudget:
         if not isinstance(result, Throttled):
             self.note_response(bucket, request, rate, result, took_ms=took_ms, shared=shared, batched=batched)
             return
-        self._silent.discard(bucket.account)
-        self._reports[bucket].append(make_report(request, rate, result, shared=shared, batched=batched))
+        self._keep(bucket, make_report(request, rate, result, shared=shared, batched=batched), hangs=False)
         await self._send_now(bucket)
 
     def note_response(
@@ -138,9 +137,13 @@ class RateBudget:
     ) -> None:
         """Do the same for any answer but a 429, for which there is nothing to wait for."""
         hangs = isinstance(result, UpstreamBroken) and took_ms >= SILENT_MS
-        (self._silent.add if hangs else self._silent.discard)(bucket.account)
-        self._reports[bucket].append(make_report(request, rate, result, shared=shared, batched=batched))
+        self._keep(bucket, make_report(request, rate, result, shared=shared, batched=batched), hangs=hangs)
         self._send_soon()
+
+    def _keep(self, bucket: Bucket, report: RateReport, *, hangs: bool) -> None:
+        """Remember a report until it is sent, and whether the account's upstream lets requests hang."""
+        (self._silent.add if hangs else self._silent.discard)(bucket.account)
+        self._reports[bucket].append(report)
 
     def give_back(self, bucket: Bucket, request: str) -> None:
         """Record that a request that was granted never went out; it counts as spent all the same."""

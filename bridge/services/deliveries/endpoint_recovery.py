@@ -67,12 +67,20 @@ async def recover_chunk(
     With `ended_before_ms` what was parked later is left alone.
     """
     endpoint = await load_enabled(services, walk.project, walk.endpoint)
-    page = await services.store.feed.read(walk.project, after=cursor, limit=CHUNK)
+    page, then = await read_chunk(services, walk, cursor)
     ids = [event for event, position in page if position <= walk.last]
     wanted = await pick_events(services, walk, endpoint, ids) if ids else []
     count = await bring_back(services, endpoint, wanted, done=done, ended_before_ms=ended_before_ms)
+    return TaskStep(looked=len(ids), count=count, cursor=then)
+
+
+async def read_chunk(
+    services: Services, walk: RecoverWalk, after: int
+) -> tuple[Sequence[tuple[str, int]], str | None]:
+    """Return the next ids and positions of a project's feed, and the cursor behind them; None where the walk ends."""
+    page = await services.store.feed.read(walk.project, after=after, limit=CHUNK)
     is_over = len(page) < CHUNK or page[-1][1] >= walk.last
-    return TaskStep(looked=len(ids), count=count, cursor=None if is_over else str(page[-1][1]))
+    return page, None if is_over else str(page[-1][1])
 
 
 async def bring_back(

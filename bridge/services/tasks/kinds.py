@@ -52,8 +52,12 @@ async def _recover_deliveries(services: Services, call: TaskCall) -> TaskStep:
     )
 
 
+def _read_walk(call: TaskCall) -> RecoverWalk:
+    return msgspec.convert({**call.task.args, "project": call.task.project}, RecoverWalk)
+
+
 async def _recover_endpoint(services: Services, call: TaskCall) -> TaskStep:
-    walk = msgspec.convert({**call.task.args, "project": call.task.project}, RecoverWalk)
+    walk = _read_walk(call)
     return await recover_chunk(
         services,
         walk,
@@ -64,7 +68,7 @@ async def _recover_endpoint(services: Services, call: TaskCall) -> TaskStep:
 
 
 async def _reconcile(services: Services, call: TaskCall) -> TaskStep:
-    walk = msgspec.convert({**call.task.args, "project": call.task.project}, RecoverWalk)
+    walk = _read_walk(call)
     known = msgspec.json.decode(call.data or b"[]", type=frozenset[str])
     return await reconcile_chunk(
         services,

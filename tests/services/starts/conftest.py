@@ -13,6 +13,7 @@ from bridge.domain.starts.records import Fingerprint, Start
 from bridge.domain.urls.policy import check_url
 from bridge.services.context import Services
 from bridge.services.jobs.registration_case import RegisterCallback
+from bridge.services.starts import recovery
 from bridge.services.starts.guard import Intent, Known, Ticket, begin, plan_ticket
 from bridge.store.tables.accounts import Account
 from bridge.store.tables.projects import DEFAULT
@@ -100,3 +101,16 @@ async def desk(redis: Redis, server: Server) -> AsyncIterator[Desk]:
         accounts = await services.store.accounts.list(DEFAULT)
         account = next(each for each in accounts if each.provider == "reelmirror")
         yield Desk(services, account, upstream, ahead_ms)
+
+
+async def let_a_worker_look(desk: Desk, *, after_s: float = 3) -> None:
+    """Let time go by, and a worker look at what is due."""
+    desk.ahead_ms[0] += round(after_s * 1000)
+    await recovery.sweep(desk.services, desk.services.store.shard_of(desk.account.id))
+
+
+async def read_start(desk: Desk, ticket: Ticket) -> Start:
+    """Return the record of a start."""
+    start = await desk.start(ticket.place)
+    assert start is not None
+    return start

@@ -10,7 +10,7 @@ from bridge.container import open_services
 from bridge.domain.ids import job_key, read_callback_job
 from bridge.domain.polling.rate_limit import Purpose
 from bridge.domain.starts.looks import DOUBT_LOOKS_S, OWNER_SILENT_MS
-from bridge.domain.starts.records import Start, StartedJob, StartState
+from bridge.domain.starts.records import StartedJob, StartState
 from bridge.providers.registry import KINDS
 from bridge.services.starts import guard, recovery
 from bridge.services.starts.account_reads import AccountReads
@@ -20,7 +20,7 @@ from bridge.store import keys
 from bridge.store.vault import sealing_key
 from tests.api.serving import MASTER_KEY, make_settings
 from tests.services.polling.upstreams import LIST
-from tests.services.starts.conftest import Desk
+from tests.services.starts.conftest import Desk, let_a_worker_look, read_start
 from tests.store.conftest import Server
 
 NEW_KEY = "bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmU="
@@ -54,24 +54,12 @@ async def lose(desk: Desk, key: str | None = "order-1", **fields: Any) -> Ticket
     return ticket
 
 
-async def sweep(desk: Desk, *, after_s: float = 3) -> None:
-    """Let time go by, and a worker look at what is due."""
-    desk.ahead_ms[0] += round(after_s * 1000)
-    await recovery.sweep(desk.services, desk.services.store.shard_of(desk.account.id))
-
-
-async def read(desk: Desk, ticket: Ticket) -> Start:
-    start = await desk.start(ticket.place)
-    assert start is not None
-    return start
-
-
 async def test_the_one_post_of_that_moment_is_replayed_and_registered(desk: Desk) -> None:
     """The answer is the documented one, with the post's id, and its callback is there."""
     ticket = await lose(desk)
     list_posts(desk, row(desk, "g1"), row(desk, "g0", age_ms=600_000), row(desk, "g2", source="s2"))
-    await sweep(desk)
-    start = await read(desk, ticket)
+    await let_a_worker_look(desk)
+    start = await read_start(desk, ticket)
     assert (start.state, start.jobs) == (StartState.REBUILT, (StartedJob("generated_post", "g1", "n1"),))
     assert start.answer is not None
     rebuilt = open_answer(desk.services.store.vault, ticket.place, start.answer)
@@ -89,21 +77,21 @@ async def test_the_owner_that_is_gone_is_noticed_and_its_start_found(desk: Desk)
     list_posts(desk, row(desk, "g1"))
     desk.ahead_ms[0] = OWNER_SILENT_MS * 2
     await desk.services.store.api_heartbeats.beat(desk.services.process, desk.services.clock_ms())
-    await sweep(desk)
-    assert (await read(desk, ticket)).state is StartState.INTENT
-    await sweep(desk, after_s=OWNER_SILENT_MS / 1000)
-    assert (await read(desk, ticket)).state is StartState.DOUBT
+    await let_a_worker_look(desk)
+    assert (await read_start(desk, ticket)).state is StartState.INTENT
+    await let_a_worker_look(desk, after_s=OWNER_SILENT_MS / 1000)
+    assert (await read_start(desk, ticket)).state is StartState.DOUBT
     assert desk.upstream.asked == []
-    await sweep(desk)
-    assert (await read(desk, ticket)).state is StartState.REBUILT
+    await let_a_worker_look(desk)
+    assert (await read_start(desk, ticket)).state is StartState.REBUILT
 
 
 async def test_what_cannot_be_told_apart_stays_in_doubt_and_is_named(desk: Desk) -> None:
     """Nothing is registered, and looks go on."""
     ticket = await lose(desk)
     list_posts(desk, row(desk, "g1"), row(desk, "g2"))
-    await sweep(desk)
-    start = await read(desk, ticket)
+    await let_a_worker_look(desk)
+    start = await read_start(desk, ticket)
     assert (start.state, start.found, start.registered) == (StartState.DOUBT, ("g1", "g2"), ())
     assert await desk.open_places() == [ticket.place]
 
@@ -112,14 +100,14 @@ async def test_two_lost_starts_of_a_persona_leave_each_other_in_doubt(desk: Desk
     """A post may be either's, until one of them is known."""
     first, second = await lose(desk), await lose(desk, "order-2")
     list_posts(desk, row(desk, "g1"))
-    await sweep(desk)
+    await let_a_worker_look(desk)
     for ticket in (first, second):
-        start = await read(desk, ticket)
+        start = await read_start(desk, ticket)
         assert (start.state, start.found) == (StartState.DOUBT, ("g1",))
     await guard.finish(desk.services, second, ANSWER, [StartedJob("generated_post", "g1", "n1")])
     list_posts(desk, row(desk, "g1"), row(desk, "g2", age_ms=3_000))
-    await sweep(desk, after_s=10)
-    assert (await read(desk, first)).jobs == (StartedJob("generated_post", "g2", "n1"),)
+    await let_a_worker_look(desk, after_s=10)
+    assert (await read_start(desk, first)).jobs == (StartedJob("generated_post", "g2", "n1"),)
 
 
 async def test_a_post_that_was_watched_before_is_not_the_new_one(desk: Desk) -> None:
@@ -128,8 +116,8 @@ async def test_a_post_that_was_watched_before_is_not_the_new_one(desk: Desk) -> 
     await guard.finish(desk.services, earlier, ANSWER, [StartedJob("generated_post", "g1", "n1")])
     ticket = await lose(desk)
     list_posts(desk, row(desk, "g1"))
-    await sweep(desk)
-    assert (await read(desk, ticket)).found == ()
+    await let_a_worker_look(desk)
+    assert (await read_start(desk, ticket)).found == ()
 
 
 @pytest.mark.parametrize(
@@ -148,8 +136,8 @@ async def test_a_row_without_its_source_counts_where_nothing_is_made_by_itself(
         desk.upstream.lay(SOURCES, {"data": sources, "count": len(sources)})
     ticket = await lose(desk)
     list_posts(desk, row(desk, "g1", source=None))
-    await sweep(desk)
-    assert (await read(desk, ticket)).state is state
+    await let_a_worker_look(desk)
+    assert (await read_start(desk, ticket)).state is state
 
 
 async def test_looks_are_made_at_growing_intervals_and_end(desk: Desk) -> None:
@@ -158,22 +146,22 @@ async def test_looks_are_made_at_growing_intervals_and_end(desk: Desk) -> None:
     list_posts(desk)
     begun_ms, seen = desk.ahead_ms[0], list[int]()
     while await desk.open_places():
-        await sweep(desk, after_s=5)
+        await let_a_worker_look(desk, after_s=5)
         seen += [(desk.ahead_ms[0] - begun_ms) // 1000] * (len(desk.upstream.asked) - len(seen))
     assert [late_s - due_s < 10 for late_s, due_s in zip(seen, DOUBT_LOOKS_S, strict=True)] == [True] * 7
     desk.ahead_ms[0] += 5_000
     for _ in range(3):
         await recovery.look_again(desk.services, ticket.place)
     assert len(desk.upstream.asked) == len(DOUBT_LOOKS_S) + 1
-    assert (await read(desk, ticket)).state is StartState.DOUBT
+    assert (await read_start(desk, ticket)).state is StartState.DOUBT
 
 
 async def test_many_lost_starts_of_a_persona_share_one_read(desk: Desk) -> None:
     """A crash may leave hundreds, and each has a post of its own in the same list."""
     tickets = [await lose(desk, f"order-{n}", source=f"s{n}") for n in range(20)]
     list_posts(desk, *(row(desk, f"g{n}", source=f"s{n}") for n in range(20)))
-    await sweep(desk)
-    assert [(await read(desk, each)).jobs[0].id for each in tickets] == [f"g{n}" for n in range(20)]
+    await let_a_worker_look(desk)
+    assert [(await read_start(desk, each)).jobs[0].id for each in tickets] == [f"g{n}" for n in range(20)]
     assert desk.upstream.asked == [LIST]
 
 
@@ -191,17 +179,17 @@ async def test_a_look_that_cannot_be_made_is_made_later(desk: Desk, refused: str
         case "outage":
             desk.upstream.lay(LIST, {"error": {"code": "UPSTREAM_ERROR"}}, status=502)
     for _ in range(2 * len(DOUBT_LOOKS_S)):
-        await sweep(desk)
+        await let_a_worker_look(desk)
         await recovery.look_again(desk.services, ticket.place)
-    start = await read(desk, ticket)
+    start = await read_start(desk, ticket)
     assert (start.state, start.looks) == (StartState.DOUBT, 0)
     assert len(desk.upstream.asked) <= {"budget": 0, "limit": 1, "outage": 12}[refused]
     budget = (ticket.place[0], bucket.account, bucket.limit.name)
     await store.redis.delete(*(key(*budget) for key in (keys.budget, keys.budget_sent, keys.budget_open)))
     ahead_ms = desk.ahead_ms[0] + 90_000  # the provider's Date does not move
     list_posts(desk, row(desk, "g1", age_ms=desk.ahead_ms[0] + ahead_ms))
-    await sweep(desk, after_s=90)
-    assert (await read(desk, ticket)).state is StartState.REBUILT
+    await let_a_worker_look(desk, after_s=90)
+    assert (await read_start(desk, ticket)).state is StartState.REBUILT
 
 
 async def test_a_lost_start_that_nobody_can_repeat_is_forgotten_after_the_last_look(desk: Desk) -> None:
@@ -209,7 +197,7 @@ async def test_a_lost_start_that_nobody_can_repeat_is_forgotten_after_the_last_l
     ticket = await lose(desk, None)
     list_posts(desk)
     for _ in DOUBT_LOOKS_S:
-        await sweep(desk, after_s=3_600)
+        await let_a_worker_look(desk, after_s=3_600)
     assert await desk.start(ticket.place) is None
     assert await desk.open_places() == []
 
@@ -232,7 +220,7 @@ async def test_the_callback_of_a_start_that_is_not_found_hears_so(
     ticket = await lose(desk, key, rule=rule, subject=subject)
     list_posts(desk)
     for _ in DOUBT_LOOKS_S:
-        await sweep(desk, after_s=3_600)
+        await let_a_worker_look(desk, after_s=3_600)
     assert await desk.open_places() == []
     start = await desk.start(ticket.place)
     assert (start is not None) == (key is not None)
@@ -250,8 +238,8 @@ async def test_the_callback_of_a_start_that_is_not_found_hears_so(
 async def test_a_start_without_traces_is_left_in_doubt_without_a_request(desk: Desk) -> None:
     """A sync leaves nothing that could be told from another's."""
     ticket = await lose(desk, rule="sync")
-    await sweep(desk)
-    assert (await read(desk, ticket)).state is StartState.DOUBT
+    await let_a_worker_look(desk)
+    assert (await read_start(desk, ticket)).state is StartState.DOUBT
     assert desk.upstream.asked == []
 
 
@@ -260,11 +248,11 @@ async def test_the_job_of_an_answer_without_an_id_is_found_when_it_appears(desk:
     ticket = await begin(desk, rule="clone_url")
     await guard.finish(desk.services, ticket, ANSWER, [], late=True)
     list_posts(desk)
-    await sweep(desk)
-    assert (await read(desk, ticket)).pending
+    await let_a_worker_look(desk)
+    assert (await read_start(desk, ticket)).pending
     list_posts(desk, row(desk, "g1", source="clone:x"))
-    await sweep(desk, after_s=5)
-    start = await read(desk, ticket)
+    await let_a_worker_look(desk, after_s=5)
+    start = await read_start(desk, ticket)
     assert (start.state, start.pending) == (StartState.ANSWERED, False)
     assert (len(start.jobs), len(start.registered)) == (1, 1)
     await until_released(desk, start.registered[0])
@@ -283,7 +271,7 @@ async def test_the_callback_of_a_job_that_never_appears_will_hear_so(desk: Desk)
     await guard.finish(desk.services, ticket, ANSWER, [], late=True)
     list_posts(desk)
     for _ in range(12):
-        await sweep(desk, after_s=60)
+        await let_a_worker_look(desk, after_s=60)
     assert await desk.start(ticket.place) is None
     identifier = f"{ticket.place[1:9]}-{ticket.place[9:13]}"
     jobs = [page async for page in desk.services.store.scan.jobs(ticket.place[0], count=10)]
@@ -303,14 +291,14 @@ async def test_a_refused_registration_is_tried_again(desk: Desk) -> None:
         )
     ticket = await begin(desk)
     assert (await guard.finish(desk.services, ticket, ANSWER, [post])).pending
-    await sweep(desk, after_s=61)
-    assert (await read(desk, ticket)).pending
+    await let_a_worker_look(desk, after_s=61)
+    assert (await read_start(desk, ticket)).pending
     (key,) = [
         each async for page in desk.services.store.scan.jobs(ticket.place[0], count=10) for each in page
     ]
     await desk.services.store.redis.delete(keys.job(key))
-    await sweep(desk, after_s=61)
-    start = await read(desk, ticket)
+    await let_a_worker_look(desk, after_s=61)
+    start = await read_start(desk, ticket)
     assert (start.pending, len(start.registered)) == (False, 1)
     await until_released(desk, start.registered[0])
 
@@ -325,7 +313,7 @@ async def test_everything_is_sealed_anew_when_the_master_key_changes(desk: Desk,
         sealed = await reseal_starts(services)
     assert len(sealed) == 3
     assert {sealing_key(each) for each in sealed} == {services.store.vault.key_ids[0]}
-    start = await read(desk, answered)
+    start = await read_start(desk, answered)
     assert start.answer is not None
     assert open_answer(services.store.vault, answered.place, start.answer) == ANSWER
 
@@ -339,5 +327,5 @@ async def test_a_row_without_a_time_has_that_of_its_charge(desk: Desk, *, charge
     debit = {"id": "t1", "amount_cents": -10, "created_at": dated["created_at"], "generated_post_id": "g1"}
     charges = [debit] if charged else []
     desk.upstream.lay("/v1/billing/transactions", {"data": charges, "count": len(charges)})
-    await sweep(desk)
-    assert (await read(desk, ticket)).state is (StartState.REBUILT if charged else StartState.DOUBT)
+    await let_a_worker_look(desk)
+    assert (await read_start(desk, ticket)).state is (StartState.REBUILT if charged else StartState.DOUBT)

@@ -8,13 +8,13 @@ import pytest
 from bridge.domain.ids import job_key
 from bridge.domain.jobs.baseline import Baseline
 from bridge.domain.jobs.records import JobState
-from bridge.domain.starts.records import Start, StartedJob, StartState
-from bridge.services.starts import guard, recovery
+from bridge.domain.starts.records import StartedJob, StartState
+from bridge.services.starts import guard
 from bridge.services.starts.before import add_baseline
 from bridge.services.starts.guard import Intent, Ticket, begin, plan_ticket
 from bridge.services.starts.sealing import StartAnswer, open_answer
 from tests.services.polling.upstreams import POSTS
-from tests.services.starts.conftest import Desk
+from tests.services.starts.conftest import Desk, let_a_worker_look, read_start
 
 ITEMS = "/v1/generated-media-items/"
 OUTGOING = "/v1/publishing/posts"
@@ -55,17 +55,6 @@ async def lose(desk: Desk, rule: str, subject: str, key: str = "order-1") -> Tic
     return begun
 
 
-async def sweep(desk: Desk, *, after_s: float = 3) -> None:
-    desk.ahead_ms[0] += round(after_s * 1000)
-    await recovery.sweep(desk.services, desk.services.store.shard_of(desk.account.id))
-
-
-async def read(desk: Desk, ticket: Ticket) -> Start:
-    start = await desk.start(ticket.place)
-    assert start is not None
-    return start
-
-
 OLD, NEW = item("i1"), item("i2", "generating")
 BEFORE = {
     "regenerate_post": (POSTS + POST, post(OLD), POST),
@@ -94,8 +83,8 @@ async def test_what_runs_again_was_begun(desk: Desk, rule: str, after: dict[str,
     show(desk, path, before)
     ticket = await lose(desk, rule, subject)
     show(desk, path, after)
-    await sweep(desk)
-    start = await read(desk, ticket)
+    await let_a_worker_look(desk)
+    start = await read_start(desk, ticket)
     assert (start.state, [job.id for job in start.jobs]) == (StartState.REBUILT, [subject])
     assert (start.answer, len(start.registered)) == (None, 1)
 
@@ -108,11 +97,11 @@ async def test_what_is_as_it_was_stays_in_doubt(desk: Desk, rule: str) -> None:
     ticket = await lose(desk, rule, subject)
     again = before | ({"url": "https://cdn.example/i1?signed=2"} if "url" in before else {})
     show(desk, path, again)
-    await sweep(desk)
-    assert (await read(desk, ticket)).state is StartState.DOUBT
+    await let_a_worker_look(desk)
+    assert (await read_start(desk, ticket)).state is StartState.DOUBT
     show(desk, path, before | {"status": "generating", "voice_conversion_status": "processing"})
-    await sweep(desk, after_s=90)
-    start = await read(desk, ticket)
+    await let_a_worker_look(desk, after_s=90)
+    start = await read_start(desk, ticket)
     assert (start.state, start.found) == (StartState.DOUBT, (subject,))
 
 
@@ -133,8 +122,8 @@ async def test_two_calls_about_one_post_are_not_told_apart(desk: Desk, other: st
         case _:
             await guard.note_started(desk.services, desk.account, [StartedJob("generated_post", POST)])
     show(desk, POSTS + POST, post(NEW, status="generating"))
-    await sweep(desk)
-    start = await read(desk, ticket)
+    await let_a_worker_look(desk)
+    start = await read_start(desk, ticket)
     assert (start.state, start.found) == (StartState.DOUBT, (POST,))
 
 
@@ -144,8 +133,8 @@ async def test_a_charge_of_that_moment_tells_what_the_object_does_not(desk: Desk
     ticket = await lose(desk, "media_item", "i1")
     debit = {"id": "t1", "amount_cents": -10, "created_at": moment(desk), "generated_media_item_id": "i1"}
     show_list(desk, CHARGES, debit | {"id": "t0", "created_at": "2020-01-01T00:00:00Z"}, debit)
-    await sweep(desk)
-    assert (await read(desk, ticket)).state is StartState.REBUILT
+    await let_a_worker_look(desk)
+    assert (await read_start(desk, ticket)).state is StartState.REBUILT
 
 
 async def test_charges_that_may_not_be_read_are_asked_for_once(desk: Desk) -> None:
@@ -154,7 +143,7 @@ async def test_charges_that_may_not_be_read_are_asked_for_once(desk: Desk) -> No
     desk.upstream.lay(CHARGES, {"error": {"code": "FORBIDDEN", "message": "scope"}}, status=403)
     await lose(desk, "media_item", "i1")
     for after_s in (3, 10, 30):
-        await sweep(desk, after_s=after_s)
+        await let_a_worker_look(desk, after_s=after_s)
     assert desk.upstream.asked.count(ITEMS + "i1") == 4
     assert desk.upstream.asked.count(CHARGES) == 1
 
@@ -169,8 +158,8 @@ async def test_the_outgoing_post_of_a_posts_items_is_found_where_they_are_listed
     made = {"status": "draft", "deliveries": [], "created_at": moment(desk)}
     rows = [made | {"id": f"o{n}", "items": [{"generated_media_item_id": f"i{n}"}]} for n in (1, 2)]
     show_list(desk, OUTGOING, *rows)
-    await sweep(desk)
-    start = await read(desk, ticket)
+    await let_a_worker_look(desk)
+    start = await read_start(desk, ticket)
     assert (start.state, [job.id for job in start.jobs]) == (StartState.REBUILT, ["o1"])
     assert start.answer is not None
     assert (
@@ -182,11 +171,11 @@ async def test_without_a_list_the_moved_review_is_named(desk: Desk) -> None:
     """The outgoing post's id is not to be had then."""
     show(desk, POSTS + POST, post(OLD))
     ticket = await lose(desk, "approve", POST)
-    await sweep(desk)
-    assert (await read(desk, ticket)).found == ()
+    await let_a_worker_look(desk)
+    assert (await read_start(desk, ticket)).found == ()
     show(desk, POSTS + POST, post(OLD, review="approved"))
-    await sweep(desk, after_s=10)
-    start = await read(desk, ticket)
+    await let_a_worker_look(desk, after_s=10)
+    start = await read_start(desk, ticket)
     assert (start.state, start.found) == (StartState.DOUBT, (POST,))
 
 
@@ -194,7 +183,7 @@ async def test_the_state_before_is_read_once_and_not_at_all_for_a_repetition(des
     """It costs one request of the budget."""
     show(desk, POSTS + POST, post(OLD))
     ticket = await lose(desk, "regenerate_post", POST)
-    baseline = (await read(desk, ticket)).baseline
+    baseline = (await read_start(desk, ticket)).baseline
     assert isinstance(baseline, Baseline)
     assert (baseline.ending, baseline.parts) == ("completed", (("i1", "completed"),))
     asked = list(desk.upstream.asked)
