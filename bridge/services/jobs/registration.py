@@ -60,10 +60,15 @@ async def register(
     """
     account = await choose_account(services, project, commands[0].kind, commands[0].account)
     shard = services.store.shard_of(account.id)
+    made: set[str] = set()  # callbacks of earlier tries
 
     async def stage() -> tuple[UnitOfWork, list[Registered]]:
         unit = services.unit_of_work(shard)
-        return unit, await stage_registrations(services, unit, account, commands)
+        staged = await stage_registrations(services, unit, account, commands)
+        # A try whose answer was lost on the way is made again, and finds what it has written: that is no update.
+        own = [replace(each, updated=each.updated and each.callback.id not in made) for each in staged]
+        made.update(each.callback.id for each in own if not each.updated)
+        return unit, own
 
     try:
         return await retrying(services.store.committer, stage, tries=TRIES, new_work=True, durable=True)

@@ -64,6 +64,11 @@ class Books:
             await asyncio.sleep(0.05)
         return self.lost()
 
+    def assert_told_apart(self) -> None:
+        """Each request was answered: done, or an outage; the log shows why another answer was given."""
+        failed = [line for line in self.bridge.process.lines if '"api.failed"' in line]
+        assert set(self.statuses) <= {201, 503}, (self.statuses, self.messages, failed)
+
     def lost(self) -> set[str]:
         return self.accepted.keys() - {each.path.strip("/") for each in self.receiver.got}
 
