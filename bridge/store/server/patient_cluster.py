@@ -8,6 +8,7 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.exceptions import ClusterDownError
 
 from bridge.store.errors import STORE_ERRORS
+from bridge.store.server.redis_connection import FewTurnsConnection
 
 
 class PatientCluster(RedisCluster):
@@ -21,6 +22,10 @@ class PatientCluster(RedisCluster):
     def __init__(self, *args: Any, **options: Any) -> None:
         """Take redis-py's options; the node is `host` and `port`."""
         super().__init__(*args, **options)
+        kind = type("Connection", (FewTurnsConnection, self.connection_kwargs["connection_class"]), {})
+        self.connection_kwargs["connection_class"] = kind
+        for node in self.nodes_manager.startup_nodes.values():
+            node.connection_class = kind
         self._first = [(node.host, node.port) for node in self.nodes_manager.startup_nodes.values()]
         self._asking: asyncio.Task[None] | None = None
 

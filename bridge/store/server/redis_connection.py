@@ -105,11 +105,13 @@ class FewTurnsConnection(AbstractConnection):
         check_health: bool = True,  # noqa: FBT001, FBT002 -- redis-py's own signature
     ) -> None:
         """Send a command without redis-py's extra task for a timeout, since waiting for the answer has one."""
-        if isinstance(command, bytes | str) or not self.is_connected:
+        if isinstance(command, bytes | str):
             await super().send_packed_command(command, check_health)
             return
-        if check_health:
-            await self.check_health()  # type: ignore[no-untyped-call]  # redis-py leaves it without types
+        if not self.is_connected:
+            await self.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it without types
+        elif check_health:
+            await self.check_health()  # type: ignore[no-untyped-call]  # as above
         writer = self._writer
         if writer is None or writer.transport.is_closing():
             await self.disconnect(nowait=True)

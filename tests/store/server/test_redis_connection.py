@@ -3,12 +3,14 @@
 import asyncio
 
 import pytest
+import uvloop
 from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import ResponseError
+from redis.asyncio.connection import AbstractConnection, UnixDomainSocketConnection
+from redis.exceptions import ConnectionError, ResponseError  # noqa: A004 -- redis's own error is meant
 
 from bridge.config.settings import Settings
 from bridge.store.server.connect import MAX_CONNECTIONS, connect
+from bridge.store.server.patient_cluster import PatientCluster
 from bridge.store.server.redis_connection import FewTurnsConnection
 from tests.store.conftest import Server
 
@@ -109,3 +111,23 @@ async def test_an_error_in_the_middle_of_a_pipeline_is_that_commands_answer(
         with pytest.raises(ResponseError):
             await redis.hget("text", "x")  # type: ignore[misc]  # redis-py types both clients at once
         assert await redis.get("text") == b"no list"
+
+
+def test_uvloops_own_error_for_a_closed_connection_is_an_outage(server: Server) -> None:
+    """uvloop raises RuntimeError where asyncio sends into the void; a Cluster's client has such connections too."""
+
+    async def write_after_the_end() -> None:
+        cluster = PatientCluster.from_url("redis://127.0.0.1:1")
+        (first,) = cluster.nodes_manager.startup_nodes.values()
+        kinds = {first.connection_class, cluster.connection_kwargs["connection_class"]}
+        assert all(issubclass(kind, FewTurnsConnection) for kind in kinds)
+        connection = type("Connection", (FewTurnsConnection, UnixDomainSocketConnection), {})(
+            path=str(server.socket)
+        )
+        await connection.connect()
+        connection._writer.transport.abort()
+        with pytest.raises(ConnectionError):
+            await connection.send_command("PING")
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(write_after_the_end())
