@@ -48,12 +48,12 @@ async def find_missing(
     endpoint = await load_enabled(services, walk.project, walk.endpoint) if walk.endpoint else None
     found: list[EventRecord] = []
     while True:
-        page = await services.store.feed.read(walk.project, after=after, limit=CHUNK)
+        page, then = await read_chunk(services, walk, after)
         ids = [event for event, at in page if at <= walk.last and event not in known]
         found += await pick_events(services, walk, endpoint, ids) if ids else []
-        if len(page) < CHUNK or page[-1][1] >= walk.last:
+        if then is None:
             return Missing(events=tuple(found), cursor=None)
-        after = page[-1][1]
+        after = int(then)
         if len(found) > MOST - CHUNK:  # with another page there might be too many
             return Missing(events=tuple(found), cursor=after)
 

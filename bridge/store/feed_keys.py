@@ -5,10 +5,11 @@ Key                     Type    Content                                         
 {s}:outbox              zset    event id -> created ms, as 0.2.0 writes it          version 0.2.0        by tables/outbox
 {p:<prj>}:feed          zset    event id -> position                                tables/feed          with the event
 {p:<prj>}:pos           string  the last position given                             tables/feed          never
+{p:<prj>}:marks         zset    every thousandth position -> ms when it was given   tables/feed          all but 10,000
 {p:<prj>}:forgotten     string  the highest position whose event was removed        tables/feed          never
 """
 
-HINTS = "{g}:feeds"  # the channel on which `publish_v2` names projects whose feeds have grown
+HINTS = "{g}:feeds"  # the channel on which `publish_v3` names projects whose feeds have grown
 RESENT = "{g}:resent"  # the channel of events that are sent again on request: project and event id
 
 
@@ -30,6 +31,11 @@ def feed(project: str) -> str:
 def position(project: str) -> str:
     """Return the key of the last position given in a project's feed."""
     return f"{{p:{project}}}:pos"
+
+
+def marks(project: str) -> str:
+    """Return the key of some positions of a project's feed with the times at which they were given."""
+    return f"{{p:{project}}}:marks"
 
 
 def forgotten(project: str) -> str:

@@ -190,7 +190,9 @@ async def test_a_server_that_is_short_of_replicas_is_named_as_that(real: Redis) 
 async def test_a_script_that_fails_for_another_reason_raises_its_own_error(real: Redis) -> None:
     """A wrong type under a key is neither "full" nor "not durable"."""
     await real.set("{p:x}:feed", b"no zset")
-    call = ScriptCall(SCRIPTS["publish_v2"], ("{p:x}:feed", "{p:x}:pos"), ("c", "x", 0, "evt_a"))
+    call = ScriptCall(
+        SCRIPTS["publish_v3"], ("{p:x}:feed", "{p:x}:pos", "{p:x}:marks"), ("c", "x", 0, "evt_a")
+    )
     with pytest.raises(Exception, match="WRONGTYPE"):
         await run_many(real, [call])
     (answer,) = await DurableScripts(real).run_each([call], touched="{p:x}:t", new_work=True)

@@ -32,7 +32,7 @@ from bridge.domain.urls.policy import CheckedUrl
 from bridge.errors import Conflict, ValidationFailed
 from bridge.providers.registry import CATALOGUE
 from bridge.services.deliveries import lists
-from bridge.services.deliveries.endpoint_recovery import begin_recovery, restart_open
+from bridge.services.deliveries.endpoint_recovery import begin_recovery, measure, restart_open
 from bridge.services.deliveries.send_test import send_test_to
 from bridge.services.following.followed_personas import load_followed
 from bridge.services.subscriptions import endpoints
@@ -246,6 +246,6 @@ async def recover_endpoint(call: ApiCall) -> web.StreamResponse:
         call.project,
         RECOVER_ENDPOINT,
         to_builtins(walk),
-        total=await call.services.store.feed.size(call.project),
+        total=await measure(call.services, walk),
     )
     return reply(view_recovery(walk.endpoint, await finish_task(call.services, task)))

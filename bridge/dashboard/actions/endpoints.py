@@ -13,7 +13,7 @@ from bridge.domain.deliveries.retry import judge
 from bridge.domain.urls.policy import CheckedUrl
 from bridge.errors import BridgeError, Conflict, ValidationFailed
 from bridge.providers.registry import CATALOGUE
-from bridge.services.deliveries.endpoint_recovery import begin_recovery, restart_open
+from bridge.services.deliveries.endpoint_recovery import begin_recovery, measure, restart_open
 from bridge.services.deliveries.send_test import send_test_to
 from bridge.services.subscriptions import endpoints
 from bridge.services.subscriptions.sealing import open_secrets
@@ -87,7 +87,7 @@ async def recover(visit: Visit) -> Done:
     walk = await begin_recovery(
         visit.services, visit.project, visit.path["id"], since_ms=since_ms, until_ms=None
     )
-    total = await visit.services.store.feed.size(visit.project)
+    total = await measure(visit.services, walk)
     return await begin_task(visit, RECOVER_ENDPOINT, to_builtins(walk), total=total)
 
 

@@ -77,10 +77,21 @@ async def recover_chunk(
 async def read_chunk(
     services: Services, walk: RecoverWalk, after: int
 ) -> tuple[Sequence[tuple[str, int]], str | None]:
-    """Return the next ids and positions of a project's feed, and the cursor behind them; None where the walk ends."""
+    """Return the next ids and positions of a project's feed, and the cursor behind them; None where the walk ends.
+
+    With `after` 0 the walk begins: it skips what was told before its period.
+    """
+    after = after or await services.store.feed.skip_until(walk.project, walk.since_ms)
     page = await services.store.feed.read(walk.project, after=after, limit=CHUNK)
     is_over = len(page) < CHUNK or page[-1][1] >= walk.last
     return page, None if is_over else str(page[-1][1])
+
+
+async def measure(services: Services, walk: RecoverWalk) -> int:
+    """Return how many events a walk looks at, at most."""
+    feed = services.store.feed
+    ahead = walk.last - await feed.skip_until(walk.project, walk.since_ms)
+    return min(ahead, await feed.size(walk.project))
 
 
 async def bring_back(

@@ -19,6 +19,8 @@ from bridge.store.server.subscriber import subscribe
 
 MOST_TOGETHER = 64  # calls of `publish` in one round trip
 FORGET_STEP = 500
+# The clocks of the servers that a failover takes over from each other, and of those that tell events, may differ so much.
+MARK_MARGIN_MS = 60_000
 
 
 class Feed:
@@ -70,7 +72,8 @@ class Feed:
 
     def _plan_call(self, project: str, events: Sequence[str]) -> ScriptCall:
         args: tuple[Bytes, ...] = (feed_keys.HINTS, project, self._seen.get(project, 0), *events)
-        return ScriptCall(SCRIPTS["publish_v2"], (feed_keys.feed(project), feed_keys.position(project)), args)
+        places = (feed_keys.feed(project), feed_keys.position(project), feed_keys.marks(project))
+        return ScriptCall(SCRIPTS["publish_v3"], places, args)
 
     def _note(self, project: str, positions: Iterable[int]) -> None:
         self._seen[project] = max(self._seen.get(project, 0), *positions, 0)
@@ -132,6 +135,16 @@ class Feed:
         """Tell those who listen that an event is sent again; who does not listen now never hears of it."""
         with suppress(NoPermissionError):  # whoever subscribes logs it, with the fix
             await self._redis.publish(feed_keys.RESENT, f"{project} {event}")
+
+    async def skip_until(self, project: str, at_ms: int) -> int:
+        """Return a position up to which all events were told before a time, 0 if none is known.
+
+        About a thousand events that were told more than a minute before the time may lie behind it, and all of those that
+        a version without marks published.
+        """
+        latest = at_ms - MARK_MARGIN_MS
+        marks = await self._redis.zrevrangebyscore(feed_keys.marks(project), latest, "-inf", 0, 1)
+        return int(marks[0]) if marks else 0
 
     async def position_of(self, project: str, event: str) -> int | None:
         """Return an event's position, None if it has none yet."""
