@@ -54,6 +54,16 @@ class PatientCluster(RedisCluster):
             raise ClusterDownError("no node is known")  # type: ignore[no-untyped-call]  # redis-py
         return node
 
+    async def _determine_nodes(self, command: str, *args: Any, node_flag: str | None = None) -> list[Any]:
+        """Return whom to send a command to; raise `ClusterDownError` where another command's failure has just removed them.
+
+        Then redis-py asks for the nodes anew. By itself it would send a command without a key to None.
+        """
+        nodes = await super()._determine_nodes(command, *args, node_flag=node_flag)
+        if None in nodes:
+            raise ClusterDownError("the node is gone")  # type: ignore[no-untyped-call]  # redis-py
+        return nodes
+
     async def aclose(self) -> None:
         """Close the connections, those too that are just being opened."""
         if self._asking is not None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -17,6 +18,7 @@ from bridge.store.errors import STORE_ERRORS, StoreNotDurable
 from bridge.store.scripts import SCRIPTS, ScriptCall, run
 from bridge.store.server.connect import connect, connect_to_node
 from bridge.store.server.fitness import UnfitStoreError, check_store
+from bridge.store.server.patient_cluster import PatientCluster
 from bridge.store.server.replication import Replication
 from tests.e2e.failover.servers import Cluster, Server, running_cluster
 from tests.e2e.processes import until
@@ -151,6 +153,30 @@ async def test_a_change_follows_its_slot_and_so_does_its_wait(redis: Redis, movi
 
 def poke(name: str) -> ScriptCall:
     return ScriptCall(SCRIPTS["touch_v1"], (f"{{b}}:j:{name}",), ())
+
+
+class LosingCluster(PatientCluster):
+    """A client whose nodes another command's failure removes once, just before a command is sent."""
+
+    lost = False
+
+    async def _determine_nodes(self, *args: Any, **options: Any) -> list[Any]:
+        if not self.lost:
+            self.lost = True
+            await self.aclose()
+        return await super()._determine_nodes(*args, **options)
+
+
+async def test_a_question_without_a_key_is_asked_anew_when_its_node_is_gone(cluster: Cluster) -> None:
+    """Alone and in a pipeline; redis-py would call a method of None, which nobody takes for an outage."""
+    for together in (False, True):
+        async with LosingCluster.from_url(cluster.url) as client:
+            await client.initialize()
+            if together:
+                assert await client.pipeline().ping().execute() == [True]
+            else:
+                assert await client.execute_command("CLUSTER SLOTS")
+            assert client.lost
 
 
 async def test_the_client_survives_that_all_nodes_were_away(cluster: Cluster, redis: Redis) -> None:
