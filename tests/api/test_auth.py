@@ -74,7 +74,7 @@ async def test_no_key_or_a_wrong_one_is_a_401_without_a_challenge(
         ({"X-API-Key": "brk_..."}, "a placeholder"),
         ({"Authorization": "Bearer {{ $env.KEY }}"}, "a placeholder"),
         ({"Authorization": f"Bearer {KEY[:20]} {KEY[20:]}"}, "holds a blank"),
-        ({"X-API-Key": "rm_" + "b" * 32}, "a provider's key"),
+        ({"X-API-Key": "rm_" + "b" * 32}, "REELBRIDGE_PASSTHROUGH"),
         ({"X-API-Key": "whsec_" + "b" * 32}, "a signing secret"),
         ({"X-API-Key": "hunter2"}, "those begin with brk_"),
         ({"X-API-Key": KEY + "x"}, "not known or was revoked"),

@@ -144,6 +144,8 @@ def _check_characters(model: type[BaseModel], values: Mapping[str, Any]) -> None
 def _explain(field: str, kind: str, message: str) -> str:
     if kind == "missing":
         return "missing: add it"
+    if kind.startswith("datetime_"):
+        return "no time: use one such as 2026-11-21T10:00:00Z"
     return (
         message.removeprefix("Value error, ")
         .removeprefix(f"{field}: ")

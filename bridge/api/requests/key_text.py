@@ -67,7 +67,10 @@ def explain_wrong(text: str, *, passthrough: bool = False) -> str:
     if passthrough and not text.startswith(PREFIX):
         return f"this key is none of this bridge, and no provider accepts it: {HINT}"
     if text.startswith(list_key_prefixes()):
-        return f"this is a provider's key, not one of this bridge: {HINT}"
+        return (
+            f"this is a provider's key, not one of this bridge: {HINT}"
+            " (with REELBRIDGE_PASSTHROUGH=true callers log in with their own provider's keys)"
+        )
     if not text.startswith(PREFIX):
         return f"this is no API key of the bridge; those begin with {PREFIX}: {HINT}"
     return f"this API key is not known or was revoked: {HINT}"

@@ -63,9 +63,7 @@ class ApiClient:
             ) as response:
                 return response.status, _read_json(await _read_capped(response))
         except (TimeoutError, ClientError, OSError, ValueError):  # ValueError: a URL that cannot be one
-            raise NoAnswerError(
-                f"no answer from {self.url}: is `reelbridge up` (or `api`) running there?"
-            ) from None
+            raise NoAnswerError(explain_silence(self.url)) from None
 
     async def call(
         self, method: str, path: str, body: Any = None, *, timeout_s: float = RESPONSE_TIMEOUT_S
@@ -91,6 +89,14 @@ class ApiClient:
             timeout=ClientTimeout(total=None, sock_connect=RESPONSE_TIMEOUT_S, sock_read=silence_s),
         ) as response:
             yield response
+
+
+def explain_silence(url: str) -> str:
+    """Return the message for a bridge that gives no response at this address."""
+    return (
+        f"no answer from {url}: is `reelbridge up` (or `api`) running there? Another address is named by --bridge,"
+        " or by REELBRIDGE_HOST and REELBRIDGE_PORT"
+    )
 
 
 def explain_refusal(method: str, path: str, status: int, answer: Any) -> str:

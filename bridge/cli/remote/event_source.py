@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import ClientError, ClientPayloadError
 
-from bridge.cli.local.api_client import ApiClient, explain_refusal, read_answer
+from bridge.cli.local.api_client import ApiClient, explain_refusal, explain_silence, read_answer
 from bridge.cli.local.errors import CommandError
 
 PATH: Final = "/v1/events/stream?resends=true"
@@ -76,9 +76,7 @@ class EventSource:
                 reason = "ended"
             except (ClientError, TimeoutError, OSError, ValueError) as error:
                 if not stood:
-                    raise CommandError(
-                        f"no answer from {self._api.url}: is `reelbridge up` (or `api`) running there?"
-                    ) from None
+                    raise CommandError(explain_silence(self._api.url)) from None
                 reason = "cut" if isinstance(error, ClientPayloadError) else "away"
             if failures == 0 and stood:
                 self._say(f"the stream was {reason}: connecting again")

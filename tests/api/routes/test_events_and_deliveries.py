@@ -163,6 +163,8 @@ async def test_a_parked_delivery_is_retried_and_recovered(api: Client) -> None:
         {"since": "0001-01-01T00:00:00Z"},
     ):
         assert (await api.call("POST", "/v1/deliveries/recover", json=bad))[0] == 400
+    _, body = await api.call("POST", "/v1/deliveries/recover", json={"since": "1h"})
+    assert body["error"]["message"] == "since: no time: use one such as 2026-11-21T10:00:00Z"
     assert (await api.call("GET", "/v1/deliveries/dlv_none"))[0] == 404
 
 

@@ -116,6 +116,7 @@ def test_commands_to_a_bridge_that_is_not_there_say_so(tmp_path: Path) -> None:
     done = run("keys", "list", cwd=tmp_path, REELBRIDGE_API_KEY="brk_0123", REELBRIDGE_PORT="1")
     assert done.returncode == 1
     assert b"is `reelbridge up` (or `api`) running there?" in done.stderr
+    assert b"REELBRIDGE_HOST and REELBRIDGE_PORT" in done.stderr
 
 
 async def test_to_revoke_an_unknown_key_fails(tmp_path: Path) -> None:
