@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -169,8 +169,8 @@ class LosingCluster(PatientCluster):
 
 async def test_a_question_without_a_key_is_asked_anew_when_its_node_is_gone(cluster: Cluster) -> None:
     """redis-py would call a method of None, which nobody takes for an outage."""
-    first = cluster.primaries[0]
-    async with LosingCluster(host="127.0.0.1", port=first.port) as client:
+    client = cast("LosingCluster", LosingCluster.from_url(cluster.url))
+    async with client:
         await client.initialize()
         assert await client.execute_command("CLUSTER SLOTS")
         assert client.lost
