@@ -20,6 +20,7 @@ from bridge.http.receivers import Sender
 from bridge.http.upstream import UpstreamClient
 from bridge.providers.registry import PROVIDERS
 from bridge.services.context import Services
+from bridge.services.duration_estimates import DurationEstimates
 from bridge.store.errors import StoreFull
 from bridge.store.server.connect import connect, connect_to_node
 from bridge.store.server.fitness import StoreFacts, check_store
@@ -79,6 +80,7 @@ async def open_services(
             clock_ms=clock_ms or wall_clock_ms,
             dice=secrets.token_bytes,
             process=f"{platform.node()}:{os.getpid()}:{secrets.token_hex(4)}",
+            durations=DurationEstimates(store.account_stats, scale=settings.poll_scale),
             store_memory=facts.maxmemory,
         )
 

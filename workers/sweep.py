@@ -15,6 +15,7 @@ from bridge.services.jobs.retention import end_retention
 from bridge.services.key_rotation import reseal_job, reseal_tables
 from bridge.store.records import Loaded, Wanted
 from bridge.store.tables.key_usage import KeyCounter
+from workers.indexing import build_indexes, expect_anew
 
 log = structlog.get_logger()
 
@@ -22,8 +23,13 @@ SCAN_COUNT: Final = 500
 
 
 async def tidy(services: Services) -> dict[str, int]:
-    """Publish events that are missing in the feed after a crash, end retention, remove old gates; return counts."""
+    """Publish events that are missing in the feed after a crash, end retention, remove old gates; return counts.
+
+    The first time after an upgrade the indexes are built that the version before did not have.
+    """
     store = services.store
+    if not await store.troubles.is_whole():
+        await build_indexes(services)
     published = await store.outbox.drain(now_ms=services.clock_ms())
     removed = 0
     for shard in store.shards:
@@ -37,11 +43,11 @@ async def tidy(services: Services) -> dict[str, int]:
 
 
 async def prove(services: Services) -> dict[str, int]:
-    """Schedule jobs and deliveries that are missing in their queue, reseal what an old key sealed; return counts.
+    """Schedule jobs and deliveries that are missing in their queue or index, reseal what an old key sealed; return counts.
 
     Changes of endpoints that a killed process left unfinished are finished too.
     """
-    counts = {"polls": 0, "deliveries": 0, "resealed": 0}
+    counts = {"polls": 0, "deliveries": 0, "listed": 0, "resealed": 0}
     counter = KeyCounter()
     projects = [project.id for project in await services.store.projects.list()]
     counts["endpoints"] = await services.store.endpoints.level_all(projects)
@@ -54,6 +60,7 @@ async def prove(services: Services) -> dict[str, int]:
             for each in page.jobs.values():
                 held[each.record.project] = held.get(each.record.project, 0) + len(each.raw)
             counts["polls"] += await _repair_polls(services, shard, page.jobs)
+            counts["listed"] += await expect_anew(services, shard, page.jobs)
             counts["resealed"] += sum(
                 [await reseal_job(services, *job, counter) for job in page.jobs.items()]
             )
@@ -63,6 +70,7 @@ async def prove(services: Services) -> dict[str, int]:
             page = await services.store.load_many(Wanted(deliveries=ids))
             counter.note_unreadable("deliveries", len(page.unreadable))
             counts["deliveries"] += await _repair_deliveries(services, shard, [*page.deliveries.values()])
+            counts["listed"] += await services.store.troubles.list_anew(shard, [*page.deliveries.values()])
     await reseal_tables(services, counter)
     repaired = counts["polls"] or counts["deliveries"]
     (log.warning if repaired else log.debug)("sweep.proved", **counts)

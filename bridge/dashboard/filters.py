@@ -8,12 +8,13 @@ from urllib.parse import urlencode
 
 from bridge.domain.deliveries.records import DeliveryState
 from bridge.errors import ValidationFailed
-from bridge.services.deliveries.browse import FAILING, STATES, TROUBLE, DeliveryFilter
+from bridge.providers.registry import CATALOGUE, KINDS
+from bridge.services.deliveries.delivery_filter import FAILING, STATES, TROUBLE, DeliveryFilter
 
 _SPAN: Final = re.compile(r"(\d{1,4})([mhd])")
 _UNIT_MS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _ANSWER: Final = re.compile(r"[1-5]xx|none|[1-5]\d\d")
-NAMES: Final = ("state", "receiver", "answer", "since", "until", "subscription")
+NAMES: Final = ("state", "receiver", "answer", "type", "kind", "account", "since", "until", "subscription")
 
 # The saved views that every project has, and their queries.
 VIEWS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -59,6 +60,9 @@ def read_filter(query: Mapping[str, str], *, now_ms: int) -> DeliveryFilter:
     answer = query.get("answer", "")
     if answer and not _ANSWER.fullmatch(answer):
         raise ValidationFailed("answer", "use a status such as 404, a class such as 5xx, or none")
+    for name, known in (("type", CATALOGUE.types), ("kind", KINDS)):
+        if query.get(name) and query[name] not in known:
+            raise ValidationFailed(name, f"no such {name}: use one of the list")
     return DeliveryFilter(
         states=TROUBLE if not states else frozenset() if "any" in states else states,
         receiver=query.get("receiver", "").strip(),
@@ -66,6 +70,9 @@ def read_filter(query: Mapping[str, str], *, now_ms: int) -> DeliveryFilter:
         since_ms=read_moment(query.get("since", ""), "since", now_ms=now_ms),
         until_ms=read_moment(query.get("until", ""), "until", now_ms=now_ms),
         subscription=query.get("subscription", ""),
+        type=query.get("type", ""),
+        kind=query.get("kind", ""),
+        account=query.get("account", ""),
     )
 
 

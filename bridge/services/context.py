@@ -11,6 +11,7 @@ from bridge.domain.urls.policy import UrlPolicy
 from bridge.http.receivers import Sender
 from bridge.http.upstream import Login, UpstreamClient
 from bridge.providers.registry import KINDS
+from bridge.services.duration_estimates import DurationEstimates
 from bridge.services.reachability import Reachability
 from bridge.services.shared_reads import SharedReads
 from bridge.store.store import Store
@@ -35,6 +36,7 @@ class Services:
     clock_ms: Callable[[], int]
     dice: Dice
     process: str
+    durations: DurationEstimates
     store_memory: int = 0  # bytes at which the store refuses new work, 0: not known
     shared_reads: SharedReads = field(default_factory=SharedReads)
     reachability: Reachability = field(default_factory=Reachability)

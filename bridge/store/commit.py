@@ -14,6 +14,7 @@ from bridge.store.endpoint_deliveries import DeliverAll
 from bridge.store.grouping import Grouping
 from bridge.store.keys import Queue
 from bridge.store.scripts import SCRIPTS, Script, ScriptCall, run_each
+from bridge.store.trouble.trouble_marks import TroubleMark
 
 __all__ = [
     "Change",
@@ -160,7 +161,7 @@ class Drop(Struct, frozen=True, gc=False):
         call.args += ("X", self.lane, self.member)
 
 
-Op = Put | Delete | Rank | Unrank | Due | Drop | Grow | DeliverAll
+Op = Put | Delete | Rank | Unrank | Due | Drop | Grow | DeliverAll | TroubleMark
 
 
 class Change(Struct, frozen=True, gc=False):

@@ -10,11 +10,13 @@ from typing import Final, NamedTuple, Protocol
 from msgspec import Struct, msgpack
 from msgspec.structs import replace
 
+from bridge.domain.deliveries.lanes import read_origin
 from bridge.domain.deliveries.records import Delivery, DeliveryState, new_delivery
 from bridge.domain.ids import SharedHash, is_endpoint
 from bridge.domain.subscriptions.endpoint import DISABLED, Endpoint
 from bridge.store import endpoint_keys, keys
 from bridge.store.cluster_commands import Bytes
+from bridge.store.trouble.trouble_marks import TroubleMark
 
 _PACK: Final = msgpack.Encoder().encode
 _FIELDS: Final = Delivery.__struct_fields__
@@ -69,6 +71,15 @@ def deliver_to(
     return DeliverAll(
         job=job, project=project, created_ms=now_ms, deliveries=[template.fill(each) for each in endpoints]
     )
+
+
+def mark_parked(written: DeliverAll) -> list[TroubleMark]:
+    """Return how those of new deliveries are listed that are parked."""
+    parked = [(each.id, read_origin(each.lane)) for each in written.deliveries if not each.is_due]
+    return [
+        TroubleMark(written.project, identifier, written.created_ms, "p", origin, origin)
+        for identifier, origin in parked
+    ]
 
 
 class _Template:

@@ -27,6 +27,7 @@ Key                     Type    Content                                         
 {s}:<q>:q:<lane>        zset    member -> due ms, or -(lease end) while in flight   unit_of_work, lanes  with its last item
                                 (q = poll: lane = account, member = job key; q = dlv: lane = URL without query,
                                  see domain/deliveries/lane, member = delivery id)
+{s}:eta:<acc>           zset    key of a job that runs -> ms by which 9 in 10 would have ended  unit_of_work  with its run
 {s}:touched             string  empty; written before each wait for the disk        commit               never
 {s}:ended               zset    job key -> ms at which its retention ends           unit_of_work         with the job
 {s}:p:<prj>:cbs         zset    callback id -> created ms                           unit_of_work         with the callback
@@ -160,6 +161,11 @@ def claims(letter: str, queue: Queue) -> str:
 def lane(letter: str, queue: Queue, name: str) -> str:
     """Return the key of one lane's items, sorted by due time."""
     return f"{{{letter}}}:{queue}:q:{name}"
+
+
+def expected(letter: str, account: str) -> str:
+    """Return the key of an account's jobs that run, sorted by when nine in ten like them would have ended."""
+    return f"{{{letter}}}:eta:{account}"
 
 
 def touched(letter: str) -> str:

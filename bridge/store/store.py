@@ -48,6 +48,8 @@ from bridge.store.tables.rate_budgets import Budgets
 from bridge.store.tables.starts import Starts
 from bridge.store.tables.table import Dice
 from bridge.store.tables.tasks import Tasks
+from bridge.store.tables.troubles import INDEXED, Troubles
+from bridge.store.trouble import trouble_keys
 from bridge.store.vault import Vault
 
 R = TypeVar("R", bound=Struct)
@@ -83,9 +85,9 @@ class Store:
         self.poll = Lanes(redis, "poll", shards)
         self.dlv = FairLanes(redis, shards, limits=limits)
         self.standings = LaneStandings(redis, limits)
-        self.upcoming = Upcoming(redis)
         durable = DurableScripts(redis, aof=aof, replicas=replicas)
         self.committer = Committer(redis, aof=aof, durable=durable)
+        self.upcoming = Upcoming(redis, self.committer)
         self.projects = Projects(redis, vault, clock_ms=clock_ms, dice=dice, durable=durable)
         self.health = Health(redis, self.shard_of)
         self.budgets = Budgets(redis, self.shard_of, share=share)
@@ -110,6 +112,7 @@ class Store:
         self.inbox = Inbox(redis)
         self.holds = Holds(redis)
         self.indexes = Indexes(redis, shards)
+        self.troubles = Troubles(redis, self.committer, shards)
         self.job_bytes = JobBytes(redis, self.committer, shards)
         self.key_usage = KeyUsageTable(redis, self.committer)
         self.registrations = RegistrationReads(redis, shards)
@@ -215,7 +218,9 @@ async def _fix_shards(redis: Redis, wanted: int) -> int:
     # Read first, because a full store refuses even a SET that would change nothing.
     found = await redis.get(keys.SHARDS)
     if found is None:
-        await redis.set(keys.SHARDS, wanted, nx=True)
+        if await redis.set(keys.SHARDS, wanted, nx=True):
+            for letter in SHARD_LETTERS[:wanted]:
+                await redis.set(trouble_keys.indexed(letter), INDEXED)
         found = await redis.get(keys.SHARDS)
     return int(found)
 

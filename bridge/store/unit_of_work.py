@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
-from bridge.domain.deliveries.records import Delivery
+from bridge.domain.deliveries.records import Delivery, find_trouble
 from bridge.domain.events.records import EventRecord
 from bridge.domain.jobs.callbacks import callbacks_by_id
 from bridge.domain.jobs.records import Job, PollLog
@@ -29,12 +29,14 @@ from bridge.store.commit import (
     Rank,
     Unrank,
 )
-from bridge.store.endpoint_deliveries import deliver_to, list_indexes
+from bridge.store.endpoint_deliveries import deliver_to, list_indexes, mark_parked
 from bridge.store.endpoints.endpoints import guard_epoch
 from bridge.store.errors import LeaseLost, WriteConflict
 from bridge.store.records import Loaded, pack, pack_job, pack_object
 from bridge.store.tables.indexes import rank_callback, unrank_callback, url_member
 from bridge.store.tables.outbox import outbox_member
+from bridge.store.trouble import trouble_keys
+from bridge.store.trouble.trouble_marks import mark_delivery, unmark_delivery
 
 T = TypeVar("T")
 How = Literal["set", "sooner", "absent"]
@@ -62,13 +64,7 @@ class UnitOfWork:
 
     def change(self) -> Change:
         """Return what was collected, ready to be committed."""
-        return Change(
-            shard=self.shard,
-            guards=tuple(self._guards),
-            ops=tuple(self._ops),
-            lease=self._lease,
-            held=tuple(self._held),
-        )
+        return Change(self.shard, tuple(self._guards), tuple(self._ops), self._lease, tuple(self._held))
 
     def require_lease(self, lease: Lease) -> None:
         """Write nothing unless the caller still has the lease of this item."""
@@ -107,8 +103,16 @@ class UnitOfWork:
 
     def retire(self, key: str, job: Job) -> None:
         """Take a job out of the queue; it stays readable until its retention ends."""
-        self._ops.append(Drop("poll", job.account, key))
-        self._ops.append(Rank(keys.ended(self.shard), key, self.now_ms + self._retention_ms))
+        self._ops += [
+            Drop("poll", job.account, key),
+            Unrank(keys.expected(self.shard, job.account), key),
+            Rank(keys.ended(self.shard), key, self.now_ms + self._retention_ms),
+        ]
+
+    def expect(self, key: str, job: Job, at_ms: int | None) -> None:
+        """List a job by when most like it would have ended; None: its run has ended, or has not begun."""
+        index = keys.expected(self.shard, job.account)
+        self._ops.append(Unrank(index, key) if at_ms is None else Rank(index, key, at_ms))
 
     def keep_ended(self, key: str, loaded: Loaded[Job], *, until_ms: int) -> None:
         """Check an ended job's retention again at that time, if its record is as it was loaded."""
@@ -136,8 +140,9 @@ class UnitOfWork:
         for each in deliveries:
             self._remove_delivery(each)
         for identifier in unread:
-            listed = keys.deliveries(self.shard, loaded.record.project)
-            self._ops += [Delete(keys.delivery(identifier)), Unrank(listed, identifier)]
+            self._ops.append(Delete(keys.delivery(identifier)))
+            for index in (keys.deliveries, trouble_keys.parked, trouble_keys.failing):
+                self._ops.append(Unrank(index(self.shard, loaded.record.project), identifier))
         for identifier in (*(each.record.id for each in deliveries), *unread):
             self._ops.append(Unrank(keys.job_deliveries(key), identifier))
         for event in events:
@@ -156,6 +161,8 @@ class UnitOfWork:
         name = keys.delivery(loaded.record.id)
         self._guards.append(loaded.guard(name))
         self._ops += [Delete(name), *(Unrank(each, loaded.record.id) for each in list_indexes(loaded.record))]
+        if find_trouble(loaded.record):
+            self._ops.append(unmark_delivery(loaded.record))
 
     def put_event(self, event: EventRecord) -> None:
         """Write an event, and note that the project's feed does not have it yet."""
@@ -174,6 +181,7 @@ class UnitOfWork:
             Rank(keys.job_deliveries(delivery.job), delivery.id, delivery.created_ms),
             *(Rank(index, delivery.id, delivery.created_ms) for index in list_indexes(delivery)),
             Due("dlv", delivery.lane, delivery.id, delay_ms, "absent"),
+            *mark_delivery(delivery, None),
         ]
 
     def require_job(self, key: str, loaded: Loaded[Job]) -> None:
@@ -184,7 +192,8 @@ class UnitOfWork:
         """Write a delivery of a new event to each endpoint, due now; to a disabled one it is parked."""
         if endpoints:
             whole = (event.id, event.job, event.project)
-            self._ops.append(deliver_to(endpoints, *whole, now_ms=self.now_ms))
+            written = deliver_to(endpoints, *whole, now_ms=self.now_ms)
+            self._ops += [written, *mark_parked(written)]
 
     def require_endpoints(self, project: str, table: EndpointTable) -> None:
         """Write nothing unless the shard knows the project's endpoints as they are in this table."""
@@ -194,6 +203,7 @@ class UnitOfWork:
         """Write a delivery, if it is as it was loaded."""
         self._guards.append(Guard(keys.delivery(delivery.id), loaded.raw))
         self._ops.append(Put(keys.delivery(delivery.id), pack(delivery)))
+        self._ops += mark_delivery(delivery, loaded.record)
 
     def attempt_at(self, delivery: Delivery, delay_ms: int, *, how: How) -> None:
         """Schedule a delivery's next attempt."""
@@ -249,11 +259,6 @@ class UnitOfWork:
             Unrank(start_keys.starts(self.shard, loaded.record.project), place),
             Unrank(start_keys.open_starts(self.shard), place),
         ]
-
-
-def pack_delivery(delivery: Delivery) -> tuple[str, bytes]:
-    """Return a delivery's key and packed record, for settling its attempt."""
-    return keys.delivery(delivery.id), pack(delivery)
 
 
 async def retrying(

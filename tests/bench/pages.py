@@ -15,6 +15,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from bridge.dashboard.app import add_dashboard
+from bridge.domain.deliveries.lanes import read_origin
 from bridge.domain.deliveries.records import Attempt, DeliveryState, new_delivery
 from bridge.domain.events.records import EventRecord
 from bridge.domain.events.samples import samples
@@ -24,6 +25,7 @@ from bridge.providers.registry import CATALOGUE
 from bridge.services.context import Services
 from bridge.store import feed_keys, keys
 from bridge.store.records import pack
+from bridge.store.trouble import trouble_keys
 from tests.api.serving import KEY, make_settings, serving
 from tests.api.store_server import running_store
 from tests.dashboard.visitor import Visitor
@@ -37,6 +39,7 @@ PATHS = (
     *("/", "/events", "/events?type=sync_job.failed", "/deliveries", "/deliveries?state=any"),
     *(
         "/deliveries?state=parked&answer=5xx",
+        "/deliveries?state=parked&type=sync_job.failed",
         "/endpoints",
         "/accounts",
         "/try",
@@ -99,6 +102,10 @@ async def fill(services: Services, project: str, account: str) -> None:
             pipe.zadd(keys.lane(shard, "poll", account), {key: now_ms + number * 10})
             pipe.zadd(keys.deliveries(shard, project), {delivery.id: at_ms})
             pipe.zadd(keys.job_deliveries(key), {delivery.id: at_ms})
+            pipe.zadd(keys.expected(shard, account), {key: at_ms + 300_000})
+            if is_parked:
+                pipe.zadd(trouble_keys.parked(shard, project), {delivery.id: at_ms})
+                pipe.zincrby(trouble_keys.receivers(shard, project), 1, read_origin(delivery.lane))
             pipe.zadd(feed_keys.feed(project), {event: number + 1})
         pipe.set(feed_keys.position(project), min(start + STEP, JOBS))
         await pipe.execute()

@@ -12,7 +12,7 @@ from bridge.dashboard.rendering import find_changes, find_live, show_time
 from bridge.dashboard.words import say_time_left, show_duration
 from bridge.domain.polling.durations import Durations
 from bridge.errors import ValidationFailed
-from bridge.services.deliveries.browse import TROUBLE
+from bridge.services.deliveries.delivery_filter import TROUBLE
 
 NOW_MS = 1_790_000_000_000
 PROGRESS = Progress(start_ms=NOW_MS - 10_000, typical_s=20.0, late_s=60.0, documented=True)

@@ -26,8 +26,8 @@ from bridge.services.subscriptions.delivery_lane import lane_of
 from bridge.store.errors import STORE_ERRORS, WriteConflict
 from bridge.store.queue.fair_lanes import attempt_lease_ms
 from bridge.store.queue.lanes import Claim, Item, Settled, lease_end_ms
+from bridge.store.queue.settling import settle_attempt
 from bridge.store.records import UNREADABLE_RETRY_MS, Loaded, UnreadableRecord
-from bridge.store.unit_of_work import pack_delivery
 from workers.pump import STORE_BACKOFF_S
 
 log = structlog.get_logger()
@@ -128,7 +128,7 @@ class DeliverHandler:
         if loaded is None or loaded.record.lane != item.lane:
             return Settled(item.lane, item.member, claim.token, None)
         delivery, delay_ms = leave(loaded.record, now_ms=claim.now_ms)
-        return Settled(item.lane, item.member, claim.token, delay_ms, (pack_delivery(delivery),))
+        return settle_attempt(delivery, loaded.record, claim.token, delay_ms)
 
     async def _move(self, shard: str, token: bytes, moves: Sequence[ReadyDelivery]) -> list[Settled]:
         """Move deliveries out of lanes of version 0.1 and of former URLs; return what to settle: those that others changed meanwhile."""

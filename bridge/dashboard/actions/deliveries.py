@@ -51,6 +51,9 @@ async def begin_recovery(visit: Visit) -> Done:
         receiver=chosen.receiver,
         answer=chosen.answer,
         subscription=chosen.subscription,
+        type=chosen.type,
+        kind=chosen.kind,
+        account=chosen.account,
     )
     total = await count_deliveries(services, visit.project, wanted)
     return await begin_task(

@@ -7,19 +7,24 @@ from urllib.parse import parse_qsl
 from bridge.api.responses.next_attempts import describe_next_attempt, name_place
 from bridge.dashboard.filters import NAMES, STATE_WORDS, VIEWS, link, list_chips, read_filter
 from bridge.dashboard.page import DashboardPage, View, Visit
-from bridge.dashboard.views.rows import group_by_receiver, show_deliveries
+from bridge.dashboard.views.rows import group_by_receiver, list_receivers, show_deliveries
 from bridge.dashboard.words import name_delivery
 from bridge.domain.deliveries.attempts import ATTEMPTS_KEPT
 from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.ids import is_endpoint
 from bridge.domain.tasks import per_second
+from bridge.providers.registry import CATALOGUE, KINDS
 from bridge.services.deliveries.admin import get_delivery
-from bridge.services.deliveries.browse import MOST_LOOKED, browse
+from bridge.services.deliveries.browse import Browsed, browse
+from bridge.services.deliveries.delivery_filter import TROUBLE, DeliveryFilter
 from bridge.services.deliveries.lists import next_attempts_ms
 from bridge.services.deliveries.preview import preview_request
 from bridge.services.deliveries.waits import find_waits
 from bridge.services.tasks.start import find_task
 from bridge.store.records import Wanted
+
+GROUPS = 8
+SAMPLED = 500  # deliveries whose receivers are told before a recovery
 
 
 async def read_deliveries(visit: Visit) -> View:
@@ -35,7 +40,8 @@ async def read_deliveries(visit: Visit) -> View:
     values = {
         "rows": await show_deliveries(visit, found.rows),
         "found": found,
-        "groups": group_by_receiver(found.rows),
+        "groups": await _group(visit, wanted, found),
+        "is_whole": await visit.services.store.troubles.is_whole(),
         "has_parked": any(row.delivery.state is DeliveryState.PARKED for row in found.rows),
         "views": views,
         "own_views": own,
@@ -48,8 +54,22 @@ async def read_deliveries(visit: Visit) -> View:
         "recover": link("/deliveries/recover", here),
         "by_receiver": lambda receiver: link("/deliveries", here, receiver=receiver),
         "states": STATE_WORDS,
+        "types": sorted(CATALOGUE.types),
+        "kinds": list(KINDS),
+        "accounts": [
+            (each.id, each.name or each.provider)
+            for each in await visit.services.store.accounts.list_recent(visit.project)
+        ],
     }
     return View(title="Deliveries", template="deliveries.html", values=values)
+
+
+async def _group(visit: Visit, wanted: DeliveryFilter, found: Browsed) -> list[tuple[str, int, str]]:
+    """Return the receivers of all that is in trouble, if that is what is shown; else those of the rows."""
+    if found.total is None or wanted.states != TROUBLE or wanted.since_ms or wanted.until_ms:
+        return group_by_receiver(found.rows)
+    counted = await visit.services.store.troubles.receivers(visit.project, most=GROUPS)
+    return list_receivers(counted, found.rows)
 
 
 async def read_delivery(visit: Visit) -> View:
@@ -112,14 +132,18 @@ async def read_recover(visit: Visit) -> View:
     if not query.get("state"):
         query["state"] = "parked"
     wanted = read_filter(query, now_ms=now_ms)
-    found = await browse(visit.services, visit.project, wanted, limit=MOST_LOOKED, most=MOST_LOOKED)
+    found = await browse(visit.services, visit.project, wanted, limit=SAMPLED)
     parked = [row for row in found.rows if row.delivery.state is DeliveryState.PARKED]
+    left_out = len(found.rows) - len(parked)
     values: dict[str, Any] = {
-        "count": len(parked),
-        "left_out": len(found.rows) - len(parked),
-        "is_bounded": found.cursor is not None,
+        "count": len(parked) if found.total is None else found.total - left_out,
+        "left_out": left_out,
+        "is_bounded": found.cursor is not None and found.total is None,
+        "sampled": len(parked) if found.cursor is not None else None,
         "groups": group_by_receiver(parked),
-        "oldest_ms": min((row.delivery.created_ms for row in parked), default=None),
+        "oldest_ms": min((row.delivery.created_ms for row in parked), default=None)
+        if found.cursor is None
+        else None,
         "chips": list_chips("/deliveries/recover", query),
         "query_text": link("", query).removeprefix("?"),
         "back": link("/deliveries", query),

@@ -10,7 +10,8 @@ from bridge.domain.deliveries.lanes import INBOX
 from bridge.domain.deliveries.records import DeliveryState
 from bridge.domain.subscriptions.endpoint import Endpoint
 from bridge.providers.registry import CATALOGUE
-from bridge.services.deliveries.browse import Browsed, DeliveryFilter, browse
+from bridge.services.deliveries.browse import Browsed, browse
+from bridge.services.deliveries.delivery_filter import DeliveryFilter
 from bridge.services.subscriptions import endpoints
 from bridge.services.subscriptions.sealing import open_url, show_url, valid_previous
 

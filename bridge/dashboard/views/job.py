@@ -11,6 +11,7 @@ from bridge.dashboard.views.rows import plan_progress, show_deliveries
 from bridge.dashboard.words import name_event, name_job
 from bridge.domain.deliveries.records import OPEN
 from bridge.domain.events.records import EventRecord
+from bridge.domain.ids import job_key
 from bridge.domain.jobs.poll_history import KEPT, read_poll_history
 from bridge.domain.jobs.records import Job, JobState, PollLog
 from bridge.errors import NotFound
@@ -63,7 +64,8 @@ async def read_job(visit: Visit) -> View:
 
 async def _show_state(visit: Visit, job: Job, log: PollLog) -> dict[str, Any]:
     now_ms = visit.services.clock_ms()
-    expected = (await estimate_jobs(visit.services, [(job, log)]))[0]
+    key = job_key(visit.services.store.shard_of(job.account), job.account, job.kind, job.id)
+    expected = (await estimate_jobs(visit.services, [(key, job, log)]))[0]
     progress = plan_progress(job, expected)
     is_overdue = progress is not None and progress.is_overdue(now_ms)
     return {

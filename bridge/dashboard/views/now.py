@@ -2,14 +2,15 @@
 
 from bridge.dashboard.page import DashboardPage, View, Visit
 from bridge.dashboard.views.accounts import show_accounts
-from bridge.dashboard.views.rows import group_by_receiver, show_events, show_watched
-from bridge.domain.deliveries.records import DeliveryState
+from bridge.dashboard.views.rows import list_receivers, show_events, show_watched
 from bridge.services.accounts.budget_view import count_watched
-from bridge.services.deliveries.browse import TROUBLE, DeliveryFilter, browse
-from bridge.services.polling.watched import list_watched
+from bridge.services.deliveries.browse import browse
+from bridge.services.deliveries.delivery_filter import TROUBLE, DeliveryFilter
+from bridge.services.polling.watched import count_late, list_watched
 
 SHOWN = 50
-LOOKED = 500  # deliveries among which trouble is looked for
+NEWEST = 20  # deliveries in trouble whose last answer is told
+RECEIVERS = 4
 RECENT = 6
 
 
@@ -21,22 +22,21 @@ async def read_now(visit: Visit) -> View:
     shown = [each for each in accounts if wanted in ("", each.id)]
     watched = await count_watched(services, shown)
     rows = [show_watched(each, now_ms=now_ms) for each in await list_watched(services, shown, limit=SHOWN)]
-    rows.sort(key=lambda row: (not row["is_overdue"], row["progress"] is None))
-    trouble = await browse(services, visit.project, DeliveryFilter(states=TROUBLE), limit=LOOKED, most=LOOKED)
-    parked = sum(row.delivery.state is DeliveryState.PARKED for row in trouble.rows)
+    trouble = await browse(services, visit.project, DeliveryFilter(states=TROUBLE), limit=NEWEST)
+    counts = await services.store.troubles.count(visit.project)
+    receivers = await services.store.troubles.receivers(visit.project, most=RECEIVERS)
     recent = await services.store.feed.read(visit.project, limit=RECENT)
     values = {
         "now_ms": now_ms,
         "rows": rows,
         "watched": sum(watched.values()),
-        "overdue": sum(row["is_overdue"] for row in rows),
+        "overdue": await count_late(services, shown),
         "accounts": await show_accounts(visit, shown[:10]),
         "account": wanted,
-        "parked": parked,
-        "failing": len(trouble.rows) - parked,
-        "receivers": group_by_receiver(trouble.rows),
-        "is_bounded": trouble.cursor is not None,
-        "looked": trouble.looked,
+        "parked": counts["parked"],
+        "failing": counts["failing"],
+        "receivers": list_receivers(receivers, trouble.rows),
+        "is_whole": await services.store.troubles.is_whole(),
         "recent": await show_events(services, recent),
         "workers": await services.store.heartbeats.count(now_ms),
     }

@@ -87,6 +87,14 @@ async def show_deliveries(visit: Visit, rows: Sequence[DeliveryRow]) -> list[dic
     return shown
 
 
+def list_receivers(
+    counted: Sequence[tuple[str, int]], rows: Sequence[DeliveryRow]
+) -> list[tuple[str, int, str]]:
+    """Return receivers with their numbers of deliveries, each with the last answer among some of these."""
+    answers = {receiver: answer for receiver, _, answer in group_by_receiver(rows)}
+    return [(receiver, count, answers.get(receiver, "")) for receiver, count in counted]
+
+
 def group_by_receiver(rows: Sequence[DeliveryRow]) -> list[tuple[str, int, str]]:
     """Return the receivers of deliveries, each with their number and its last answer, most first."""
     counts = Counter(read_origin(row.delivery.lane) for row in rows)

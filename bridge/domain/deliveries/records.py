@@ -4,7 +4,7 @@ Times are Unix milliseconds. Records are packed as arrays, so new fields go to t
 """
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -85,6 +85,13 @@ def visible_state(delivery: Delivery, due_ms: int | None) -> DeliveryState:
     """Return a delivery's state as clients see it; `due_ms` is its next attempt, negative while one is in flight."""
     is_in_flight = delivery.state is DeliveryState.PENDING and due_ms is not None and due_ms < 0
     return DeliveryState.IN_FLIGHT if is_in_flight else delivery.state
+
+
+def find_trouble(delivery: Delivery) -> Literal["parked", "failing"] | None:
+    """Return what is wrong with a delivery: it is parked, or an attempt has failed and others follow; None: nothing."""
+    if delivery.state is DeliveryState.PARKED:
+        return "parked"
+    return "failing" if delivery.state is DeliveryState.PENDING and delivery.tries else None
 
 
 def ended_before(delivery: Delivery, before_ms: int | None) -> bool:

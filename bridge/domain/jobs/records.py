@@ -64,6 +64,11 @@ class Job(Struct, frozen=True, array_like=True, kw_only=True):
     before: str = ""  # mark of the results of a run that a call has ended (`baseline.mark_results`)
 
 
+def is_running(job: Job) -> bool:
+    """Whether a job's clock runs: it has neither ended nor timed out, and is no draft."""
+    return job.state not in (JobState.ENDED, JobState.TAIL) and job.clock_ms > 0
+
+
 class PollLog(Struct, frozen=True, array_like=True, kw_only=True):
     """What each poll writes; only the holder of the job's lease writes it, so that there are no conflicts.
 

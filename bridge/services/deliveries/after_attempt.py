@@ -19,8 +19,8 @@ from bridge.services.deliveries.notices import DISABLED as DISABLED_EVENT
 from bridge.services.deliveries.notices import park_and_tell, tell_of_endpoint
 from bridge.services.subscriptions.endpoints import disable, has_url
 from bridge.store.queue.lanes import Settled
+from bridge.store.queue.settling import settle_attempt
 from bridge.store.records import UNREADABLE_RETRY_MS, Loaded
-from bridge.store.unit_of_work import pack_delivery
 
 BLOCKED_FOR_MS = 86_400_000
 
@@ -46,10 +46,11 @@ async def after_attempt(
         reached = outcome != UNREACHED
         services.reachability.note(read_origin(delivery.lane), reached=reached, now_ms=at_ms)
     if verdict is Verdict.GONE and is_endpoint(delivery.subscription):
-        return await _end_endpoint(services, delivery, token, outcome)
+        return await _end_endpoint(services, loaded.record, delivery, token, outcome)
     if verdict is Verdict.GONE:
-        records = () if await stop_gone(services, delivery, token) else (pack_delivery(delivery),)
-        return Settled(delivery.lane, delivery.id, token, None, records, outcome=outcome)
+        if await stop_gone(services, delivery, token):
+            return Settled(delivery.lane, delivery.id, token, None, outcome=outcome)
+        return settle_attempt(delivery, loaded.record, token, None, outcome=outcome)
     if is_endpoint(delivery.subscription):
         await watch_endpoint(services, loaded.record, outcome)
     delivery, delay_ms = plan_next(
@@ -62,17 +63,12 @@ async def after_attempt(
     )
     if delivery.state is DeliveryState.PARKED and await park_and_tell(services, loaded, delivery, token):
         return Settled(delivery.lane, delivery.id, token, None, outcome=outcome)
-    return Settled(
-        lane=delivery.lane,
-        member=delivery.id,
-        token=token,
-        delay_ms=delay_ms,
-        records=(pack_delivery(delivery),),
-        outcome=outcome,
-    )
+    return settle_attempt(delivery, loaded.record, token, delay_ms, outcome=outcome)
 
 
-async def _end_endpoint(services: Services, delivery: Delivery, token: bytes, outcome: str) -> Settled:
+async def _end_endpoint(
+    services: Services, before: Delivery, delivery: Delivery, token: bytes, outcome: str
+) -> Settled:
     """Disable an endpoint that answered 410, and park the delivery; with another URL by now it is sent there at once."""
     whose = (delivery.project, delivery.subscription)
     disabled = await disable(services, *whose, lane=delivery.lane, reason=REASON)
@@ -82,7 +78,7 @@ async def _end_endpoint(services: Services, delivery: Delivery, token: bytes, ou
     if disabled is not None or await has_url(services, *whose, lane=delivery.lane):
         delivery = _park(delivery, REASON, services.clock_ms())
         delay_ms = None
-    return Settled(delivery.lane, delivery.id, token, delay_ms, (pack_delivery(delivery),), outcome=outcome)
+    return settle_attempt(delivery, before, token, delay_ms, outcome=outcome)
 
 
 def put_off_blocked(delivery: Delivery, *, now_ms: int) -> tuple[Delivery, int | None]:

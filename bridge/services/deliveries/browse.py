@@ -4,40 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from bridge.domain.deliveries.lanes import read_origin
-from bridge.domain.deliveries.records import Delivery, DeliveryState, visible_state
+from bridge.domain.deliveries.records import Delivery
 from bridge.domain.ids import is_endpoint
 from bridge.services.context import Services
+from bridge.services.deliveries.delivery_filter import DeliveryFilter, fits, keep_fitting
 from bridge.services.deliveries.lists import next_attempts_ms
 from bridge.services.queries import load_deliveries, parse_cursor
 from bridge.store.tables.indexes import Cursor
 
 STEP: Final = 500
-MOST_LOOKED: Final = 2_000  # deliveries that one page looks at
-FAILING: Final = "failing"  # pending, and at least one attempt has failed
-TROUBLE: Final = frozenset({FAILING, str(DeliveryState.PARKED)})
-STATES: Final = (FAILING, *(str(each) for each in DeliveryState))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryFilter:
-    """Which deliveries to show: each condition that is set must hold.
-
-    `states` are those of `STATES`, empty: any. `answer` is a class of the last answer (`2xx`, `4xx`, ..., `none` for no
-    answer) or a status. Times are Unix milliseconds.
-    """
-
-    states: frozenset[str] = frozenset()
-    receiver: str = ""  # an origin
-    answer: str = ""
-    since_ms: int = 0
-    until_ms: int = 0
-    subscription: str = ""
-
-    @property
-    def is_any(self) -> bool:
-        """Whether every delivery fits."""
-        return self == DeliveryFilter(since_ms=self.since_ms, until_ms=self.until_ms)
+MOST_LOOKED: Final = 1_000  # deliveries that one page looks at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,41 +28,15 @@ class DeliveryRow:
 class Browsed:
     """A page of deliveries, newest first.
 
-    `cursor` is where to go on, None at the end. `looked` counts those that were looked at, back to `back_to_ms`.
+    `cursor` is where to go on, None at the end. `looked` counts those that were looked at, back to `back_to_ms`. `total` is
+    the number of all that fit, None where only looking at all of them would tell.
     """
 
     rows: Sequence[DeliveryRow]
     cursor: str | None
     looked: int
     back_to_ms: int
-
-
-def fits(wanted: DeliveryFilter, delivery: Delivery, due_ms: int | None) -> bool:
-    """Return whether a delivery meets the conditions, but those about time."""
-    if wanted.subscription and delivery.subscription != wanted.subscription:
-        return False
-    if wanted.receiver and read_origin(delivery.lane) != wanted.receiver:
-        return False
-    if wanted.answer and not _answered(delivery, wanted.answer):
-        return False
-    return not wanted.states or bool(_names(delivery, due_ms) & wanted.states)
-
-
-def _names(delivery: Delivery, due_ms: int | None) -> set[str]:
-    """Return the names of a delivery's state; one that fails is pending too."""
-    names = {str(visible_state(delivery, due_ms))}
-    if delivery.state is DeliveryState.PENDING and delivery.tries:
-        names.add(FAILING)
-    return names
-
-
-def _answered(delivery: Delivery, wanted: str) -> bool:
-    if not delivery.attempts:
-        return False
-    status = delivery.attempts[-1].status
-    if status is None:
-        return wanted == "none"
-    return wanted in (str(status), f"{status // 100}xx")
+    total: int | None = None
 
 
 @dataclass(slots=True)
@@ -106,13 +56,14 @@ async def browse(
     most: int = MOST_LOOKED,
 ) -> Browsed:
     """Return a page of what fits among the next `most` deliveries behind the cursor."""
+    is_listed = wanted.is_trouble and await services.store.troubles.is_whole()
     place = parse_cursor(cursor)
     if place is None and wanted.until_ms:
         place = Cursor(wanted.until_ms + 1, "")
-    step = limit if wanted.is_any else STEP
+    step = limit if wanted.is_any or (is_listed and wanted.is_by_state) else min(STEP, most)
     walk = _Walk()
     while True:
-        places = await _read(services, project, wanted, place, step)
+        places = await _read(services, project, wanted, place, step, is_listed=is_listed)
         kept = [at for at in places if at.at_ms >= wanted.since_ms]
         walk.rows += await _pick(services, project, wanted, kept)
         walk.looked += len(kept)
@@ -127,16 +78,39 @@ async def browse(
                 cursor=place.text() if place else None,
                 looked=walk.looked,
                 back_to_ms=walk.back_to_ms,
+                total=await _count(services, project, wanted, is_listed=is_listed),
             )
 
 
 async def _read(
-    services: Services, project: str, wanted: DeliveryFilter, place: Cursor | None, count: int
+    services: Services,
+    project: str,
+    wanted: DeliveryFilter,
+    place: Cursor | None,
+    count: int,
+    *,
+    is_listed: bool,
 ) -> Sequence[Cursor]:
     indexes = services.store.indexes
     if is_endpoint(wanted.subscription):
         return await indexes.deliveries_of_endpoint(wanted.subscription, cursor=place, limit=count)
+    if is_listed:
+        return await indexes.deliveries_in_trouble(project, wanted.states, cursor=place, limit=count)
     return await indexes.deliveries(project, cursor=place, limit=count)
+
+
+async def _count(services: Services, project: str, wanted: DeliveryFilter, *, is_listed: bool) -> int | None:
+    """Return how many deliveries fit, if an index knows."""
+    if wanted.is_any:
+        return await services.store.indexes.count_deliveries(
+            project, wanted.since_ms, wanted.until_ms or None
+        )
+    if not (is_listed and wanted.is_by_state):
+        return None
+    counts = await services.store.troubles.count(
+        project, since_ms=wanted.since_ms, until_ms=wanted.until_ms or None
+    )
+    return sum(counts[trouble] for trouble in wanted.states)
 
 
 async def _pick(
@@ -147,6 +121,7 @@ async def _pick(
     mine = [each for each in found if each.project == project]
     # Whether an attempt is in flight must be asked, which is spared where it cannot matter.
     likely = [each for each in mine if any(fits(wanted, each, due_ms) for due_ms in (None, -1))]
+    likely = await keep_fitting(services, wanted, likely)
     dues = await next_attempts_ms(services, likely)
     return [
         (by_id[each.id], DeliveryRow(delivery=each, due_ms=dues[each.id]))

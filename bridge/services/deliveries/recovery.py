@@ -10,7 +10,7 @@ from bridge.domain.deliveries.records import Delivery, DeliveryState, ended_befo
 from bridge.domain.tasks import TaskStep
 from bridge.services.context import Services
 from bridge.services.deliveries.admin import current_lanes
-from bridge.services.deliveries.browse import DeliveryFilter, fits
+from bridge.services.deliveries.delivery_filter import DeliveryFilter, fits, keep_fitting
 from bridge.services.queries import load_deliveries, load_dues
 from bridge.services.requeue import start_again
 from bridge.store.errors import WriteConflict
@@ -33,11 +33,21 @@ class Recovery(Struct, frozen=True, kw_only=True):
     receiver: str = ""
     answer: str = ""
     subscription: str = ""
+    type: str = ""
+    kind: str = ""
+    account: str = ""
 
     @property
     def filter(self) -> DeliveryFilter:
         """What a delivery must meet, apart from its time and state."""
-        return DeliveryFilter(receiver=self.receiver, answer=self.answer, subscription=self.subscription)
+        return DeliveryFilter(
+            receiver=self.receiver,
+            answer=self.answer,
+            subscription=self.subscription,
+            type=self.type,
+            kind=self.kind,
+            account=self.account,
+        )
 
 
 async def count_deliveries(services: Services, project: str, wanted: Recovery) -> int:
@@ -83,6 +93,10 @@ async def _recover(
             and fits(wanted.filter, each.record, None)
             and ended_before(each.record, ended_before_ms)
         ]
+        fitting = {
+            each.id for each in await keep_fitting(services, wanted.filter, [one.record for one in found])
+        }
+        found = [each for each in found if each.record.id in fitting]
         done = await _send_again(services, found)
         recovered += sum(done)
         ids = [each.record.id for each, is_done in zip(found, done, strict=True) if not is_done]

@@ -28,10 +28,10 @@ from bridge.services.accounts.credentials import Credentials
 from bridge.services.accounts.health_cache import HealthCache
 from bridge.services.accounts.rate_budget import RateBudget
 from bridge.services.context import Services
+from bridge.services.duration_estimates import DurationEstimates
 from bridge.services.following.followed_kinds import persona_list
 from bridge.services.following.news import FollowedPersona, SweptPage, apply_page, mark_rows, patience_for
 from bridge.services.following.sweep_plan import SweepTask
-from bridge.services.polling.duration_estimates import DurationEstimates
 from bridge.services.polling.leases import RenewalTimer, RenewedLeases
 from bridge.services.polling.piggyback import Piggyback
 from bridge.store.queue.lanes import Settled

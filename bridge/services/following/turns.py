@@ -33,7 +33,7 @@ class PollTurns:
             rate_budget=poller.rate_budget,
             health_cache=poller.health_cache,
             credentials=credentials,
-            durations=poller.durations,
+            durations=services.durations,
             lease_ms=lease_ms,
         )
 

@@ -6,7 +6,7 @@ from bridge.domain.events.records import EventRecord
 from bridge.domain.jobs.callbacks import callbacks_by_id
 from bridge.domain.jobs.outcome import NewEvent, PollContext, Transition
 from bridge.domain.jobs.poll_history import previous_poll_ms
-from bridge.domain.jobs.records import Job
+from bridge.domain.jobs.records import Job, is_running
 from bridge.domain.subscriptions.endpoint_table import EndpointTable
 from bridge.providers.registry import CATALOGUE
 from bridge.services.context import Services
@@ -32,6 +32,10 @@ def write_advance(
     """
     unit.put_job(key, moved.job, loaded)
     unit.put_log(key, moved.log)
+    if is_running(moved.job):
+        unit.expect(key, moved.job, services.durations.late_ms(moved.job, moved.log))
+    elif is_running(loaded.record) and moved.delay_ms is not None:
+        unit.expect(key, moved.job, None)
     if moved.data is not None:
         unit.put_object(key, moved.data)
     listed = list_callbacks_in_event(moved.job) if moved.new_events and table.by_id else b""

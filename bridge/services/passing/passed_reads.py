@@ -17,7 +17,6 @@ from bridge.services.context import Services
 from bridge.services.jobs.observe import observe, observe_unchanged
 from bridge.services.jobs.unchanged import UnchangedAnswers
 from bridge.services.passing.unwatched_jobs import UnwatchedJobs
-from bridge.services.polling.duration_estimates import DurationEstimates
 from bridge.services.polling.piggyback import Piggyback
 from bridge.services.polling.waiting_jobs import WaitingJob, lease_waiting_jobs, return_to_queue
 from bridge.store.queue.lanes import Settled
@@ -58,8 +57,9 @@ class PassedReads:
         self._unwatched = unwatched
         self._unchanged_answers = UnchangedAnswers()
         self._digests: dict[tuple[str, str], bytes] = {}  # of bodies, by their jobs' keys and their ETags
-        durations = DurationEstimates(services.store.account_stats, scale=services.settings.poll_scale)
-        self._piggyback = Piggyback(services, durations, lease_ms=LEASE_MS, patience=lambda _: PATIENCE)
+        self._piggyback = Piggyback(
+            services, services.durations, lease_ms=LEASE_MS, patience=lambda _: PATIENCE
+        )
 
     async def apply(self, account: str, answers: Sequence[PassedAnswer]) -> None:
         """Apply the latest answer about each job that is watched and not being read."""

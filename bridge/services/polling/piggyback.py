@@ -21,8 +21,8 @@ from bridge.providers.read import part_observation
 from bridge.providers.registry import KINDS
 from bridge.providers.spec import Lens
 from bridge.services.context import Services, kind_traits
+from bridge.services.duration_estimates import DurationEstimates
 from bridge.services.jobs.observe import Held, observe, observe_unchanged
-from bridge.services.polling.duration_estimates import DurationEstimates
 from bridge.services.polling.list_rows import (
     digest_of,
     is_partial,

@@ -13,8 +13,8 @@ from bridge.domain.polling.rate_limit import Bucket, Grant, Purpose
 from bridge.services.accounts.pause import close_lanes
 from bridge.services.accounts.rate_budget import BudgetRequest, RateBudget
 from bridge.services.context import Services, kind_traits
+from bridge.services.duration_estimates import DurationEstimates, category_of
 from bridge.services.polling.backlog import Backlog
-from bridge.services.polling.duration_estimates import DurationEstimates, category_of
 from bridge.services.polling.list_eligibility import ListEligibility, is_untried
 from bridge.services.polling.list_membership import ListMembership
 from bridge.services.polling.poll_requests import DueJob, GrantedRequest

@@ -12,7 +12,6 @@ from bridge.services.accounts.rate_budget import RateBudget
 from bridge.services.context import Services
 from bridge.services.jobs.observe import take_held
 from bridge.services.polling.account_reader import AccountReader
-from bridge.services.polling.duration_estimates import DurationEstimates
 from bridge.services.polling.list_membership import ListMembership
 from bridge.services.polling.list_poll import ListPolls, ListPollTask
 from bridge.services.polling.piggyback import Piggyback
@@ -38,9 +37,7 @@ class Poller:
         credentials = Credentials(services)
         self.rate_budget = self._rate_budget = RateBudget(services, credentials)
         self.health_cache = self._health_cache = HealthCache(services.store.health)
-        self.durations = durations = DurationEstimates(
-            services.store.account_stats, scale=services.settings.poll_scale
-        )
+        durations = services.durations
         list_membership = ListMembership()
         self._planner = Planner(services, self._rate_budget, durations, list_membership)
         self._piggyback = Piggyback(services, durations, lease_ms=lease_ms)

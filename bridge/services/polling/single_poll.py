@@ -16,10 +16,10 @@ from bridge.http.upstream import KnownAnswer, PollAnswer
 from bridge.services.accounts.account_health import AccountHealthRecorder, auth_refusal_for
 from bridge.services.accounts.rate_budget import RateBudget
 from bridge.services.context import Services
+from bridge.services.duration_estimates import DurationEstimates
 from bridge.services.jobs.observe import Held, observe, observe_unchanged
 from bridge.services.jobs.unchanged import UnchangedAnswers
 from bridge.services.polling.account_reader import AccountReader, with_tokens
-from bridge.services.polling.duration_estimates import DurationEstimates
 from bridge.services.polling.piggyback import Piggyback
 from bridge.services.polling.poll_requests import GrantedRequest
 from bridge.store.queue.lanes import Settled

@@ -8,6 +8,7 @@
 --            P value px('': none)   key         put              D                key                  delete
 --            R member score         key         rank             U member         key                  unrank
 --            B number               key         add to a counter
+--            T member created trouble origin former  parked failing receivers  list a delivery by its trouble, p, f or -
 --            S|N|A lane member delay  queue lanes gate nudge     due: set, sooner, absent
 --            X lane member            queue lanes gate nudge     drop
 --            F number created         job's deliveries, project's, lanes, gate, then for each delivery its record, its
@@ -71,6 +72,17 @@ while a < #ARGV do
   elseif op == 'B' then
     redis.call('INCRBY', key, ARGV[a + 2])
     a, k = a + 2, k + 1
+  elseif op == 'T' then
+    local member, trouble, receivers = ARGV[a + 2], ARGV[a + 4], KEYS[k + 3]
+    local listed = redis.call('ZREM', key, member) + redis.call('ZREM', KEYS[k + 2], member)
+    if listed > 0 and tonumber(redis.call('ZINCRBY', receivers, -1, ARGV[a + 6])) <= 0 then
+      redis.call('ZREM', receivers, ARGV[a + 6])
+    end
+    if trouble ~= '-' then
+      redis.call('ZADD', trouble == 'p' and key or KEYS[k + 2], ARGV[a + 3], member)
+      redis.call('ZINCRBY', receivers, 1, ARGV[a + 5])
+    end
+    a, k = a + 6, k + 3
   elseif op == 'F' then
     local number, created = tonumber(ARGV[a + 2]), ARGV[a + 3]
     local job, project, lanes, gate = key, KEYS[k + 2], KEYS[k + 3], KEYS[k + 4]

@@ -1,10 +1,11 @@
 #!lua flags=allow-oom
 -- Ends the leases of deliveries, notes how their URLs and origins fared, and wakes the lanes whose turn it is.
 -- KEYS     lanes, gate, nudge, full, good, slow, proven, down; per origin: fly, turns, tags; then the queue of each lane;
---          then the records of each item
+--          then of each item its records, and parked, failing, receivers if it is listed anew
 -- ARGV     ms between attempts at a paced origin; number of origins, then their names; number of lanes, then per lane:
 --          name, number of its origin (0: none), number of items, then per item: member, token, delay ms ('' leaves
---          the queue), outcome, number of its records, then each of them
+--          the queue), outcome, trouble ('': as before; else p, f or -, created ms, a space, origin; see commit_v3),
+--          number of its records, then each of them
 -- Returns  the members whose lease is another's by now: nothing of theirs was written but the outcome
 -- Why      Leases are ended, and messages sent, as in settle_v2. The slot at the origin is given back by the token, also by who is fenced:
 --          a commit that took the item off its lane left it in `fly`.
@@ -36,11 +37,11 @@ for l = 1, lanes do
   local at = a
   for i = 1, count do
     members[i] = ARGV[at]
-    at = at + 5 + tonumber(ARGV[at + 4])
+    at = at + 6 + tonumber(ARGV[at + 5])
   end
   local scores = redis.call('ZMSCORE', queue, unpack(members))
   for i = 1, count do
-    local member, token, delay, records = ARGV[a], ARGV[a + 1], ARGV[a + 2], tonumber(ARGV[a + 4])
+    local member, token, delay, mark, records = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 4], tonumber(ARGV[a + 5])
     if place then
       place.ended[#place.ended + 1] = token .. member
       if ARGV[a + 3] == '' or ARGV[a + 3] == 'r' then place.unpaced = place.unpaced + 1 end
@@ -67,12 +68,25 @@ for l = 1, lanes do
       else
         leaving[#leaving + 1] = member
       end
+      local there = true
       for r = 1, records do
-        redis.call('SET', KEYS[record + r], ARGV[a + 4 + r], 'XX', 'KEEPTTL')
+        there = redis.call('SET', KEYS[record + r], ARGV[a + 5 + r], 'XX', 'KEEPTTL') and there
+      end
+      if mark ~= '' and there then
+        local trouble, created, origin = string.match(mark, '^(.)(%d+) (.*)$')
+        local parked, failing, receivers = KEYS[record + records + 1], KEYS[record + records + 2], KEYS[record + records + 3]
+        local listed = redis.call('ZREM', parked, member) + redis.call('ZREM', failing, member)
+        if listed > 0 and tonumber(redis.call('ZINCRBY', receivers, -1, origin)) <= 0 then
+          redis.call('ZREM', receivers, origin)
+        end
+        if trouble ~= '-' then
+          redis.call('ZADD', trouble == 'p' and parked or failing, created, member)
+          redis.call('ZINCRBY', receivers, 1, origin)
+        end
       end
     end
-    record = record + records
-    a = a + 5 + records
+    record = record + records + (mark ~= '' and 3 or 0)
+    a = a + 6 + records
   end
   if waiting[1] then redis.call('ZADD', queue, unpack(waiting)) end
   if leaving[1] then redis.call('ZREM', queue, unpack(leaving)) end

@@ -130,10 +130,13 @@ class FairLanes(Lanes):
             args += (lane, number, len(items))
             for item in items:
                 delay = "" if item.delay_ms is None else item.delay_ms
-                args += (item.member, item.token, delay, item.outcome, len(item.records))
+                listed = "".join(f"{mark.letter}{mark.created_ms} {mark.origin}" for mark in item.mark)
+                args += (item.member, item.token, delay, item.outcome, listed, len(item.records))
                 for key, value in item.records:
                     records.append(key)
                     args.append(value)
+                for mark in item.mark:
+                    records += mark.indexes
         head = (keys.lanes(shard, "dlv"), keys.gate(shard, "dlv"), keys.nudge(shard, "dlv"))
         places = [keys.lane(shard, "dlv", lane) for lane in by_lane]
         names = [*head, *_marks(shard), *_origins(shard, origins), *places, *records]

@@ -17,6 +17,7 @@ from bridge.store import keys
 from bridge.store.cluster_commands import Bytes
 from bridge.store.keys import Queue
 from bridge.store.scripts import SCRIPTS, ScriptCall, run, run_many
+from bridge.store.trouble.trouble_marks import TroubleMark
 
 SETTLE_STEP = 1000  # items a call: Lua's unpack has a limit, and other scripts wait meanwhile
 UNBLOCK_STEP = 1000
@@ -56,7 +57,7 @@ class Settled(Struct, frozen=True, gc=False):  # likewise
     """An item whose work is done: back in `delay_ms` (None: it leaves the queue), with the records to write.
 
     `records` are keys and values. Each is written only where one exists, and keeps its expiry. `outcome` is how an attempt
-    fared, see `fair_lanes`; polling has none.
+    fared, see `fair_lanes`, and `mark` how the delivery is listed anew, if it is; polling has neither.
     """
 
     lane: str
@@ -65,6 +66,7 @@ class Settled(Struct, frozen=True, gc=False):  # likewise
     delay_ms: int | None
     records: tuple[tuple[str, bytes], ...] = ()
     outcome: str = ""
+    mark: tuple[TroubleMark, ...] = ()
 
 
 class Lanes:

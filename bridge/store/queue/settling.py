@@ -1,9 +1,11 @@
-"""Make settlements of polls: the job's next due time, and the records that the poll has changed."""
+"""Make settlements of polls and attempts: the next due time, and the records that were changed."""
 
+from bridge.domain.deliveries.records import Delivery
 from bridge.domain.jobs.records import PollLog
 from bridge.store import keys
 from bridge.store.queue.lanes import Settled
 from bridge.store.records import pack
+from bridge.store.trouble.trouble_marks import mark_delivery
 
 
 def settle_poll(
@@ -23,3 +25,21 @@ def settle_poll(
     if packed_object is None:
         return Settled(account, key, token, delay_ms, records)
     return Settled(account, key, token, delay_ms, (*records, (keys.observed(key), packed_object)))
+
+
+def settle_attempt(
+    delivery: Delivery, before: Delivery, token: bytes, delay_ms: int | None, *, outcome: str = ""
+) -> Settled:
+    """Return the end of an attempt that changed a delivery, which is listed anew if its trouble has changed.
+
+    It is due again in `delay_ms`, None: it leaves the queue. `outcome` is that of `Settled`.
+    """
+    return Settled(
+        lane=delivery.lane,
+        member=delivery.id,
+        token=token,
+        delay_ms=delay_ms,
+        records=((keys.delivery(delivery.id), pack(delivery)),),
+        outcome=outcome,
+        mark=mark_delivery(delivery, before),
+    )

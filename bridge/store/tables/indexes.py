@@ -3,17 +3,23 @@
 import base64
 import binascii
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from redis.asyncio import Redis
 
 from bridge.domain.subscriptions.callback import Callback
 from bridge.store import endpoint_keys, keys
 from bridge.store.commit import Op, Rank, Unrank
+from bridge.store.trouble import trouble_keys
 
 URL_BYTES = 8  # of a fingerprint; the callback's record has all of it, for comparison
 STEP = 200
+TROUBLES: Final[Mapping[str, Callable[[str, str], str]]] = {
+    "parked": trouble_keys.parked,
+    "failing": trouble_keys.failing,
+}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -59,6 +65,15 @@ class Indexes:
     ) -> list[Cursor]:
         """Return a project's deliveries in the same way."""
         return await self._newest(keys.deliveries, project, cursor, limit)
+
+    async def deliveries_in_trouble(
+        self, project: str, troubles: Collection[str], *, cursor: Cursor | None = None, limit: int = 100
+    ) -> list[Cursor]:
+        """Return those of a project's deliveries that are `parked` or `failing`, likewise."""
+        found: list[Cursor] = []
+        for trouble in troubles:
+            found += await self._newest(TROUBLES[trouble], project, cursor, limit)
+        return sorted(found, reverse=True)[:limit]
 
     async def count_deliveries(self, project: str, since_ms: int, until_ms: int | None) -> int:
         """Return the number of a project's deliveries that were made in a period."""

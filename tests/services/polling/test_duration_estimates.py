@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from bridge.domain.jobs.records import Job, JobState, PollLog
 from bridge.domain.polling.durations import NO_DURATIONS, Durations, DurationTable
-from bridge.services.polling.duration_estimates import (
+from bridge.services.duration_estimates import (
     MAX_NOTES,
     STALE_AFTER_S,
     DurationEstimates,

@@ -11,8 +11,8 @@ from bridge.domain.observation import Observed
 from bridge.providers.read import read_object
 from bridge.providers.registry import KINDS
 from bridge.providers.spec import Lens
+from bridge.services.duration_estimates import DurationEstimates
 from bridge.services.jobs.observe import Held
-from bridge.services.polling.duration_estimates import DurationEstimates
 from bridge.services.polling.piggyback import PART_WATCHED_S, Piggyback
 from bridge.services.polling.waiting_jobs import WaitingJob, lease_waiting_jobs, return_to_queue
 from bridge.store.commit import Change, Due

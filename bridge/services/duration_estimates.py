@@ -16,6 +16,7 @@ from bridge.store.tables.account_stats import AccountStats, AccountStatsTable
 STALE_AFTER_S = 5.0  # the age at which an account's durations should be loaded again
 MAX_NOTES = 200  # observations of an account that are kept until the next merge, the latest ones
 MAX_ACCOUNTS = 5_000
+LATE = 0.9  # the share of jobs that have ended when one is late
 
 
 class ObservedDuration(Struct, frozen=True, kw_only=True, gc=False):
@@ -35,6 +36,7 @@ class _Known:
     merged_s: float
     tables: Mapping[str, DurationTable] = field(default_factory=dict)
     durations: dict[str, Durations] = field(default_factory=dict)
+    late_s: dict[str, float] = field(default_factory=dict)
 
 
 def category_of(job: Job, log: PollLog) -> str:
@@ -63,6 +65,7 @@ class DurationEstimates:
         self._known: dict[str, _Known] = {}
         self._notes: dict[str, deque[ObservedDuration]] = defaultdict(lambda: deque(maxlen=MAX_NOTES))
         self._documented: dict[str, Durations] = {}
+        self._late_s: dict[str, float] = {}
 
     def note(self, job: Job, log: PollLog, *, at_ms: int, ended: bool) -> None:
         """Record a poll at `at_ms`; `job` and `log` are the job's records from before it."""
@@ -114,6 +117,16 @@ class DurationEstimates:
                 prior = self._prior(category)
                 known.durations[category] = Durations(_expected(category), table) if table else prior
         return {category: known.durations[category] for category in categories}
+
+    def late_ms(self, job: Job, log: PollLog) -> int:
+        """Return the time by which nine in ten jobs like this one would have ended, in Unix milliseconds."""
+        category = category_of(job, log)
+        known = self._known.get(job.account)
+        late_s = (self._late_s if known is None else known.late_s).get(category)
+        if late_s is None:
+            late_s = self.durations(job.account, (category,))[category].quantile(LATE)
+            (self._late_s if known is None else known.late_s)[category] = late_s
+        return job.run_ms + round(late_s * self._unit_ms)
 
     def _prior(self, category: str) -> Durations:
         if category not in self._documented:
