@@ -6,7 +6,7 @@ hash of (account, kind, upstream id); a callback's id starts with its job's key;
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 SHARD_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
@@ -77,6 +77,11 @@ class SharedHash:
         whole = self._begun.copy()
         whole.update(second.encode("utf-8", "surrogatepass"))
         return _spell(whole.digest()[:_HASHED_BYTES])[:count]
+
+
+def group_id(kind: str, ids: Iterable[str], fingerprint: bytes) -> str:
+    """Return the id of a group of jobs that are waited for together: the same for the same jobs and URL in any order."""
+    return f"grp_{_hash(kind, *sorted(ids), fingerprint.hex(), letters=16)}"
 
 
 def endpoint_id(dice: Callable[[int], bytes]) -> str:

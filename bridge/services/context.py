@@ -11,6 +11,7 @@ from bridge.domain.urls.policy import UrlPolicy
 from bridge.http.receivers import Sender
 from bridge.http.upstream import Login, UpstreamClient
 from bridge.providers.registry import KINDS
+from bridge.providers.spec import Clock
 from bridge.services.duration_estimates import DurationEstimates
 from bridge.services.reachability import Reachability
 from bridge.services.shared_reads import SharedReads
@@ -64,6 +65,11 @@ class Services:
 def kind_traits(kind: str) -> KindTraits:
     """Return what the state machine needs to know of a kind."""
     return KINDS[kind].traits
+
+
+def clock_of(kind: str) -> str:
+    """Return what the watch timeout of a kind counts from; a group's is that of its members."""
+    return str(KINDS[kind].clock) if kind in KINDS else str(Clock.REGISTRATION)
 
 
 def lasts_ms(services: Services, kind: str, *, once: bool, timeout_s: float | None) -> int:

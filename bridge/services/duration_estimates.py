@@ -41,7 +41,7 @@ class _Known:
 
 def category_of(job: Job, log: PollLog) -> str:
     """Return the name of the jobs that should take as long as this one: its kind, with its media type if known."""
-    return _category(job.kind, job.media, bool(job.parts), job.seen, log.interval_s)
+    return _category(job.timed_kind, job.media, bool(job.parts), job.seen, log.interval_s)
 
 
 @lru_cache(maxsize=1024)

@@ -114,13 +114,9 @@ class UnitOfWork:
         index = keys.expected(self.shard, job.account)
         self._ops.append(Unrank(index, key) if at_ms is None else Rank(index, key, at_ms))
 
-    def keep_ended(self, key: str, loaded: Loaded[Job], *, until_ms: int) -> None:
-        """Check an ended job's retention again at that time, if its record is as it was loaded."""
-        self._guards.append(loaded.guard(keys.job(key)))
-        self._ops.append(Rank(keys.ended(self.shard), key, until_ms))
-
-    def put_off_ended(self, key: str, *, until_ms: int) -> None:
-        """Look at an ended job whose record cannot be read again at that time, so that it does not stand before others."""
+    def keep_ended(self, key: str, loaded: Loaded[Job] | None, *, until_ms: int) -> None:
+        """Check an ended job's retention again at that time, if its record is as it was loaded; None: it cannot be read."""
+        self._guards += [loaded.guard(keys.job(key))] if loaded else []
         self._ops.append(Rank(keys.ended(self.shard), key, until_ms))
 
     def remove_parts(
@@ -131,10 +127,11 @@ class UnitOfWork:
         deliveries: Sequence[Loaded[Delivery]],
         unread: Sequence[str] = (),
         events: Sequence[str],
+        linked: Sequence[str] = (),
     ) -> None:
         """Delete some deliveries and events of a job, if the job and these deliveries are as they were loaded.
 
-        `unread` are the ids of deliveries that could not be read: they go with the others, whatever they say.
+        `unread` are the ids of deliveries that could not be read, which go too; `linked` events of other jobs, which stay.
         """
         self.require_job(key, loaded)
         for each in deliveries:
@@ -145,8 +142,8 @@ class UnitOfWork:
                 self._ops.append(Unrank(index(self.shard, loaded.record.project), identifier))
         for identifier in (*(each.record.id for each in deliveries), *unread):
             self._ops.append(Unrank(keys.job_deliveries(key), identifier))
-        for event in events:
-            self._ops += [Delete(keys.event(event)), Unrank(keys.job_events(key), event)]
+        self._ops += [Delete(keys.event(event)) for event in events]
+        self._ops += [Unrank(keys.job_events(key), event) for event in (*events, *linked)]
 
     def remove_job(self, key: str, loaded: Loaded[Job]) -> None:
         """Delete a job with its callbacks, if it is as it was loaded; its last parts are removed before or with it."""
@@ -173,6 +170,10 @@ class UnitOfWork:
         ]
         self.events.append(event.id)
 
+    def link_event(self, key: str, event: EventRecord) -> None:
+        """List an event of another job under this one, whose callbacks get it too."""
+        self._ops.append(Rank(keys.job_events(key), event.id, event.at_ms))
+
     def add_delivery(self, delivery: Delivery, delay_ms: int, *, if_missing: bool = False) -> None:
         """Write a new delivery and schedule its first attempt; `if_missing`: write nothing if there is one."""
         self._guards += [Guard(keys.delivery(delivery.id), None)] if if_missing else []
@@ -191,8 +192,7 @@ class UnitOfWork:
     def deliver_to(self, endpoints: Sequence[Endpoint], event: EventRecord) -> None:
         """Write a delivery of a new event to each endpoint, due now; to a disabled one it is parked."""
         if endpoints:
-            whole = (event.id, event.job, event.project)
-            written = deliver_to(endpoints, *whole, now_ms=self.now_ms)
+            written = deliver_to(endpoints, event.id, event.job, event.project, now_ms=self.now_ms)
             self._ops += [written, *mark_parked(written)]
 
     def require_endpoints(self, project: str, table: EndpointTable) -> None:

@@ -6,7 +6,8 @@ from typing import get_args
 import pytest
 
 from bridge.api.requests.fields import RecoverBody, Scope
-from bridge.api.responses.models import CallbackWord, DeliveryWord
+from bridge.api.responses.callback_models import CallbackWord
+from bridge.api.responses.models import DeliveryWord
 from bridge.cli.arguments import values
 from bridge.cli.completion import SHELLS, write_completion
 from bridge.cli.main import build_parser

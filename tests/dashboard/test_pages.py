@@ -268,3 +268,13 @@ async def test_no_page_scans(api: Client, visitor: Visitor) -> None:
 async def test_the_key_stands_in_no_page(visitor: Visitor) -> None:
     for path in PATHS:
         assert KEY not in (await visitor.get(path)).text
+
+
+async def test_jobs_that_are_waited_for_together_have_a_page(api: Client, visitor: Visitor) -> None:
+    """What is watched lists the group beside its jobs, and leads to it."""
+    made = await api.register(job_ids=["a", "b"], wait_for="all")
+    path = f"/jobs/job_group/{made['job_id']}"
+    assert path in (await visitor.get("/")).text
+    shown = await visitor.get(path)
+    assert shown.status == 200
+    assert "Registered for 2 jobs together" in shown.text

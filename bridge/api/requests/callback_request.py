@@ -48,6 +48,7 @@ class Options(BaseModel):
     payload: Literal["full", "thin", "flat", "cloudevents"] = "full"
     verify: Flag = False
     account_id: str | None = None
+    wait_for: Literal["all"] | None = None
 
     @field_validator("headers")
     @classmethod
@@ -82,6 +83,8 @@ def read_callback_request(
         raise ValidationFailed(ONE_ID, f"missing: name the job{otherwise}")
     jobs = name_jobs(named)
     request = read_model(CallbackRequest, {**_pick_options(values), "jobs": jobs})
+    if request.wait_for:
+        _check_group(request)
     if request.expect == "new_run" and not KINDS[jobs.kind].reruns:
         again = " and ".join(f"{kind.noun}s" for kind in KINDS.values() if kind.reruns)
         raise ValidationFailed("expect", f"new_run is for {again}; a {jobs.kind} has only one run")
@@ -246,7 +249,13 @@ def _refuse_unsupported_fields(values: Mapping[str, Any]) -> None:
         "off",
     ):
         raise ValidationFailed("follow", "not available yet: leave it out and register the job itself")
-    if "wait_for" in values:
+
+
+def _check_group(request: CallbackRequest) -> None:
+    """Raise ValidationFailed for what does not go with one event for all jobs."""
+    if not request.jobs.many:
+        raise ValidationFailed("wait_for", f"waits for several jobs: name them with {MANY_IDS}")
+    if not request.once:
         raise ValidationFailed(
-            "wait_for", "not available yet: leave it out, each job then gets its own callback"
+            "once", "with wait_for there is one event, and the callback closes: leave it out"
         )

@@ -6,6 +6,7 @@ from bridge.api.requests.callback_request import CallbackRequest
 from bridge.domain.deliveries.headers import check_headers
 from bridge.domain.deliveries.signing import check_secret
 from bridge.domain.events.filters import check_every_kind, check_patterns
+from bridge.domain.jobs.watches import GROUP
 from bridge.domain.templates import describe_unfilled, find_unfilled_url
 from bridge.domain.urls.policy import CheckedUrl, RefusedUrl, UrlPolicy, check_url
 from bridge.errors import ValidationFailed
@@ -60,7 +61,7 @@ def judge_secret(secret: str) -> None:
 def _check_size(request: CallbackRequest) -> None:
     """Raise ValidationFailed if what the callbacks of one request store grows far beyond the request itself."""
     count = len(request.jobs.ids)
-    if count == 1:
+    if count == 1 or request.wait_for:
         return
     # The URL is stored sealed and masked.
     words = (request.callback_url, request.callback_url, *request.events, *(request.headers or {}).items())
@@ -77,7 +78,8 @@ def _check_size(request: CallbackRequest) -> None:
 def plan_commands(request: CallbackRequest, policy: UrlPolicy) -> list[RegisterCallback]:
     """Return a command for each job of a request; raise ValidationFailed for a bad URL or event filter."""
     url = judge_url(request.callback_url, policy)
-    events = judge_events(request.events, kind=request.jobs.kind, once=request.once)
+    kind = GROUP if request.wait_for else request.jobs.kind
+    events = judge_events(request.events, kind=kind, once=request.once)
     _check_size(request)
     return [
         RegisterCallback(

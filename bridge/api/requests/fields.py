@@ -8,7 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bridge.api.requests.callback_request import EVENT_FIELDS, URL_FIELDS
 from bridge.api.requests.coercion import Headers, Metadata, Seconds, Url, WordList
-from bridge.api.responses.models import CallbackWord, DeliveryWord, Kind
+from bridge.api.responses.callback_models import CallbackWord, Kind
+from bridge.api.responses.models import DeliveryWord
 from bridge.api.words import one_of
 from bridge.providers.registry import PROVIDERS, REQUEST_FIELDS
 from bridge.providers.request_fields import MANY_IDS, say_noun
@@ -135,6 +136,9 @@ class CallbackBody(_Fields):
     payload: Payload = "full"
     verify: bool = Field(default=False, description="read the job once before answering")
     account_id: str | None = Field(default=None, description="which account, where the provider has several")
+    wait_for: Literal["all"] | None = Field(
+        default=None, description="with job_ids: one callback, and one event once all of them have ended"
+    )
 
 
 class CallbackChange(_Fields):

@@ -41,7 +41,7 @@ def view_timeline(
     log = found.log
     entries = [
         _registered(found.job, found.callback, url),
-        *(_poll(mark) for mark in read_poll_history(log)),
+        *(_poll(mark, found.job) for mark in read_poll_history(log)),
         *(_event(event) for event in history.events),
         *_attempts(history.deliveries),
         *_stopped(history.deliveries),
@@ -71,11 +71,14 @@ def _registered(job: Job, callback: Callback, url: str) -> TimelineEntry:
         goes = "what comes is kept in the inbox (GET /v1/inbox)"
     else:
         goes = f"events go to {url}"
-    text = f"Registered for {job.kind} {job.id}; {goes}."
+    of = f"{len(job.members)} jobs together" if job.members else f"{job.kind} {job.id}"
+    text = f"Registered for {of}; {goes}."
     return _entry(callback.created_ms, "registered", text, callback.id)
 
 
-def _poll(mark: PastPoll) -> TimelineEntry:
+def _poll(mark: PastPoll, job: Job) -> TimelineEntry:
+    if job.members:
+        return _entry(mark.at_ms, "poll", f"Looked at the jobs: {mark.word}.")
     note = f" ({mark.note})" if mark.note else ""
     return _entry(
         mark.at_ms, "poll", f"Read the job: {mark.word or 'no status'}{note}, in {mark.took_ms} ms."
@@ -144,6 +147,8 @@ def _next(
 
 def _describe_next_poll(history: CallbackHistory, due_ms: int) -> str:
     """Describe when the job is polled next, and why that is later than its interval."""
+    if history.found.job.members:
+        return "The jobs are looked at again, if none of them ends before."
     if due_ms < 0:
         return "The job is being read now."
     found, budget = history.found, history.budget

@@ -3,12 +3,12 @@
 from functools import lru_cache
 from typing import Any, cast
 
+from bridge.api.responses.callback_models import CallbackShape
 from bridge.api.responses.event_models import AttemptShape, DeliveryShape
 from bridge.api.responses.following_models import FollowedShape
 from bridge.api.responses.models import (
     AccountShape,
     BudgetShape,
-    CallbackShape,
     JobShape,
     KeyShape,
     ProjectShape,
@@ -19,6 +19,7 @@ from bridge.api.responses.next_attempts import explain_delay
 from bridge.domain.deliveries.lanes import read_origin
 from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState, visible_state
 from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, judge
+from bridge.domain.groups.turn import count_ended
 from bridge.domain.ids import is_endpoint
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.observation import Outcome
@@ -41,12 +42,12 @@ def ending_types(kind: str, *, once: bool) -> tuple[str, ...]:
 
     With `once: false` these include the ends of parts that are events of their own, such as deliveries.
     """
-    endings = [each for each in CATALOGUE.types.values() if each.ending]
-    types = [each.type for each in endings if each.kind == kind]
-    reported = KINDS[kind].traits.reported_parts
-    if reported is not None and not once:
-        types += [each.type for each in endings if each.kind == reported.kind and each.outcome in PART_ENDS]
-    return tuple(types)
+    types = CATALOGUE.closing_types(kind)
+    reported = KINDS[kind].traits.reported_parts if kind in KINDS else None
+    if reported is None or once:
+        return types
+    endings = (CATALOGUE.types[each] for each in CATALOGUE.closing_types(reported.kind))
+    return (*types, *(each.type for each in endings if each.outcome in PART_ENDS))
 
 
 def iso_or_none(at_ms: int | None) -> str | None:
@@ -80,6 +81,7 @@ def view_callback(
         "expires_at": iso_or_none(callback.expires_ms),
         "next_poll_at": iso_ms(abs(due_ms)) if due_ms and live else None,
         "closed_at": iso_or_none(callback.closed_ms),
+        "progress": {"total": len(job.members), "ended": count_ended(job)} if job.members else None,
     }
 
 

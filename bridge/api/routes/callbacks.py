@@ -11,14 +11,9 @@ from bridge.api.requests.fields import (
     CallbackSelection,
     TestBody,
 )
+from bridge.api.responses.callback_models import CallbackPage, CallbackShape
 from bridge.api.responses.json_response import reply
-from bridge.api.responses.models import (
-    CallbackPage,
-    CallbackShape,
-    Deleted,
-    TestShape,
-    TimelineShape,
-)
+from bridge.api.responses.models import Deleted, TestShape, TimelineShape
 from bridge.api.responses.timeline import view_timeline
 from bridge.api.responses.views import view_callback, view_test
 from bridge.api.routing import ApiCall, Routes

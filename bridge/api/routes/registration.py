@@ -10,11 +10,12 @@ from bridge.api.idempotency import Answered, answer_once, name_request
 from bridge.api.requests.callback_request import CallbackRequest, read_callback_request
 from bridge.api.requests.commands import plan_commands
 from bridge.api.requests.fields import CallbackBody
+from bridge.api.responses.callback_models import CallbackGroup, CallbackShape
 from bridge.api.responses.json_response import to_json
-from bridge.api.responses.models import CallbackGroup, CallbackShape
 from bridge.api.responses.views import view_callback
 from bridge.api.routing import ApiCall, Routes
 from bridge.config.log import get_logger
+from bridge.services.groups.group_registration import plan_group
 from bridge.services.jobs import registration
 from bridge.services.jobs import verify as verification
 from bridge.services.jobs.registration import Registered
@@ -46,8 +47,10 @@ async def create_callback(call: ApiCall) -> web.StreamResponse:
         if request.verify:
             await verification.verify(call.services, call.project, commands)
         name = name_request(call)
-        named = [structs.replace(command, request=name) for command in commands] if name else commands
-        registered.extend(await registration.register(call.services, call.project, named))
+        planned = plan_group(call.services, commands) if request.wait_for else commands
+        named = [structs.replace(command, request=name) for command in planned] if name else planned
+        made = await registration.register(call.services, call.project, named)
+        registered.extend(made[-1:] if request.wait_for else made)
         call.api.metrics.count_registrations(request.jobs.kind, len(registered))
         return await _answer(request, registered)
 
@@ -91,7 +94,8 @@ async def _answer(request: CallbackRequest, registered: Sequence[Registered]) ->
             await asyncio.sleep(0)  # other requests come between
     updated = all(each.updated for each in registered)
     first = views[0]
-    body = to_json({"id": first["id"], "data": views} if request.jobs.many else first)
+    is_list = request.jobs.many and not request.wait_for
+    body = to_json({"id": first["id"], "data": views} if is_list else first)
     location = "" if updated else f"/v1/callbacks/{first['id']}"
     return Answered(status=200 if updated else 201, body=body, location=location)
 

@@ -74,7 +74,8 @@ class KindEvents:
 class ObjectEvent:
     """An event that is about no watched job, with the object of its sample.
 
-    `outcome` is the sample's. `parts_field` lists other jobs in `data`, `part` is their kind.
+    `outcome` is the sample's, as `error` and `counts` (its summary) are where `data` does not lead to them.
+    `parts_field` lists other jobs in `data`, `part` is their kind.
     """
 
     type: str
@@ -85,6 +86,8 @@ class ObjectEvent:
     outcome: Outcome | None = None
     parts_field: str = ""
     part: str = ""
+    error: Mapping[str, Any] | None = None
+    counts: Mapping[str, int] | None = None
 
     @property
     def kind(self) -> str:
@@ -122,7 +125,9 @@ class Catalogue:
         every = self.kinds.values()
         self.related = tuple(dict.fromkeys(name for each in every for name in each.related))
         self.state_fields = frozenset(name for each in every for name in each.state_fields) | {"id", "status"}
-        self.part_lists = tuple(each.parts_field for each in every if each.parts_field)
+        listed_fields = (field for each in self.objects.values() for field in each.fields if field.parts)
+        own = (each.parts_field for each in every if each.parts_field)
+        self.part_lists = tuple(dict.fromkeys((*own, *(field.name for field in listed_fields))))
         # kind of a part whose end is an event of its own -> the kind of job that it is a part of
         self.wholes: Mapping[str, KindEvents] = MappingProxyType(
             {each.part: each for each in every if each.reports_parts}
@@ -130,8 +135,13 @@ class Catalogue:
 
     def kinds_beside(self, kind: str) -> tuple[str, ...]:
         """Return the kinds whose events a callback for a job of this kind may ask for: its own, and its parts'."""
-        own = self.kinds[kind]
-        return (kind, own.part) if own.reports_parts else (kind,)
+        own = self.kinds.get(kind)
+        return (kind, own.part) if own is not None and own.reports_parts else (kind,)
+
+    def closing_types(self, kind: str) -> tuple[str, ...]:
+        """Return the types that close a callback with `once` on a job of this kind, or on a group."""
+        own = (each for each in self.types.values() if each.kind == kind)
+        return tuple(each.type for each in own if each.ending or each.service)
 
     def has_download(self, type_: str) -> bool:
         """Return whether the job that an event is about has a file to download."""

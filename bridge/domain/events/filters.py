@@ -30,8 +30,9 @@ def check_patterns(
     found = _select(catalogue, checked)
     if not any(types[each].kind in catalogue.kinds_beside(kind) for each in found):
         raise ValueError(f"nothing in events can happen to a {kind}: {_name_valid(catalogue, kind)}")
-    if once and not any(types[each].kind == kind and types[each].ending for each in found):
-        endings = ", ".join(each.word for each in types.values() if each.kind == kind and each.ending)
+    closing = catalogue.closing_types(kind)
+    if once and found.isdisjoint(closing):
+        endings = ", ".join(types[each].word for each in closing)
         raise ValueError(
             "events names no ending event, and with once: true (the default) nothing else is ever sent: "
             f"add one of {endings}, or set once to false"

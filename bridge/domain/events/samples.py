@@ -165,8 +165,10 @@ def _object_fact(catalogue: Catalogue, event: ObjectEvent, known: EventType) -> 
         job_id=event.data["id"],
         status=str(event.data.get("status") or ""),
         outcome=event.outcome,
-        error=build_error(known.word, None, outcome=event.outcome, parts=parts),
-        summary=build_summary(parts),
+        error=dict(event.error)
+        if event.error
+        else build_error(known.word, None, outcome=event.outcome, parts=parts),
+        summary=dict(event.counts) if event.counts else build_summary(parts),
         related=event.related,
         data=event.data,
         run=1,

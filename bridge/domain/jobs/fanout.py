@@ -77,7 +77,7 @@ def notify_late_callbacks(job: Job, *, now_ms: int) -> Fanout:
             notifications.append(
                 Notification(event=job.ending_event, type=kind, callback=callback.id, closes=True)
             )
-        callbacks.append(_mark_notified(callback, job.run, job.ending, now_ms))
+        callbacks.append(_mark_notified(callback, job.run, job.ending, job.ending_event, now_ms))
     return Fanout(job=replace(job, callbacks=tuple(callbacks)), notifications=tuple(notifications))
 
 
@@ -105,7 +105,9 @@ def _notify(job: Job, event: str, draft: EventDraft, notifications: list[Notific
                 )
             )
         callbacks.append(
-            _mark_notified(callback, draft.fact.run, draft.fact.word, now_ms) if draft.closes else callback
+            _mark_notified(callback, draft.fact.run, draft.fact.word, event, now_ms)
+            if draft.closes
+            else callback
         )
     return replace(job, callbacks=tuple(callbacks))
 
@@ -126,13 +128,14 @@ def _concerns(callback: Callback, draft: EventDraft) -> bool:
     return is_decided(callback) and draft.fact.run >= callback.from_run
 
 
-def _mark_notified(callback: Callback, run: int, word: str, now_ms: int) -> Callback:
+def _mark_notified(callback: Callback, run: int, word: str, event: str, now_ms: int) -> Callback:
     timed_out = word == "timed_out"
     settled = max(run, callback.from_run)
     notified = replace(
         callback,
         timed_out_run=max(run, callback.timed_out_run) if timed_out else callback.timed_out_run,
         notified_run=callback.notified_run if timed_out else max(settled, callback.notified_run),
+        closed_by=event if callback.group else "",
     )
     if not callback.once:
         return notified

@@ -46,6 +46,7 @@ class PollContext(Struct, frozen=True, kw_only=True, gc=False):
 
     `digest` is a hash of the answer's bytes. `auth_refused` identifies a confirmed refusal of the account's key, empty
     without one. `vanishing`: many jobs of the account are not found at once. `source` is "list" for a row of a list.
+    `lag_max_ms` is how old what was seen is at most; None: as old as the poll before.
     """
 
     begun_ms: int
@@ -55,6 +56,7 @@ class PollContext(Struct, frozen=True, kw_only=True, gc=False):
     auth_refused: str = ""
     vanishing: bool = False
     source: str = ""
+    lag_max_ms: int | None = None
 
 
 class EventDraft(Struct, frozen=True, kw_only=True, gc=False):

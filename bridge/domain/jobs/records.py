@@ -29,8 +29,20 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 }
 
 
+class Member(Struct, frozen=True, array_like=True, kw_only=True):
+    """A job that a group waits for, in the group's own record."""
+
+    kind: str
+    id: str  # at the provider
+    ending: str = ""  # the last word of the event that closed its watch, empty while it is open
+    event: str = ""  # id of that event
+
+
 class Job(Struct, frozen=True, array_like=True, kw_only=True):
-    """A provider's resource that ends, with its callbacks; written only by compare-and-set on the whole record."""
+    """A provider's resource that ends, with its callbacks; written only by compare-and-set on the whole record.
+
+    A group of jobs has such a record too: its `id` is the bridge's own, and it ends when all its `members` have.
+    """
 
     project: str
     account: str
@@ -62,11 +74,17 @@ class Job(Struct, frozen=True, array_like=True, kw_only=True):
     media: str = ""  # media type named at registration, for an estimate of the duration
     claimed: str = ""  # hash of an ending that the last poll claimed and open parts contradict
     before: str = ""  # mark of the results of a run that a call has ended (`baseline.mark_results`)
+    members: tuple[Member, ...] = ()  # of a group
+
+    @property
+    def timed_kind(self) -> str:
+        """The kind whose documented times count: a group has those of its members."""
+        return self.members[0].kind if self.members else self.kind
 
 
 def is_running(job: Job) -> bool:
-    """Whether a job's clock runs: it has neither ended nor timed out, and is no draft."""
-    return job.state not in (JobState.ENDED, JobState.TAIL) and job.clock_ms > 0
+    """Whether a job's clock runs: it has neither ended nor timed out, and is neither a draft nor a group."""
+    return job.state not in (JobState.ENDED, JobState.TAIL) and job.clock_ms > 0 and not job.members
 
 
 class PollLog(Struct, frozen=True, array_like=True, kw_only=True):

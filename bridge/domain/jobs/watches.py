@@ -2,18 +2,55 @@
 
 A watch lives as long as any callback with `once` does: until the job's first ending event, or its `.timed_out` and then the
 slow tail. It has a text in place of a URL, so that a job has one watch, which lists show and DELETE ends.
+
+A group has a watch of its own on each of its members, which no list shows: it ends with the group's callback. The step
+that closes such a watch also puts the group into the queue.
 """
 
+from typing import Final
+
+from bridge.domain.ids import job_key
 from bridge.domain.jobs.deadlines import has_deadline_ahead, is_live
 from bridge.domain.jobs.records import Job, JobState
+from bridge.domain.subscriptions.callback import Callback
 from bridge.domain.urls.policy import CheckedUrl
 
 WATCH = CheckedUrl("wait:", inbox=False, scheme="wait")
+GROUP: Final = "job_group"  # the kind of a group's record
 
 
 def is_watch(origin: str) -> bool:
     """Return whether a callback of this origin is a watch."""
     return origin == WATCH.origin
+
+
+def member_url(group: str) -> CheckedUrl:
+    """Return what stands in place of a URL in the watches of a group's members; `group` is its "kind/id"."""
+    return CheckedUrl(f"group:{group}", inbox=False, scheme="group")
+
+
+def name_group(kind: str, identifier: str) -> str:
+    """Return how the watches of its members name a group."""
+    return f"{kind}/{identifier}"
+
+
+def group_key(shard: str, account: str, name: str) -> str:
+    """Return the key of the record of a group that a watch names."""
+    kind, _, identifier = name.partition("/")
+    return job_key(shard, account, kind, identifier)
+
+
+def list_groups_to_wake(before: Job, after: Job) -> list[str]:
+    """Return the groups for which a change of one of their members has closed that member's watch, by their names."""
+    known = {each.id: each.closed_by for each in before.callbacks if each.group}
+    closed = (each for each in after.callbacks if each.group and each.closed_by)
+    return list(dict.fromkeys(each.group for each in closed if each.closed_by != known.get(each.id)))
+
+
+def find_member_watch(job: Job, group: str) -> Callback | None:
+    """Return the newest watch that a group has on one of its members."""
+    found = [each for each in job.callbacks if each.group == group]
+    return max(found, key=lambda each: each.created_ms) if found else None
 
 
 def needs_watch(job: Job) -> bool:

@@ -45,6 +45,8 @@ class Callback(Struct, frozen=True, array_like=True, kw_only=True):
     auth_refused: str = ""  # the refusal of the account's key that it was last notified of
     late: bool = True  # with `once`: the ending that comes after its `.timed_out` follows
     owed_parts: bool = False  # it is still to hear of the parts that had ended before it was registered
+    group: str = ""  # "kind/id" of the group whose member's watch this is; nothing is sent to it
+    closed_by: str = ""  # such a watch: id of the event that closed it
 
     @property
     def takes_one_call(self) -> bool:

@@ -31,8 +31,8 @@ async def find_download(services: Services, project: str, kind: str, job_id: str
     Unauthorized, Forbidden, RateLimited or Unavailable for what the provider says.
     """
     job, _, _ = await get_job(services, project, kind, job_id)
-    spec = KINDS[kind]
-    if spec.download is None:
+    spec = KINDS.get(kind)
+    if spec is None or spec.download is None:
         raise NotFound(f"a {kind} has no file to download")
     word = job.ending or job.status
     if spec.ending_words.get(job.ending) is not Outcome.SUCCEEDED:

@@ -33,7 +33,7 @@ def deliver_to_endpoints(unit: UnitOfWork, table: EndpointTable, event: EventRec
 
 def persona_of(job: Job) -> str:
     """Return the persona of a job as its provider shows it, empty for kinds that show none."""
-    return job.persona if kind_traits(job.kind).persona_field else ""
+    return job.persona if job.members or kind_traits(job.kind).persona_field else ""
 
 
 def plan_portion(table: EndpointTable, moved: Transition) -> int | None:
@@ -71,4 +71,4 @@ def list_callbacks_in_event(job: Job) -> bytes:
 
 
 def _is_listed(callback: Callback) -> bool:
-    return not callback.is_stopped and not is_watch(callback.origin)
+    return not (callback.is_stopped or callback.group or is_watch(callback.origin))

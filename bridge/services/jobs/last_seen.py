@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from bridge.domain.ids import job_key
 from bridge.domain.jobs.outcome import NewEvent, Transition
 from bridge.domain.jobs.records import Job, PollLog
+from bridge.domain.jobs.watches import GROUP
 from bridge.errors import NotFound, ValidationFailed
 from bridge.providers.registry import KINDS
 from bridge.providers.status_words import read_related
@@ -20,10 +21,10 @@ async def get_job(
 ) -> tuple[Job, PollLog, dict[str, Any] | None]:
     """Return a job, its poll log and its last observed object; raise NotFound if this project does not watch it."""
     spec = KINDS.get(kind)
-    if spec is None:
+    if spec is None and kind != GROUP:
         raise ValidationFailed("kind", f"use one of {', '.join(sorted(KINDS))}")
     for account in await services.store.accounts.list(project):
-        if account.provider != spec.provider:
+        if spec is not None and account.provider != spec.provider:
             continue
         key = job_key(services.store.shard_of(account.id), account.id, kind, job_id)
         loaded = await services.store.load_job(key)

@@ -1,5 +1,7 @@
 """Write a transition: the job's records, the records of its new events, and the deliveries of these."""
 
+from typing import Final
+
 from bridge.domain.deliveries.records import new_delivery
 from bridge.domain.events.event import build_event
 from bridge.domain.events.records import EventRecord
@@ -7,6 +9,7 @@ from bridge.domain.jobs.callbacks import callbacks_by_id
 from bridge.domain.jobs.outcome import NewEvent, PollContext, Transition
 from bridge.domain.jobs.poll_history import previous_poll_ms
 from bridge.domain.jobs.records import Job, is_running
+from bridge.domain.jobs.watches import group_key, list_groups_to_wake
 from bridge.domain.subscriptions.endpoint_table import EndpointTable
 from bridge.providers.registry import CATALOGUE
 from bridge.services.context import Services
@@ -14,6 +17,8 @@ from bridge.services.jobs.endpoint_fanout import deliver_to_endpoints, list_call
 from bridge.services.subscriptions.delivery_lane import lane_of
 from bridge.store.records import Loaded
 from bridge.store.unit_of_work import UnitOfWork
+
+GROUP_AFTER_MS: Final = 200  # so that a group looks once at members that end together
 
 
 def write_advance(
@@ -44,6 +49,9 @@ def write_advance(
         unit.put_event(event)
         deliver_to_endpoints(unit, table, event, job=moved.job)
     _add_deliveries(services, unit, key, moved)
+    for name in list_groups_to_wake(loaded.record, moved.job):
+        group = group_key(key[0], moved.job.account, name)
+        unit.poll_at(group, moved.job, GROUP_AFTER_MS, how="sooner")
 
 
 def _add_deliveries(services: Services, unit: UnitOfWork, key: str, moved: Transition) -> None:
@@ -67,7 +75,9 @@ def _build_record(
     before: Job, key: str, moved: Transition, new_event: NewEvent, at: PollContext, *, listed: bytes
 ) -> EventRecord:
     """Return an event's record; `listed` is the JSON of the job's callbacks, empty where no endpoint could hear it."""
-    previous = previous_poll_ms(moved.log) or before.born_ms
+    lag_max_ms = at.lag_max_ms
+    if lag_max_ms is None:
+        lag_max_ms = max(0, at.now_ms - (previous_poll_ms(moved.log) or before.born_ms))
     body = build_event(
         CATALOGUE,
         new_event.draft.fact,
@@ -76,7 +86,7 @@ def _build_record(
         sequence=new_event.sequence,
         observed_ms=at.now_ms,
         polls=moved.log.polls,
-        lag_max_ms=max(0, at.now_ms - previous),
+        lag_max_ms=lag_max_ms,
         source="last_seen" if new_event.draft.fact.gone else at.source,
     )
     return EventRecord(

@@ -87,7 +87,7 @@ async def observe(
         await asyncio.sleep(0)
         table = await choose_table(services, job.record.project, held.key[0], again=again)
         moved = _take_portion(services, current, result, at, table=table, moved=moved)
-        unit = await _stage_save(services, current, moved, at, table)
+        unit = await stage_save(services, current, moved, at, table)
         return unit, (None, (moved, unit.events))
 
     try:
@@ -95,7 +95,7 @@ async def observe(
     except (WriteConflict, LeaseLost):
         return None
     if saved is not None:
-        await _publish(services, held.key, *saved)
+        await publish(services, held.key, *saved)
     return settled
 
 
@@ -185,9 +185,10 @@ def _settle(held: Held, log: PollLog, delay_ms: int | None, stored: bytes | None
     return settle_poll(held.key, account, held.token, log=log, delay_ms=delay_ms, packed_object=stored)
 
 
-async def _stage_save(
+async def stage_save(
     services: Services, held: Held, moved: Transition, at: PollContext, table: EndpointTable
 ) -> UnitOfWork:
+    """Return the change that a transition of a leased job makes, with its events and the job's next turn."""
     job = held.job.record
     unit = UnitOfWork(held.key[0], now_ms=at.now_ms, retention_s=services.settings.retention)
     moved = await recall(services, held.key, moved)
@@ -213,7 +214,7 @@ async def _replace_items(
     table: EndpointTable,
 ) -> None:
     """End the watch of items which a new run of their post has replaced, in the same step."""
-    part = kind_traits(post.kind).replaceable_parts
+    part = kind_traits(post.kind).replaceable_parts if items else None
     if part is None:
         return
     for item in items:
@@ -238,7 +239,7 @@ async def _replace_items(
             unit.retire(key, moved.job)
 
 
-async def _publish(services: Services, key: str, moved: Transition, events: Sequence[str]) -> None:
+async def publish(services: Services, key: str, moved: Transition, events: Sequence[str]) -> None:
     """Add new events to the project's feed; if the process dies before, the sweep does it later.
 
     Older events of the job come first, if such a death has kept them from the feed until now.

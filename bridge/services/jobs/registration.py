@@ -1,11 +1,13 @@
 """Register callbacks: job, callback and first poll are written in one step, and are on disk before the answer."""
 
+import dataclasses
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from bridge.domain.groups.begin import begin_group
 from bridge.domain.ids import callback_id, job_key
 from bridge.domain.jobs.baseline import apply_baseline
 from bridge.domain.jobs.callbacks import find_callback, list_dropped_callbacks
@@ -19,10 +21,9 @@ from bridge.domain.jobs.registration import (
 )
 from bridge.domain.subscriptions.callback import Callback
 from bridge.errors import Unavailable
-from bridge.providers.registry import KINDS
 from bridge.services.accounts.budget_view import next_turns_ms
 from bridge.services.accounts.manage import choose_account
-from bridge.services.context import Services
+from bridge.services.context import Services, clock_of
 from bridge.services.jobs.registration_case import RegisterCallback, RegistrationCase, add_callback
 from bridge.services.quota import check_bytes, check_jobs
 from bridge.store.errors import StoreFull, StoreNotDurable, WriteConflict
@@ -146,7 +147,7 @@ def _plan(
             kind=command.kind,
             job_id=command.job_id,
             now_ms=now_ms,
-            clock=str(KINDS[command.kind].clock),
+            clock=clock_of(command.kind),
             persona=command.persona,
             media=command.media,
         )
@@ -188,6 +189,10 @@ async def _stage(
     services: Services, unit: UnitOfWork, case: RegistrationCase, held: Collection[str]
 ) -> Registered:
     registered = await add_callback(services, case, now_ms=unit.now_ms, held=held)
+    if (members := case.command.members) and not registered.updated:
+        before = case.loaded.record if case.loaded else None
+        group = begin_group(before, registered.job, members, now_ms=unit.now_ms)
+        registered = dataclasses.replace(registered, job=group)
     _write(unit, case, registered, held)
     for dropped in list_dropped_callbacks(case.job, registered.job):
         unit.unindex_callback(case.job, dropped)
@@ -218,6 +223,8 @@ def _write(
     if is_live(registered.callback):
         sooner = registered.poll_now or case.loaded is None
         unit.poll_at(case.key, registered.job, 0, how="sooner" if sooner else "absent")
+    if case.command.group:  # nothing is ever sent to it, and no list shows it
+        return
     if not registered.updated:
         unit.index_callback(registered.job, registered.callback)
     if not registered.updated or registered.callback.id in held:

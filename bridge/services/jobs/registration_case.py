@@ -13,7 +13,7 @@ from bridge.domain.jobs.callbacks import (
     list_closed_callbacks,
     list_dropped_callbacks,
 )
-from bridge.domain.jobs.records import Job
+from bridge.domain.jobs.records import Job, Member
 from bridge.domain.jobs.registration import (
     CALLBACKS_PER_JOB,
     RegistrationResult,
@@ -24,8 +24,7 @@ from bridge.domain.jobs.registration import (
 from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.domain.urls.policy import CheckedUrl
 from bridge.errors import RateLimited
-from bridge.providers.registry import KINDS
-from bridge.services.context import Services, lasts_ms
+from bridge.services.context import Services, clock_of, lasts_ms
 from bridge.services.queries import find_undelivered
 from bridge.services.subscriptions.patch import refuse_size
 from bridge.services.subscriptions.sealing import seal_headers, seal_text
@@ -43,7 +42,7 @@ class RegisterCallback(Struct, frozen=True, kw_only=True, gc=False):
 
     `retried` are pairs (original item, new item) of a retry of the failed ones. `request` is a digest of a request
     that has an Idempotency-Key, else empty: for a day, the same digest leads to the same callback. `before` is the job
-    before a call that ran it again.
+    before a call that ran it again. `members` are those of a group, and `group` names the group whose member is watched.
     """
 
     kind: str
@@ -64,6 +63,13 @@ class RegisterCallback(Struct, frozen=True, kw_only=True, gc=False):
     account: str | None = None
     request: str = ""
     before: Baseline | None = None
+    members: tuple[Member, ...] = ()
+    group: str = ""
+
+    @property
+    def timed_kind(self) -> str:
+        """The kind whose documented times count: a group has those of its members."""
+        return self.members[0].kind if self.members else self.kind
 
 
 class RegistrationCase(Struct, frozen=True):
@@ -115,7 +121,7 @@ def _register(
     known = find_callback(case.job, case.identifier)
     if known is not None:  # the same request was repeated; its callback may have ended since
         return RegistrationResult(job=case.job, callback=known, updated=True, poll_now=False)
-    clock, retried = str(KINDS[command.kind].clock), dict(command.retried)
+    clock, retried = clock_of(command.kind), dict(command.retried)
     callback = replace(_callback(services, case, case.identifier, now_ms=now_ms), from_run=case.from_run)
     try:
         registered = register_callback(
@@ -161,5 +167,7 @@ def _callback(services: Services, case: RegistrationCase, identifier: str, *, no
         payload=command.payload,
         expect=command.expect,
         timeout_s=command.timeout_s,
-        expires_ms=now_ms + lasts_ms(services, command.kind, once=command.once, timeout_s=command.timeout_s),
+        expires_ms=now_ms
+        + lasts_ms(services, command.timed_kind, once=command.once, timeout_s=command.timeout_s),
+        group=command.group,
     )

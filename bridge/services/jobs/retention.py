@@ -12,7 +12,7 @@ from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.jobs.callbacks import list_live_callbacks
 from bridge.domain.jobs.records import Job
 from bridge.services.context import Services
-from bridge.services.queries import load_deliveries
+from bridge.services.queries import load_deliveries, load_events
 from bridge.store.records import Loaded, UnreadableRecord
 
 PAGE: Final = 200
@@ -37,7 +37,7 @@ async def _end(services: Services, shard: str, key: str, now_ms: int) -> bool:
         job = await store.load_job(key)
     except UnreadableRecord:
         unit = services.unit_of_work(shard)
-        unit.put_off_ended(key, until_ms=now_ms + RECHECK_MS)
+        unit.keep_ended(key, None, until_ms=now_ms + RECHECK_MS)
         await store.committer.commit(unit.change())
         return False
     if job is None:
@@ -62,14 +62,25 @@ async def _remove(services: Services, shard: str, key: str, job: Loaded[Job]) ->
         is_last = len(ids) < STEP and len(events) < STEP
         deliveries = await load_deliveries(store, ids)
         unread = set(ids) - {each.record.id for each in deliveries}
+        linked = await _list_linked(services, key, job.record, events)
+        events = [each for each in events if each not in linked]
         unit = services.unit_of_work(shard)
-        unit.remove_parts(key, job, deliveries=deliveries, unread=sorted(unread), events=events)
+        unit.remove_parts(
+            key, job, deliveries=deliveries, unread=sorted(unread), events=events, linked=linked
+        )
         if is_last:
             unit.remove_job(key, job)
         if await store.committer.commit(unit.change()) != "done":
             return False
         await store.feed.forget(job.record.project, events)
     return True
+
+
+async def _list_linked(services: Services, key: str, job: Job, events: Sequence[str]) -> list[str]:
+    """Return those events in a group's list that are its members' and go with these."""
+    if not job.members:
+        return []
+    return [each.id for each in await load_events(services.store, events) if each.job != key]
 
 
 async def _keep_for_ms(services: Services, key: str, job: Job, now_ms: int) -> int:

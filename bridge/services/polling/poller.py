@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from bridge.domain.jobs.watches import GROUP
 from bridge.services.accounts.account_health import AccountHealthRecorder, auth_refusal_for
 from bridge.services.accounts.credentials import Credentials
 from bridge.services.accounts.health_cache import HealthCache
 from bridge.services.accounts.rate_budget import RateBudget
 from bridge.services.context import Services
+from bridge.services.groups.group_turn import GroupTask, take_group_turn
 from bridge.services.jobs.observe import take_held
 from bridge.services.polling.account_reader import AccountReader
 from bridge.services.polling.list_membership import ListMembership
@@ -25,7 +27,7 @@ from bridge.store.records import UNREADABLE_RETRY_MS, Wanted
 from bridge.store.tables.account_health import AccountHealth
 
 WORKERS_KNOWN_S = 5.0  # as often as each worker shows that it is alive
-PollTask = SinglePollTask | ListPollTask
+PollTask = SinglePollTask | ListPollTask | GroupTask
 
 
 class Poller:
@@ -83,6 +85,7 @@ class Poller:
         )
         due: list[DueJob] = []
         refused: list[SinglePollTask] = []
+        groups: list[PollTask] = []
         settled: list[Settled] = []
         for item in claim.items:
             held = take_held(page, item.member, claim.token)
@@ -91,13 +94,15 @@ class Poller:
                 settled.append(Settled(item.lane, item.member, claim.token, delay_ms))
                 continue
             kind = held.job.record.kind
-            if auth_refusal_for(health[item.lane], kind):
+            if kind == GROUP:
+                groups.append(GroupTask(held=held, account=item.lane))
+            elif auth_refusal_for(health[item.lane], kind):
                 refused.append(SinglePollTask(held=held, account=item.lane, health=health[item.lane]))
             else:
                 self._piggyback.note_watched(item.lane, kind)
                 version = health[item.lane].version
                 due.append(DueJob(held=held, account=item.lane, version=version, queued_ms=item.due_ms))
-        tasks: list[PollTask] = [*_join_refused(refused)]
+        tasks: list[PollTask] = [*groups, *_join_refused(refused)]
         chosen, waiting = self._slow_reads.choose(due, workers=workers or 1)
         if chosen:
             planned = await self._planner.plan(shard, chosen)
@@ -116,6 +121,8 @@ class Poller:
 
     async def poll(self, task: PollTask) -> Sequence[Settled]:
         """Send one request and apply its answer; return what is left to settle."""
+        if isinstance(task, GroupTask):
+            return await take_group_turn(self._services, task)
         if not isinstance(task, SinglePollTask):
             return await self._list_polls.poll(task)
         try:
@@ -125,6 +132,8 @@ class Poller:
 
     def give_back(self, task: PollTask) -> Sequence[Settled]:
         """Return what puts the jobs of a request that was not sent back into the queue, due now."""
+        if isinstance(task, GroupTask):
+            return [Settled(task.account, task.held.key, task.held.token, 0)]
         for each in task.jobs:
             self._slow_reads.end(task.account, each.key)
         if task.granted is not None:

@@ -27,6 +27,7 @@ from bridge.services.quota import check_bytes, held_bytes
 from bridge.services.requeue import cancel_delivery, move_delivery
 from bridge.services.subscriptions.delivery_lane import lane_of
 from bridge.services.subscriptions.lookup import list_job_callbacks
+from bridge.services.subscriptions.members import stage_member_timeouts, stage_stop_members
 from bridge.services.subscriptions.patch import (
     CallbackPatch,
     apply_patch,
@@ -126,7 +127,7 @@ async def patch(services: Services, project: str, callback_id: str, change: Call
     async def stage() -> tuple[UnitOfWork, tuple[str, Job, Callback]]:
         key, loaded, callback = await load(services, project, callback_id)
         check_changeable(callback)
-        changed = apply_patch(services, loaded.record.kind, callback, change)
+        changed = apply_patch(services, loaded.record, callback, change)
         check_identity(loaded.record, changed)
         job = replace_callback(loaded.record, changed)
         unit = services.unit_of_work(key[0])
@@ -135,6 +136,10 @@ async def patch(services: Services, project: str, callback_id: str, change: Call
         if changed.fingerprint != callback.fingerprint:
             unit.unindex_url(job, callback)
             unit.index_callback(job, changed)
+        if changed.timeout_s != callback.timeout_s and is_live(changed):
+            await stage_member_timeouts(
+                services, unit, job, timeout_s=changed.timeout_s, expires_ms=changed.expires_ms
+            )
         lane = lane_of(services.store.vault, project, changed)
         for delivery, due_ms in await _load_queued(services, key, callback_id):
             move_delivery(unit, delivery, due_ms, lane)
@@ -194,6 +199,7 @@ async def stage_cancel(
     for delivery, due_ms in await _load_queued(services, key, callback.id):
         if delivery.record.state in OPEN and delivery.record.id != but:
             cancel_delivery(unit, delivery, due_ms, reason)
+    await stage_stop_members(services, unit, job)
     if is_done(job, now_ms=unit.now_ms):
         unit.retire(key, job)
 

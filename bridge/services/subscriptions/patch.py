@@ -70,8 +70,8 @@ def refuse_size() -> PayloadTooLarge:
     )
 
 
-def apply_patch(services: Services, kind: str, callback: Callback, change: CallbackPatch) -> Callback:
-    """Return the changed callback, with its secrets sealed."""
+def apply_patch(services: Services, job: Job, callback: Callback, change: CallbackPatch) -> Callback:
+    """Return the changed callback of a job, with its secrets sealed."""
     vault = services.store.vault
     if not isinstance(change.url, UnsetType):
         callback = replace(
@@ -88,6 +88,6 @@ def apply_patch(services: Services, kind: str, callback: Callback, change: Callb
     if not isinstance(change.events, UnsetType):
         callback = replace(callback, events=change.events)
     if not isinstance(change.timeout_s, UnsetType):
-        lasts = lasts_ms(services, kind, once=callback.once, timeout_s=change.timeout_s)
+        lasts = lasts_ms(services, job.timed_kind, once=callback.once, timeout_s=change.timeout_s)
         callback = replace(callback, timeout_s=change.timeout_s, expires_ms=callback.created_ms + lasts)
     return callback
