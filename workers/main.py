@@ -18,6 +18,7 @@ from bridge.config.gc_tuning import tune_gc
 from bridge.config.log import configure_logging
 from bridge.config.settings import Settings, load_settings
 from bridge.container import bootstrap, open_services
+from bridge.services.accounts.budget_samples import sample_budgets
 from bridge.services.context import Services
 from bridge.services.following.reconcile_followed import reconcile as reconcile_followed
 from bridge.services.starts import recovery
@@ -38,6 +39,8 @@ SEND_SLOTS = 512
 SUSPECT_SLOTS = 384
 RESTART_DELAY_S = 1.0
 HEARTBEAT_INTERVAL_S = 5.0
+TALLY_INTERVAL_S = 2.0
+SAMPLE_INTERVAL_MS = 60_000
 TIDY_INTERVAL_MS = 10_000
 RESEAL_INTERVAL_MS = 2_000
 RECOVERY_INTERVAL_S = 1.0
@@ -83,6 +86,7 @@ def _list_loops(
     return {
         "wake-ups": lambda: listen((services.store.poll, services.store.dlv)),
         "heartbeats": lambda: run_heartbeats(services, clock),
+        "tallies": lambda: run_tallies(services),
         "tidying": lambda: run_tidying(services),
         "resealing": lambda: run_resealing(services),
         "recovery": lambda: run_recovery(services),
@@ -111,6 +115,15 @@ async def run_heartbeats(services: Services, clock: StoreClock) -> None:
     while not is_cancelled():
         await asyncio.sleep(HEARTBEAT_INTERVAL_S)
         await send_heartbeat(services, clock)
+
+
+async def run_tallies(services: Services) -> None:
+    """Write what this process counts to the store until cancelled; one worker at a time keeps what accounts spend."""
+    while not is_cancelled():
+        await asyncio.sleep(TALLY_INTERVAL_S)
+        await services.store.tallies.flush()
+        if await services.store.take_tick("sampling", services.clock_ms(), every_ms=SAMPLE_INTERVAL_MS):
+            await sample_budgets(services)
 
 
 async def run_tidying(services: Services) -> None:
@@ -168,6 +181,7 @@ async def stop(context: dict[str, Any]) -> None:
     await asyncio.gather(*(pump.stop(grace_s=STOP_GRACE_S) for pump in context.get("pumps", [])))
     await _cancel(context.get("tasks", []))
     if "services" in context:
+        await context["services"].store.tallies.flush()
         try:
             await context["services"].store.heartbeats.leave(WORKER)
         except STORE_ERRORS as error:

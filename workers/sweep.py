@@ -72,6 +72,8 @@ async def prove(services: Services) -> dict[str, int]:
             counts["deliveries"] += await _repair_deliveries(services, shard, [*page.deliveries.values()])
             counts["listed"] += await services.store.troubles.list_anew(shard, [*page.deliveries.values()])
     await reseal_tables(services, counter)
+    for what in ("polls", "deliveries", "listed"):
+        services.store.tallies.note_repairs(what, counts[what])
     repaired = counts["polls"] or counts["deliveries"]
     (log.warning if repaired else log.debug)("sweep.proved", **counts)
     return counts

@@ -1,4 +1,7 @@
-"""The heartbeat of an API process, which shows that the starts it has taken on are still in its hands."""
+"""The heartbeat of an API process, which shows that the starts it has taken on are still in its hands.
+
+With it goes what the process has counted.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,6 +23,7 @@ async def beating(services: Services) -> AsyncIterator[None]:
         yield
     finally:
         task.cancel()
+        await services.store.tallies.flush()
         with suppress(*STORE_ERRORS):
             await beats.leave(services.process)
 
@@ -29,3 +33,4 @@ async def _beat(services: Services) -> None:
         await asyncio.sleep(INTERVAL_S)
         with suppress(*STORE_ERRORS):  # the next one may come through
             await services.store.api_heartbeats.beat(services.process, services.clock_ms())
+        await services.store.tallies.flush()

@@ -54,6 +54,28 @@ def draw_bar(progress: Progress, now_ms: int, label: str) -> Markup:
     )
 
 
+def draw_bars(columns: Sequence[Sequence[tuple[str, float]]], label: str) -> Markup:
+    """Return columns side by side, each of parts on top of each other; the numbers must stand beside it.
+
+    The highest column is as high as the picture; one with something in it is never invisible.
+    """
+    most = max((sum(size for _, size in column) for column in columns), default=0) or 1.0
+    width, rects = 100 / max(len(columns), 1), Markup()
+    for place, column in enumerate(columns):
+        top = 20.0
+        for kind, size in column:
+            if not size:
+                continue
+            height = max(size / most * 20, 1.0)
+            top = max(top - height, 0.0)
+            rects += Markup(
+                '<rect class="{}" x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}"></rect>'
+            ).format(kind, place * width, top, width * 0.8, height)
+    return Markup(
+        '<svg class="bars" viewBox="0 0 100 20" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
+    ).format(label, rects)
+
+
 def draw_gauge(parts: Sequence[tuple[str, float]], label: str) -> Markup:
     """Return a bar of parts side by side, each a class and a size; the numbers must stand beside it."""
     whole = sum(size for _, size in parts) or 1.0

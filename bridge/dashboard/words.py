@@ -1,5 +1,6 @@
 """What a state is called and how it looks: one place, so that a list and a page never disagree. No I/O."""
 
+import math
 from typing import Final
 
 from markupsafe import Markup
@@ -78,6 +79,15 @@ def show_duration(seconds: float) -> str:
     if whole < 48 * 3600:
         return f"{whole // 3600}:{whole % 3600 // 60:02} h"
     return f"{whole // 86400} days"
+
+
+def say_bound(seconds: float | None) -> str:
+    """Return a quantile of lags for people: a bound that most are within."""
+    if seconds is None:
+        return "nothing yet"
+    if math.isinf(seconds):
+        return "over an hour"
+    return f"{seconds:g} s" if seconds < 60 else show_duration(seconds)
 
 
 def say_time_left(age_s: float, typical_s: float, late_s: float) -> str:

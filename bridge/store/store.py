@@ -17,6 +17,8 @@ from bridge.domain.polling.rate_limit import SHARE
 from bridge.store import keys
 from bridge.store.commit import Change, Committer, Guard, Put
 from bridge.store.dashboard.dashboard_table import DashboardTable
+from bridge.store.dashboard.spending import Spending
+from bridge.store.dashboard.tallies import Tallies
 from bridge.store.durable import CountReplicas, DurableScripts, no_replicas
 from bridge.store.endpoints.endpoint_pace import EndpointPace
 from bridge.store.endpoints.endpoint_troubles import EndpointTroubles
@@ -99,6 +101,8 @@ class Store:
         self.endpoint_troubles = EndpointTroubles(redis, clock_ms=clock_ms)
         self.idempotency = Idempotency(redis, clock_ms=clock_ms, dice=dice)
         self.tasks = Tasks(redis, durable=durable, clock_ms=clock_ms)
+        self.tallies = Tallies(redis)
+        self.spending = Spending(redis)
         self.dashboard = DashboardTable(redis, clock_ms=clock_ms)
         self._open_clockless(redis, shards)
 

@@ -5,10 +5,14 @@ import html
 import json
 import re
 import shlex
+from dataclasses import replace
 
 import pytest
 
 from bridge.domain.deliveries.records import Attempt, DeliveryState
+from bridge.domain.polling.rate_limit import Purpose
+from bridge.services.accounts.budget_view import documented_limit
+from bridge.store.dashboard.spending import Minute
 from tests.api.serving import KEY, Client, settle, tell
 from tests.dashboard.visitor import Shown, Visitor
 
@@ -227,6 +231,69 @@ async def test_search_finds_whole_ids(api: Client, visitor: Visitor) -> None:
     ):
         assert f'href="{to}"' in (await visitor.get(f"/find?q={text}")).text
     assert "Nothing in this project" in (await visitor.get("/find?q=job")).text
+
+
+async def test_deliveries_are_filtered_by_event_kind_and_account(api: Client, visitor: Visitor) -> None:
+    """Also together with a recovery, which takes what matches alone."""
+    _, delivery = await park(api, "1")
+    _, accounts = await api.call("GET", "/v1/accounts")
+    mine = next(each["id"] for each in accounts["data"] if each["provider"] == "reelmirror")
+    loaded = await api.services.store.load_delivery(delivery)
+    assert loaded is not None
+    event = await api.services.store.load_event(loaded.record.event)
+    assert event is not None
+    for query, count in (
+        (f"type={event.type}", 1),
+        ("type=reelbot_video.failed", 0),
+        ("kind=sync_job", 1),
+        ("kind=outgoing_post", 0),
+        (f"account={mine}", 1),
+        ("account=acc_other", 0),
+    ):
+        listed = await visitor.get(f"/deliveries?{query}")
+        assert (f"/deliveries/{delivery}" in listed.text) == bool(count), query
+        page = await visitor.get(f"/deliveries/recover?state=parked&{query}")
+        assert f"Recover {count} deliveries" in re.sub(r"\s+", " ", page.text)
+    page = await visitor.get(f"/deliveries/recover?kind=sync_job&account={mine}")
+    answer = await visitor.send(page.form("/deliveries/recover"))
+    while "It is done." not in (shown := await visitor.get(answer.headers["Location"])).text:
+        assert "It goes on." in shown.text
+    assert "1 sent again" in shown.text
+    assert (await visitor.get("/deliveries?type=nothing")).status == 400
+
+
+async def test_an_account_shows_its_last_hour(api: Client, visitor: Visitor) -> None:
+    """What it spent between two samples, which a worker takes each minute."""
+    services = api.services
+    account = (await services.store.accounts.all())[0]
+    limit = documented_limit(services, account.provider)
+    budget = await services.store.budgets.view(account.id, limit, now_ms=services.clock_ms())
+    place, now_ms = [(account.project, account.id)], services.clock_ms()
+    for ago_ms, spent in ((60_000, 4), (0, 11)):
+        grown = replace(budget, spent={Purpose.SINGLE: spent}, limited=spent // 10, client=3)
+        await services.store.spending.sample(place, [grown], now_ms=now_ms - ago_ms)
+    (hour,) = await services.store.spending.read_hours(place, now_ms=now_ms)
+    assert [each for each in hour if each] == [Minute(ours=7, saved=0, limited=1, client=3)]
+    shown = re.sub(r"<[^>]*>", "", (await visitor.get("/accounts")).text)
+    assert "7 by us · 3 by the client · 0 saved · 1" in shown
+
+
+async def test_an_endpoint_shows_its_pulse(api: Client, visitor: Visitor) -> None:
+    made = await visitor.send((await visitor.get("/endpoints")).form("/endpoints"), url="inbox:")
+    at = made.headers["Location"].partition("?")[0]
+    _, me = await api.call("GET", "/v1/me")
+    tallies = api.services.store.tallies
+    for ok in (True, True, False):
+        tallies.note_attempt(
+            me["project"]["id"],
+            verdict="retry",
+            endpoint=at.rpartition("/")[2],
+            ok=ok,
+            lag_ms=None,
+            now_ms=api.services.clock_ms(),
+        )
+    await tallies.flush()
+    assert "2 attempts answered with 2xx" in (await visitor.get(at)).text
 
 
 async def test_views_are_saved_for_the_project(visitor: Visitor) -> None:

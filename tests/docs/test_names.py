@@ -6,6 +6,7 @@ import pytest
 
 from bridge.api.app import KEYED_ROUTES
 from bridge.api.responses.budget_metrics import render_budgets
+from bridge.api.responses.tally_metrics import TallyState, render_tallies
 from bridge.api.routes.service import open_routes
 from bridge.config.settings import Settings, variable_name
 from bridge.domain.events.payload_schemas import payload_schema
@@ -41,7 +42,8 @@ FLAT = {
     name for type_ in CATALOGUE.types for name in payload_schema(CATALOGUE, type_, "flat")["properties"]
 } | {"metadata_"}
 # Their names are put together where they are made.
-METRICS = set(re.findall(r"reelbridge_budget_\w+", render_budgets([]).decode()))
+TALLIES = TallyState(totals={}, troubles={})
+METRICS = set(re.findall(r"reelbridge_\w+", (render_budgets([]) + render_tallies(TALLIES)).decode()))
 # Identifiers of other programs, and placeholders.
 FOREIGN = {"venv", "REELBRIDGE_ALLOW_", "listCallbackUrl"}
 

@@ -4,16 +4,22 @@ import os
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
+import aiohttp
 import pytest
+import pytest_asyncio
 from aiohttp import web
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from tests.browsers import running_browser
-from tests.e2e.processes import API_KEY, Bridge, Receiver, Simulator
+from tests.e2e.processes import API_KEY, Bridge, Receiver, Simulator, running_receiver, until
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ENDED = {"status": "completed"}
+Theme = Literal["light", "dark"]
 SIZES = {1300: ViewportSize(width=1300, height=900), 390: ViewportSize(width=390, height=800)}
 WAIT_MS = 45_000  # until something must be there, on a machine that has other things to do
 # Screenshots are kept where this says, for people to look at.
@@ -44,10 +50,17 @@ class Watched:
         assert self.foreign == []
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
+    """One browser for all of them; each test has a context of its own, which shares nothing."""
     async with running_browser() as started:
         yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def receiver() -> AsyncIterator[Receiver]:
+    async with running_receiver() as running:
+        yield running
 
 
 async def sign_in(context: BrowserContext, bridge: Bridge, key: str = API_KEY) -> Watched:
@@ -59,7 +72,7 @@ async def sign_in(context: BrowserContext, bridge: Bridge, key: str = API_KEY) -
     return tab
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def tab(browser: Browser, bridge: Bridge) -> AsyncIterator[Watched]:
     """Somebody who is signed in, on Now."""
     context = await browser.new_context(viewport=SIZES[1300], timezone_id="Europe/Berlin")
@@ -71,7 +84,8 @@ async def tab(browser: Browser, bridge: Bridge) -> AsyncIterator[Watched]:
 
 async def test_a_job_is_tried_out_watched_live_and_received(tab: Watched, simulator: Simulator) -> None:
     """Nothing is reloaded: the row comes, and the callback arrives in the inbox."""
-    job = await simulator.make("sync_job")
+    script = [{"after_s": 2, "set": {"status": "completed"}}]
+    job = await simulator.make("sync_job", script=script)
     page = tab.page
     await page.get_by_role("navigation").get_by_role("link", name="Try it").click()
     await page.get_by_label("Id", exact=True).fill(job)
@@ -98,7 +112,7 @@ async def test_a_broken_receiver_is_found_mended_and_its_event_recovered(
         return web.json_response({"message": "<b>workflow</b> is not active"}, status=404)
 
     receiver.behaviours[path] = refuse
-    job = await simulator.make("sync_job")
+    job = await simulator.make("sync_job", set=ENDED)
     page = tab.page
     await bridge.register(kind="sync_job", id=job, callback_url=receiver.url + path)
     await page.goto(f"{bridge.url}/jobs/sync_job/{job}")
@@ -113,6 +127,21 @@ async def test_a_broken_receiver_is_found_mended_and_its_event_recovered(
     assert len({each.event_id for each in receiver.at(path)}) == 1
     assert len(receiver.at(path)) > tried
     await expect(page.get_by_role("button", name="Resend the event")).to_be_visible()
+
+    async def is_counted() -> bool:
+        """What workers count comes to /metrics within seconds."""
+        async with aiohttp.ClientSession() as http, http.get(bridge.url + "/metrics") as answer:
+            text = await answer.text()
+        seen, sent = (
+            int(float(re.findall(rf"reelbridge_{name}_lag_seconds_count (\S+)", text)[0]))
+            for name in ("detection", "delivery")
+        )
+        return seen > 0 and sent > 0 and 'attempts_total{verdict="retry"} 0.0' not in text
+
+    await until(is_counted)
+    await page.goto(bridge.url + "/")
+    await expect(page.locator("#lag")).to_contain_text("Ends seen within")
+    await expect(page.locator("#lag .bars rect")).not_to_have_count(0)
 
 
 async def test_an_endpoint_is_made_tested_rotated_and_switched_off(
@@ -166,6 +195,24 @@ async def test_eight_tabs_of_one_browser_all_load(tab: Watched, bridge: Bridge) 
         await each.close()
 
 
+async def test_new_rows_wait_until_they_are_wanted(
+    tab: Watched, bridge: Bridge, simulator: Simulator, receiver: Receiver
+) -> None:
+    """What somebody reads does not move: a button says how many there are."""
+    page, path = tab.page, receiver.url + "/rows"
+    first, second = [await simulator.make("sync_job", set=ENDED) for _ in range(2)]
+    await bridge.register(kind="sync_job", id=first, callback_url=path)
+    await receiver.wait("/rows")
+    await page.goto(f"{bridge.url}/deliveries?state=any&receiver={receiver.url}")
+    await expect(page.locator("[data-row]")).to_have_count(1)
+    await bridge.register(kind="sync_job", id=second, callback_url=path)
+    await expect(page.locator(".news")).to_have_text("1 new · show", timeout=WAIT_MS)
+    await expect(page.locator("[data-row]")).to_have_count(1)
+    await page.locator(".news").click()
+    await expect(page.locator("[data-row]")).to_have_count(2)
+    await expect(page.locator(".news")).to_have_count(0)
+
+
 async def test_the_keyboard_alone_is_enough(tab: Watched, bridge: Bridge, simulator: Simulator) -> None:
     job = await simulator.make("sync_job")
     await bridge.register(kind="sync_job", id=job, callback_url="inbox:")
@@ -205,7 +252,15 @@ async def test_all_works_without_the_script(browser: Browser, bridge: Bridge, si
 
 async def find_paths(bridge: Bridge, simulator: Simulator, receiver: Receiver) -> dict[str, str]:
     """Every page with something on it."""
-    job = await simulator.make("sync_job")
+    job = await simulator.make("sync_job", set=ENDED)
+    running = await simulator.make("sync_job", set={"status": "running"}, script=[])
+
+    async def refuse(_: web.Request, __: bytes) -> web.StreamResponse:
+        return web.Response(status=503, text="try later")
+
+    receiver.behaviours["/fails"] = refuse
+    await bridge.register(kind="sync_job", id=running, callback_url="inbox:")
+    await bridge.register(kind="sync_job", id=job, callback_url=receiver.url + "/fails")
     await bridge.register(kind="sync_job", id=job, callback_url=receiver.url + "/seen?token=1")
     await receiver.wait("/seen?token=1")
     _, made = await bridge.call(
@@ -232,28 +287,36 @@ async def find_paths(bridge: Bridge, simulator: Simulator, receiver: Receiver) -
     }
 
 
-@pytest.mark.parametrize(("width", "theme"), [(1300, "light"), (390, "dark")])  # each of both, once
+async def find_problems(page: Page, name: str, width: int, theme: Theme) -> list[str]:
+    """Show a page at a size and in a theme; say what axe-core finds serious, and whether it scrolls sideways."""
+    await page.set_viewport_size(SIZES[width])
+    await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+    results = await Axe().run(page, options={"resultTypes": ["violations"]})
+    serious = [each for each in results.response["violations"] if each["impact"] in ("serious", "critical")]
+    found = [f"{width} {theme}, {each['id']}: {each['nodes'][0]['html'][:200]}" for each in serious]
+    sideways = await page.evaluate("document.documentElement.scrollWidth")
+    if sideways > width:
+        found.append(f"{sideways} px wide")
+    if SHOTS:
+        await page.screenshot(path=Path(SHOTS) / f"{name}-{width}-{theme}.png", full_page=True)
+    return found
+
+
 async def test_everybody_can_use_every_page(
-    browser: Browser, bridge: Bridge, simulator: Simulator, receiver: Receiver, width: int, theme: Any
+    browser: Browser, bridge: Bridge, simulator: Simulator, receiver: Receiver
 ) -> None:
     """axe-core finds nothing serious, nothing scrolls sideways, and nothing is loaded from elsewhere."""
-    context = await browser.new_context(viewport=SIZES[width], color_scheme=theme, reduced_motion="reduce")
+    context = await browser.new_context(viewport=SIZES[1300])
     paths = await find_paths(bridge, simulator, receiver)
     tab = await sign_in(context, bridge)
     found: dict[str, list[str]] = {}
     for name, path in paths.items():
         await tab.page.goto(bridge.url + path)
         await expect(tab.page.locator("h1")).to_have_count(1)
-        results = await Axe().run(tab.page)
-        serious = [
-            each for each in results.response["violations"] if each["impact"] in ("serious", "critical")
+        found[name] = [
+            *await find_problems(tab.page, name, 1300, "light"),
+            *await find_problems(tab.page, name, 390, "dark"),
         ]
-        found[name] = [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in serious]
-        sideways = await tab.page.evaluate("document.documentElement.scrollWidth")
-        if sideways > width:
-            found[name].append(f"{sideways} px wide")
-        if SHOTS:
-            await tab.page.screenshot(path=Path(SHOTS) / f"{name}-{width}-{theme}.png", full_page=True)
     assert {name: problems for name, problems in found.items() if problems} == {}
     tab.check()
     await context.close()

@@ -14,6 +14,7 @@ from bridge.domain.deliveries.retry import judge
 from bridge.services.context import Services
 from bridge.services.deliveries.after_attempt import (
     after_attempt,
+    count_attempt,
     end_stranded,
     park_disabled,
     put_off_blocked,
@@ -201,6 +202,7 @@ class DeliverHandler:
             verdict=verdict.name.lower(),
             ms=answer.duration_ms,
         )
+        count_attempt(self._services, delivery, answer, verdict)
         # From here on the answer exists only here: a store that is away must not cost it, or it is asked for twice.
         while True:
             try:

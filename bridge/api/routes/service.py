@@ -11,6 +11,7 @@ from bridge.api.responses.master_keys import view_master_keys
 from bridge.api.responses.metrics import Metrics
 from bridge.api.responses.models import HealthShape, ReadinessShape
 from bridge.api.responses.queue_metrics import load_queues, render_queues
+from bridge.api.responses.tally_metrics import load_tallies, render_tallies
 from bridge.api.routing import API, Route
 from bridge.errors import Unavailable
 
@@ -40,17 +41,20 @@ async def show_readiness(request: web.Request) -> web.StreamResponse:
 
 
 async def show_metrics(request: web.Request) -> web.StreamResponse:
-    """Return this process's counters, the queues' lag and the accounts' rate budgets in Prometheus' text format."""
+    """Return this process's counters, those of all, the queues' lag and the accounts' rate budgets in Prometheus' text format."""
     api = request.app[API]
     try:
         async with asyncio.timeout(STORE_TIMEOUT_S):
             budgets = await load_budgets(api.services)
             queues = await load_queues(api.services)
+            tallies = await load_tallies(api.services)
     except TimeoutError:
         raise Unavailable("the store does not answer: try again in a moment") from None
     # In a thread, because the text of many accounts takes longer than other requests should wait.
     body = await asyncio.to_thread(
-        lambda: api.metrics.render() + render_queues(queues) + render_budgets(budgets)
+        lambda: (
+            api.metrics.render() + render_queues(queues) + render_tallies(tallies) + render_budgets(budgets)
+        )
     )
     return web.Response(body=body, headers={"Content-Type": Metrics.content_type})
 

@@ -78,12 +78,35 @@ const showLive = () => {
   $("stale").hidden = !isStale;
   if (isStale) $("stale-since").textContent = absolute(new Date(live.heard));
 };
-const swap = (id, html) => {
+// Rows that are there are brought up to date where they stand; new ones wait until somebody wants to see them.
+const hold = (id, html, old, fresh) => {
+  const shown = new Map([...old.querySelectorAll("[data-row]")].map((row) => [row.dataset.id, row]));
+  const rows = [...fresh.querySelectorAll("[data-row]")], count = rows.filter((row) => !shown.has(row.dataset.id)).length;
+  if (!shown.size || !count) return false;
+  for (const row of rows) {
+    const known = shown.get(row.dataset.id);
+    if (!known || known.contains(document.activeElement)) continue;
+    if (known.matches(".here")) row.classList.add("here");
+    known.replaceWith(row);
+  }
+  showTimes(old); moveBars(old);
+  const text = `${count} new · show`;
+  let button = old.querySelector(".news");
+  if (!button) {
+    button = Object.assign(document.createElement("button"), { type: "button", className: "news" });
+    old.prepend(button);
+  }
+  if (button.textContent !== text) { button.textContent = text; say(`${count} new.`); }
+  button.onclick = () => { swap(id, html, true); $(id).querySelector("a,button")?.focus({ preventScroll: true }); };
+  return true;
+};
+const swap = (id, html, isWanted = false) => {
   const old = $(id);
   if (!old) return;
   const template = document.createElement("template");
   template.innerHTML = policy.createHTML(html);
   const fresh = template.content.firstElementChild;
+  if (!isWanted && old.dataset.held !== undefined && hold(id, html, old, fresh)) return;
   // What a person opened, closed or is typing stays as it is.
   for (const each of old.querySelectorAll("details[id]")) { const now = fresh.querySelector(`#${CSS.escape(each.id)}`); if (now) now.open = each.open; }
   const unnamed = [...old.querySelectorAll("details:not([id])")];

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from bridge.dashboard.page import DashboardPage, View, Visit
+from bridge.dashboard.pictures import draw_bars
 from bridge.domain.polling.rate_limit import BudgetView
 from bridge.providers.registry import PROVIDERS
 from bridge.services.accounts.budget_view import count_watched, view_budgets
+from bridge.store.dashboard.spending import Minute
 from bridge.store.tables.account_health import AccountHealth
 from bridge.store.tables.accounts import Account
 
@@ -17,10 +19,29 @@ async def show_accounts(visit: Visit, accounts: Sequence[Account]) -> list[dict[
     health = await services.store.health.load_many([each.id for each in accounts])
     watched = await count_watched(services, accounts)
     budgets = await view_budgets(services, accounts)
+    hours = await services.store.spending.read_hours(
+        [(account.project, account.id) for account in accounts], now_ms=services.clock_ms()
+    )
     return [
-        _show(account, health[account.id], budget, watched[account.id])
-        for account, budget in zip(accounts, budgets, strict=True)
+        {**_show(account, health[account.id], budget, watched[account.id]), "hour": _show_hour(hour)}
+        for account, budget, hour in zip(accounts, budgets, hours, strict=True)
     ]
+
+
+def _show_hour(minutes: Sequence[Minute | None]) -> dict[str, Any] | None:
+    """Return what an account spent in the last hour, None while nothing is known of it."""
+    known = [each for each in minutes if each is not None]
+    if not known:
+        return None
+    sums = {
+        "ours": sum(each.ours for each in known),
+        "client": sum(each.client for each in known),
+        "saved": sum(each.saved for each in known),
+        "limited": sum(each.limited for each in known),
+    }
+    words = "{ours} requests by us, {client} by the client, {saved} saved in the last hour".format(**sums)
+    columns = [[("used", each.ours), ("client", each.client)] if each else [] for each in minutes]
+    return {**sums, "picture": draw_bars(columns, words)}
 
 
 def _show(account: Account, health: AccountHealth, budget: BudgetView, watched: int) -> dict[str, Any]:

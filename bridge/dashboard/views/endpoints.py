@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bridge.dashboard.page import DashboardPage, View, Visit
-from bridge.dashboard.pictures import draw_gauge
+from bridge.dashboard.pictures import draw_bars, draw_gauge
 from bridge.dashboard.views.rows import show_deliveries
 from bridge.domain.deliveries.lanes import INBOX
 from bridge.domain.deliveries.records import DeliveryState
@@ -77,12 +77,27 @@ async def show_one(visit: Visit, *, secret: str = "") -> View:
     values = {
         "endpoint": show_endpoint(visit, endpoint, whole=True),
         "health": _measure(found),
+        "pulse": await _show_pulse(visit, endpoint.id),
         "rows": await show_deliveries(visit, found.rows[:SHOWN]),
         "types": sorted(CATALOGUE.types),
         "test": TEST,
         "secret": secret,
     }
     return View(title=f"Endpoint {endpoint.id}", template="endpoint.html", values=values)
+
+
+async def _show_pulse(visit: Visit, endpoint: str) -> dict[str, Any] | None:
+    """Return how attempts of the last 24 hours went, None without any."""
+    now_ms = visit.services.clock_ms()
+    pulse = await visit.services.store.tallies.read_pulse(visit.project, endpoint, now_ms=now_ms)
+    ok, failed = sum(each.ok for each in pulse), sum(each.failed for each in pulse)
+    if not ok + failed:
+        return None
+    picture = draw_bars(
+        [[("good", each.ok), ("bad", each.failed)] for each in pulse],
+        f"{ok} attempts answered with 2xx in the last 24 hours, {failed} not",
+    )
+    return {"ok": ok, "failed": failed, "picture": picture}
 
 
 def _measure(found: Browsed) -> dict[str, Any]:

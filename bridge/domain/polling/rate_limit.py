@@ -93,6 +93,7 @@ class BudgetView:
     turn_ms: int
     shared: int
     batched: int
+    client: int = 0  # requests of the client in this window
     spent: Mapping[Purpose, int] = field(default_factory=dict)
 
     def expected_delay_s(self, watched: int) -> float:
@@ -117,5 +118,6 @@ def read_view(state: Mapping[str, float], documented: Limit, *, share: float, no
         turn_ms=int(state.get("turn", 0)),
         shared=int(state.get("shared", 0)),
         batched=int(state.get("batched", 0)),
+        client=0 if remaining is None else round(state.get("client", 0)),
         spent={purpose: int(state.get(f"spent:{purpose}", 0)) for purpose in Purpose},
     )

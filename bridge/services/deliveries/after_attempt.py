@@ -61,9 +61,25 @@ async def after_attempt(
         now_ms=services.clock_ms(),
         roll=random.random(),  # noqa: S311  # spreads retries, guards nothing
     )
+    if delivery.state is DeliveryState.PARKED:
+        services.store.tallies.note_parked(delivery.project, now_ms=at_ms)
     if delivery.state is DeliveryState.PARKED and await park_and_tell(services, loaded, delivery, token):
         return Settled(delivery.lane, delivery.id, token, None, outcome=outcome)
     return settle_attempt(delivery, loaded.record, token, delay_ms, outcome=outcome)
+
+
+def count_attempt(services: Services, before: Delivery, answer: ReceiverAnswer, verdict: Verdict) -> None:
+    """Count an attempt for people; of a first one also how long after its event it ended."""
+    now_ms = services.clock_ms()
+    is_first = not (before.tries or before.resend)
+    services.store.tallies.note_attempt(
+        before.project,
+        verdict=verdict.value,
+        endpoint=before.subscription if is_endpoint(before.subscription) else "",
+        ok=answer.status is not None and 200 <= answer.status < 300,
+        lag_ms=now_ms - before.created_ms if is_first else None,
+        now_ms=now_ms,
+    )
 
 
 async def _end_endpoint(

@@ -71,13 +71,17 @@ def _add_deliveries(services: Services, unit: UnitOfWork, key: str, moved: Trans
         unit.add_delivery(delivery, 0)
 
 
+def find_lag_ms(before: Job, moved: Transition, at: PollContext) -> int:
+    """Return for how long at most what a poll showed had been so: since the poll before, or the job's registration."""
+    if at.lag_max_ms is not None:
+        return at.lag_max_ms
+    return max(0, at.now_ms - (previous_poll_ms(moved.log) or before.born_ms))
+
+
 def _build_record(
     before: Job, key: str, moved: Transition, new_event: NewEvent, at: PollContext, *, listed: bytes
 ) -> EventRecord:
     """Return an event's record; `listed` is the JSON of the job's callbacks, empty where no endpoint could hear it."""
-    lag_max_ms = at.lag_max_ms
-    if lag_max_ms is None:
-        lag_max_ms = max(0, at.now_ms - (previous_poll_ms(moved.log) or before.born_ms))
     body = build_event(
         CATALOGUE,
         new_event.draft.fact,
@@ -86,7 +90,7 @@ def _build_record(
         sequence=new_event.sequence,
         observed_ms=at.now_ms,
         polls=moved.log.polls,
-        lag_max_ms=lag_max_ms,
+        lag_max_ms=find_lag_ms(before, moved, at),
         source="last_seen" if new_event.draft.fact.gone else at.source,
     )
     return EventRecord(

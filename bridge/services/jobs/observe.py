@@ -19,6 +19,7 @@ from bridge.services.jobs.endpoint_fanout import (
     choose_table,
     plan_portion,
 )
+from bridge.services.jobs.event_counts import count_events
 from bridge.services.jobs.last_seen import recall
 from bridge.services.jobs.new_events import write_advance
 from bridge.services.jobs.unchanged import UnchangedAnswers
@@ -95,8 +96,13 @@ async def observe(
     except (WriteConflict, LeaseLost):
         return None
     if saved is not None:
-        await publish(services, held.key, *saved)
+        await _finish(services, held.key, saved, at)
     return settled
+
+
+async def _finish(services: Services, key: str, saved: _Saved, at: PollContext) -> None:
+    count_events(services, saved[0], at)
+    await publish(services, key, *saved)
 
 
 def observe_unchanged(

@@ -36,6 +36,11 @@ class Heartbeats:
         """Return the number of processes with a recent heartbeat."""
         return int(await self._redis.zcount(self._key, now_ms - FRESH_MS, "+inf"))
 
+    async def newest_ms(self) -> int | None:
+        """Return when the last heartbeat of any process came, None if none came for long."""
+        found = await self._redis.zrevrange(self._key, 0, 0, withscores=True)
+        return int(found[0][1]) if found else None
+
     async def count_without_endpoints(self, now_ms: int) -> int:
         """Return the number of these processes whose version does not know endpoints."""
         beating, knowing = [

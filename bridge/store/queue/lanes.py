@@ -216,6 +216,20 @@ class Lanes:
             pipe.zcard(keys.lane(shard, self.queue, lane))
         return dict(zip(lanes, map(int, await pipe.execute()), strict=True))
 
+    async def count_lanes(self) -> int:
+        """Count the lanes of all shards that have items, in one round trip."""
+        pipe = self.redis.pipeline(transaction=False)
+        for shard in self.shards:
+            pipe.zcard(keys.lanes(shard, self.queue))
+        return sum(await pipe.execute())
+
+    async def count_asleep(self) -> int:
+        """Count those of them that have a gate; one that has just opened counts until a claim or the sweep comes by."""
+        pipe = self.redis.pipeline(transaction=False)
+        for shard in self.shards:
+            pipe.hlen(keys.gate(shard, self.queue))
+        return sum(await pipe.execute())
+
     async def blocked(self, shard: str, lanes: Sequence[str]) -> Mapping[str, int]:
         """Return the ms until which each of these lanes sleeps, for those with a gate."""
         if not lanes:

@@ -47,4 +47,11 @@ async def test_a_run_is_expected_from_its_first_poll_to_its_end(bench: Bench) ->
     await bench.put_off(key, 0)
     assert await bench.turn() == [PATH]
     assert (await bench.job(key)).ending == "completed"
+    tallies = bench.api.services.store.tallies
+    await tallies.flush()
+    now_ms = bench.api.services.clock_ms()
+    today, _ = await tallies.read_days(job.project, now_ms=now_ms)
+    assert today == {"sync_job.running": 1, "sync_job.completed": 1}
+    hour = (await tallies.read_hours(job.project, now_ms=now_ms))[-1]
+    assert (hour.ended, hour.failed, sum(hour.detected.values())) == (1, 0, 1)
     assert await expected_ms(bench, key) is None

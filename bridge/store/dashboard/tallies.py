@@ -1,0 +1,176 @@
+"""What is counted for people: endings, lags and attempts, for pages and for /metrics.
+
+A process counts in its memory and adds that to the store every few seconds, so that counting costs those who work nothing.
+A process that is killed loses what it counted since; nothing is decided by these numbers.
+"""
+
+from collections import Counter
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from bridge.domain.lags import bucket_of
+from bridge.store.dashboard import tally_keys
+from bridge.store.errors import STORE_ERRORS
+
+HOUR_MS: Final = 3_600_000
+HALF_HOUR_MS: Final = HOUR_MS // 2
+DAY_MS: Final = 24 * HOUR_MS
+HOURS: Final = 24
+_DAY_TTL_S: Final = 8 * 86_400
+_HOURS_TTL_S: Final = 2 * 86_400
+_PULSE_TTL_S: Final = 25 * 3600
+MOST_KEYS: Final = 10_000  # that one process counts under between two flushes
+FLUSHED: Final = 200  # keys that are written in one round trip
+
+
+class Hour(Struct, frozen=True, kw_only=True):
+    """An hour of a project: jobs that ended and that failed, and lags by bucket, see `domain/lags`.
+
+    `detected` are the longest times that endings can have waited to be seen, `delivered` those from an event to the end of
+    its first attempt.
+    """
+
+    ended: int
+    failed: int
+    detected: dict[int, int]
+    delivered: dict[int, int]
+
+
+class Pulse(NamedTuple):
+    """Attempts to an endpoint in half an hour."""
+
+    ok: int
+    failed: int
+
+
+class Tallies:
+    """The counters of one process, and the sums of all of them."""
+
+    def __init__(self, redis: Redis) -> None:
+        """Take the store's client."""
+        self._redis: Any = redis  # redis-py types hash commands for both clients at once
+        self._pending: dict[tuple[str, int], Counter[str]] = {}
+
+    def _add(self, key: str, ttl_s: int, field: str, number: int = 1) -> None:
+        counts = self._pending.get((key, ttl_s))
+        if counts is None:
+            if len(self._pending) >= MOST_KEYS:
+                return
+            counts = self._pending[key, ttl_s] = Counter()
+        counts[field] += number
+
+    def note_event(self, project: str, type_: str, *, now_ms: int) -> None:
+        """Count an event by its day."""
+        self._add(tally_keys.day(project, now_ms // DAY_MS), _DAY_TTL_S, type_)
+
+    def note_ending(self, project: str, *, failed: bool, lag_ms: int, now_ms: int) -> None:
+        """Count a job that ended at its provider at most `lag_ms` before that was seen."""
+        self._note_hour(project, "ended", now_ms)
+        if failed:
+            self._note_hour(project, "failed", now_ms)
+        self._note_lag(project, "d", lag_ms, now_ms)
+
+    def note_attempt(
+        self, project: str, *, verdict: str, endpoint: str, ok: bool, lag_ms: int | None, now_ms: int
+    ) -> None:
+        """Count an attempt, of an endpoint ("": none) too; `lag_ms` after its event, None for all but the first."""
+        self._add(tally_keys.TOTALS, 0, f"attempts:{verdict}")
+        if endpoint:
+            field = f"{now_ms // HALF_HOUR_MS}:{'ok' if ok else 'failed'}"
+            self._add(tally_keys.pulse(project, endpoint), _PULSE_TTL_S, field)
+        if lag_ms is not None:
+            self._note_lag(project, "s", lag_ms, now_ms)
+
+    def _note_hour(self, project: str, field: str, now_ms: int) -> None:
+        hour = now_ms // HOUR_MS
+        self._add(tally_keys.hours(project, hour // HOURS), _HOURS_TTL_S, f"{hour % HOURS}:{field}")
+
+    def _note_lag(self, project: str, letter: str, lag_ms: int, now_ms: int) -> None:
+        bucket = f"{letter}{bucket_of(lag_ms)}"
+        self._note_hour(project, bucket, now_ms)
+        self._add(tally_keys.TOTALS, 0, bucket)
+        self._add(tally_keys.TOTALS, 0, f"{letter}:ms", max(lag_ms, 0))
+
+    def note_parked(self, project: str, *, now_ms: int) -> None:
+        """Count a delivery that was given up."""
+        self._add(tally_keys.day(project, now_ms // DAY_MS), _DAY_TTL_S, "parked")
+        self._add(tally_keys.TOTALS, 0, "parked")
+
+    def note_repairs(self, what: str, number: int) -> None:
+        """Count what the sweep had to repair."""
+        if number:
+            self._add(tally_keys.TOTALS, 0, f"repairs:{what}", number)
+
+    async def flush(self) -> None:
+        """Add what was counted to the store; a store that is away or full costs these numbers alone."""
+        pending, self._pending = list(self._pending.items()), {}
+        with suppress(*STORE_ERRORS):
+            for start in range(0, len(pending), FLUSHED):
+                pipe = self._redis.pipeline(transaction=False)
+                for (key, ttl_s), counts in pending[start : start + FLUSHED]:
+                    for field, number in counts.items():
+                        pipe.hincrby(key, field, number)
+                    if ttl_s:
+                        pipe.expire(key, ttl_s)
+                await pipe.execute()
+
+    async def read_days(self, project: str, *, now_ms: int) -> tuple[dict[str, int], dict[str, int]]:
+        """Return what was counted today and yesterday, by UTC, in one round trip."""
+        today = now_ms // DAY_MS
+        pipe = self._redis.pipeline(transaction=False)
+        for number in (today, today - 1):
+            pipe.hgetall(tally_keys.day(project, number))
+        new, old = await pipe.execute()
+        return _numbers(new), _numbers(old)
+
+    async def read_hours(self, project: str, *, now_ms: int) -> list[Hour]:
+        """Return the last 24 hours, the present one last, in one round trip."""
+        last = now_ms // HOUR_MS
+        pipe = self._redis.pipeline(transaction=False)
+        days = (last // HOURS - 1, last // HOURS)
+        for day in days:
+            pipe.hgetall(tally_keys.hours(project, day))
+        found: dict[int, dict[str, int]] = {}
+        for day, counts in zip(days, await pipe.execute(), strict=True):
+            for name, number in _numbers(counts).items():
+                hour, _, field = name.partition(":")
+                found.setdefault(day * HOURS + int(hour), {})[field] = number
+        return [_read_hour(found.get(hour, {})) for hour in range(last - HOURS + 1, last + 1)]
+
+    async def read_pulse(self, project: str, endpoint: str, *, now_ms: int) -> list[Pulse]:
+        """Return the last 48 half hours of an endpoint, the present one last."""
+        found = _numbers(await self._redis.hgetall(tally_keys.pulse(project, endpoint)))
+        last = now_ms // HALF_HOUR_MS
+        return [
+            Pulse(found.get(f"{number}:ok", 0), found.get(f"{number}:failed", 0))
+            for number in range(last - 2 * HOURS + 1, last + 1)
+        ]
+
+    async def read_totals(self) -> dict[str, int]:
+        """Return what all processes have counted."""
+        return _numbers(await self._redis.hgetall(tally_keys.TOTALS))
+
+
+def _numbers(found: dict[bytes, bytes]) -> dict[str, int]:
+    return {name.decode(): int(number) for name, number in found.items()}
+
+
+def read_lags(counts: dict[str, int], letter: str) -> dict[int, int]:
+    """Return lags by bucket from counted fields: "d" until an ending was seen, "s" until a first attempt's end."""
+    return {
+        int(name[1:]): number
+        for name, number in counts.items()
+        if name[:1] == letter and name[1:].isdecimal()
+    }
+
+
+def _read_hour(counts: dict[str, int]) -> Hour:
+    return Hour(
+        ended=counts.get("ended", 0),
+        failed=counts.get("failed", 0),
+        detected=read_lags(counts, "d"),
+        delivered=read_lags(counts, "s"),
+    )
