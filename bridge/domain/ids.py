@@ -56,8 +56,13 @@ def job_key(shard: str, account: str, kind: str, job_id: str) -> str:
 
 
 def callback_id(key: str, dice: Callable[[int], bytes]) -> str:
-    """Return an id for a new callback: its job's key and 40 random bits."""
+    """Return an id for a new callback: its job's key and 40 random bits, which the request that registers it draws."""
     return f"cb_{key}{_spell(dice(5).ljust(_HASHED_BYTES))[:8]}"
+
+
+def read_request_id(callback: str) -> str:
+    """Return the id of the request that registered a callback, which all callbacks of one request end with."""
+    return f"req_{callback[-8:]}"
 
 
 def event_id(*, project: str, key: str, born_ms: int, run: int, fact: str) -> str:

@@ -16,6 +16,7 @@ from bridge.services.deliveries.after_attempt import (
     after_attempt,
     count_attempt,
     end_stranded,
+    find_request_id,
     park_disabled,
     put_off_blocked,
 )
@@ -196,6 +197,7 @@ class DeliverHandler:
             event_id=delivery.event,
             type=task.ready.event.type,
             callback=delivery.subscription,
+            request_id=find_request_id(delivery),
             attempt=delivery.tries + 1,
             status=answer.status,
             failure=answer.failure,

@@ -15,6 +15,7 @@ from bridge.api.responses.json_response import to_json
 from bridge.api.responses.views import view_callback
 from bridge.api.routing import ApiCall, Routes
 from bridge.config.log import get_logger
+from bridge.domain.ids import read_request_id
 from bridge.services.groups.group_registration import plan_group
 from bridge.services.jobs import registration
 from bridge.services.jobs import verify as verification
@@ -23,6 +24,7 @@ from bridge.services.jobs.registration import Registered
 log = get_logger("bridge.api")
 ROUTES = Routes("Callbacks")
 VIEWS_AT_ONCE = 100
+LOGGED = 20  # callbacks that one line names
 
 
 @ROUTES.add(
@@ -52,6 +54,7 @@ async def create_callback(call: ApiCall) -> web.StreamResponse:
         made = await registration.register(call.services, call.project, named)
         registered.extend(made[-1:] if request.wait_for else made)
         call.api.metrics.count_registrations(request.jobs.kind, len(registered))
+        _log(call, request, registered)
         return await _answer(request, registered)
 
     outcome = await answer_once(call, work)
@@ -63,9 +66,23 @@ async def create_callback(call: ApiCall) -> web.StreamResponse:
         response.headers["Location"] = call.link(answer.location)
     if outcome.repeated:
         response.headers["Idempotent-Replayed"] = "true"
+    if registered:
+        response.headers["X-Request-Id"] = read_request_id(registered[0].callback.id)
     # Also an updated callback may have a first delivery on hold: that of a request whose answer was lost.
     await _send(call, response, [each.callback.id for each in registered])
     return response
+
+
+def _log(call: ApiCall, request: CallbackRequest, registered: Sequence[Registered]) -> None:
+    """Log what a request has registered, under the id that the lines of its deliveries have too."""
+    log.info(
+        "callback.registered",
+        request_id=read_request_id(registered[0].callback.id),
+        project=call.project,
+        kind=request.jobs.kind,
+        callbacks=[each.callback.id for each in registered[:LOGGED]],
+        count=len(registered),
+    )
 
 
 async def _send(call: ApiCall, response: web.Response, callbacks: Sequence[str]) -> None:

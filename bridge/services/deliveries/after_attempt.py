@@ -10,7 +10,7 @@ from bridge.domain.deliveries.outcome import UNREACHED, UNSENT, outcome_of
 from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict
 from bridge.domain.deliveries.schedule import plan_next
-from bridge.domain.ids import is_endpoint
+from bridge.domain.ids import is_endpoint, read_request_id
 from bridge.domain.subscriptions.endpoint import DISABLED
 from bridge.services.context import Services
 from bridge.services.deliveries.endpoint_watch import watch_endpoint
@@ -66,6 +66,11 @@ async def after_attempt(
     if delivery.state is DeliveryState.PARKED and await park_and_tell(services, loaded, delivery, token):
         return Settled(delivery.lane, delivery.id, token, None, outcome=outcome)
     return settle_attempt(delivery, loaded.record, token, delay_ms, outcome=outcome)
+
+
+def find_request_id(delivery: Delivery) -> str | None:
+    """Return the id of the request that registered a delivery's callback; None for an endpoint's."""
+    return None if is_endpoint(delivery.subscription) else read_request_id(delivery.subscription)
 
 
 def count_attempt(services: Services, before: Delivery, answer: ReceiverAnswer, verdict: Verdict) -> None:

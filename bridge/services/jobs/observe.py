@@ -19,7 +19,7 @@ from bridge.services.jobs.endpoint_fanout import (
     choose_table,
     plan_portion,
 )
-from bridge.services.jobs.event_counts import count_events
+from bridge.services.jobs.event_counts import count_events, log_events
 from bridge.services.jobs.last_seen import recall
 from bridge.services.jobs.new_events import write_advance
 from bridge.services.jobs.unchanged import UnchangedAnswers
@@ -101,6 +101,7 @@ async def observe(
 
 
 async def _finish(services: Services, key: str, saved: _Saved, at: PollContext) -> None:
+    log_events(key, saved[0])
     count_events(services, saved[0], at)
     await publish(services, key, *saved)
 

@@ -37,6 +37,7 @@ HOLD_MS = 15_000  # longer than a slow disk may delay the answer
 STORE_FULL_RETRY_S = 30.0
 RELEASE_AFTER_MS = 1_000  # first deliveries start this long after the answer
 JOBS_AT_ONCE = 50  # of one request: what is decided on in one turn of the event loop
+REQUEST_BYTES = 5  # as many as a callback's id has
 TRIES = 40  # of writing while others register for the same job, which takes some seconds
 BUSY_RETRY_S = 1.0
 CALLBACK_SHOWN = 600  # bytes of a callback in an answer, beside its URL
@@ -96,11 +97,14 @@ async def stage_registrations(
     Raise RateLimited (too many jobs or callbacks) or PayloadTooLarge.
     """
     staged: list[tuple[str, Registered]] = []
+    drawn = services.dice(
+        REQUEST_BYTES
+    )  # one draw for all, so that logs can tell which belong to one request
     for some in _split(commands):
         jobs = [job_key(unit.shard, account.id, each.kind, each.job_id) for each in some]
         page = await _load(services, account.project, jobs)
         cases = [
-            _plan(services, page, key, each, account=account, now_ms=unit.now_ms)
+            _plan(services, page, key, each, account=account, now_ms=unit.now_ms, drawn=drawn)
             for key, each in zip(jobs, some, strict=True)
         ]
         held = await _load_on_hold(services, cases)
@@ -135,6 +139,7 @@ def _plan(
     *,
     account: Account,
     now_ms: int,
+    drawn: bytes,
 ) -> RegistrationCase:
     """Read a command's job, or begin its record, and choose the id of a new callback."""
     loaded = page.read_job(key)
@@ -152,7 +157,7 @@ def _plan(
             media=command.media,
         )
     )
-    identifier = _choose_id(services, job, key, command, now_ms=now_ms)
+    identifier = _choose_id(services, job, key, command, now_ms=now_ms, drawn=drawn)
     job, run = (job, 0) if command.before is None else apply_baseline(job, command.before)
     from_run = run if command.expect == "new_run" else 0
     fingerprint = services.store.vault.fingerprint(command.url.text)
@@ -173,10 +178,13 @@ async def _load_on_hold(services: Services, cases: Sequence[RegistrationCase]) -
     return (await services.store.load_many(Wanted(holds=sorted(ids)))).holds if ids else ()
 
 
-def _choose_id(services: Services, job: Job, key: str, command: RegisterCallback, *, now_ms: int) -> str:
-    """Return a callback's id: the one that the same request led to before, else a random one."""
+def _choose_id(
+    services: Services, job: Job, key: str, command: RegisterCallback, *, now_ms: int, drawn: bytes
+) -> str:
+    """Return a callback's id: the one that the same request led to before, else one that was drawn for this request."""
     if not command.request:
-        return callback_id(key, services.dice)
+        identifier = callback_id(key, lambda size: drawn[:size])
+        return identifier if find_callback(job, identifier) is None else callback_id(key, services.dice)
     text = f"{command.request} {command.url.text}".encode()
     identifier = callback_id(key, lambda size: hashlib.blake2b(text, digest_size=size).digest())
     known = find_callback(job, identifier)

@@ -110,7 +110,7 @@ class SinglePolls:
             )
         for follower in task.followers:
             await self._settle_follower(task, follower, result, at)
-        self._log.debug("poll.read", kind=job.kind, result=type(result).__name__)
+        self._log.debug("poll.read", job=task.held.key, kind=job.kind, result=type(result).__name__)
         if isinstance(result, Observed):
             return await self._observe(task.held, result, at, unchanged=unchanged, shows_others=shows_others)
         settled = await observe(self._services, task.held, result, at)
