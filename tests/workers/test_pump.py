@@ -3,6 +3,7 @@
 import asyncio
 import time
 import weakref
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,8 @@ from bridge.store.errors import StoreFull
 from bridge.store.queue.clock import StoreClock
 from bridge.store.queue.lanes import Claim, Lanes, Settled
 from bridge.store.queue.wakeups import listen
-from workers.pump import MOST_SETTLED, PAGE, Pump
+from workers.feeder import PAGE
+from workers.pump import MOST_SETTLED, Pump
 
 LEASE_MS = 60_000
 
@@ -28,6 +30,7 @@ class Work:
     """A handler whose work waits until it may end."""
 
     lease_ms: int = LEASE_MS
+    loads_at_once: int = 1
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
     begun: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -80,8 +83,8 @@ def lanes(redis: Redis) -> Lanes:
     return Lanes(redis, "dlv", "a")
 
 
-async def add(lanes: Lanes, count: int) -> None:
-    ops = [Due("dlv", "x", str(number), 0, "sooner") for number in range(count)]
+async def add(lanes: Lanes, count: int, *, lane: str = "x") -> None:
+    ops = [Due("dlv", lane, str(number), 0, "sooner") for number in range(count)]
     assert await Committer(lanes.redis, aof=False).commit(Change("a", (), ops)) == "done"
 
 
@@ -104,7 +107,8 @@ async def running(lanes: Lanes, work: Work, *, slots: int = 4) -> AsyncIterator[
         yield pump
     finally:
         running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        [ended] = await asyncio.gather(running, return_exceptions=True)
+    assert isinstance(ended, asyncio.CancelledError), "a pump runs until it is cancelled"
 
 
 async def _answer(given: Any) -> Any:
@@ -122,8 +126,8 @@ async def held(lanes: Lanes) -> int:
     return int(await lanes.redis.zcount("{a}:dlv:q:x", "-inf", "(0"))
 
 
-async def is_empty(lanes: Lanes) -> bool:
-    return await lanes.size("a", "x") == 0
+async def is_empty(lanes: Lanes, lane: str = "x") -> bool:
+    return await lanes.size("a", lane) == 0
 
 
 async def test_a_stop_leaves_no_lease_behind(lanes: Lanes) -> None:
@@ -214,6 +218,68 @@ async def test_a_stop_waits_for_a_claim_under_way(lanes: Lanes) -> None:
         work.loading.set()
         await stopping
     assert (work.begun, await held(lanes), await lanes.size("a", "x")) == ([], 0, 5)
+
+
+async def test_a_stop_during_a_look_claims_nothing(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lanes that the look finds are left to other workers, and the loop that looked lets others run."""
+    peek, looks, goes_on, has_looked = lanes.peek, asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow_peek() -> list[tuple[str, str, int]]:
+        looks.set()
+        await goes_on.wait()
+        seen = await peek()
+        has_looked.set()
+        return seen
+
+    monkeypatch.setattr(lanes, "peek", slow_peek)
+    work = Work()
+    await add(lanes, 5)
+    async with running(lanes, work) as pump:
+        await looks.wait()
+        await pump.stop(grace_s=20)
+        goes_on.set()
+        await has_looked.wait()
+        await asyncio.sleep(0.05)
+    assert (work.begun, await held(lanes), await lanes.size("a", "x")) == ([], 0, 5)
+
+
+class PagedWork(Work):
+    """A handler that loads each page only when it may, and remembers the lanes of pages being loaded."""
+
+    def __init__(self) -> None:
+        super().__init__(loads_at_once=2)
+        self.may_end.set()
+        self.may_load: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self.pages: list[str] = []
+
+    def share_claim(self, most: int, lanes: int) -> tuple[int, int]:
+        return 1, 1
+
+    async def load(self, shard: str, claim: Claim) -> tuple[list[Settled], list[Settled]]:
+        lane = claim.items[0].lane
+        assert lane not in self.pages, "a lane is in one plan at a time"
+        self.pages.append(lane)
+        await self.may_load[lane].wait()
+        self.pages.remove(lane)
+        return await super().load(shard, claim)
+
+
+async def test_a_page_is_claimed_and_worked_on_while_another_is_loaded(lanes: Lanes) -> None:
+    """A slow load holds up nothing but its own lane, which has no second one beside it."""
+    work = PagedWork()
+    work.may_load["y"].set()
+    await add(lanes, 3)
+    async with running(lanes, work) as pump:
+        await until(lambda: work.pages == ["x"])
+        await add(lanes, 3, lane="y")
+        await until(lambda: len(work.begun) == 3)
+        assert (work.pages, await held(lanes)) == (["x"], 1)
+        stopping = asyncio.create_task(pump.stop(grace_s=20))
+        await until(lambda: is_empty(lanes, "y"))
+        assert not stopping.done()
+        work.may_load["x"].set()
+        await stopping
+    assert (len(work.begun), await held(lanes), await lanes.size("a", "x")) == (3, 0, 3)
 
 
 async def test_what_a_store_error_interrupted_begins_anew_at_once(lanes: Lanes) -> None:

@@ -57,6 +57,8 @@ class SendTask(Struct, frozen=True, kw_only=True, gc=False):
 class DeliverHandler:
     """The pump's handler for the delivery queue: a lane is a URL of a project, a member a delivery's id."""
 
+    loads_at_once = 1  # the next claim must know how many suspects this one has loaded
+
     def __init__(self, services: Services, *, suspects_at_most: int) -> None:
         """Let attempts that may well hang take up at most so many of the pump's slots."""
         self._services = services

@@ -16,6 +16,7 @@ class PollHandler:
     """The handler of the poll queue, which uses a `Poller`."""
 
     lease_ms = 8_000  # after so long a dead worker's jobs are polled again
+    loads_at_once = 2
 
     def __init__(self, services: Services) -> None:
         self._poller = Poller(services, lease_ms=self.lease_ms)
