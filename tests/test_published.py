@@ -12,7 +12,7 @@ from bridge.api.openapi import build_document
 from bridge.config.provider_settings import WORD_PREFIXES, provider_fields
 from bridge.config.settings import Settings, load_settings
 from bridge.domain.events.catalogue import event_type
-from bridge.domain.events.group_events import GROUP_ENDED
+from bridge.domain.events.group_events import CHAIN_ENDED, GROUP_ENDED
 from bridge.domain.events.samples import test_body as write_test_body
 from bridge.domain.observation import Observed
 from bridge.providers import ExtraWords
@@ -145,7 +145,7 @@ def find_emitted() -> set[str]:
             "type"
         ],
         *(PARKED, FAILING, DISABLED),  # each is heard in tests/services/endpoints/test_trouble.py
-        GROUP_ENDED,  # heard in tests/services/groups/test_groups.py
+        *(GROUP_ENDED, CHAIN_ENDED),  # heard in tests/services/groups
     }
     for spec in KINDS.values():
         if spec.registrable:

@@ -89,6 +89,11 @@ def group_id(kind: str, ids: Iterable[str], fingerprint: bytes) -> str:
     return f"grp_{_hash(kind, *sorted(ids), fingerprint.hex(), letters=16)}"
 
 
+def chain_id(kind: str, job_id: str, fingerprint: bytes) -> str:
+    """Return the id of a job's chain: the same for the same job and URL."""
+    return f"chn_{_hash(kind, job_id, fingerprint.hex(), letters=16)}"
+
+
 def endpoint_id(dice: Callable[[int], bytes]) -> str:
     """Return an id for a new endpoint: 80 random bits."""
     return f"ep_{_spell(dice(10).ljust(_HASHED_BYTES))[:16]}"

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from bridge.domain.events.catalogue import Catalogue
 from bridge.domain.events.service_events import Showcase, build_service_events
+from bridge.domain.groups.child_rule import ChildRule
 from bridge.providers.provider_spec import ProviderSpec
 from bridge.providers.reelbot import REELBOT
 from bridge.providers.reelmirror.provider import REELMIRROR
@@ -49,6 +50,21 @@ def build_catalogue(providers: Iterable[ProviderSpec]) -> Catalogue:
     )
 
 
+def index_children(providers: Iterable[ProviderSpec]) -> Mapping[str, ChildRule]:
+    """Return by kind what may come of a job."""
+    return MappingProxyType({each.of: each for provider in providers for each in provider.children})
+
+
+def list_chain_kinds(kind: str) -> tuple[str, ...]:
+    """Return a kind with those that may come of it, of what comes of them, and so on, with their reported parts."""
+    found: list[str] = []
+    while kind:
+        part = KINDS[kind].traits.reported_parts
+        found += [kind, part.kind] if part else [kind]
+        kind = CHILD_RULES[kind].kind if kind in CHILD_RULES else ""
+    return tuple(found)
+
+
 def list_key_prefixes() -> tuple[str, ...]:
     """Return the beginnings by which the providers' keys are recognised, in the order of the providers."""
     forms = (form for provider in ALL for form in provider.credentials)
@@ -65,5 +81,6 @@ def find_rule(provider: str, name: str) -> StartSpec:
 
 PROVIDERS = index_providers(ALL)
 KINDS = index_all_kinds(ALL)
+CHILD_RULES = index_children(ALL)
 CATALOGUE = build_catalogue(ALL)
 REQUEST_FIELDS = RequestFields(KINDS.values())

@@ -78,6 +78,9 @@ def read_started(start: StartSpec, request: Mapping[str, Any], answer: object) -
     if not ids and subject and any(layers):
         ids = [subject]
     persona = name_subject(request, start.persona_field)
+    parent = ""
+    if start.about not in ("", start.kind):
+        parent = name_subject(request, start.about_field or start.request_field)
     retried = next((found for layer in layers if (found := _read_retried(start.retried, layer))), ())
     return [
         StartedJob(
@@ -86,6 +89,7 @@ def read_started(start: StartSpec, request: Mapping[str, Any], answer: object) -
             persona=persona,
             expect="new_run" if start.reruns and not retried and each == subject else "any",
             retried=retried,
+            parent=parent,
         )
         for each in ids
     ]

@@ -77,7 +77,9 @@ def lasts_ms(services: Services, kind: str, *, once: bool, timeout_s: float | No
 
     A callback that goes on after an ending (not `once`) also gets the time in which a late ending is looked for.
     """
-    spec = KINDS[kind]
+    spec = KINDS.get(kind)
+    if spec is None:  # a chain
+        return round((timeout_s or IDLE_LASTS_S) * 1000)
     if timeout_s is None and str(spec.clock) == "first_part":
         return round(IDLE_LASTS_S * 1000)
     until_s = timeout_s or spec.timing.timeout_s * services.settings.poll_scale

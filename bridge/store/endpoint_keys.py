@@ -10,13 +10,10 @@ Key                     Type    Content                                         
 {s}:p:<prj>:epv         string  the epoch of `eps` as this shard knows it           tables/endpoints     never
 {s}:ep:<ep>:dlvs        zset    delivery id -> created ms                           unit_of_work         with the delivery
 {p:<prj>}:pace:<ep>     string  ms at which an endpoint's next delivery may go      tables/endpoint_pace TTL: a minute after that
-<<<<<<< HEAD
 {s}:follow:<acc>        hash    persona, or "*" -> Followed                         tables/following     when followed no more
 {s}:posts:<acc>:<pers>  string  KnownPosts                                          tables/following     when followed no more
 {g}:following           set     projects with an endpoint that names personas       tables/following     when none does any more
-=======
 {p:<prj>}:trouble:<ep>  hash    since, failed, day, days, warned: failures since a 2xx  endpoint_troubles  by a 2xx; TTL: 30 d
->>>>>>> efcc3c3 (endpoints: those that take nothing for days are disabled after a warning, and the other endpoints hear of it and of parked deliveries)
 {g}:workers:endpoints   zset    those of `{g}:workers` that know endpoints -> ms    queue/heartbeats     after 200 s of silence
 {g}:apis:endpoints      zset    those of `{g}:apis`, likewise                       queue/heartbeats     after 200 s of silence
 """

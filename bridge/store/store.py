@@ -15,6 +15,7 @@ from bridge.domain.ids import SHARD_LETTERS, shard_of
 from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.polling.rate_limit import SHARE
 from bridge.store import keys
+from bridge.store.chains.chains import Chains
 from bridge.store.commit import Change, Committer, Guard, Put
 from bridge.store.dashboard.dashboard_table import DashboardTable
 from bridge.store.dashboard.spending import Spending
@@ -109,6 +110,7 @@ class Store:
     def _open_clockless(self, redis: Redis, shards: str) -> None:
         """Open what needs neither a clock nor the keys."""
         self.feed = Feed(redis)
+        self.chains = Chains(redis, self.shard_of)
         self.following = Following(redis, self.committer, self.shard_of)
         self.outbox = Outbox(redis, self.feed, shards)
         self.heartbeats = Heartbeats(redis, WORKERS)

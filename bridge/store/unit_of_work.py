@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from bridge.domain.deliveries.records import Delivery, find_trouble
@@ -170,9 +170,9 @@ class UnitOfWork:
         ]
         self.events.append(event.id)
 
-    def link_event(self, key: str, event: EventRecord) -> None:
-        """List an event of another job under this one, whose callbacks get it too."""
-        self._ops.append(Rank(keys.job_events(key), event.id, event.at_ms))
+    def add(self, ops: Iterable[Op]) -> None:
+        """Add operations that a table makes."""
+        self._ops += ops
 
     def add_delivery(self, delivery: Delivery, delay_ms: int, *, if_missing: bool = False) -> None:
         """Write a new delivery and schedule its first attempt; `if_missing`: write nothing if there is one."""

@@ -80,14 +80,14 @@ ANSWERS: list[tuple[str, dict[str, Any], dict[str, Any], list[StartedJob]]] = [
         "/v1/generated-posts/g1/approve",
         {},
         {"status": "publishing", "outgoing_post_id": "j1"},
-        [StartedJob("outgoing_post", "j1")],
+        [StartedJob("outgoing_post", "j1", parent="g1")],
     ),
     ("/v1/generated-posts/g1/approve", {}, {"status": "publishing"}, []),
     (
         "/v1/generated-posts/g1/send-to-compose",
         {},
         {"outgoing_post_id": "j1"},
-        [StartedJob("outgoing_post", "j1")],
+        [StartedJob("outgoing_post", "j1", parent="g1")],
     ),
     (
         "/v1/publishing/posts",

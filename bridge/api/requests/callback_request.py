@@ -13,7 +13,7 @@ from bridge.api.requests.spelling import explain_spelling
 from bridge.domain.deliveries.headers import check_headers
 from bridge.domain.deliveries.signing import check_secret
 from bridge.errors import ValidationFailed
-from bridge.providers.registry import KINDS, REQUEST_FIELDS
+from bridge.providers.registry import CHILD_RULES, KINDS, REQUEST_FIELDS
 from bridge.providers.request_fields import MANY_IDS, ONE_ID
 from bridge.providers.spec import JOB_ID
 
@@ -49,6 +49,7 @@ class Options(BaseModel):
     verify: Flag = False
     account_id: str | None = None
     wait_for: Literal["all"] | None = None
+    follow: Flag = False
 
     @field_validator("headers")
     @classmethod
@@ -77,7 +78,6 @@ def read_callback_request(
 ) -> CallbackRequest:
     """Read a registration; raise ValidationFailed that names the field and the fix."""
     values = present(unwrap(read_fields(body, content_type, query)))
-    _refuse_unsupported_fields(values)
     named = {name: value for name, value in values.items() if name in REQUEST_FIELDS.job_words}
     if not named and (otherwise := explain_spelling(values, REQUEST_FIELDS.job_words)):
         raise ValidationFailed(ONE_ID, f"missing: name the job{otherwise}")
@@ -85,6 +85,8 @@ def read_callback_request(
     request = read_model(CallbackRequest, {**_pick_options(values), "jobs": jobs})
     if request.wait_for:
         _check_group(request)
+    if request.follow:
+        _check_chain(request)
     if request.expect == "new_run" and not KINDS[jobs.kind].reruns:
         again = " and ".join(f"{kind.noun}s" for kind in KINDS.values() if kind.reruns)
         raise ValidationFailed("expect", f"new_run is for {again}; a {jobs.kind} has only one run")
@@ -240,17 +242,6 @@ def _is_envelope(value: Any) -> bool:
     )
 
 
-def _refuse_unsupported_fields(values: Mapping[str, Any]) -> None:
-    follow = values.get("follow", False)
-    if follow is not False and str(unlist("follow", follow)).strip().casefold() not in (
-        "false",
-        "0",
-        "no",
-        "off",
-    ):
-        raise ValidationFailed("follow", "not available yet: leave it out and register the job itself")
-
-
 def _check_group(request: CallbackRequest) -> None:
     """Raise ValidationFailed for what does not go with one event for all jobs."""
     if not request.jobs.many:
@@ -259,3 +250,12 @@ def _check_group(request: CallbackRequest) -> None:
         raise ValidationFailed(
             "once", "with wait_for there is one event, and the callback closes: leave it out"
         )
+
+
+def _check_chain(request: CallbackRequest) -> None:
+    """Raise ValidationFailed where nothing can come of a job, or several are followed at once."""
+    if request.jobs.kind not in CHILD_RULES:
+        kinds = " and ".join(f"{KINDS[each].noun}s" for each in CHILD_RULES)
+        raise ValidationFailed("follow", f"is for {kinds}: nothing comes of a {request.jobs.kind}")
+    if request.wait_for or len(request.jobs.ids) > 1:
+        raise ValidationFailed("follow", "follows one job: register each by itself")

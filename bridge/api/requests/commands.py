@@ -5,12 +5,12 @@ import json
 from bridge.api.requests.callback_request import CallbackRequest
 from bridge.domain.deliveries.headers import check_headers
 from bridge.domain.deliveries.signing import check_secret
-from bridge.domain.events.filters import check_every_kind, check_patterns
+from bridge.domain.events.filters import check_chain_patterns, check_every_kind, check_patterns
 from bridge.domain.jobs.watches import GROUP
 from bridge.domain.templates import describe_unfilled, find_unfilled_url
 from bridge.domain.urls.policy import CheckedUrl, RefusedUrl, UrlPolicy, check_url
 from bridge.errors import ValidationFailed
-from bridge.providers.registry import CATALOGUE
+from bridge.providers.registry import CATALOGUE, list_chain_kinds
 from bridge.services.jobs.registration_case import RegisterCallback
 
 MAX_REQUEST_BYTES = 1024 * 1024  # that the callbacks of one request may take in the store
@@ -30,6 +30,14 @@ def judge_events(patterns: tuple[str, ...], *, kind: str, once: bool) -> tuple[s
     """Return an event filter in its stored form; raise ValidationFailed if a pattern matches no event type."""
     try:
         return check_patterns(CATALOGUE, patterns, kind=kind, once=once)
+    except ValueError as error:
+        raise ValidationFailed("events", str(error).removeprefix("events: ")) from None
+
+
+def judge_chain_events(patterns: tuple[str, ...], *, kind: str) -> tuple[str, ...]:
+    """Return a filter for the chain of a job of a kind in its stored form; raise ValidationFailed likewise."""
+    try:
+        return check_chain_patterns(CATALOGUE, patterns, kinds=list_chain_kinds(kind))
     except ValueError as error:
         raise ValidationFailed("events", str(error).removeprefix("events: ")) from None
 
@@ -79,7 +87,10 @@ def plan_commands(request: CallbackRequest, policy: UrlPolicy) -> list[RegisterC
     """Return a command for each job of a request; raise ValidationFailed for a bad URL or event filter."""
     url = judge_url(request.callback_url, policy)
     kind = GROUP if request.wait_for else request.jobs.kind
-    events = judge_events(request.events, kind=kind, once=request.once)
+    if request.follow:
+        events = judge_chain_events(request.events, kind=kind)
+    else:
+        events = judge_events(request.events, kind=kind, once=request.once)
     _check_size(request)
     return [
         RegisterCallback(

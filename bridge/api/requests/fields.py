@@ -139,6 +139,10 @@ class CallbackBody(_Fields):
     wait_for: Literal["all"] | None = Field(
         default=None, description="with job_ids: one callback, and one event once all of them have ended"
     )
+    follow: bool = Field(
+        default=False,
+        description="also what comes of the job, until one chain.ended closes the callback",
+    )
 
 
 class CallbackChange(_Fields):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from typing_extensions import TypedDict  # pydantic reads no other TypedDict before Python 3.12
 
 from bridge.api.words import one_of
-from bridge.domain.jobs.watches import GROUP
+from bridge.domain.jobs.watches import CHAIN, GROUP
 from bridge.providers.registry import PROVIDERS
 
 # Each provider's kinds, those that cannot be registered last, and jobs that are waited for together.
@@ -19,6 +19,7 @@ Kind = Annotated[
                 for kind in sorted(provider.kinds.values(), key=lambda kind: not kind.registrable)
             ),
             GROUP,
+            CHAIN,
         )
     ),
 ]

@@ -10,7 +10,7 @@ from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState
 from bridge.domain.events.records import EventRecord
 from bridge.domain.jobs.poll_history import KEPT, PastPoll, read_poll_history
 from bridge.domain.jobs.records import Job
-from bridge.domain.jobs.watches import is_watch
+from bridge.domain.jobs.watches import CHAIN, GROUP, is_watch
 from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.domain.times import iso_ms
 from bridge.services.deliveries.waits import Wait
@@ -71,7 +71,11 @@ def _registered(job: Job, callback: Callback, url: str) -> TimelineEntry:
         goes = "what comes is kept in the inbox (GET /v1/inbox)"
     else:
         goes = f"events go to {url}"
-    of = f"{len(job.members)} jobs together" if job.members else f"{job.kind} {job.id}"
+    of = f"{job.kind} {job.id}"
+    if job.kind == GROUP:
+        of = f"{len(job.members)} jobs together"
+    elif job.kind == CHAIN:
+        of = f"{job.members[0].kind} {job.members[0].id} and what comes of it"
     text = f"Registered for {of}; {goes}."
     return _entry(callback.created_ms, "registered", text, callback.id)
 

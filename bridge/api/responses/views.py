@@ -19,14 +19,16 @@ from bridge.api.responses.next_attempts import explain_delay
 from bridge.domain.deliveries.lanes import read_origin
 from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState, visible_state
 from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, judge
+from bridge.domain.events.catalogue import event_type
 from bridge.domain.groups.turn import count_ended
 from bridge.domain.ids import is_endpoint
 from bridge.domain.jobs.records import Job, PollLog
+from bridge.domain.jobs.watches import CHAIN
 from bridge.domain.observation import Outcome
 from bridge.domain.polling.rate_limit import BudgetView, Purpose
 from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.domain.times import iso_ms
-from bridge.providers.registry import CATALOGUE, KINDS
+from bridge.providers.registry import CATALOGUE, KINDS, list_chain_kinds
 from bridge.services.deliveries.waits import Wait
 from bridge.store.tables.account_health import AccountHealth
 from bridge.store.tables.accounts import Account
@@ -50,6 +52,24 @@ def ending_types(kind: str, *, once: bool) -> tuple[str, ...]:
     return (*types, *(each.type for each in endings if each.outcome in PART_ENDS))
 
 
+@lru_cache(maxsize=64)
+def chain_types(kind: str) -> tuple[str, ...]:
+    """Return the event types that a callback without a filter gets of a job of a kind and of all that comes of it."""
+    types: list[str] = []
+    for each in list_chain_kinds(kind):
+        reviews = KINDS[each].review_words
+        types += [*CATALOGUE.closing_types(each), *(event_type(each, word) for word in reviews)]
+    return (*types, *CATALOGUE.closing_types(CHAIN))
+
+
+def list_events(job: Job, callback: Callback) -> list[str]:
+    """Return the event types that a callback gets, or the patterns that it was registered with."""
+    usual = (
+        chain_types(job.members[0].kind) if job.kind == CHAIN else ending_types(job.kind, once=callback.once)
+    )
+    return list(callback.events or usual)
+
+
 def iso_or_none(at_ms: int | None) -> str | None:
     """Return a time in ISO 8601, None for 0 and None."""
     return iso_ms(at_ms) if at_ms else None
@@ -69,7 +89,7 @@ def view_callback(
         "state": cast("Any", str(state)),
         "status": job.status or None,
         "callback_url": url,
-        "events": list(callback.events or ending_types(job.kind, once=callback.once)),
+        "events": list_events(job, callback),
         "once": callback.once,
         "late": callback.late,
         "metadata": callback.metadata,

@@ -4,7 +4,13 @@ from aiohttp import web
 from msgspec import UNSET
 
 from bridge.api.requests.callback_request import EVENT_FIELDS, URL_FIELDS, first_of, read_model
-from bridge.api.requests.commands import judge_events, judge_headers, judge_secret, judge_url
+from bridge.api.requests.commands import (
+    judge_chain_events,
+    judge_events,
+    judge_headers,
+    judge_secret,
+    judge_url,
+)
 from bridge.api.requests.fields import (
     CallbackChange,
     CallbackQuery,
@@ -17,6 +23,7 @@ from bridge.api.responses.models import Deleted, TestShape, TimelineShape
 from bridge.api.responses.timeline import view_timeline
 from bridge.api.responses.views import view_callback, view_test
 from bridge.api.routing import ApiCall, Routes
+from bridge.domain.jobs.watches import CHAIN
 from bridge.errors import ValidationFailed
 from bridge.providers.registry import CATALOGUE
 from bridge.services.deliveries import lists
@@ -107,11 +114,15 @@ async def _read_patch(call: ApiCall, found: FoundCallback) -> CallbackPatch:
         url=judge_url(change.callback_url, call.services.policy) if change.callback_url else UNSET,
         headers=headers if "headers" in named else UNSET,
         metadata=change.metadata if "metadata" in named else UNSET,
-        events=judge_events(change.events or (), kind=found.job.kind, once=found.callback.once)
-        if "events" in named
-        else UNSET,
+        events=_judge(change.events or (), found) if "events" in named else UNSET,
         timeout_s=change.timeout_seconds if "timeout_seconds" in named else UNSET,
     )
+
+
+def _judge(patterns: tuple[str, ...], found: FoundCallback) -> tuple[str, ...]:
+    if found.job.kind == CHAIN:
+        return judge_chain_events(patterns, kind=found.job.members[0].kind)
+    return judge_events(patterns, kind=found.job.kind, once=found.callback.once)
 
 
 @ROUTES.add("DELETE", "/v1/callbacks/{id}", scope="register", answers={200: Deleted})

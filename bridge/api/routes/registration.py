@@ -16,10 +16,11 @@ from bridge.api.responses.views import view_callback
 from bridge.api.routing import ApiCall, Routes
 from bridge.config.log import get_logger
 from bridge.domain.ids import read_request_id
-from bridge.services.groups.group_registration import plan_group
+from bridge.services.groups.group_registration import plan_chain, plan_group
 from bridge.services.jobs import registration
 from bridge.services.jobs import verify as verification
 from bridge.services.jobs.registration import Registered
+from bridge.services.jobs.registration_case import RegisterCallback
 
 log = get_logger("bridge.api")
 ROUTES = Routes("Callbacks")
@@ -44,15 +45,16 @@ async def create_callback(call: ApiCall) -> web.StreamResponse:
     )
     commands = plan_commands(request, call.services.policy)
     registered: list[Registered] = []
+    is_one = request.follow or request.wait_for is not None
 
     async def work() -> Answered:
         if request.verify:
             await verification.verify(call.services, call.project, commands)
         name = name_request(call)
-        planned = plan_group(call.services, commands) if request.wait_for else commands
+        planned = _plan(call, request, commands)
         named = [structs.replace(command, request=name) for command in planned] if name else planned
         made = await registration.register(call.services, call.project, named)
-        registered.extend(made[-1:] if request.wait_for else made)
+        registered.extend(made[-1:] if is_one else made)
         call.api.metrics.count_registrations(request.jobs.kind, len(registered))
         _log(call, request, registered)
         return await _answer(request, registered)
@@ -85,6 +87,15 @@ def _log(call: ApiCall, request: CallbackRequest, registered: Sequence[Registere
     )
 
 
+def _plan(
+    call: ApiCall, request: CallbackRequest, commands: Sequence[RegisterCallback]
+) -> Sequence[RegisterCallback]:
+    """Return the commands that a request leads to; the last one has the callback where there is one for several jobs."""
+    if request.wait_for:
+        return plan_group(call.services, commands)
+    return plan_chain(call.services, commands[0]) if request.follow else commands
+
+
 async def _send(call: ApiCall, response: web.Response, callbacks: Sequence[str]) -> None:
     """Send the answer, then release the first deliveries.
 
@@ -111,7 +122,7 @@ async def _answer(request: CallbackRequest, registered: Sequence[Registered]) ->
             await asyncio.sleep(0)  # other requests come between
     updated = all(each.updated for each in registered)
     first = views[0]
-    is_list = request.jobs.many and not request.wait_for
+    is_list = request.jobs.many and not (request.wait_for or request.follow)
     body = to_json({"id": first["id"], "data": views} if is_list else first)
     location = "" if updated else f"/v1/callbacks/{first['id']}"
     return Answered(status=200 if updated else 201, body=body, location=location)

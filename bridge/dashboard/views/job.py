@@ -14,7 +14,7 @@ from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import job_key
 from bridge.domain.jobs.poll_history import KEPT, read_poll_history
 from bridge.domain.jobs.records import Job, JobState, PollLog
-from bridge.domain.jobs.watches import GROUP
+from bridge.domain.jobs.watches import GROUPS
 from bridge.errors import NotFound
 from bridge.providers.registry import KINDS
 from bridge.services.deliveries.browse import DeliveryRow
@@ -35,7 +35,7 @@ RED = ("404", "401", "403", "429", "503", "outage", "odd")
 async def read_job(visit: Visit) -> View:
     """Read the page of a job; one that is not watched gets the form that registers it."""
     services, kind, job_id = visit.services, visit.path["kind"], visit.path["id"]
-    if kind not in KINDS and kind != GROUP:
+    if kind not in KINDS and kind not in GROUPS:
         raise NotFound(f"there is no kind of job {kind[:40]}")
     try:
         job, log, data = await get_job(services, visit.project, kind, job_id)

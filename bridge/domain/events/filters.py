@@ -9,6 +9,7 @@ from bridge.domain.events.catalogue import Catalogue, event_type
 
 MOST_PATTERNS = 50
 NOTHING = ("none",)  # a checked filter that lets no event through: every type has a dot
+_CHAIN = "chain"
 _PATTERN = re.compile(r"[a-z_*]+(?:\.[a-z_*]+)?", re.ASCII)
 
 
@@ -38,6 +39,23 @@ def check_patterns(
             f"add one of {endings}, or set once to false"
         )
     return checked
+
+
+def check_chain_patterns(
+    catalogue: Catalogue, patterns: Sequence[str], *, kinds: Sequence[str]
+) -> tuple[str, ...]:
+    """Check a filter for a chain of jobs of some kinds, the first one's, and spell it out; its closing event always fits.
+
+    Raises ValueError, fit to show, for a pattern that names nothing, and for a list in which nothing fits any of the kinds.
+    """
+    if len(patterns) > MOST_PATTERNS:
+        raise ValueError(f"events takes at most {MOST_PATTERNS} entries")
+    checked = tuple(dict.fromkeys(_spell(catalogue, pattern, kinds[0]) for pattern in patterns))
+    if not checked:
+        return ()
+    if not any(catalogue.types[each].kind in (*kinds, _CHAIN) for each in _select(catalogue, checked)):
+        raise ValueError(f"nothing in events can happen to a {kinds[0]} and what comes of it")
+    return tuple(dict.fromkeys((*checked, event_type(_CHAIN, "ended"))))
 
 
 def check_every_kind(catalogue: Catalogue, patterns: Sequence[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from bridge.domain.events.fields import Field, Role, Shape
 from bridge.domain.observation import Outcome
 
 GROUP_ENDED: Final = "job_group.ended"
+CHAIN_ENDED: Final = "chain.ended"
 _EVENT: Final = "evt_aq2wk7n4xr6tz3bmeh5dcyuvla"
 _JOB_FIELDS: Final = (
     Field(name="kind", note="The job's kind.", role=Role.NAME),
@@ -39,6 +40,59 @@ _GROUP_FIELDS: Final = (
         parts=_JOB_FIELDS,
     ),
 )
+
+
+_NODE_FIELDS: Final = (
+    *_JOB_FIELDS[:-1],
+    Field(
+        name="parent", shape=Shape.OBJECT, note="Kind and id of the job that it came of, null for the first."
+    ),
+    Field(
+        name="link",
+        note="`known`; `inferred` where nothing names what it came of; `unknown` where its id is not to be had.",
+    ),
+    Field(name="review", note="The result of its review, null without one."),
+    _JOB_FIELDS[-1],
+)
+_CHAIN_FIELDS: Final = (
+    Field(name="id", note="The chain's id.", role=Role.NAME),
+    Field(name="status", note="Always `ended`.", role=Role.NAME),
+    Field(name="root", shape=Shape.OBJECT, note="Kind and id of the job that was registered."),
+    Field(name="total", shape=Shape.NUMBER, note="How many jobs and deliveries there are."),
+    Field(
+        name="jobs",
+        shape=Shape.LIST,
+        note="The job, and all that came of it.",
+        part="job",
+        parts=_NODE_FIELDS,
+    ),
+)
+
+
+def build_chain_ended(shown: KindEvents) -> ObjectEvent:
+    """Return the event that closes a chain; its sample is a job of a kind of which nothing came in time."""
+    row = {**_show(shown, "completed", 1), "parent": None, "link": "known", "review": None}
+    return ObjectEvent(
+        type=CHAIN_ENDED,
+        summary="A job that was registered with `follow` and all that came of it have ended, or their time is over.",
+        fields=_CHAIN_FIELDS,
+        data={
+            "id": "chn_mz3kq7c2xw5ta4rn",
+            "status": "ended",
+            "root": {"kind": row["kind"], "id": row["id"]},
+            "total": 1,
+            "jobs": [row],
+        },
+        related=row["related"],
+        outcome=Outcome.UNKNOWN,
+        error={
+            "code": "watch_timeout",
+            "message": "no ending was seen in time of 1 of 1 job, which may still come",
+            "retryable": False,
+            "items": [row["id"]],
+        },
+        counts={"total": 1, "completed": 1, "failed": 0},
+    )
 
 
 def build_group_ended(shown: KindEvents) -> ObjectEvent:

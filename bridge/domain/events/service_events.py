@@ -7,7 +7,7 @@ from typing import Any, Final
 from bridge.domain.events.catalogue import KindEvents, ObjectEvent
 from bridge.domain.events.example import fill_object
 from bridge.domain.events.fields import Field, Role, Shape
-from bridge.domain.events.group_events import build_group_ended
+from bridge.domain.events.group_events import build_chain_ended, build_group_ended
 from bridge.domain.observation import Outcome
 
 
@@ -55,6 +55,7 @@ def build_service_events(showcase: Showcase) -> tuple[ObjectEvent, ...]:
     """Return the bridge's own events."""
     return (
         build_group_ended(showcase.job),
+        build_chain_ended(showcase.job),
         _build_test(showcase),
         _build_parked(showcase),
         *_build_endpoint_events(),

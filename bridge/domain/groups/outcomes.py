@@ -31,7 +31,7 @@ def explain_outcome(outcome: Outcome, ended: Sequence[tuple[str, Outcome]]) -> d
     jobs = "job" if total == 1 else "jobs"
     if outcome is Outcome.UNKNOWN:
         open_ids = [each for each, found in ended if found is Outcome.UNKNOWN]
-        message = f"no ending was seen in time of {len(open_ids)} of {total} {jobs}; they may still end"
+        message = f"no ending was seen in time of {len(open_ids)} of {total} {jobs}, which may still come"
         return _error("watch_timeout", message, open_ids, retryable=False)
     if outcome not in BAD:
         return None

@@ -9,6 +9,7 @@ from bridge.domain.events.catalogue import event_type
 from bridge.domain.events.event import Fact
 from bridge.domain.events.filters import matches
 from bridge.domain.jobs.callbacks import callbacks_by_id
+from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.fanout import fan_out
 from bridge.domain.jobs.intervals import TAIL_INTERVAL_S, TimeScale
 from bridge.domain.jobs.next_poll import expire, is_done
@@ -27,11 +28,17 @@ TIMING = Timing(
 )  # a safety net: members put their group into the queue
 
 
-class LateEnding(Struct, frozen=True, kw_only=True):
-    """The event of a member that ended after it had timed out."""
+class PassedOn(Struct, frozen=True, kw_only=True):
+    """A member's event that goes to the callbacks of its group.
+
+    `is_usual`: those without a filter hear it. `late`: it is an ending that comes after the group has closed, and goes to the
+    callbacks that take such endings; any other goes to the live ones.
+    """
 
     event: str
     type: str
+    is_usual: bool = True
+    late: bool = False
 
 
 def count_ended(job: Job) -> int:
@@ -78,15 +85,17 @@ def advance_group(
     *,
     members: tuple[Member, ...],
     fact: Fact | None,
-    late: Sequence[LateEnding],
+    passed: Sequence[PassedOn],
     key: str,
     at: PollContext,
     scale: TimeScale,
+    delay_ms: int | None = None,
 ) -> Transition:
-    """Return a group's transition; `fact` is its closing, None where it has closed before or members are open.
+    """Return a group's transition; `fact` is its closing, None where it has closed before or goes on.
 
-    `late` are endings that go to its callbacks although it has closed.
+    `delay_ms` is when to look again at the latest, where that is sooner than usual.
     """
+    told = [each for event in passed for each in _pass_on(job, event)]
     job = replace(job, members=members, seen=True)
     status = f"{count_ended(job)} of {len(members)} {ENDED}"
     drafts: tuple[EventDraft, ...] = ()
@@ -95,24 +104,25 @@ def advance_group(
         drafts = (EventDraft(name=ENDED, type=event_type(job.kind, ENDED), fact=fact, closes=True),)
     fanout = fan_out(replace(job, status=status), key, drafts, now_ms=at.now_ms)
     job = expire(fanout.job, now_ms=at.now_ms)
-    delay = None if is_done(job, now_ms=at.now_ms) else scale.ms(TAIL_INTERVAL_S)
+    usual_ms = scale.ms(TAIL_INTERVAL_S) if delay_ms is None else delay_ms
+    delay = None if is_done(job, now_ms=at.now_ms) else usual_ms
     seen = Observation(status=status, ending=None, data={}, timing=TIMING)
     log = record_observed(log, seen, at, due_ms=0 if delay is None else at.now_ms + delay)
-    told = [each for ending in late for each in _notify_late(job, ending)]
     return Transition(
         job=job,
         log=log,
         new_events=fanout.new_events,
-        notifications=(*fanout.notifications, *told),
+        notifications=(*told, *fanout.notifications),
         delay_ms=delay,
     )
 
 
-def _notify_late(job: Job, ending: LateEnding) -> list[Notification]:
+def _pass_on(job: Job, passed: PassedOn) -> list[Notification]:
+    takes = _takes_late if passed.late else is_live
     return [
-        Notification(event=ending.event, type=ending.type, callback=each.id, closes=False, late=True)
+        Notification(event=passed.event, type=passed.type, callback=each.id, closes=False, late=passed.late)
         for each in callbacks_by_id(job).values()
-        if _takes_late(each) and matches(each.events, ending.type, ending=True)
+        if takes(each) and matches(each.events, passed.type, ending=passed.is_usual)
     ]
 
 

@@ -40,6 +40,12 @@ def has_deliveries(emitted: Iterable[str]) -> bool:
     return any(_name(entry).startswith(DELIVERY) for entry in emitted)
 
 
+def list_reviews(emitted: Iterable[str]) -> tuple[str, ...]:
+    """Return the results of a job's review that have events, in their order."""
+    names = (_name(entry) for entry in emitted)
+    return tuple(name.removeprefix(REVIEW) for name in names if name.startswith(REVIEW))
+
+
 def add_emitted(emitted: Sequence[str], *, run: int, name: str) -> tuple[str, ...]:
     """Return the ledger with another fact."""
     notice = next((prefix for prefix in NOTICES if name.startswith(prefix)), None)

@@ -34,14 +34,19 @@ class Member(Struct, frozen=True, array_like=True, kw_only=True):
 
     kind: str
     id: str  # at the provider
-    ending: str = ""  # the last word of the event that closed its watch, empty while it is open
-    event: str = ""  # id of that event
+    ending: str = ""  # how it has ended, empty while it is open
+    event: str = ""  # id of the event that says so
+    parent: int = -1  # of a chain: the place of the member that it came of
+    link: str = "known"  # "inferred": nothing says that it came of that one
+    told: int = 0  # the last of its events, by their sequence, that the chain's callbacks have heard
+    ended_ms: int = 0  # when the chain first saw that it had ended
 
 
 class Job(Struct, frozen=True, array_like=True, kw_only=True):
     """A provider's resource that ends, with its callbacks; written only by compare-and-set on the whole record.
 
-    A group of jobs has such a record too: its `id` is the bridge's own, and it ends when all its `members` have.
+    A group of jobs has such a record too: its `id` is the bridge's own, and it ends when all its `members` have. So has a
+    chain, a job with all that comes of it.
     """
 
     project: str
@@ -74,7 +79,7 @@ class Job(Struct, frozen=True, array_like=True, kw_only=True):
     media: str = ""  # media type named at registration, for an estimate of the duration
     claimed: str = ""  # hash of an ending that the last poll claimed and open parts contradict
     before: str = ""  # mark of the results of a run that a call has ended (`baseline.mark_results`)
-    members: tuple[Member, ...] = ()  # of a group
+    members: tuple[Member, ...] = ()  # of a group or a chain
 
     @property
     def timed_kind(self) -> str:

@@ -16,7 +16,9 @@ from bridge.domain.subscriptions.callback import Callback
 from bridge.domain.urls.policy import CheckedUrl
 
 WATCH = CheckedUrl("wait:", inbox=False, scheme="wait")
-GROUP: Final = "job_group"  # the kind of a group's record
+GROUP: Final = "job_group"  # the kind of the record of jobs that are waited for together ...
+CHAIN: Final = "chain"  # ... and of a job with all that comes of it
+GROUPS: Final = frozenset({GROUP, CHAIN})
 
 
 def is_watch(origin: str) -> bool:
@@ -40,11 +42,20 @@ def group_key(shard: str, account: str, name: str) -> str:
     return job_key(shard, account, kind, identifier)
 
 
-def list_groups_to_wake(before: Job, after: Job) -> list[str]:
-    """Return the groups for which a change of one of their members has closed that member's watch, by their names."""
+def list_groups_to_wake(before: Job, after: Job, *, has_news: bool) -> list[str]:
+    """Return the groups, by their names, for which a change of one of their members has closed that member's watch.
+
+    With `has_news`, new events, also the chains that this member is a part of.
+    """
     known = {each.id: each.closed_by for each in before.callbacks if each.group}
-    closed = (each for each in after.callbacks if each.group and each.closed_by)
-    return list(dict.fromkeys(each.group for each in closed if each.closed_by != known.get(each.id)))
+    watches = [each for each in after.callbacks if each.group]
+    woken = (
+        each.group
+        for each in watches
+        if (each.closed_by and each.closed_by != known.get(each.id))
+        or (has_news and each.group.startswith(name_group(CHAIN, "")))
+    )
+    return list(dict.fromkeys(woken))
 
 
 def find_member_watch(job: Job, group: str) -> Callback | None:

@@ -49,6 +49,7 @@ class StartedJob(Struct, frozen=True, array_like=True):
     media: str = ""
     expect: str = "any"
     retried: tuple[tuple[str, str], ...] = ()
+    parent: str = ""  # id of the job of another kind that the call was about
 
 
 class Start(Struct, frozen=True, array_like=True, kw_only=True):

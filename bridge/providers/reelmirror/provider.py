@@ -3,6 +3,7 @@
 import re
 
 from bridge.providers.provider_spec import CredentialForm, ProviderSpec, ShowcaseJob, index_kinds
+from bridge.providers.reelmirror.children import CHILDREN
 from bridge.providers.reelmirror.evidence import CHARGES, EVIDENCE
 from bridge.providers.reelmirror.kinds import (
     GENERATED_MEDIA_ITEM,
@@ -47,4 +48,5 @@ REELMIRROR = ProviderSpec(
     showcase=ShowcaseJob(kind=GENERATED_POST, word="partial", related=SHOWCASE_RELATED),
     start_evidence=EVIDENCE,
     charges=CHARGES,
+    children=CHILDREN,
 )

@@ -23,6 +23,7 @@ from bridge.services.jobs.registration_case import RegistrationCase, add_callbac
 from bridge.services.jobs.watching import watch_command
 from bridge.services.polling.piggyback import Piggyback
 from bridge.services.queries import load_jobs
+from bridge.store.chains.chains import note_found
 from bridge.store.queue.lanes import Settled
 from bridge.store.records import Loaded
 from bridge.store.unit_of_work import UnitOfWork, retrying
@@ -42,11 +43,12 @@ class FollowedPersona(Struct, frozen=True, kw_only=True):
 
 
 class SweptPage(Struct, frozen=True, kw_only=True):
-    """A page, what it tells, and the marks of its posts by id."""
+    """A page, what it tells, and the marks of its posts by id; `chains` are the keys of those that wait for new posts."""
 
     rows: Rows
     reading: PageReading
     marks: Mapping[str, bytes]
+    chains: Sequence[str] = ()
 
 
 def patience_for(job: Job) -> float:
@@ -116,6 +118,10 @@ async def _stage_post(
     if needs_watch and not list_live_callbacks(job):
         job = await _watch(services, post, job, now_ms=unit.now_ms)
     unit.put_job(post.key, job, post.loaded)
+    if post.id in page.reading.new:
+        for chain in page.chains:
+            unit.add((note_found(chain, post.id, now_ms=unit.now_ms),))
+            unit.poll_at(chain, job, 0, how="sooner")
     if is_missing:
         unit.poll_at(post.key, job, 0, how="sooner")
     else:

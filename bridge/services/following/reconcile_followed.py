@@ -1,4 +1,4 @@
-"""Keep the followed personas of accounts as the endpoints say: the endpoints' table is the truth, the lanes follow it."""
+"""Keep the followed personas of accounts as endpoints and open chains say: these are the truth, the lanes follow it."""
 
 from typing import Final
 
@@ -12,21 +12,24 @@ REPAIR_MS: Final = 60_000  # between two looks for personas without a place in t
 
 
 async def reconcile(services: Services) -> None:
-    """Begin and end following where endpoints have changed; put back a persona that a crash has taken out of its lane."""
+    """Begin and end following where endpoints and chains have changed; put back a persona that a crash took out of its lane."""
     repair = await services.store.take_tick("followed", services.clock_ms(), every_ms=REPAIR_MS)
     for project in await services.store.following.projects():
         table = await services.store.endpoints.latest(project)
         wanted = list_wanted(table.by_id.values())
+        is_wanted = bool(wanted)
         for account in await services.store.accounts.list(project):
             if followed_kind(account.provider) is not None:
-                await _reconcile_account(services, account, wanted, repair=repair)
+                waiting = await services.store.chains.waiting(account.id, now_ms=services.clock_ms())
+                is_wanted = is_wanted or bool(waiting)
+                await _reconcile_account(services, account, wanted.union(waiting), repair=repair)
         # Not at once: a sweep that was under way may write once more, which the next looks undo.
-        if repair and not wanted:
+        if repair and not is_wanted:
             await _forget_project(services, project)
 
 
 async def _forget_project(services: Services, project: str) -> None:
-    """Forget a project none of whose endpoints names personas; one that was changed meanwhile is kept."""
+    """Forget a project that follows no persona; one that was changed meanwhile is kept, and a chain adds it at each turn."""
     await services.store.following.remove_project(project)
     table = await services.store.endpoints.latest(project)
     if list_wanted(table.by_id.values()):

@@ -104,7 +104,12 @@ class Sweeper:
         of = FollowedPersona(
             project=account.project, account=account.id, persona=task.persona, kind=task.kind
         )
-        swept = SweptPage(rows=page, reading=reading, marks=marks)
+        # Before the baseline is whole, a post may have begun at any time.
+        waiting = (
+            await services.store.chains.waiting(account.id, now_ms=at.now_ms) if known.has_baseline else {}
+        )
+        chains = waiting.get(task.persona, ())
+        swept = SweptPage(rows=page, reading=reading, marks=marks, chains=chains)
         await apply_page(services, of, swept, at, piggyback=self._piggyback)
         is_busy = bool(reading.new or reading.changed or reading.missing) or any(
             map(is_running, marks.values())

@@ -1,30 +1,35 @@
-"""Take a group's turn in its account's lane: it reads the records of its members, and nothing of the provider."""
+"""Take a turn of a group or a chain in its account's lane: it reads records of jobs, and nothing of the provider."""
 
-import json
 from collections.abc import Mapping, Sequence
 
+import structlog
 from msgspec import Struct
-from msgspec.structs import replace
 
-from bridge.domain.events.records import EventRecord
-from bridge.domain.groups.turn import LateEnding, advance_group, list_late, may_change, read_members
+from bridge.domain.groups.turn import PassedOn, advance_group, list_late, may_change, read_members
 from bridge.domain.ids import job_key
 from bridge.domain.jobs.outcome import PollContext, Transition
 from bridge.domain.jobs.records import Job, JobState
+from bridge.domain.jobs.watches import CHAIN
+from bridge.errors import BridgeError
 from bridge.services.context import Services
+from bridge.services.groups.chain_turn import plan_chain_turn, stage_chain
 from bridge.services.groups.closing import close_group
+from bridge.services.groups.rows import date_turn, load_by_id
 from bridge.services.jobs.endpoint_fanout import choose_table
-from bridge.services.jobs.observe import MAX_TRIES, Held, publish, stage_save
-from bridge.services.queries import load_events, load_jobs
+from bridge.services.jobs.observe import MAX_TRIES, Held, finish, stage_save
+from bridge.services.queries import load_jobs
 from bridge.store.errors import LeaseLost, WriteConflict
 from bridge.store.queue.lanes import Settled
 from bridge.store.queue.settling import settle_poll
 from bridge.store.records import Loaded
+from bridge.store.tables.indexes import list_event
 from bridge.store.unit_of_work import UnitOfWork, retrying
+
+log = structlog.get_logger()
 
 
 class GroupTask(Struct, frozen=True, kw_only=True, gc=False):
-    """A leased group, and the account in whose lane it is."""
+    """A leased group or chain, and the account in whose lane it is."""
 
     held: Held
     account: str
@@ -58,14 +63,11 @@ async def take_group_turn(services: Services, task: GroupTask) -> Sequence[Settl
         if job is None:
             return None, (Settled(task.account, held.key, held.token, None), None)
         current = Held(key=held.key, token=held.token, job=job, log=held.log)
-        moved, linked = await _advance(services, current, at)
-        if moved.job == job.record and moved.delay_ms is not None and held.log.polls:
-            settled = settle_poll(held.key, task.account, held.token, log=moved.log, delay_ms=moved.delay_ms)
+        unit, moved = await _stage(services, current, at, again=again)
+        if unit is None:
+            delay_ms = moved.delay_ms
+            settled = settle_poll(held.key, task.account, held.token, log=moved.log, delay_ms=delay_ms)
             return None, (settled, None)
-        table = await choose_table(services, job.record.project, held.key[0], again=again)
-        unit = await stage_save(services, current, moved, at, table)
-        for event in linked:
-            unit.link_event(held.key, event)
         return unit, (None, _Saved(moved, unit.events))
 
     try:
@@ -73,31 +75,66 @@ async def take_group_turn(services: Services, task: GroupTask) -> Sequence[Settl
     except (WriteConflict, LeaseLost):
         return ()
     if saved is not None:
-        await publish(services, held.key, saved.moved, saved.events)
+        await finish(services, held.key, saved.moved, saved.events, at)
     return (settled,) if settled else ()
 
 
-async def _advance(
-    services: Services, held: Held, at: PollContext
-) -> tuple[Transition, Sequence[EventRecord]]:
-    """Return a group's transition, and the members' late events that it passes on."""
+async def _stage(
+    services: Services, held: Held, at: PollContext, *, again: bool
+) -> tuple[UnitOfWork | None, Transition]:
+    """Return a turn's transition, and what it writes: None where only the log has changed."""
+    if held.job.record.kind != CHAIN:
+        return await _stage_group(services, held, at, again=again)
+    try:
+        return await _stage_chain(services, held, at, again=again, grows=True)
+    except BridgeError as refused:  # the project has as many jobs as it may have
+        log.warning("chain.not_grown", job=held.key, error=refused.code)
+        return await _stage_chain(services, held, at, again=again, grows=False)
+
+
+async def _stage_group(
+    services: Services, held: Held, at: PollContext, *, again: bool
+) -> tuple[UnitOfWork | None, Transition]:
     job = held.job.record
     members = read_members(job, await _load_members(services, held.key[0], job))
     late = list_late(job.members, members) if job.state is JobState.ENDED else []
     closes = job.state is not JobState.ENDED and all(each.ending for each in members)
-    wanted = members if closes else late
-    events = {each.id: each for each in await load_events(services.store, [e.event for e in wanted])}
+    events = await load_by_id(services, (each.event for each in (members if closes else late)))
+    at = date_turn(at, events.values())
     moved = advance_group(
         job,
         held.log,
         members=members,
         fact=close_group(job, members, events) if closes else None,
-        late=[LateEnding(event=each.id, type=each.type) for each in events.values() if not closes],
+        passed=[PassedOn(event=e.id, type=e.type, late=True) for e in events.values() if not closes],
         key=held.key,
-        at=_date(at, events),
+        at=at,
         scale=services.time_scale,
     )
-    return moved, [] if closes else list(events.values())
+    unit = await _save(services, held, moved, at, again=again)
+    if unit is not None and not closes:
+        unit.add(list_event(held.key, each) for each in events.values())
+    return unit, moved
+
+
+async def _stage_chain(
+    services: Services, held: Held, at: PollContext, *, again: bool, grows: bool
+) -> tuple[UnitOfWork | None, Transition]:
+    step = await plan_chain_turn(services, held, at, grows=grows)
+    unit = await _save(services, held, step.moved, step.at, again=again)
+    if unit is not None:
+        await stage_chain(services, unit, held, step)
+    return unit, step.moved
+
+
+async def _save(
+    services: Services, held: Held, moved: Transition, at: PollContext, *, again: bool
+) -> UnitOfWork | None:
+    """Return the change that a transition makes, None where it changes the log alone."""
+    if moved.job == held.job.record and moved.delay_ms is not None and held.log.polls:
+        return None
+    table = await choose_table(services, moved.job.project, held.key[0], again=again)
+    return await stage_save(services, held, moved, at, table)
 
 
 async def _load_members(services: Services, shard: str, job: Job) -> Mapping[tuple[str, str], Job]:
@@ -109,12 +146,3 @@ async def _load_members(services: Services, shard: str, job: Job) -> Mapping[tup
     }
     loaded = await load_jobs(services.store, list(wanted)) if wanted else {}
     return {place: loaded[key].record for key, place in wanted.items() if key in loaded}
-
-
-def _date(at: PollContext, events: Mapping[str, EventRecord]) -> PollContext:
-    """Return the circumstances of a turn: what it shows is as old as the newest of the events that led to it."""
-    if not events:
-        return at
-    newest = max(events.values(), key=lambda each: each.at_ms)
-    lag_ms = json.loads(newest.body)["bridge"]["detection_lag_max_ms"] or 0
-    return replace(at, lag_max_ms=max(0, at.now_ms - newest.at_ms) + lag_ms)

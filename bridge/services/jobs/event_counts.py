@@ -36,6 +36,6 @@ def count_events(services: Services, moved: Transition, at: PollContext) -> None
     for new_event in moved.new_events:
         fact = new_event.draft.fact
         tallies.note_event(project, new_event.draft.type, now_ms=at.now_ms)
-        if fact.outcome in SEEN_ENDINGS and not new_event.draft.of_part:
+        if fact.outcome in SEEN_ENDINGS and not (new_event.draft.of_part or moved.job.members):
             lag_ms, failed = find_lag_ms(moved.job, moved, at), fact.outcome is Outcome.FAILED
             tallies.note_ending(project, failed=failed, lag_ms=lag_ms, now_ms=at.now_ms)

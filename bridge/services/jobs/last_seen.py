@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from bridge.domain.ids import job_key
 from bridge.domain.jobs.outcome import NewEvent, Transition
 from bridge.domain.jobs.records import Job, PollLog
-from bridge.domain.jobs.watches import GROUP
+from bridge.domain.jobs.watches import GROUPS
 from bridge.errors import NotFound, ValidationFailed
 from bridge.providers.registry import KINDS
 from bridge.providers.status_words import read_related
@@ -21,7 +21,7 @@ async def get_job(
 ) -> tuple[Job, PollLog, dict[str, Any] | None]:
     """Return a job, its poll log and its last observed object; raise NotFound if this project does not watch it."""
     spec = KINDS.get(kind)
-    if spec is None and kind != GROUP:
+    if spec is None and kind not in GROUPS:
         raise ValidationFailed("kind", f"use one of {', '.join(sorted(KINDS))}")
     for account in await services.store.accounts.list(project):
         if spec is not None and account.provider != spec.provider:

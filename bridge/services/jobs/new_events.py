@@ -14,6 +14,7 @@ from bridge.domain.subscriptions.endpoint_table import EndpointTable
 from bridge.providers.registry import CATALOGUE
 from bridge.services.context import Services
 from bridge.services.jobs.endpoint_fanout import deliver_to_endpoints, list_callbacks_in_event
+from bridge.services.jobs.known_children import list_named_parts
 from bridge.services.subscriptions.delivery_lane import lane_of
 from bridge.store.records import Loaded
 from bridge.store.unit_of_work import UnitOfWork
@@ -43,13 +44,14 @@ def write_advance(
         unit.expect(key, moved.job, None)
     if moved.data is not None:
         unit.put_object(key, moved.data)
+        unit.add(list_named_parts(key, moved.job, moved.data))
     listed = list_callbacks_in_event(moved.job) if moved.new_events and table.by_id else b""
     for new_event in moved.new_events:
         event = _build_record(loaded.record, key, moved, new_event, at, listed=listed)
         unit.put_event(event)
         deliver_to_endpoints(unit, table, event, job=moved.job)
     _add_deliveries(services, unit, key, moved)
-    for name in list_groups_to_wake(loaded.record, moved.job):
+    for name in list_groups_to_wake(loaded.record, moved.job, has_news=bool(moved.new_events)):
         group = group_key(key[0], moved.job.account, name)
         unit.poll_at(group, moved.job, GROUP_AFTER_MS, how="sooner")
 

@@ -96,14 +96,17 @@ async def observe(
     except (WriteConflict, LeaseLost):
         return None
     if saved is not None:
-        await _finish(services, held.key, saved, at)
+        await finish(services, held.key, *saved, at)
     return settled
 
 
-async def _finish(services: Services, key: str, saved: _Saved, at: PollContext) -> None:
-    log_events(key, saved[0])
-    count_events(services, saved[0], at)
-    await publish(services, key, *saved)
+async def finish(
+    services: Services, key: str, moved: Transition, events: Sequence[str], at: PollContext
+) -> None:
+    """Log, count and publish the events of a transition that was written."""
+    log_events(key, moved)
+    count_events(services, moved, at)
+    await _publish(services, key, moved, events)
 
 
 def observe_unchanged(
@@ -246,7 +249,7 @@ async def _replace_items(
             unit.retire(key, moved.job)
 
 
-async def publish(services: Services, key: str, moved: Transition, events: Sequence[str]) -> None:
+async def _publish(services: Services, key: str, moved: Transition, events: Sequence[str]) -> None:
     """Add new events to the project's feed; if the process dies before, the sweep does it later.
 
     Older events of the job come first, if such a death has kept them from the feed until now.

@@ -21,6 +21,7 @@ from bridge.domain.jobs.registration import (
     TooManyOwed,
     register_callback,
 )
+from bridge.domain.jobs.watches import GROUP
 from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.domain.urls.policy import CheckedUrl
 from bridge.errors import RateLimited
@@ -43,6 +44,7 @@ class RegisterCallback(Struct, frozen=True, kw_only=True, gc=False):
     `retried` are pairs (original item, new item) of a retry of the failed ones. `request` is a digest of a request
     that has an Idempotency-Key, else empty: for a day, the same digest leads to the same callback. `before` is the job
     before a call that ran it again. `members` are those of a group, and `group` names the group whose member is watched.
+    `lasts_s` is how long a watch may go on, None: as documented.
     """
 
     kind: str
@@ -65,11 +67,12 @@ class RegisterCallback(Struct, frozen=True, kw_only=True, gc=False):
     before: Baseline | None = None
     members: tuple[Member, ...] = ()
     group: str = ""
+    lasts_s: float | None = None
 
     @property
     def timed_kind(self) -> str:
         """The kind whose documented times count: a group has those of its members."""
-        return self.members[0].kind if self.members else self.kind
+        return self.members[0].kind if self.kind == GROUP else self.kind
 
 
 class RegistrationCase(Struct, frozen=True):
@@ -168,6 +171,8 @@ def _callback(services: Services, case: RegistrationCase, identifier: str, *, no
         expect=command.expect,
         timeout_s=command.timeout_s,
         expires_ms=now_ms
-        + lasts_ms(services, command.timed_kind, once=command.once, timeout_s=command.timeout_s),
+        + lasts_ms(
+            services, command.timed_kind, once=command.once, timeout_s=command.lasts_s or command.timeout_s
+        ),
         group=command.group,
     )

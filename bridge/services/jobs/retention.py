@@ -11,8 +11,10 @@ from typing import Final
 from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.jobs.callbacks import list_live_callbacks
 from bridge.domain.jobs.records import Job
+from bridge.domain.jobs.watches import CHAIN
 from bridge.services.context import Services
 from bridge.services.queries import load_deliveries, load_events
+from bridge.store.chains.chains import forget_chain
 from bridge.store.records import Loaded, UnreadableRecord
 
 PAGE: Final = 200
@@ -70,6 +72,7 @@ async def _remove(services: Services, shard: str, key: str, job: Loaded[Job]) ->
         )
         if is_last:
             unit.remove_job(key, job)
+            unit.add(forget_chain(key, job.record) if job.record.kind == CHAIN else ())
         if await store.committer.commit(unit.change()) != "done":
             return False
         await store.feed.forget(job.record.project, events)

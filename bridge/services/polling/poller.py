@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from bridge.domain.jobs.watches import GROUP
+from bridge.domain.jobs.watches import GROUPS
 from bridge.services.accounts.account_health import AccountHealthRecorder, auth_refusal_for
 from bridge.services.accounts.credentials import Credentials
 from bridge.services.accounts.health_cache import HealthCache
@@ -94,7 +94,7 @@ class Poller:
                 settled.append(Settled(item.lane, item.member, claim.token, delay_ms))
                 continue
             kind = held.job.record.kind
-            if kind == GROUP:
+            if kind in GROUPS:
                 groups.append(GroupTask(held=held, account=item.lane))
             elif auth_refusal_for(health[item.lane], kind):
                 refused.append(SinglePollTask(held=held, account=item.lane, health=health[item.lane]))

@@ -12,6 +12,7 @@ from bridge.domain.starts.records import Start, StartedJob
 from bridge.errors import BridgeError
 from bridge.providers.registry import KINDS, PROVIDERS
 from bridge.services.context import Services
+from bridge.services.jobs.known_children import list_started_children
 from bridge.services.jobs.registration import stage_registrations
 from bridge.services.jobs.registration_case import RegisterCallback
 from bridge.services.starts.sealing import open_webhook
@@ -113,6 +114,7 @@ async def _mark_jobs(services: Services, unit: UnitOfWork, place: str, start: St
     by = await services.store.starts.started_by(jobs)
     if alone and any(other != place for other, _ in by.values()):
         return False
+    unit.add(list_started_children(place[0], start.account, start.jobs))
     for key in jobs:
         if key not in by or by[key][0] != place:
             unit.mark_started(key, place, alone=alone)

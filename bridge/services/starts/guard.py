@@ -19,6 +19,7 @@ from bridge.domain.starts.records import TRANSITIONS, Fingerprint, Start, Starte
 from bridge.domain.starts.repeats import Repeat, judge_repeat
 from bridge.errors import RateLimited, Unavailable
 from bridge.services.context import Services
+from bridge.services.jobs.known_children import list_started_children
 from bridge.services.jobs.registration_case import RegisterCallback
 from bridge.services.quota import check_bytes, held_bytes
 from bridge.services.starts.conclude import Finished, conclude
@@ -253,4 +254,5 @@ async def note_started(services: Services, account: Account, jobs: Sequence[Star
     unit = services.unit_of_work(services.store.shard_of(account.id))
     for job in jobs:
         unit.mark_started(job_key(unit.shard, account.id, job.kind, job.id), "", alone=False)
+    unit.add(list_started_children(unit.shard, account.id, jobs))
     await services.store.committer.commit(unit.change())

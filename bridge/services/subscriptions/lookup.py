@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from bridge.domain.deliveries.records import Delivery
 from bridge.domain.ids import is_endpoint, job_key
 from bridge.domain.jobs.callbacks import callbacks_by_id, find_callback
-from bridge.domain.jobs.watches import GROUP
+from bridge.domain.jobs.watches import GROUPS
 from bridge.domain.subscriptions.endpoint_table import EndpointTable
 from bridge.domain.subscriptions.subscription import Subscription
 from bridge.providers.registry import KINDS
@@ -60,11 +60,13 @@ async def list_job_callbacks(
 
     With `fingerprint` only those with that URL.
     """
-    kinds = [kind] if kind else [*(name for name, spec in KINDS.items() if spec.registrable), GROUP]
+    kinds = [kind] if kind else [*(name for name, spec in KINDS.items() if spec.registrable), *GROUPS]
     ids: list[str] = []
     for account in await store.accounts.list(project):
         shard = store.shard_of(account.id)
-        wanted = [job_key(shard, account.id, each, job_id) for each in kinds if each in (*KINDS, GROUP)]
+        wanted = [
+            job_key(shard, account.id, each, job_id) for each in kinds if each in KINDS or each in GROUPS
+        ]
         for loaded in (await load_jobs(store, wanted)).values():
             callbacks = callbacks_by_id(loaded.record)
             ids += [

@@ -8,10 +8,11 @@ from bridge.domain.ids import job_key
 from bridge.domain.jobs.callbacks import cancel_callback, list_live_callbacks, replace_callback
 from bridge.domain.jobs.next_poll import is_done
 from bridge.domain.jobs.records import Job
-from bridge.domain.jobs.watches import name_group
+from bridge.domain.jobs.watches import CHAIN, name_group
 from bridge.domain.subscriptions.callback import Callback
 from bridge.services.context import Services
 from bridge.services.queries import load_jobs
+from bridge.store.chains.chains import end_waiting
 from bridge.store.unit_of_work import UnitOfWork
 
 ChangeWatch = Callable[[Job, Callback], Job]
@@ -21,6 +22,9 @@ async def stage_stop_members(services: Services, unit: UnitOfWork, group: Job) -
     """End the watches of a group's members, if no callback of the group waits for them any more."""
     if list_live_callbacks(group):
         return
+    if group.kind == CHAIN:
+        key = job_key(unit.shard, group.account, group.kind, group.id)
+        unit.add(end_waiting(key, group.account, (group.persona,)))
 
     def stop(job: Job, watch: Callback) -> Job:
         return cancel_callback(job, watch, now_ms=unit.now_ms)

@@ -15,7 +15,7 @@ from bridge.domain.jobs.callbacks import (
 )
 from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.records import Job
-from bridge.domain.jobs.watches import is_watch
+from bridge.domain.jobs.watches import GROUP, is_watch
 from bridge.domain.subscriptions.callback import Callback
 from bridge.domain.urls.policy import CheckedUrl
 from bridge.errors import Conflict, PayloadTooLarge
@@ -88,6 +88,11 @@ def apply_patch(services: Services, job: Job, callback: Callback, change: Callba
     if not isinstance(change.events, UnsetType):
         callback = replace(callback, events=change.events)
     if not isinstance(change.timeout_s, UnsetType):
-        lasts = lasts_ms(services, job.timed_kind, once=callback.once, timeout_s=change.timeout_s)
+        lasts = lasts_ms(
+            services,
+            job.timed_kind if job.kind == GROUP else job.kind,
+            once=callback.once,
+            timeout_s=change.timeout_s,
+        )
         callback = replace(callback, timeout_s=change.timeout_s, expires_ms=callback.created_ms + lasts)
     return callback

@@ -9,6 +9,7 @@ from typing import Final
 
 from redis.asyncio import Redis
 
+from bridge.domain.events.records import EventRecord
 from bridge.domain.subscriptions.callback import Callback
 from bridge.store import endpoint_keys, keys
 from bridge.store.commit import Op, Rank, Unrank
@@ -44,6 +45,11 @@ def read_cursor(text: str) -> Cursor:
     if place is None:
         raise ValueError("not a cursor: use next_cursor as the list gave it")
     return Cursor(int(place[1]), place[2])
+
+
+def list_event(key: str, event: EventRecord) -> Op:
+    """Return the operation that lists an event of another job under this one, whose callbacks get it too."""
+    return Rank(keys.job_events(key), event.id, event.at_ms)
 
 
 class Indexes:

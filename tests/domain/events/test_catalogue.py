@@ -8,7 +8,14 @@ from bridge.providers.registry import CATALOGUE, KINDS
 from bridge.providers.spec import KindSpec
 
 SPECS = [pytest.param(spec, id=name) for name, spec in KINDS.items()]
-SERVICE = {"job_group.ended", "webhook.test", "delivery.parked", "endpoint.failing", "endpoint.disabled"}
+SERVICE = {
+    "job_group.ended",
+    "chain.ended",
+    "webhook.test",
+    "delivery.parked",
+    "endpoint.failing",
+    "endpoint.disabled",
+}
 
 
 def test_the_catalogue_has_the_providers_kinds_and_the_service_events() -> None:

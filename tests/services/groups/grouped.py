@@ -37,11 +37,11 @@ async def look(bench: Bench, callback: dict[str, Any], *ids: str) -> None:
     """Read these sync jobs now, then let the group look at them."""
     group = await bench.job(key_of(callback))
     for job_id in ids:
-        await _now(bench, job_key(key_of(callback)[0], group.account, "sync_job", job_id))
-    await _now(bench, key_of(callback))
+        await turn_now(bench, job_key(key_of(callback)[0], group.account, "sync_job", job_id))
+    await turn_now(bench, key_of(callback))
 
 
-async def _now(bench: Bench, key: str) -> None:
+async def turn_now(bench: Bench, key: str) -> None:
     """Give what waits for its turn that turn now; what has ended waits for none."""
     account = (await bench.job(key)).account
     if await bench.api.services.store.poll.due_of(key[0], account, key) is not None:
