@@ -14,6 +14,7 @@ import structlog
 from bridge.config.descriptors import raise_descriptor_limit
 from bridge.config.master_keys import parse_master_keys
 from bridge.config.settings import Settings
+from bridge.config.tracing import open_tracing
 from bridge.domain.deliveries.origin_limits import plan_limits
 from bridge.domain.urls.policy import UrlPolicy, plan_policy
 from bridge.http.receivers import Sender
@@ -58,9 +59,9 @@ def url_policy(settings: Settings) -> UrlPolicy:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, *, clock_ms: Callable[[], int] | None = None
+    settings: Settings, *, clock_ms: Callable[[], int] | None = None, name: str = "reelbridge"
 ) -> AsyncIterator[Services]:
-    """Open the store and the HTTP clients, and close them at the end.
+    """Open the store and the HTTP clients, and close them at the end; `name` is the process's in its traces.
 
     Raise NoMasterKey without a master key, UnfitStoreError for a store that could lose data, and VaultError for one
     whose contents no master key opens.
@@ -69,7 +70,11 @@ async def open_services(
     if settings.master_keys is None:
         raise NoMasterKey(NoMasterKey.__doc__)
     master_keys = parse_master_keys(settings.master_keys.get_secret_value())
-    async with _open_store(settings, master_keys) as (store, facts), _open_clients(settings) as clients:
+    async with (
+        open_tracing(name) as tracing,
+        _open_store(settings, master_keys) as (store, facts),
+        _open_clients(settings) as clients,
+    ):
         policy, sender, upstream = clients
         yield Services(
             store=store,
@@ -81,6 +86,7 @@ async def open_services(
             dice=secrets.token_bytes,
             process=f"{platform.node()}:{os.getpid()}:{secrets.token_hex(4)}",
             durations=DurationEstimates(store.account_stats, scale=settings.poll_scale),
+            tracing=tracing,
             store_memory=facts.maxmemory,
         )
 

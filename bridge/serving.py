@@ -27,7 +27,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, then wait up to SHUTDOWN_S seconds for the requests in progress."""
     clock = StoreClock()
     async with (
-        open_services(settings, clock_ms=clock.now_ms) as services,
+        open_services(settings, clock_ms=clock.now_ms, name="reelbridge-api") as services,
         following(clock, services.store.time_ms),
         beating(services),
         Forwarder() as forwarder,

@@ -57,7 +57,8 @@ async def start(context: dict[str, Any]) -> None:
     configure_logging(settings)
     stack = context["stack"] = AsyncExitStack()
     clock = StoreClock()
-    services = await stack.enter_async_context(open_services(settings, clock_ms=clock.now_ms))
+    opened = open_services(settings, clock_ms=clock.now_ms, name="reelbridge-worker")
+    services = await stack.enter_async_context(opened)
     context["services"] = services
     await bootstrap(services)
     pumps = context["pumps"] = [

@@ -12,6 +12,7 @@ from bridge.api.auth import check_scope, read_key
 from bridge.api.requests.bodies import check_query
 from bridge.api.requests.content_coding import decode_content, too_large
 from bridge.api.responses.json_response import reply, reply_error
+from bridge.api.responses.metrics import METHODS
 from bridge.api.routing import ANY_SCOPE, API, BODY_LIMIT, Api, ApiCall, Route
 from bridge.config.log import get_logger
 from bridge.errors import (
@@ -71,17 +72,20 @@ async def _read_body(request: web.Request, limit: int) -> bytes:
 
 @web.middleware
 async def shape_errors(request: web.Request, handler: Inner) -> web.StreamResponse:
-    """Turn every exception into an answer of the API's error shape, and count all answers."""
+    """Turn every exception into an answer of the API's error shape, and count and trace all answers."""
     started_s = time.perf_counter()
-    try:
-        answer = await handler(request)
-    except Exception as error:
-        if isinstance(error, ConnectionError) and _has_disconnected(request):
-            raise
-        answer = answer_error(request, error)
-    request.app[API].metrics.count(
-        _template(request), request.method, answer.status, time.perf_counter() - started_s
-    )
+    api, route = request.app[API], _template(request)
+    method = request.method if request.method in METHODS else "other"
+    name = f"{method} {route}"
+    with api.services.tracing.span(name, headers=request.headers, method=method, route=route) as note:
+        try:
+            answer = await handler(request)
+        except Exception as error:
+            if isinstance(error, ConnectionError) and _has_disconnected(request):
+                raise
+            answer = answer_error(request, error)
+        note(status=answer.status, request_id=answer.headers.get("X-Request-Id"))
+    api.metrics.count(route, request.method, answer.status, time.perf_counter() - started_s)
     return answer
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from bridge.config.settings import Settings
+from bridge.config.tracing import NO_TRACING, Tracing
 from bridge.domain.jobs.intervals import IDLE_LASTS_S, TAIL_LASTS_S, TimeScale
 from bridge.domain.jobs.outcome import KindTraits
 from bridge.domain.urls.policy import UrlPolicy
@@ -38,6 +39,7 @@ class Services:
     dice: Dice
     process: str
     durations: DurationEstimates
+    tracing: Tracing = NO_TRACING
     store_memory: int = 0  # bytes at which the store refuses new work, 0: not known
     shared_reads: SharedReads = field(default_factory=SharedReads)
     reachability: Reachability = field(default_factory=Reachability)

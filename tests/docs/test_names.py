@@ -45,7 +45,13 @@ FLAT = {
 TALLIES = TallyState(totals={}, troubles={})
 METRICS = set(re.findall(r"reelbridge_\w+", (render_budgets([]) + render_tallies(TALLIES)).decode()))
 # Identifiers of other programs, and placeholders.
-FOREIGN = {"venv", "REELBRIDGE_ALLOW_", "listCallbackUrl"}
+FOREIGN = {
+    "venv",
+    "REELBRIDGE_ALLOW_",
+    "listCallbackUrl",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_TRACES_SAMPLER",
+}
 
 
 @pytest.mark.parametrize("name", PAGES)

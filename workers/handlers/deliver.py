@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from bridge.domain.deliveries.lanes import is_origin_wide
 from bridge.domain.deliveries.records import Delivery
-from bridge.domain.deliveries.retry import judge
+from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, judge
 from bridge.services.context import Services
 from bridge.services.deliveries.after_attempt import (
     after_attempt,
@@ -185,14 +185,28 @@ class DeliverHandler:
             except (WriteConflict, UnreadableRecord):
                 log.warning("delivery.late_not_recorded", delivery=settled.member)
 
+    async def _attempt(self, task: SendTask, began_ms: int) -> tuple[ReceiverAnswer, Verdict]:
+        delivery = task.delivery.record
+        with self._services.tracing.span(
+            "deliver",
+            delivery=delivery.id,
+            event_id=delivery.event,
+            type=task.ready.event.type,
+            attempt=delivery.tries + 1,
+            request_id=find_request_id(delivery),
+        ) as note:
+            answer = await self._attempts.make(task.ready, now_ms=began_ms)
+            verdict = judge(answer, may_be_over=task.ready.may_be_over)
+            note(status=answer.status, failure=answer.failure, verdict=verdict.value)
+        return answer, verdict
+
     async def work(self, task: SendTask) -> Sequence[Settled]:
         """Make one attempt and settle it; give back one that waited here while its delivery was changed."""
         if time.monotonic() - task.taken_s > CHECKED_AFTER_S and not await self._is_held(task):
             return self.give_back(task)
         began_ms = self._services.clock_ms()
-        answer = await self._attempts.make(task.ready, now_ms=began_ms)
         delivery = task.delivery.record
-        verdict = judge(answer, may_be_over=task.ready.may_be_over)
+        answer, verdict = await self._attempt(task, began_ms)
         self._log.info(
             "delivery.attempted",
             delivery=delivery.id,

@@ -123,10 +123,14 @@ class Poller:
         """Send one request and apply its answer; return what is left to settle."""
         if isinstance(task, GroupTask):
             return await take_group_turn(self._services, task)
+        tracing = self._services.tracing
         if not isinstance(task, SinglePollTask):
-            return await self._list_polls.poll(task)
+            with tracing.span("poll list", account=task.account, jobs=len(task.jobs)):
+                return await self._list_polls.poll(task)
         try:
-            return await self._single_polls.poll(task)
+            job = task.held.job.record
+            with tracing.span("poll job", account=task.account, job=task.held.key, kind=job.kind):
+                return await self._single_polls.poll(task)
         finally:
             self._slow_reads.end(task.account, task.held.key)
 
