@@ -10,7 +10,7 @@ from tests.e2e.crash.received_posts import Post, ReceivedPosts
 from tests.e2e.crash.registrar import RegisteredCallback, Registrar
 from tests.e2e.processes import until
 
-NOTHING = {"polls": 0, "deliveries": 0, "endpoints": 0, "resealed": 0}
+NOTHING = {"polls": 0, "deliveries": 0, "endpoints": 0, "resealed": 0, "listed": 0}
 MAX_READ_DELAY_S = 0.5  # so long may a request take from its arrival to its being read ...
 MAX_RECORD_DELAY_S = 3.0  # ... and its answer to its record, on a loaded machine
 MAX_WRITE_DELAY_S = 3.0  # the store may put a write off for 2 s while an fsync runs, and answers all the same

@@ -120,8 +120,10 @@ async def pass_through(api: Client, first: int, count: int) -> None:
 
 
 async def used(api: Client) -> int:
-    """Return the bytes that the server has in use, its own included."""
-    return int((await api.services.store.redis.info("memory"))["used_memory"])
+    """Return the bytes that the server has in use, its own included, but not what its connections hold just now."""
+    memory = await api.services.store.redis.info("memory")
+    passing = ("mem_clients_normal", "mem_clients_slaves", "mem_aof_buffer")
+    return int(memory["used_memory"]) - sum(int(memory[name]) for name in passing)
 
 
 async def count_keys(api: Client) -> int:
