@@ -19,6 +19,7 @@ from bridge.providers import ExtraWords
 from bridge.providers.read import read_answer
 from bridge.providers.registry import CATALOGUE, KINDS, PROVIDERS
 from bridge.providers.spec import BRIDGE_ENDINGS, KindSpec
+from bridge.providers.start_evidence import SYNCED
 from bridge.proxy.login import SCOPE
 from bridge.services.deliveries.notices import DISABLED, FAILING, PARKED
 from tests.domain.jobs.test_replaced import replace_now
@@ -146,6 +147,7 @@ def find_emitted() -> set[str]:
         ],
         *(PARKED, FAILING, DISABLED),  # each is heard in tests/services/endpoints/test_trouble.py
         *(GROUP_ENDED, CHAIN_ENDED),  # heard in tests/services/groups
+        SYNCED,  # heard in tests/services/following/test_synced_sources.py
     }
     for spec in KINDS.values():
         if spec.registrable:

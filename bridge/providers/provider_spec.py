@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from bridge.domain.groups.child_rule import ChildRule
 from bridge.providers.spec import SHARED_LIMIT, KindSpec
-from bridge.providers.start_evidence import ChargeList, StartEvidence
+from bridge.providers.start_evidence import ChargeList, SourceList, StartEvidence
 from bridge.providers.start_spec import StartSpec
 from bridge.providers.token_claims import TokenClaims, read_claims
 
@@ -53,7 +53,7 @@ class ProviderSpec:
     `check_id`, an id that names nothing: the cheapest read that every key may try (see `read.read_credential`).
     `showcase` is left out by a provider whose jobs have no parts. `start_evidence` says, by the names of starts, how what
     one began is found if its answer was lost; the others leave no trace that could be told from another's. `children` say what
-    may come of which kinds of jobs.
+    may come of which kinds of jobs, `sources` where a persona's sources are listed.
     """
 
     name: str
@@ -69,6 +69,7 @@ class ProviderSpec:
     start_evidence: Mapping[str, StartEvidence] = field(default_factory=dict)
     charges: ChargeList | None = None
     children: tuple[ChildRule, ...] = ()
+    sources: SourceList | None = None
     # What errors have beside code and message, the paths of calls that concern keys and money, and the beginnings of the
     # paths of calls that make or open a login, which need no key.
     error_fields: Mapping[str, object] = field(default_factory=dict)

@@ -46,7 +46,10 @@ def build_catalogue(providers: Iterable[ProviderSpec]) -> Catalogue:
     showcase = Showcase(job=shown.kind.events, word=shown.word, related=shown.related)
     return Catalogue(
         kinds=(kind.events for provider in providers for kind in provider.kinds.values()),
-        objects=build_service_events(showcase),
+        objects=(
+            *build_service_events(showcase),
+            *(provider.sources.event for provider in providers if provider.sources is not None),
+        ),
     )
 
 

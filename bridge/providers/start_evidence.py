@@ -1,12 +1,14 @@
-"""How it is found out whether a start whose answer was lost was done: what it would have left at the provider."""
+"""What is left at the provider of work: by it a start whose answer was lost is found, and a sync that no client began."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
+from bridge.domain.events.catalogue import ObjectEvent
+from bridge.domain.events.fields import Field
 from bridge.domain.starts.evidence import ListedObject
-from bridge.providers.spec import KindSpec
+from bridge.providers.spec import JOB_ID, KindSpec
 from bridge.providers.status_words import read_id
 from bridge.providers.timestamps import read_moment_ms
 
@@ -19,6 +21,10 @@ class Trace(StrEnum):
     NEW_ROW = "new_row"  # one more object in the list of its persona's jobs
     NEW_RUN = "new_run"  # another state of the object that it is about
     LINK = "link"  # one more object in the account's list of jobs, with parts of the object that it is about
+
+
+SOURCE: Final = "source"
+SYNCED: Final = f"{SOURCE}.synced"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,3 +83,35 @@ def read_candidates(evidence: StartEvidence, rows: Iterable[Mapping[str, Any]]) 
                 ListedObject(identifier, created_ms, source if isinstance(source, str) else None, linked)
             )
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SourceList:
+    """The list at `path`, whose rows say in `synced_field` when each source was last synced, by a job of kind `synced_by`.
+
+    `fields` are the documented fields of a row, `sample` an invented one of the persona `persona`, which an event names in
+    its `persona_field`.
+    """
+
+    path: str
+    synced_field: str
+    synced_by: str
+    persona_field: str
+    fields: tuple[Field, ...]
+    sample: Mapping[str, Any]
+    persona: str
+
+    def path_for(self, persona: str) -> str:
+        """Return the path of a persona's list, empty for an id that no path may carry."""
+        return self.path.replace("{persona}", persona) if JOB_ID.fullmatch(persona) else ""
+
+    @property
+    def event(self) -> ObjectEvent:
+        """The event that a source was synced."""
+        return ObjectEvent(
+            type=SYNCED,
+            summary="A source of a followed persona was synced, and no sync job that the bridge knows did it.",
+            fields=self.fields,
+            data=self.sample,
+            related={self.persona_field: self.persona},
+        )

@@ -12,6 +12,7 @@ Key                     Type    Content                                         
 {p:<prj>}:pace:<ep>     string  ms at which an endpoint's next delivery may go      tables/endpoint_pace TTL: a minute after that
 {s}:follow:<acc>        hash    persona, or "*" -> Followed                         tables/following     when followed no more
 {s}:posts:<acc>:<pers>  string  KnownPosts                                          tables/following     when followed no more
+{s}:synced:<acc>:<pers>:<n>  string  "1": a sync of the persona ended in that minute  tables/following     TTL: a day
 {g}:following           set     projects with an endpoint that names personas       tables/following     when none does any more
 {p:<prj>}:trouble:<ep>  hash    since, failed, day, days, warned: failures since a 2xx  endpoint_troubles  by a 2xx; TTL: 30 d
 {g}:workers:endpoints   zset    those of `{g}:workers` that know endpoints -> ms    queue/heartbeats     after 200 s of silence
@@ -65,3 +66,8 @@ def followed(letter: str, account: str) -> str:
 def posts(letter: str, account: str, persona: str) -> str:
     """Return the key of the posts of a persona that were seen."""
     return f"{{{letter}}}:posts:{account}:{persona}"
+
+
+def synced(letter: str, account: str, persona: str, number: int) -> str:
+    """Return the key that exists if a sync of a persona ended in the window of time with this number."""
+    return f"{{{letter}}}:synced:{account}:{persona}:{number}"

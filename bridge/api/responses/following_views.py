@@ -17,7 +17,7 @@ def view_followed(personas: Mapping[str, Followed]) -> list[FollowedShape]:
         {
             "persona": persona,
             "state": cast("FollowStateName", str(each.state)),
-            "reason": each.reason or None,
+            "reason": each.reason or each.sources_reason or None,
             "interval_seconds": round(each.interval_s, 1) or None,
             "swept_at": iso_or_none(each.swept_ms),
             "following_since": iso_or_none(each.since_ms),
@@ -45,6 +45,7 @@ def view_following(endpoint: Endpoint, accounts: Sequence[Mapping[str, Followed]
     worst = min(rows.values(), key=lambda each: _LEAST_FAR.index(each.state))
     return {
         "state": cast("FollowStateName", str(worst.state)),
-        "reason": worst.reason or None,
+        "reason": worst.reason
+        or next((each.sources_reason for each in rows.values() if each.sources_reason), None),
         "personas": view_followed(rows),
     }

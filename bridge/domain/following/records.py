@@ -32,6 +32,9 @@ class Followed(Struct, frozen=True, array_like=True, kw_only=True):
     news_ms: int = 0  # when news or a running post was last seen
     interval_s: float = 0.0  # the present one, unscaled
     found: tuple[str, ...] = ()
+    sources: tuple[tuple[str, str], ...] = ()  # (source, when it was last synced) as far as that was told
+    sources_ms: int = 0  # when the sources are to be read again; 0: they were never read
+    sources_reason: str = ""  # why they cannot be read
 
 
 def list_wanted(endpoints: Iterable[Endpoint]) -> frozenset[str]:

@@ -16,6 +16,7 @@ DELIVERY = "delivery:"
 NOTICES = (
     "unauthorized:",
     "timed_out:",
+    "synced:",
 )  # an older one cannot be found again, so that only the newest is kept
 MAX_EMITTED = 2_000  # an outgoing post shows at most 1,000 deliveries; the oldest entries are dropped
 

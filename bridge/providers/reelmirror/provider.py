@@ -14,6 +14,7 @@ from bridge.providers.reelmirror.kinds import (
     VOICE_CONVERSION,
 )
 from bridge.providers.reelmirror.samples import SHOWCASE_RELATED
+from bridge.providers.reelmirror.sources import SOURCES
 from bridge.providers.reelmirror.starts import STARTS
 
 REELMIRROR = ProviderSpec(
@@ -49,4 +50,5 @@ REELMIRROR = ProviderSpec(
     start_evidence=EVIDENCE,
     charges=CHARGES,
     children=CHILDREN,
+    sources=SOURCES,
 )

@@ -1,7 +1,7 @@
 """Sweep followed personas: each sweep reads one page of a persona's posts and tells what is new."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -32,6 +32,7 @@ from bridge.services.duration_estimates import DurationEstimates
 from bridge.services.following.followed_kinds import persona_list
 from bridge.services.following.news import FollowedPersona, SweptPage, apply_page, mark_rows, patience_for
 from bridge.services.following.sweep_plan import SweepTask
+from bridge.services.following.synced_sources import is_asked_for, list_for, tell_synced
 from bridge.services.polling.leases import RenewalTimer, RenewedLeases
 from bridge.services.polling.piggyback import Piggyback
 from bridge.store.queue.lanes import Settled
@@ -40,6 +41,9 @@ PERSONAS_S: Final = 300.0  # between two reads of the list of personas
 RETRY_S: Final = 30.0  # after an answer that says nothing
 DAILY_MS: Final = 86_400_000
 RENEW_EVERY_S: Final = 2.0
+SOURCES_UNAVAILABLE: Final = (
+    "the provider does not list this persona's sources ({said}); tried again once a day"
+)
 UNAVAILABLE: Final = "the provider does not give this list ({said}); tried again once a day"
 
 
@@ -76,10 +80,44 @@ class Sweeper:
             timer=self._renewals,
         )
         async with leases as kept:
-            delay_ms = await (self._read_personas if task.persona == EVERY_PERSONA else self._read_posts)(
-                task
-            )
+            delay_ms = await (await self._choose(task))(task)
         return (Settled(task.account, task.member, kept.tokens[0], delay_ms),)
+
+    async def _choose(self, task: SweepTask) -> Callable[[SweepTask], Coroutine[Any, Any, int]]:
+        """Return what a persona's turn is for: its posts, or now and then its sources, if an endpoint asks for these."""
+        if task.persona == EVERY_PERSONA:
+            return self._read_personas
+        followed, now_ms = task.followed, self._services.clock_ms()
+        if followed.state is not FollowState.FOLLOWING or now_ms < followed.sources_ms:
+            return self._read_posts
+        spec, account = list_for(task.kind.provider), await self._services.store.accounts.get(task.account)
+        if spec is None or account is None or not spec.path_for(task.persona):
+            return self._read_posts
+        table = await self._services.store.endpoints.table(account.project)
+        return self._read_sources if is_asked_for(table, task.persona) else self._read_posts
+
+    async def _read_sources(self, task: SweepTask) -> int:
+        services, spec = self._services, list_for(task.kind.provider)
+        account = await services.store.accounts.get(task.account)
+        if spec is None or account is None:
+            return DAILY_MS
+        begun_ms = services.clock_ms()
+        login = await self._credentials.get(task.account, task.health.version)
+        answer = await services.upstream.read_rows(login, spec.path_for(task.persona), now_ms=begun_ms)
+        await self._record(task, answer)
+        at = PollContext(begun_ms=begun_ms, now_ms=services.clock_ms(), took_ms=answer.took_ms)
+        if isinstance(answer.result, Rows):
+            await self._health.note_ok(task.account, task.health, task.kind.name)
+            followed = await tell_synced(
+                services, account, task.persona, task.followed, page=answer.result, at=at
+            )
+        elif said := _say_absence(answer.result):
+            reason = SOURCES_UNAVAILABLE.format(said=said)
+            followed = replace(task.followed, sources_ms=at.now_ms + DAILY_MS, sources_reason=reason)
+        else:
+            return await self._note_failure(task, answer.result, at)
+        await services.store.following.save(task.account, task.persona, followed, None)
+        return 0  # its posts come at once
 
     async def _read_posts(self, task: SweepTask) -> int:
         services = self._services

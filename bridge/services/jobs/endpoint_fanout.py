@@ -10,7 +10,7 @@ from bridge.domain.jobs.watches import is_watch
 from bridge.domain.js_json import to_js_json
 from bridge.domain.subscriptions.callback import Callback
 from bridge.domain.subscriptions.endpoint_table import EndpointTable
-from bridge.providers.registry import CATALOGUE
+from bridge.providers.registry import CATALOGUE, KINDS
 from bridge.services.context import Services, kind_traits
 from bridge.store.unit_of_work import UnitOfWork
 
@@ -32,8 +32,8 @@ def deliver_to_endpoints(unit: UnitOfWork, table: EndpointTable, event: EventRec
 
 
 def persona_of(job: Job) -> str:
-    """Return the persona of a job as its provider shows it, empty for kinds that show none."""
-    return job.persona if job.members or kind_traits(job.kind).persona_field else ""
+    """Return the persona of a job as its provider shows it, empty for kinds that show none; a source and a chain have one."""
+    return job.persona if job.kind not in KINDS or kind_traits(job.kind).persona_field else ""
 
 
 def plan_portion(table: EndpointTable, moved: Transition) -> int | None:

@@ -14,7 +14,7 @@ from bridge.domain.subscriptions.endpoint_table import EndpointTable
 from bridge.providers.registry import CATALOGUE
 from bridge.services.context import Services
 from bridge.services.jobs.endpoint_fanout import deliver_to_endpoints, list_callbacks_in_event
-from bridge.services.jobs.known_children import list_named_parts
+from bridge.services.jobs.known_children import list_named_parts, list_syncs
 from bridge.services.subscriptions.delivery_lane import lane_of
 from bridge.store.records import Loaded
 from bridge.store.unit_of_work import UnitOfWork
@@ -26,7 +26,7 @@ def write_advance(
     services: Services,
     unit: UnitOfWork,
     key: str,
-    loaded: Loaded[Job],
+    loaded: Loaded[Job] | None,
     *,
     moved: Transition,
     at: PollContext,
@@ -34,24 +34,27 @@ def write_advance(
 ) -> None:
     """Add a job that changed to a unit of work: its records, new events, and a delivery for whoever hears of them.
 
+    `loaded` is None for one that has no record yet.
     `table` holds the project's endpoints; the unit must require that they are still these.
     """
+    before = loaded.record if loaded else moved.job
     unit.put_job(key, moved.job, loaded)
     unit.put_log(key, moved.log)
     if is_running(moved.job):
         unit.expect(key, moved.job, services.durations.late_ms(moved.job, moved.log))
-    elif is_running(loaded.record) and moved.delay_ms is not None:
+    elif is_running(before) and moved.delay_ms is not None:
         unit.expect(key, moved.job, None)
     if moved.data is not None:
         unit.put_object(key, moved.data)
         unit.add(list_named_parts(key, moved.job, moved.data))
+    unit.add(list_syncs(services, key, moved))
     listed = list_callbacks_in_event(moved.job) if moved.new_events and table.by_id else b""
     for new_event in moved.new_events:
-        event = _build_record(loaded.record, key, moved, new_event, at, listed=listed)
+        event = _build_record(before, key, moved, new_event, at, listed=listed)
         unit.put_event(event)
         deliver_to_endpoints(unit, table, event, job=moved.job)
     _add_deliveries(services, unit, key, moved)
-    for name in list_groups_to_wake(loaded.record, moved.job, has_news=bool(moved.new_events)):
+    for name in list_groups_to_wake(before, moved.job, has_news=bool(moved.new_events)):
         group = group_key(key[0], moved.job.account, name)
         unit.poll_at(group, moved.job, GROUP_AFTER_MS, how="sooner")
 

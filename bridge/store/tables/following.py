@@ -5,7 +5,7 @@ same again.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from redis.asyncio import Redis
@@ -14,8 +14,9 @@ from redis.exceptions import OutOfMemoryError
 from bridge.domain.following.pages import KnownPosts
 from bridge.domain.following.records import Followed, sweep_member
 from bridge.store import endpoint_keys
-from bridge.store.commit import Change, Committer, Drop, Due
+from bridge.store.commit import Change, Committer, Drop, Due, Op, Put
 
+SYNCED_KEPT_MS: Final = 86_400_000
 _followed = msgspec.msgpack.Decoder(Followed)
 _posts = msgspec.msgpack.Decoder(KnownPosts)
 
@@ -65,6 +66,13 @@ class Following:
         except msgspec.MsgspecError:
             return KnownPosts()
 
+    async def was_synced(self, account: str, persona: str, at_ms: int, *, window_ms: int) -> bool:
+        """Return whether a sync of a persona, or of one that is not known, ended within a window around a time."""
+        shard = self._shard_of(account)
+        buckets = range((at_ms - window_ms) // window_ms, (at_ms + window_ms) // window_ms + 1)
+        names = [endpoint_keys.synced(shard, account, each, b) for each in (persona, "") for b in buckets]
+        return any(value is not None for value in await self._redis.mget(names))
+
     async def save(self, account: str, persona: str, followed: Followed, posts: KnownPosts | None) -> None:
         """Write what a sweep has found; `posts` is None where they are as they were."""
         shard = self._shard_of(account)
@@ -112,3 +120,8 @@ def _read_followed(raw: bytes) -> Followed:
         return _followed.decode(raw)
     except msgspec.MsgspecError:
         return Followed()
+
+
+def note_synced(shard: str, account: str, persona: str, *, at_ms: int, window_ms: int) -> Op:
+    """Return the operation that notes that a sync of a persona has ended; the persona is empty where it is not known."""
+    return Put(endpoint_keys.synced(shard, account, persona, at_ms // window_ms), b"1", px=SYNCED_KEPT_MS)

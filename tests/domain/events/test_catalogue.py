@@ -11,6 +11,7 @@ SPECS = [pytest.param(spec, id=name) for name, spec in KINDS.items()]
 SERVICE = {
     "job_group.ended",
     "chain.ended",
+    "source.synced",
     "webhook.test",
     "delivery.parked",
     "endpoint.failing",
