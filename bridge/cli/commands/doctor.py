@@ -8,7 +8,7 @@ from dataclasses import asdict
 from difflib import get_close_matches
 
 from bridge.cli.commands.findings import Finding, Level
-from bridge.cli.commands.network_checks import check_callback, check_networks
+from bridge.cli.commands.network_checks import check_callback, check_upstream
 from bridge.cli.commands.service_checks import check_bridge
 from bridge.cli.commands.store_checks import check_store_settings
 from bridge.cli.local.key_files import MASTER_KEYS_FILE
@@ -43,7 +43,7 @@ def run_doctor(settings: Settings, *, callback: str | None, as_json: bool) -> in
 async def _collect(settings: Settings, callback: str | None) -> list[Finding]:
     found = [
         finding
-        for check in (_check_settings, check_store_settings, check_networks, _check_upstreams, check_bridge)
+        for check in (_check_settings, check_store_settings, _check_upstreams, check_bridge)
         async for finding in check(settings)
     ]
     return found if callback is None else [*found, await check_callback(settings, callback)]
@@ -113,8 +113,11 @@ async def _check_upstreams(settings: Settings) -> AsyncIterator[Finding]:
         return
     async with UpstreamClient(user_agent="reelbridge-doctor", words=ExtraWords()) as upstream:
         for login in logins:
-            standing = await upstream.check(login, now_ms=int(time.time() * 1000))
-            yield _describe_standing(PROVIDERS[login.provider], standing)
+            finding, is_reached = await check_upstream(settings, PROVIDERS[login.provider])
+            yield finding
+            if is_reached:
+                standing = await upstream.check(login, now_ms=int(time.time() * 1000))
+                yield _describe_standing(PROVIDERS[login.provider], standing)
 
 
 def _describe_standing(provider: ProviderSpec, standing: Standing) -> Finding:

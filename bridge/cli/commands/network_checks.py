@@ -4,7 +4,6 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator
 from typing import Final
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
@@ -16,7 +15,6 @@ from bridge.cli.local.receiver import check_receiver
 from bridge.config.settings import Settings
 from bridge.domain.urls.policy import explain_rule, judge_connect
 from bridge.providers.provider_spec import ProviderSpec
-from bridge.providers.registry import PROVIDERS
 from bridge.providers.timestamps import read_http_date_ms
 
 TIMEOUT_S: Final = 10.0
@@ -24,21 +22,16 @@ TIMEOUT_S: Final = 10.0
 MAX_SKEW_S: Final = 30.0
 
 
-async def check_networks(settings: Settings) -> AsyncIterator[Finding]:
-    """Yield whether each upstream's name is known and its server reached, and whether it has the same time."""
-    for provider in PROVIDERS.values():
-        if settings.credential_of(provider.name) is not None:
-            yield await _check_upstream(settings, provider)
+async def check_upstream(settings: Settings, provider: ProviderSpec) -> tuple[Finding, bool]:
+    """Return whether an upstream's name is known and its server reached, and whether it has the same time.
 
-
-async def _check_upstream(settings: Settings, provider: ProviderSpec) -> Finding:
+    With the finding comes whether it answers at all: of one that does not, nothing else can be asked.
+    """
     url = URL(settings.upstream_url(provider.name))
     host = url.host or ""
     if not await _look_up(host, url.port or 443):
-        return Finding(
-            level="wrong",
-            text=f"DNS: {host} is not known here: check {provider.url_variable} and this machine's name servers",
-        )
+        text = f"DNS: {host} is not known here: check {provider.url_variable} and this machine's name servers"
+        return Finding(level="wrong", text=text), False
     try:
         async with (
             ClientSession(
@@ -48,11 +41,12 @@ async def _check_upstream(settings: Settings, provider: ProviderSpec) -> Finding
         ):
             date_ms = read_http_date_ms(response.headers.get("Date", ""))
     except (TimeoutError, ClientError, OSError) as error:
-        return Finding(
-            level="wrong",
-            text=f"{provider.name}: no answer from {host} ({type(error).__name__}): let this machine reach it",
+        text = (
+            f"{provider.name}: no answer from {host} ({type(error).__name__}): let this machine reach it, or check"
+            f" {provider.url_variable}"
         )
-    return judge_clock(provider.name, date_ms, now_ms=int(time.time() * 1000))
+        return Finding(level="wrong", text=text), False
+    return judge_clock(provider.name, date_ms, now_ms=int(time.time() * 1000)), True
 
 
 def judge_clock(other: str, theirs_ms: int | None, *, now_ms: int) -> Finding:

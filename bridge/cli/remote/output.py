@@ -14,6 +14,14 @@ ONE_LINE = 1_000  # characters, more than a row takes
 Row = Mapping[str, Any]
 
 
+class PipedConsole(Console):
+    """A console that tells of a reader that has left, as `print` does; rich's own would end the process with status 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise BrokenPipeError."""
+        raise BrokenPipeError
+
+
 def show_json(value: Any) -> None:
     """Print a value as one line of JSON, in which nothing steers the terminal."""
     print(printable_json(json.dumps(value, ensure_ascii=False)), flush=True)  # noqa: T201 -- a command's output
@@ -29,7 +37,7 @@ def show_table(rows: Iterable[Row], columns: Sequence[str], *, empty: str) -> No
 
     The first column is never broken: it is an id, to be copied. Without rows, print what to do.
     """
-    console = Console()
+    console = PipedConsole()
     if not console.is_terminal:
         console.width = max(console.width, ONE_LINE)
     table = Table(box=None, pad_edge=False)

@@ -14,7 +14,7 @@ from rich.text import Text
 from bridge.cli.local.api_client import ApiClient, NoAnswerError, explain_refusal
 from bridge.cli.local.errors import CommandError
 from bridge.cli.remote.lists import join
-from bridge.cli.remote.output import show_json, show_line
+from bridge.cli.remote.output import PipedConsole, show_json, show_line
 from bridge.cli.remote.progress import estimate, exit_status
 from bridge.domain.printable import printable
 from bridge.providers.registry import KINDS
@@ -42,7 +42,7 @@ async def watch(api: ApiClient, kind_name: str, job_id: str, *, account: str | N
     if kind is None or not kind.registrable:
         known = ", ".join(name for name, each in KINDS.items() if each.registrable)
         raise CommandError(f"{kind_name} is no kind of job that can be watched: use one of {known}")
-    console = Console()
+    console = PipedConsole()
     drawn = console.is_terminal and not console.is_dumb_terminal and not as_json
     with _bar(kind, job_id, console) if drawn else _lines(silent=as_json) as display:
         job = await _follow(api, kind, job_id, account, display, wait_s=WAIT_S if drawn else QUIET_WAIT_S)

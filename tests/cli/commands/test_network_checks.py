@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bridge.cli.commands.network_checks import check_callback, check_networks, judge_clock
+from bridge.cli.commands.network_checks import check_callback, check_upstream, judge_clock
 from bridge.cli.commands.service_checks import check_bridge
 from bridge.config.settings import Settings
+from bridge.providers.registry import PROVIDERS
 from tests.cli.commands.test_commands import serving
 
 NOW_MS = 1_795_877_583_000
@@ -68,8 +69,8 @@ async def test_an_upstream_that_is_not_reached_is_told_apart_from_an_unknown_nam
         ("http://127.0.0.1:1/api", "let this"),
     ):
         settings = Settings(_env_file=None, REELMIRROR_API_KEY="rm_" + "a" * 32, REELMIRROR_BASE_URL=url)
-        (found,) = [each async for each in check_networks(settings)]
-        assert (found.level, said in found.text) == ("wrong", True), found
+        found, is_reached = await check_upstream(settings, PROVIDERS["reelmirror"])
+        assert (found.level, said in found.text, is_reached) == ("wrong", True, False), found
 
 
 async def test_a_running_bridge_tells_of_its_key_its_accounts_and_parked_deliveries() -> None:
