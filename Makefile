@@ -20,7 +20,7 @@ BENCH_STAMP := $(BENCH_VENV)/.made-$(shell cat $(LOCKS)/requirements-bench.lock 
 NEWEST_VENV := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test browser soak retention failover recover following isolation test-n8n lint format bench freshness newest connector dist lock clean
+.PHONY: help setup run test browser soak retention failover recover following herd isolation test-n8n lint format bench freshness newest connector dist lock clean
 
 help:
 	@echo 'make run        set up and start reelbridge (Ctrl-C stops it)'
@@ -34,6 +34,7 @@ help:
 	@echo 'make failover   kill and cut off servers of a Cluster and of Sentinels under load (4 minutes)'
 	@echo 'make recover    bring 10,050 parked deliveries back while a worker is killed (some minutes)'
 	@echo 'make following  follow ten personas for an hour of 1,000 posts, twenty times as fast (4 minutes)'
+	@echo 'make herd       let 1,000 deliveries wait for a URL that fails, and come back when it answers'
 	@echo 'make isolation  watch a host that never answers for a minute'
 	@echo 'make bench      measure polls, deliveries, registrations and proxied requests a second (10 minutes, on an idle machine)'
 	@echo 'make freshness  simulate how soon the end of a job is noticed under a rate limit (half an hour)'
@@ -84,6 +85,10 @@ recover: $(DEV_STAMP)
 # The same test as in `make test`, for a whole hour of the provider's time; it prints how late the ends were heard of.
 following: $(DEV_STAMP)
 	REELBRIDGE_FOLLOWING=1 $(BIN)/pytest -o log_cli=true -o log_cli_level=INFO tests/e2e/test_following.py
+
+# The same test as in `make test`, with 1,000 deliveries.
+herd: $(DEV_STAMP)
+	REELBRIDGE_HERD=1000 $(BIN)/pytest tests/e2e/test_breaker.py
 
 isolation: $(DEV_STAMP)
 	REELBRIDGE_ISOLATION_S=62 $(BIN)/pytest tests/e2e/isolation

@@ -15,6 +15,7 @@ from bridge.config.descriptors import raise_descriptor_limit
 from bridge.config.master_keys import parse_master_keys
 from bridge.config.settings import Settings
 from bridge.config.tracing import open_tracing
+from bridge.domain.deliveries.breaker import plan_breaker
 from bridge.domain.deliveries.origin_limits import plan_limits
 from bridge.domain.urls.policy import UrlPolicy, plan_policy
 from bridge.http.receivers import Sender
@@ -108,6 +109,7 @@ async def _open_store(
                 replicas=replication.count,
                 share=settings.budget_share,
                 limits=plan_limits(settings.attempt_timeout),
+                breaker=plan_breaker(settings.retry_schedule),
             )
             yield store, facts
             await store.holds.finish()

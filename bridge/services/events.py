@@ -65,7 +65,7 @@ async def _resend(services: Services, delivery_id: str) -> Delivery:
             raise _in_flight()
         marked = Loaded(replace(loaded.record, resend=True), loaded.raw)
         lanes = await current_lanes(services, [loaded.record])
-        return unit, start_again(unit, marked, due_ms, lane=lanes[delivery_id])
+        return unit, start_again(unit, marked, due_ms, lane=lanes[delivery_id], how="first")
 
     return await retrying(services.store.committer, stage, conflict=conflict)
 

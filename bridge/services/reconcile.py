@@ -12,7 +12,7 @@ from bridge.services.context import Services
 from bridge.services.deliveries.endpoint_recovery import (
     CHUNK,
     RecoverWalk,
-    begin_recovery,
+    begin_walk,
     bring_back,
     load_enabled,
     pick_events,
@@ -36,7 +36,7 @@ async def begin(
 ) -> RecoverWalk:
     """Return a walk over what the feed has now, for an endpoint or for all callbacks."""
     if endpoint is not None:
-        return await begin_recovery(services, project, endpoint, since_ms=since_ms, until_ms=until_ms)
+        return await begin_walk(services, project, endpoint, since_ms=since_ms, until_ms=until_ms)
     last = await services.store.feed.last(project)
     return RecoverWalk(project=project, endpoint="", since_ms=since_ms, until_ms=until_ms, last=last)
 

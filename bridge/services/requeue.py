@@ -14,7 +14,7 @@ from bridge.domain.deliveries.records import OPEN, Delivery, DeliveryState
 from bridge.services.context import Services
 from bridge.store.commit import Lease
 from bridge.store.records import Loaded
-from bridge.store.unit_of_work import UnitOfWork
+from bridge.store.unit_of_work import How, UnitOfWork
 
 
 def cancel_delivery(unit: UnitOfWork, loaded: Loaded[Delivery], due_ms: int | None, reason: str) -> None:
@@ -28,11 +28,17 @@ def cancel_delivery(unit: UnitOfWork, loaded: Loaded[Delivery], due_ms: int | No
 
 
 def start_again(
-    unit: UnitOfWork, loaded: Loaded[Delivery], due_ms: int | None, *, lane: str, delay_ms: int = 0
+    unit: UnitOfWork,
+    loaded: Loaded[Delivery],
+    due_ms: int | None,
+    *,
+    lane: str,
+    delay_ms: int = 0,
+    how: How = "sooner",
 ) -> Delivery:
     """Restart a delivery's retry schedule in the given lane, and return the new record.
 
-    It is due after `delay_ms`, or when the attempt in flight has ended.
+    It is due after `delay_ms`, or when the attempt in flight has ended; with `how` "first" before all that waits there.
     """
     delivery = replace(
         move_to(leave_attempt(loaded.record, due_ms), lane),
@@ -42,8 +48,9 @@ def start_again(
         reason="",
         done_ms=0,
         resume_ms=0,
+        restarted_ms=unit.now_ms,
     )
-    put_again(unit, loaded, due_ms, delivery, delay_ms=delay_ms)
+    put_again(unit, loaded, due_ms, delivery, delay_ms=delay_ms, how=how)
     return delivery
 
 
@@ -54,19 +61,20 @@ def put_again(
     delivery: Delivery,
     *,
     delay_ms: int = 0,
+    how: How = "sooner",
 ) -> None:
     """Write a changed delivery, due after `delay_ms` or when the attempt that was left behind has ended."""
     unit.require_held(loaded.record, due_ms)
     unit.put_delivery(delivery, loaded)
     if delivery.lane != loaded.record.lane or delivery.busy_ms != loaded.record.busy_ms:
         unit.drop_attempt(loaded.record)
-    unit.attempt_at(delivery, max(delay_ms, delivery.busy_ms - unit.now_ms), how="sooner")
+    unit.attempt_at(delivery, max(delay_ms, delivery.busy_ms - unit.now_ms), how=how)
 
 
 def move_delivery(unit: UnitOfWork, loaded: Loaded[Delivery], due_ms: int | None, lane: str) -> None:
-    """Restart a pending or parked delivery in another lane; do nothing for one that has ended."""
+    """Restart a pending or parked delivery first in another lane; do nothing for one that has ended."""
     if loaded.record.state in OPEN:
-        start_again(unit, loaded, due_ms, lane=lane)
+        start_again(unit, loaded, due_ms, lane=lane, how="first")
 
 
 async def move_to_url_lanes(

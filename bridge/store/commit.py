@@ -35,9 +35,9 @@ __all__ = [
 CommitResult = Literal["done", "conflict", "fenced"]
 COMMIT_RESULTS: dict[bytes, CommitResult] = {name.encode(): name for name in get_args(CommitResult)}
 MOST_TOGETHER = 64  # changes in one round trip; each is some KB, and other commands wait meanwhile
-HOWS = {"set": "S", "sooner": "N", "absent": "A"}
+HOWS = {"set": "S", "sooner": "N", "absent": "A", "first": "H"}
 # Each script for work in progress, and for new work.
-COMMIT = (SCRIPTS["commit_v3"], SCRIPTS["commit_v3"].refusing_when_full())
+COMMIT = (SCRIPTS["commit_v4"], SCRIPTS["commit_v4"].refusing_when_full())
 
 
 class Guard(Struct, frozen=True, gc=False):
@@ -122,13 +122,14 @@ class Due(Struct, frozen=True, gc=False):
     "set": in any case, even if it is leased, which is how the holder ends its lease; a nudge can still make it sooner.
     "sooner": add an absent item, make a waiting one due at this time at the latest, and nudge one in flight.
     "absent": only if it is not queued at all.
+    "first": as "sooner", before all that waits in the lane; one that sleeps is woken.
     """
 
     queue: Queue
     lane: str
     member: str
     delay_ms: int
-    how: Literal["set", "sooner", "absent"]
+    how: Literal["set", "sooner", "absent", "first"]
 
     def add_to(self, call: "_Arguments") -> None:
         """Add the operation to a call."""
@@ -240,7 +241,7 @@ def _read_result(answer: bytes | Exception) -> CommitResult | Exception:
 
 
 class _Arguments:
-    """KEYS and ARGV in the order of commit_v3's header; `left` says where in ARGV the change has a key's new value."""
+    """KEYS and ARGV in the order of commit_v4's header; `left` says where in ARGV the change has a key's new value."""
 
     def __init__(self, change: Change) -> None:
         self.keys: list[str] = []
@@ -279,6 +280,6 @@ def _queue_keys(shard: str, queue: Queue) -> tuple[str, str, str]:
 
 
 def plan_call(script: Script, change: Change) -> ScriptCall:
-    """Return the call of commit_v3 for a change."""
+    """Return the call of commit_v4 for a change."""
     arguments = _Arguments(change)
     return ScriptCall(script, arguments.keys, arguments.args)

@@ -1,13 +1,13 @@
 """The key map: every key in Redis, what it holds, which module writes it, and when it is removed.
 
-No other file spells a key, but `start_keys`, `feed_keys`, `endpoint_keys`, `chains/chain_keys` and `dashboard/session_keys` theirs. The part in braces is a Redis
+No other file spells a key, but `start_keys`, `feed_keys`, `endpoint_keys`, `chains/chain_keys`, `queue/breaker_keys` and `dashboard/session_keys` theirs. The part in braces is a Redis
 Cluster hash tag: keys with the same tag lie in one slot, so one script may touch them all. `{s}` stands for the shard letter of an account (the first
 character of a job key, and of what follows `cb_`, `evt_` or `dlv_` in an id), `{p:<prj>}` for a project, `{o:<origin>}` for
 where deliveries go, `{g}` for the whole installation. Shard "g" shares its tag with the installation; the names behind the
 tag differ. A record is a msgspec Struct packed by msgpack as an array: its fields may be renamed but never reordered.
 
 A callback lies in the record of its job (`Job.callbacks`): behind `cb_` its id begins with the job's key. Owners are modules of
-bridge/store; `unit_of_work` writes through the script commit_v3, `queue/lanes` through claim_v1, settle_v2 and their like.
+bridge/store; `unit_of_work` writes through the script commit_v4, `queue/lanes` through claim_v1, settle_v2 and their like.
 "Retention" is the setting REELBRIDGE_RETENTION, counted from a job's end.
 
 Key                     Type    Content                                             Owner                Removed

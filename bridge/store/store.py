@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 from redis.asyncio import Redis
 
+from bridge.domain.deliveries.breaker import DEFAULT_PLAN, BreakerPlan
 from bridge.domain.deliveries.origin_limits import DEFAULT_LIMITS, OriginLimits
 from bridge.domain.deliveries.records import Delivery
 from bridge.domain.events.records import EventRecord
@@ -24,6 +25,7 @@ from bridge.store.durable import CountReplicas, DurableScripts, no_replicas
 from bridge.store.endpoints.endpoint_pace import EndpointPace
 from bridge.store.endpoints.endpoint_troubles import EndpointTroubles
 from bridge.store.endpoints.endpoints import Endpoints
+from bridge.store.queue.breakers import Breakers
 from bridge.store.queue.fair_lanes import FairLanes
 from bridge.store.queue.heartbeats import APIS, WORKERS, Heartbeats
 from bridge.store.queue.lanes import Lanes
@@ -78,6 +80,7 @@ class Store:
         replicas: CountReplicas,
         share: float,
         limits: OriginLimits,
+        breaker: BreakerPlan,
         clock_ms: Callable[[], int],
         dice: Dice,
     ) -> None:
@@ -86,8 +89,9 @@ class Store:
         self.vault = vault
         self.shards = shards
         self.poll = Lanes(redis, "poll", shards)
-        self.dlv = FairLanes(redis, shards, limits=limits)
+        self.dlv = FairLanes(redis, shards, limits=limits, breaker=breaker)
         self.standings = LaneStandings(redis, limits)
+        self.breakers = Breakers(redis, shards)
         durable = DurableScripts(redis, aof=aof, replicas=replicas)
         self.committer = Committer(redis, aof=aof, durable=durable)
         self.upcoming = Upcoming(redis, self.committer)
@@ -136,13 +140,15 @@ class Store:
         replicas: CountReplicas = no_replicas,
         share: float = SHARE,
         limits: OriginLimits = DEFAULT_LIMITS,
+        breaker: BreakerPlan = DEFAULT_PLAN,
         clock_ms: Callable[[], int] = wall_clock_ms,
         dice: Dice = os.urandom,
     ) -> "Store":
         """Return the store, opened with the master keys, of which the first one encrypts.
 
         `shards` matters only at the very first start. `share` is the part of an account's rate limit that the bridge
-        may always use. `replicas` says how many replicas must have what is accepted on disk too. `limits` are those of an origin that receives deliveries. Raise `VaultError` if no key decrypts
+        may always use. `replicas` says how many replicas must have what is accepted on disk too. `limits` are those of an origin that receives deliveries,
+        `breaker` says when the breaker of a URL opens. Raise `VaultError` if no key decrypts
         what is stored.
         """
         letters = SHARD_LETTERS[: await _fix_shards(redis, shards)]
@@ -155,6 +161,7 @@ class Store:
             replicas=replicas,
             share=share,
             limits=limits,
+            breaker=breaker,
             clock_ms=clock_ms,
             dice=dice,
         )

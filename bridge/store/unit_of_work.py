@@ -39,7 +39,7 @@ from bridge.store.trouble import trouble_keys
 from bridge.store.trouble.trouble_marks import mark_delivery, unmark_delivery
 
 T = TypeVar("T")
-How = Literal["set", "sooner", "absent"]
+How = Literal["set", "sooner", "absent", "first"]
 MAX_TRIES = 20
 QUICK_TRIES = 4  # without a pause between them
 FIRST_PAUSE_S = 0.01

@@ -147,7 +147,7 @@ def test_workers_are_scaled_by_a_metric_that_exists() -> None:
     assert spec["scaleTargetRef"]["name"] in PODS
     (metric,) = spec["metrics"]
     shown = render_queues(
-        QueueState(lag_s={"poll": 0}, lanes={}, asleep={}, workers=1, apis=1, beat_age_s=1.0)
+        QueueState(lag_s={"poll": 0}, lanes={}, asleep={}, workers=1, apis=1, beat_age_s=1.0, open_breakers=0)
     ).decode()
     assert f"\n{metric['external']['metric']['name']}{{" in shown
 

@@ -7,6 +7,7 @@ from itertools import islice
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge.domain.deliveries.lanes import is_origin_wide
 from bridge.domain.deliveries.records import Delivery
@@ -47,6 +48,8 @@ class SendTask(Struct, frozen=True, kw_only=True, gc=False):
     token: bytes
     taken_s: float  # by the monotonic clock
     is_suspect: bool = False  # the attempt may well take its whole time-out
+    is_probe: bool = False  # the breaker of its URL goes by it
+    others: int = 0  # that wait for the same URL
 
     @property
     def delivery(self) -> Loaded[Delivery]:
@@ -99,7 +102,16 @@ class DeliverHandler:
                 settled.append(Settled(item.lane, item.member, claim.token, delay_ms))
             else:
                 is_suspect = item.lane in claim.risky or ready.delivery.record.tries > 0
-                tasks.append(SendTask(ready=ready, token=claim.token, taken_s=taken_s, is_suspect=is_suspect))
+                tasks.append(
+                    SendTask(
+                        ready=ready,
+                        token=claim.token,
+                        taken_s=taken_s,
+                        is_suspect=is_suspect,
+                        is_probe=item.lane in claim.probes,
+                        others=claim.waiting.get(item.lane, 1) - 1,
+                    )
+                )
         if moves:
             settled += await self._move(shard, claim.token, moves)
         waits = await pace(self._services, [task.ready for task in tasks])
@@ -225,10 +237,12 @@ class DeliverHandler:
         while True:
             try:
                 settled = await after_attempt(
-                    self._services, task.delivery, task.token, answer, verdict, at_ms=began_ms
+                    *(self._services, task.delivery, task.token, answer, verdict),
+                    at_ms=began_ms,
+                    others=task.others,
                 )
             except STORE_ERRORS as error:
                 log.warning("delivery.not_recorded", delivery=delivery.id, error=type(error).__name__)
                 await asyncio.sleep(STORE_BACKOFF_S)
             else:
-                return (settled,)
+                return (replace(settled, probe=task.is_probe),)

@@ -16,6 +16,18 @@ class WarningShape(TypedDict):
     at: str
 
 
+class BreakerShape(TypedDict):
+    """Whether deliveries to a URL are held back because it failed `failures` times in a row.
+
+    `closed`: they are not. `open`: nothing is sent before `next_attempt_at`. `half_open`: one attempt decides.
+    """
+
+    state: Literal["closed", "open", "half_open"]
+    failures: int
+    opened_at: str | None
+    next_attempt_at: str | None
+
+
 class EndpointShape(TypedDict):
     """A standing URL; `secret` is shown only in the answers that make one."""
 
@@ -32,6 +44,7 @@ class EndpointShape(TypedDict):
     enabled: bool
     disabled_at: str | None
     disabled_reason: str | None
+    breaker: BreakerShape
     created_at: str
     previous_secret_expires_at: str | None
     secret: NotRequired[str]

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from bridge.api.responses.endpoint_models import EndpointShape
+from bridge.api.responses.endpoint_models import BreakerShape, EndpointShape
 from bridge.api.responses.following_views import view_following
 from bridge.api.responses.views import iso_or_none
+from bridge.domain.deliveries.breaker import Breaker, BreakerState
 from bridge.domain.following.records import Followed
 from bridge.domain.subscriptions.endpoint import Endpoint
 from bridge.providers.registry import CATALOGUE
@@ -18,7 +19,12 @@ def every_ending() -> tuple[str, ...]:
 
 
 def view_endpoint(
-    endpoint: Endpoint, *, url: str, now_ms: int, followed: Sequence[Mapping[str, Followed]]
+    endpoint: Endpoint,
+    *,
+    url: str,
+    now_ms: int,
+    followed: Sequence[Mapping[str, Followed]],
+    breaker: Breaker,
 ) -> EndpointShape:
     """Return an endpoint; `url` is what the caller may see of its URL, `followed` are the personas of each account."""
     return {
@@ -35,8 +41,21 @@ def view_endpoint(
         "enabled": endpoint.enabled,
         "disabled_at": iso_or_none(endpoint.disabled_ms),
         "disabled_reason": endpoint.disabled_reason or None,
+        "breaker": view_breaker(breaker, now_ms=now_ms),
         "created_at": iso_or_none(endpoint.created_ms) or "",
         "previous_secret_expires_at": previous_expiry(endpoint, now_ms=now_ms),
+    }
+
+
+def view_breaker(breaker: Breaker, *, now_ms: int) -> BreakerShape:
+    """Return the breaker of an endpoint's URL."""
+    state = breaker.state(now_ms)
+    is_closed = state is BreakerState.CLOSED
+    return {
+        "state": state.value,
+        "failures": breaker.failures,
+        "opened_at": None if is_closed else iso_or_none(breaker.opened_ms),
+        "next_attempt_at": iso_or_none(breaker.sleeps_until_ms) if state is BreakerState.OPEN else None,
     }
 
 

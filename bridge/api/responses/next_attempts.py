@@ -1,5 +1,6 @@
 """When the next attempt of a delivery comes and what it waits for, in words. No I/O."""
 
+from bridge.domain.deliveries.breaker import Breaker
 from bridge.domain.deliveries.lanes import INBOX, read_origin
 from bridge.domain.deliveries.records import Delivery
 from bridge.domain.times import iso_ms
@@ -43,6 +44,8 @@ def explain_wait(wait: Wait) -> str:
     if wait.late_ms > LATE_MS and not wait.workers:
         return " is due and waits: no worker is running"
     standing = wait.standing
+    if standing is not None and wait.is_asleep:
+        return _explain_sleep(standing.breaker)
     if standing is not None and standing.in_flight >= standing.per_url:
         if standing.per_url > 1:
             return f" is due and waits: {standing.in_flight} attempts are in flight to this URL, as many as may be"
@@ -53,6 +56,15 @@ def explain_wait(wait: Wait) -> str:
         return ""
     kept = "" if standing is None or standing.kind == "healthy" else "; some are kept for URLs that answer"
     return f" is due and waits for a free slot of a worker{kept}"
+
+
+def _explain_sleep(breaker: Breaker) -> str:
+    if breaker.is_ramping:
+        return " is due and waits: this URL has just answered 2xx again, and what waits for it is let out step by step"
+    return (
+        f" is due and waits, which costs no attempt: this URL has failed {breaker.failures} times in a row, so it is left alone "
+        f"until {iso_ms(breaker.sleeps_until_ms)}; then one attempt looks whether it is back"
+    )
 
 
 def _explain_turn(standing: LaneStanding, before: int) -> str:

@@ -24,6 +24,7 @@ class QueueState:
     workers: int
     apis: int
     beat_age_s: float | None  # of the worker that was heard last, None: there is none
+    open_breakers: int
 
 
 class _Queues(Collector):
@@ -62,6 +63,11 @@ class _Queues(Collector):
         if self._state.beat_age_s is not None:
             age.add_metric([], self._state.beat_age_s)
         yield age
+        yield GaugeMetricFamily(
+            "reelbridge_open_breakers",
+            "URLs to which nothing is sent but one attempt now and then, as they fail.",
+            value=self._state.open_breakers,
+        )
 
 
 async def load_queues(services: Services) -> QueueState:
@@ -79,6 +85,7 @@ async def load_queues(services: Services) -> QueueState:
         workers=await store.heartbeats.count(now_ms),
         apis=await store.api_heartbeats.count(now_ms),
         beat_age_s=await _age_s(services, now_ms),
+        open_breakers=await store.breakers.count_open(),
     )
 
 

@@ -50,9 +50,17 @@ async def _view_many(
     """Return endpoints, with their whole URLs if `whole` is set and the key may see them."""
     see_url = open_url if whole and call.shows_secrets else show_url
     followed = await load_followed(call.services, call.project, endpoints)
-    vault, now_ms = call.services.store.vault, call.services.clock_ms()
+    store, now_ms = call.services.store, call.services.clock_ms()
+    breakers = await store.breakers.look({each.lane for each in endpoints}, now_ms=now_ms)
     return [
-        view_endpoint(each, url=see_url(vault, each), now_ms=now_ms, followed=followed) for each in endpoints
+        view_endpoint(
+            each,
+            url=see_url(store.vault, each),
+            now_ms=now_ms,
+            followed=followed,
+            breaker=breakers[each.lane],
+        )
+        for each in endpoints
     ]
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 from bridge.dashboard.page import DashboardPage, View, Visit
 from bridge.dashboard.pictures import draw_bars, draw_gauge
 from bridge.dashboard.views.rows import show_deliveries
+from bridge.domain.deliveries.breaker import Breaker, BreakerState
 from bridge.domain.deliveries.lanes import INBOX
 from bridge.domain.deliveries.records import DeliveryState
 from bridge.domain.subscriptions.endpoint import Endpoint
@@ -27,14 +28,36 @@ def name_endpoint(endpoint: Endpoint) -> tuple[str, str]:
     return "off", f"disabled: {endpoint.disabled_reason or 'switched off'}"
 
 
-def show_endpoint(visit: Visit, endpoint: Endpoint, *, whole: bool) -> dict[str, Any]:
-    """Return what templates show of an endpoint; `whole` its whole URL, if the key may see it."""
+def name_breaker(breaker: Breaker, now_ms: int) -> tuple[str, str] | None:
+    """Return how a URL's breaker looks; None where it is closed."""
+    state = breaker.state(now_ms)
+    if state is BreakerState.CLOSED:
+        return None
+    return ("bad", "held back") if state is BreakerState.OPEN else ("warn", "being tried")
+
+
+async def show_endpoints(
+    visit: Visit, found: Sequence[Endpoint], *, whole: bool = False
+) -> list[dict[str, Any]]:
+    """Return what templates show of endpoints; `whole` their whole URLs, if the key may see them."""
+    now_ms = visit.services.clock_ms()
+    breakers = await visit.services.store.breakers.look({each.lane for each in found}, now_ms=now_ms)
+    return [_show(visit, each, breakers[each.lane], whole=whole) for each in found]
+
+
+def _show(visit: Visit, endpoint: Endpoint, breaker: Breaker, *, whole: bool) -> dict[str, Any]:
     see_url = open_url if whole and visit.can("manage") else show_url
-    previous = valid_previous(endpoint, now_ms=visit.services.clock_ms()) is not None
+    now_ms = visit.services.clock_ms()
+    previous = valid_previous(endpoint, now_ms=now_ms) is not None
+    is_open = breaker.state(now_ms) is BreakerState.OPEN
     return {
         "id": endpoint.id,
         "url": see_url(visit.services.store.vault, endpoint),
         "badge": name_endpoint(endpoint),
+        "breaker": name_breaker(breaker, now_ms),
+        "failures": breaker.failures,
+        "opened_ms": breaker.opened_ms,
+        "tried_ms": breaker.sleeps_until_ms if is_open else None,
         "enabled": endpoint.enabled,
         "events": list(endpoint.events) or ["all endings"],
         "personas": list(endpoint.personas),
@@ -51,7 +74,7 @@ async def list_endpoints(visit: Visit, *, form: Mapping[str, str] | None = None,
     """Return the list, with a form that was refused if there is one."""
     found = await endpoints.list_newest(visit.services, visit.project)
     values = {
-        "endpoints": [show_endpoint(visit, each, whole=False) for each in found],
+        "endpoints": await show_endpoints(visit, found),
         "form": form or {},
         "problem": problem,
     }
@@ -75,7 +98,7 @@ async def show_one(visit: Visit, *, secret: str = "") -> View:
     wanted = DeliveryFilter(subscription=endpoint.id)
     found = await browse(services, visit.project, wanted, limit=LOOKED, most=LOOKED)
     values = {
-        "endpoint": show_endpoint(visit, endpoint, whole=True),
+        "endpoint": (await show_endpoints(visit, (endpoint,), whole=True))[0],
         "health": _measure(found),
         "pulse": await _show_pulse(visit, endpoint.id),
         "rows": await show_deliveries(visit, found.rows[:SHOWN]),

@@ -9,6 +9,7 @@ REFUSED: Final = "r"  # another answer, and it came soon
 BROKEN: Final = "b"  # the connection broke soon, before an answer
 TIMED_OUT: Final = "s"  # no answer in time, or a failure after a long while
 UNREACHED: Final = "c"  # no connection: what the URL would have answered is unknown
+OFFLINE: Final = "n"  # no connection, as to no other host lately: the trouble may be our own network's
 UNSENT: Final = ""  # no attempt was made, so it says nothing
 
 SUCCESSES: Final = frozenset({Verdict.SUCCEEDED, Verdict.SUCCEEDED_WITH_WARNING})

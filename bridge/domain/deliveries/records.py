@@ -62,6 +62,7 @@ class Delivery(Struct, frozen=True, array_like=True, kw_only=True):
     busy_ms: int = (
         0  # until when an attempt that a change has left behind may last; the next one waits for it
     )
+    restarted_ms: int = 0  # when its retry schedule was last started again; 0: never
 
 
 def new_delivery(

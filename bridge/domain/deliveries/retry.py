@@ -14,6 +14,9 @@ QUIET_S = 1800.0  # who refuses twice is asked again at this distance or a great
 MAX_RETRY_AFTER_S = 36000.0
 ANSWER_LATER_S = 300.0  # what took a request and did not answer in time is still busy with it for a while
 JITTER = 0.2
+HERD_PER_S = 50.0  # a URL's retries that were planned together come back at this pace
+HERD_S = 60.0  # and are spread over so long at most,
+HERD_DELAYS = 10.0  # and so many times their delay
 EXCERPT_CHARACTERS = 1024
 _REFUSALS = frozenset({401, 403, 405, 422})
 _SECONDS = re.compile(r"\d{1,12}(?:\.\d{0,6})?", re.ASCII)
@@ -77,11 +80,13 @@ def plan_retry(
     verdict: Verdict,
     retry_after_s: float | None,
     roll: float,
+    others: int = 0,
 ) -> float | None:
     """Return the seconds until the next attempt, or None: exhausted (park it), or nothing is to follow.
 
-    `attempts` and `refusals` count what was made in this schedule, the attempt just ended included. `roll` in [0, 1) spreads receivers' retries; it only ever delays, by up to
-    20 %. `retry_after_s` lifts the delay to what the receiver asked for, 10 h at most, and never shortens it.
+    `attempts` and `refusals` count what was made in this schedule, the attempt just ended included. `roll` in [0, 1) spreads
+    receivers' retries; it only ever delays, by up to 20 %, and more where `others` wait for the same URL, see `spread_herd`.
+    `retry_after_s` lifts the delay to what the receiver asked for, 10 h at most, and never shortens it.
     """
     if verdict is Verdict.REFUSED:
         delay = _refused_delay(schedule_s, attempts, refusals)
@@ -91,7 +96,16 @@ def plan_retry(
         delay = _entry(schedule_s, attempts - 1)
     if delay is None:
         return None
-    return max(delay * (1 + JITTER * roll), asked_delay(retry_after_s, roll))
+    spread_s = spread_herd(others, delay) * roll
+    return max(delay * (1 + JITTER * roll), asked_delay(retry_after_s, roll)) + spread_s
+
+
+def spread_herd(others: int, delay_s: float) -> float:
+    """Return over how many seconds retries are spread where so many others wait for the same URL.
+
+    They may all have failed in the same second; 20 % of a short delay would bring them back in the same second too.
+    """
+    return min(others / HERD_PER_S, HERD_S, HERD_DELAYS * delay_s)
 
 
 def asked_delay(retry_after_s: float | None, roll: float) -> float:

@@ -17,6 +17,8 @@ from bridge.domain.deliveries.retry import (
     skip_quick,
 )
 
+LASTS: Final = 2  # a delivery is given up after so many times its schedule's length, for its URL's breaker may hold it up
+LEAST_MS: Final = 3_600_000  # but not sooner
 FINISHED: Final = "the receiver says that what waited for this has finished"
 
 
@@ -28,11 +30,13 @@ def plan_next(
     schedule_s: Sequence[float],
     now_ms: int,
     roll: float,
+    others: int = 0,
 ) -> tuple[Delivery, int | None]:
     """Return a delivery after an attempt that is recorded in it, and the ms until the next one; None: none comes.
 
-    `roll` is that of `plan_retry`. After an extra attempt, which a person asked for, the schedule goes on when it would
-    have.
+    `roll` and `others` are those of `plan_retry`. After an extra attempt, which a person asked for, the schedule goes on when
+    it would have. A delivery that an open breaker has held up for long ends with the attempt that came after twice the
+    schedule's length.
     """
     if verdict in SUCCESSES:
         return replace(
@@ -53,8 +57,16 @@ def plan_next(
         verdict=verdict,
         retry_after_s=answer.retry_after_s,
         roll=roll,
+        others=others,
     )
-    if delay_s is None:
-        reason = f"gave up after {delivery.tries} attempts: {answer.reason}"
+    if delay_s is None or now_ms >= gives_up_ms(delivery, schedule_s):
+        attempts = "1 attempt" if delivery.tries == 1 else f"{delivery.tries} attempts"
+        reason = f"gave up after {attempts}: {answer.reason}"
         return replace(delivery, state=DeliveryState.PARKED, reason=reason, done_ms=now_ms), None
     return replace(delivery, state=DeliveryState.PENDING), max(waits_ms, round(delay_s * 1000))
+
+
+def gives_up_ms(delivery: Delivery, schedule_s: Sequence[float]) -> int:
+    """Return from when on a failed attempt is a delivery's last one, whatever its schedule has left."""
+    began_ms = delivery.restarted_ms or delivery.created_ms
+    return began_ms + max(LEAST_MS, round(LASTS * sum(schedule_s) * 1000))

@@ -48,7 +48,7 @@ async def current_lanes(services: Services, deliveries: Sequence[Delivery]) -> d
 
 
 async def retry(services: Services, project: str, delivery_id: str) -> Delivery:
-    """Make one extra attempt now.
+    """Make one extra attempt now, also where the URL's breaker is open.
 
     A waiting delivery keeps its schedule, one in flight tries again after its attempt; a parked one starts again. Asking
     again before that attempt has ended changes nothing.
@@ -65,9 +65,9 @@ async def retry(services: Services, project: str, delivery_id: str) -> Delivery:
         due_ms = (await load_dues(services.store, [loaded.record]))[delivery_id]
         if loaded.record.state is DeliveryState.PARKED:
             lanes = await current_lanes(services, [loaded.record])
-            return unit, start_again(unit, loaded, due_ms, lane=lanes[delivery_id])
+            return unit, start_again(unit, loaded, due_ms, lane=lanes[delivery_id], how="first")
         delivery = add_extra(loaded.record, due_ms, now_ms=unit.now_ms)
-        put_again(unit, loaded, due_ms, delivery)
+        put_again(unit, loaded, due_ms, delivery, how="first")
         return unit, delivery
 
     conflict = Conflict("this delivery is being changed by others: repeat the request")

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from bridge.domain.deliveries.attempts import record_attempt
 from bridge.domain.deliveries.lanes import INBOX, read_origin
-from bridge.domain.deliveries.outcome import UNREACHED, UNSENT, outcome_of
+from bridge.domain.deliveries.outcome import OFFLINE, UNREACHED, UNSENT, outcome_of
 from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict
 from bridge.domain.deliveries.schedule import plan_next
@@ -33,18 +33,16 @@ async def after_attempt(
     verdict: Verdict,
     *,
     at_ms: int,
+    others: int = 0,
 ) -> Settled:
-    """Return what the pump must settle.
+    """Return what the pump must settle; `others` is how many more deliveries wait for this URL.
 
     A 410 stops the subscription in a step of its own, which takes the delivery off its lane. It is settled all the same,
     so that the attempt no longer counts as in flight at its origin. Without its lease a 410 stops nothing: the
     subscription may have another URL by now. An endpoint with another URL is not disabled; one that is keeps its events.
     """
     delivery = record_attempt(loaded.record, answer, verdict, at_ms=at_ms)
-    outcome = outcome_of(answer, verdict)
-    if outcome != UNSENT and read_origin(delivery.lane) != INBOX:
-        reached = outcome != UNREACHED
-        services.reachability.note(read_origin(delivery.lane), reached=reached, now_ms=at_ms)
+    outcome = _judge_outcome(services, delivery.lane, outcome_of(answer, verdict), at_ms=at_ms)
     if verdict is Verdict.GONE and is_endpoint(delivery.subscription):
         return await _end_endpoint(services, loaded.record, delivery, token, outcome)
     if verdict is Verdict.GONE:
@@ -60,6 +58,7 @@ async def after_attempt(
         schedule_s=services.settings.retry_schedule,
         now_ms=services.clock_ms(),
         roll=random.random(),  # noqa: S311  # spreads retries, guards nothing
+        others=others,
     )
     if delivery.state is DeliveryState.PARKED:
         services.store.tallies.note_parked(delivery.project, now_ms=at_ms)
@@ -85,6 +84,15 @@ def count_attempt(services: Services, before: Delivery, answer: ReceiverAnswer, 
         lag_ms=now_ms - before.created_ms if is_first else None,
         now_ms=now_ms,
     )
+
+
+def _judge_outcome(services: Services, lane: str, outcome: str, *, at_ms: int) -> str:
+    """Return an attempt's outcome; where no host at all can be reached lately that is not held against this one."""
+    if outcome == UNSENT or read_origin(lane) == INBOX:
+        return outcome
+    services.reachability.note(read_origin(lane), reached=outcome != UNREACHED, now_ms=at_ms)
+    is_doubtful = outcome == UNREACHED and services.reachability.is_doubtful(services.clock_ms())
+    return OFFLINE if is_doubtful else outcome
 
 
 async def _end_endpoint(

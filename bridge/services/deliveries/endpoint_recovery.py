@@ -47,6 +47,15 @@ class RecoverWalk:
 async def begin_recovery(
     services: Services, project: str, endpoint: str, *, since_ms: int, until_ms: int | None
 ) -> RecoverWalk:
+    """Return a walk as `begin_walk` does; who asks for it says that the receiver is well again."""
+    found = await load_enabled(services, project, endpoint)
+    await services.store.dlv.close_breaker(found.lane)
+    return await begin_walk(services, project, endpoint, since_ms=since_ms, until_ms=until_ms)
+
+
+async def begin_walk(
+    services: Services, project: str, endpoint: str, *, since_ms: int, until_ms: int | None
+) -> RecoverWalk:
     """Return a walk over what the feed has now; NotFound without such an endpoint, Conflict for a disabled one."""
     await load_enabled(services, project, endpoint)
     last = await services.store.feed.last(project)

@@ -1,6 +1,6 @@
 """After an attempt to an endpoint: count its failure, warn a day before it is disabled, and disable it."""
 
-from bridge.domain.deliveries.outcome import ANSWERED, UNREACHED, UNSENT
+from bridge.domain.deliveries.outcome import ANSWERED, OFFLINE, UNSENT
 from bridge.domain.deliveries.records import Delivery
 from bridge.domain.subscriptions.endpoint_trouble import EndpointTrouble, is_near_end, is_over
 from bridge.services.context import Services
@@ -18,9 +18,7 @@ async def watch_endpoint(services: Services, before: Delivery, outcome: str) -> 
     if outcome == ANSWERED:
         await services.store.endpoint_troubles.note_success(*whose)
         return
-    if outcome == UNSENT or before.tries > 0 or before.resend:
-        return
-    if outcome == UNREACHED and services.reachability.is_doubtful(services.clock_ms()):
+    if outcome in (UNSENT, OFFLINE) or before.tries > 0 or before.resend:
         return
     trouble = await services.store.endpoint_troubles.note_failure(*whose)
     await _judge(services, before, trouble)

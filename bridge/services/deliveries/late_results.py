@@ -42,7 +42,7 @@ async def finish_late(services: Services, settled: Settled) -> None:
         if ends:
             unit.drop_attempt(before)
         elif was_awaited and after.state is DeliveryState.PENDING:
-            unit.attempt_at(after, 0, how="sooner")
+            unit.attempt_at(after, 0, how="first")
         return unit, None
 
     await retrying(services.store.committer, stage)

@@ -16,6 +16,7 @@ from bridge.services.requeue import start_again
 from bridge.store.errors import WriteConflict
 from bridge.store.records import Loaded
 from bridge.store.tables.indexes import Cursor, read_cursor
+from bridge.store.unit_of_work import How
 
 PAGE: Final = 100
 TRIES: Final = 20
@@ -106,16 +107,22 @@ async def _recover(
 
 
 async def _send_again(services: Services, found: Sequence[Loaded[Delivery]]) -> list[bool]:
-    """Restart deliveries, in a few round trips; return for each whether nobody else was first."""
+    """Restart deliveries, in a few round trips; return for each whether nobody else was first.
+
+    The first one of each URL opens the way for the others: who asks for them says that the receiver is well again.
+    """
     records = [each.record for each in found]
     dues, lanes = await load_dues(services.store, records), await current_lanes(services, records)
     done: dict[str, bool] = {}
+    first = {lanes[each.id]: each.id for each in reversed(records)}
     for shard in sorted({each.id[4] for each in records}):
         changes = {}
         for each in found:
             if (identifier := each.record.id)[4] == shard:
                 unit = services.unit_of_work(shard)
-                start_again(unit, _mark(each), dues[identifier], lane=lanes[identifier])
+                lane = lanes[identifier]
+                how: How = "first" if first[lane] == identifier else "sooner"
+                start_again(unit, _mark(each), dues[identifier], lane=lane, how=how)
                 changes[identifier] = unit.change()
         results = await services.store.committer.commit_many(list(changes.values()))
         done |= {each: how == "done" for each, how in zip(changes, results, strict=True)}

@@ -21,6 +21,7 @@ class Wait(Struct, frozen=True, kw_only=True):
     """
 
     standing: LaneStanding | None = None
+    is_asleep: bool = False  # the breaker of its URL lets nothing through now, or not more
     late_ms: int = 0
     workers: int = 0  # that are alive
     begins_by_ms: int = 0
@@ -51,5 +52,7 @@ async def find_waits(
         lanes = {each.lane for each, _ in found}
         standings = await services.store.standings.look(shard, lanes, now_ms=now_ms, lease_ms=lease_ms)
         for each, late_ms in found:
-            waits[each.id] = Wait(standing=standings.get(each.lane), late_ms=late_ms, workers=workers)
+            standing = standings.get(each.lane)
+            is_asleep = standing is not None and standing.breaker.sleeps_until_ms > now_ms
+            waits[each.id] = Wait(standing=standing, late_ms=late_ms, workers=workers, is_asleep=is_asleep)
     return waits

@@ -116,12 +116,14 @@ async def list_newest(services: Services, project: str) -> list[Endpoint]:
 
 
 async def patch(services: Services, project: str, identifier: str, fields: EndpointFields) -> Endpoint:
-    """Change an endpoint, and return it as it is then; one that is enabled, or has another URL, begins without failures."""
+    """Change an endpoint, and return it as it is then; one that is enabled, or has another URL or headers, begins without failures."""
     changed = await _change(
         services, project, identifier, lambda found: apply_fields(services, found, fields)
     )
     if fields.enabled is True or fields.url is not UNSET:
         await services.store.endpoint_troubles.forget(project, identifier)
+    if fields.enabled is True or fields.url is not UNSET or fields.headers is not UNSET:
+        await services.store.dlv.close_breaker(changed.lane)
     return changed
 
 

@@ -3,7 +3,7 @@
 -- KEYS     permits, proven; both of the origin
 -- ARGV     lease ms, most at once, burst, interval ms, then the attempts: token and member
 -- Returns  how many of them may begin, the first ones, as text; 'proven': all, since the origin has answered 2xx
--- Why      A shard's own count (claim_fair_v2) knows nothing of the other shards. The pace is kept as there.
+-- Why      A shard's own count (claim_fair_v3) knows nothing of the other shards. The pace is kept as there.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 if redis.call('EXISTS', KEYS[2]) == 1 then return 'proven' end

@@ -4,14 +4,16 @@ The lease on the item, its token and its fencing are those of `lanes`. What is a
 flight are counted from live leases, so a worker that dies leaves nothing behind that does not end with its leases.
 """
 
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
+from bridge.domain.deliveries.breaker import DEFAULT_PLAN, BreakerPlan
 from bridge.domain.deliveries.lanes import INBOX, is_origin_wide, read_origin, read_project
 from bridge.domain.deliveries.origin_limits import (
     DEFAULT_LIMITS,
@@ -20,14 +22,17 @@ from bridge.domain.deliveries.origin_limits import (
 )
 from bridge.store import keys
 from bridge.store.cluster_commands import Bytes
+from bridge.store.queue import breaker_keys
 from bridge.store.queue.lanes import BEGINS_WITHIN_S, MOST_ITEMS, Claim, Item, Lanes, Settled
 from bridge.store.queue.origin_permits import OriginPermits
-from bridge.store.scripts import SCRIPTS, ScriptCall, run
+from bridge.store.scripts import SCRIPTS, ScriptCall, run, run_many
 
 INBOX_CAP: Final = 10
 REFUSED_PERMIT_MS: Final = 1_000  # until an attempt without a permit asks again
 MOVE_CAP: Final = 200  # of lanes that are only moved to other ones
 GOOD_MS: Final = 3_600_000
+RAMP_MS: Final = 3_600_000
+FAILING_MS: Final = 86_400_000
 SLOW_MS: Final = 86_400_000
 DOWN_MS: Final = 3_600_000
 MAX_MARKS: Final = 20_000  # 120 bytes each
@@ -43,10 +48,23 @@ def attempt_lease_ms(attempt_timeout_s: float) -> int:
 class FairLanes(Lanes):
     """The delivery queue: a lane is a URL without its query, in its project."""
 
-    def __init__(self, redis: Redis, shards: str, *, limits: OriginLimits = DEFAULT_LIMITS) -> None:
-        """Take the letters of the shards in use, and how many attempts an origin may have in flight."""
+    def __init__(
+        self,
+        redis: Redis,
+        shards: str,
+        *,
+        limits: OriginLimits = DEFAULT_LIMITS,
+        breaker: BreakerPlan = DEFAULT_PLAN,
+        roll: Callable[[], float] = random.random,
+    ) -> None:
+        """Take the letters of the shards in use, how many attempts an origin may have in flight, and when breakers open.
+
+        `roll` returns random numbers between 0 and 1, by which breakers sleep longer.
+        """
         super().__init__(redis, "dlv", shards)
         self._limits = limits
+        self._breaker = breaker
+        self._roll = roll
         self._permits = OriginPermits(redis, limits.stranger) if len(shards) > 1 else None
         self._rows: list[int] = [
             each
@@ -75,14 +93,15 @@ class FairLanes(Lanes):
             wanted += [lane, read_project(lane), number, cap]
         most_risky = min((room for _, room in lanes), default=0)
         args: list[Bytes] = [
-            *(lease_ms, min(most, MOST_ITEMS), page, most_risky, UNREACHABLE_AFTER, *self._rows),
+            *(lease_ms, min(most, MOST_ITEMS), page, most_risky, UNREACHABLE_AFTER),
+            *(self._breaker.ramp_ms, self._breaker.step_ms, *self._rows),
             *(len(origins), *origins, *wanted),
         ]
         head = (keys.lanes(shard, "dlv"), keys.gate(shard, "dlv"), keys.claims(shard, "dlv"))
         places = [keys.lane(shard, "dlv", lane) for lane, _ in lanes]
         names = [*head, *_marks(shard), *_origins(shard, origins), *places]
-        token, now, put_off, *found = await run(self.redis, ScriptCall(SCRIPTS["claim_fair_v2"], names, args))
-        claim = _read_claim(token, int(now), put_off, found, [lane for lane, _ in lanes])
+        answer = await run(self.redis, ScriptCall(SCRIPTS["claim_fair_v3"], names, args))
+        claim = _read_claim(answer, [lane for lane, _ in lanes])
         return await self._keep_permitted(shard, claim, lease_ms) if self._permits else claim
 
     async def _keep_permitted(self, shard: str, claim: Claim, lease_ms: int) -> Claim:
@@ -131,7 +150,8 @@ class FairLanes(Lanes):
             for item in items:
                 delay = "" if item.delay_ms is None else item.delay_ms
                 listed = "".join(f"{mark.letter}{mark.created_ms} {mark.origin}" for mark in item.mark)
-                args += (item.member, item.token, delay, item.outcome, listed, len(item.records))
+                outcome = item.outcome.upper() if item.probe else item.outcome
+                args += (item.member, item.token, delay, outcome, listed, len(item.records))
                 for key, value in item.records:
                     records.append(key)
                     args.append(value)
@@ -139,20 +159,49 @@ class FairLanes(Lanes):
                     records += mark.indexes
         head = (keys.lanes(shard, "dlv"), keys.gate(shard, "dlv"), keys.nudge(shard, "dlv"))
         places = [keys.lane(shard, "dlv", lane) for lane in by_lane]
-        names = [*head, *_marks(shard), *_origins(shard, origins), *places, *records]
-        head_args: tuple[Bytes, ...] = (
-            self._limits.stranger.interval_ms,
-            len(origins),
-            *origins,
-            len(by_lane),
-        )
-        return ScriptCall(SCRIPTS["settle_fair_v2"], names, [*head_args, *args])
+        names = [
+            *head,
+            *_marks(shard),
+            breaker_keys.streaks(shard),
+            *_origins(shard, origins),
+            *places,
+            *records,
+        ]
+        plan = self._breaker
+        rules = (self._limits.stranger.interval_ms, UNREACHABLE_AFTER)
+        breaker = (plan.opens_after, plan.first_ms, plan.longest_ms, f"{self._roll():.6f}")
+        head_args: list[Bytes] = [*rules, *breaker, len(origins), *origins, len(by_lane)]
+        return ScriptCall(SCRIPTS["settle_fair_v3"], names, [*head_args, *args])
+
+    async def close_breaker(self, lane: str) -> bool:
+        """Let everything through to a URL again, as if nothing had failed there; return whether its breaker was open."""
+        calls = [
+            ScriptCall(
+                SCRIPTS["close_breaker_v1"],
+                (
+                    *(keys.lanes(shard, "dlv"), keys.gate(shard, "dlv"), breaker_keys.opened(shard)),
+                    *(breaker_keys.ramps(shard), breaker_keys.streaks(shard), keys.lane(shard, "dlv", lane)),
+                ),
+                (lane,),
+            )
+            for shard in self.shards
+        ]
+        return b"1" in await run_many(self.redis, calls)
 
     async def forget_marks(self, shard: str) -> int:
         """Forget how URLs and origins fared long ago; return how many marks were removed."""
-        names = (keys.good(shard), keys.slow(shard), keys.down(shard))
-        args = (GOOD_MS, MAX_MARKS, SLOW_MS, MAX_MARKS, DOWN_MS, MAX_MARKS)
-        return int(await run(self.redis, ScriptCall(SCRIPTS["forget_marks_v1"], names, args)))
+        names = (
+            *(keys.good(shard), keys.slow(shard), keys.down(shard), breaker_keys.streaks(shard)),
+            *(
+                breaker_keys.opened(shard),
+                breaker_keys.ramps(shard),
+                keys.lanes(shard, "dlv"),
+                keys.gate(shard, "dlv"),
+            ),
+        )
+        ages = (GOOD_MS, SLOW_MS, DOWN_MS, FAILING_MS, FAILING_MS, RAMP_MS)
+        args = [each for age in ages for each in (age, MAX_MARKS)]
+        return int(await run(self.redis, ScriptCall(SCRIPTS["forget_marks_v2"], names, args)))
 
 
 def _attempt(token: bytes, member: str) -> str:
@@ -166,6 +215,8 @@ def _marks(shard: str) -> tuple[str, ...]:
         keys.slow(shard),
         keys.proven(shard),
         keys.down(shard),
+        breaker_keys.opened(shard),
+        breaker_keys.ramps(shard),
     )
 
 
@@ -177,22 +228,31 @@ def _origins(shard: str, origins: dict[str, int]) -> list[str]:
     ]
 
 
-def _read_claim(
-    token: bytes, now_ms: int, put_off: Sequence[int], found: Sequence[object], lanes: Sequence[str]
-) -> Claim:
+def _read_claim(answer: Sequence[Any], lanes: Sequence[str]) -> Claim:
+    token, now_ms, put_off, probes, *found = answer
     items: list[Item] = []
     risky: set[str] = set()
     strangers: set[str] = set()
-    for number, scored in zip(found[::2], found[1::2], strict=True):
-        place = float(number)  # type: ignore[arg-type]  # Redis's answer
+    waiting: dict[str, int] = {}
+    for number, size, scored in zip(found[::3], found[1::3], found[2::3], strict=True):
+        place = float(number)
         lane = lanes[int(abs(place)) - 1]
+        waiting[lane] = int(size)
         if place < 0:
             risky.add(lane)
         if place % 1:
             strangers.add(lane)
-        pairs = iter(scored)  # type: ignore[call-overload]
+        pairs = iter(scored)
         items += [
             Item(lane, member.decode(), int(float(due))) for member, due in zip(pairs, pairs, strict=True)
         ]
-    left_out = tuple(lanes[number - 1] for number in put_off)
-    return Claim(token, now_ms, tuple(items), frozenset(risky), frozenset(strangers), left_out)
+    return Claim(
+        token,
+        int(now_ms),
+        tuple(items),
+        frozenset(risky),
+        frozenset(strangers),
+        tuple(lanes[number - 1] for number in put_off),
+        frozenset(lanes[number - 1] for number in probes),
+        waiting,
+    )

@@ -7,7 +7,7 @@ Redis's.
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import Struct
@@ -43,6 +43,8 @@ class Claim:
     risky: frozenset[str] = frozenset()  # lanes whose attempts may well take their whole time-out
     strangers: frozenset[str] = frozenset()  # lanes to origins that have never answered 2xx
     put_off: tuple[str, ...] = ()  # lanes left out because the worker has no room for risky items
+    probes: frozenset[str] = frozenset()  # lanes whose item decides whether their breaker closes
+    waiting: Mapping[str, int] = field(default_factory=dict)  # items of a lane, in flight or waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ class Settled(Struct, frozen=True, gc=False):  # likewise
     """An item whose work is done: back in `delay_ms` (None: it leaves the queue), with the records to write.
 
     `records` are keys and values. Each is written only where one exists, and keeps its expiry. `outcome` is how an attempt
-    fared, see `fair_lanes`, and `mark` how the delivery is listed anew, if it is; polling has neither.
+    fared, see `domain/deliveries/outcome`, `probe` whether a breaker goes by it, and `mark` how the delivery is listed anew, if
+    it is; polling has none of them.
     """
 
     lane: str
@@ -67,6 +70,7 @@ class Settled(Struct, frozen=True, gc=False):  # likewise
     records: tuple[tuple[str, bytes], ...] = ()
     outcome: str = ""
     mark: tuple[TroubleMark, ...] = ()
+    probe: bool = False
 
 
 class Lanes:

@@ -16,7 +16,7 @@ from bridge.store.cluster_commands import Bytes
 from bridge.store.scripts import SCRIPTS, ScriptCall, run_many
 
 PROVEN: Final = b"proven"
-_UNPACED: Final = frozenset({REFUSED, UNSENT})  # as in settle_fair_v2
+_UNPACED: Final = frozenset({REFUSED, UNSENT})  # as in settle_fair_v3
 
 
 class OriginPermits:

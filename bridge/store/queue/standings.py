@@ -1,4 +1,4 @@
-"""Look at the lanes of deliveries: what their due items wait for, by the rules of claim_fair_v1."""
+"""Look at the lanes of deliveries: what their due items wait for, by the rules of claim_fair_v3."""
 
 from collections.abc import Collection, Sequence
 from typing import Any, Final
@@ -7,13 +7,15 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
+from bridge.domain.deliveries.breaker import Breaker, BreakerState
 from bridge.domain.deliveries.lanes import INBOX, is_origin_wide, read_origin
 from bridge.domain.deliveries.origin_limits import UNREACHABLE_AFTER, OriginLimits, SlotLimit
 from bridge.store import keys
+from bridge.store.queue.breakers import ANSWERS, ask_breaker, read_breaker
 from bridge.store.queue.fair_lanes import DOWN_MS, PACE
 
 _POOL: Final = 10**12  # a turn is a pool's number times this, plus the place in it
-_ANSWERS: Final = 10
+_ANSWERS: Final = 10 + ANSWERS
 
 
 class LaneStanding(Struct, frozen=True, kw_only=True):
@@ -26,6 +28,7 @@ class LaneStanding(Struct, frozen=True, kw_only=True):
     origin_most: int  # most of them
     kind: str  # "healthy", "unknown", "slow", "stranger" or "unreachable"
     has_room: bool = True  # the origin would let an attempt begin now
+    breaker: Breaker = Breaker()
 
 
 class LaneStandings:
@@ -56,7 +59,10 @@ class LaneStandings:
         }
 
     def _read(self, answers: Sequence[Any], *, now_ms: int, lease_ms: int) -> LaneStanding:
-        own, good, slow, proven, down, flying, rank, turn, *below = answers
+        own, good, slow, proven, down, flying, rank, turn, *below = answers[:-ANSWERS]
+        breaker = read_breaker(answers[-ANSWERS:])
+        is_probed = breaker.state(now_ms) is not BreakerState.CLOSED
+        good = None if is_probed else good
         kind, pool, limit = self._kind(good=good, slow=slow, proven=proven, down=down, now_ms=now_ms)
         is_strict = kind in ("stranger", "unreachable")
         ends = [end for member, end in flying if member != PACE and (is_strict or round(end % 1 * 8) == pool)]
@@ -71,6 +77,7 @@ class LaneStandings:
             origin_most=limit.total,
             kind=kind,
             has_room=len(ends) < limit.total and young < limit.young and paced >= 1,
+            breaker=breaker,
         )
 
     def _kind(
@@ -100,3 +107,4 @@ def _ask(pipe: Pipeline, shard: str, lane: str, now_ms: int) -> None:
     pipe.zscore(turns, lane)
     pipe.zcount(turns, "-inf", f"({2 * _POOL}")
     pipe.zcount(turns, "-inf", f"({3 * _POOL}")
+    ask_breaker(pipe, shard, lane)

@@ -1,5 +1,7 @@
 """What an answer means, and when the next attempt is due."""
 
+import random
+from collections import Counter
 from email.utils import formatdate
 from itertools import pairwise
 
@@ -17,6 +19,7 @@ from bridge.domain.deliveries.retry import (
     plan_retry,
     read_retry_after,
     skip_quick,
+    spread_herd,
 )
 
 SCHEDULE = (2.0, 5.0, 30.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
@@ -149,6 +152,37 @@ def test_rolls_spread_the_retries_of_one_instant() -> None:
     ]
     assert len(set(due)) == 500
     assert all(a is not None and b is not None and a < b for a, b in pairwise(due))
+
+
+@pytest.mark.parametrize(("attempts", "least_s", "most_s"), [(1, 2, 22.4), (3, 30, 56), (5, 1800, 2180)])
+def test_a_herd_that_failed_in_one_second_does_not_come_back_in_one(
+    attempts: int, least_s: float, most_s: float
+) -> None:
+    """1,000 deliveries to one URL: at most about 50 come in any second, where the plain jitter of 2 s is 0.4 s."""
+    dice = random.Random(attempts)
+    due = []
+    for _ in range(1000):
+        delay_s = plan_retry(
+            SCHEDULE,
+            attempts=attempts,
+            refusals=0,
+            verdict=Verdict.RETRY,
+            retry_after_s=None,
+            roll=dice.random(),
+            others=999,
+        )
+        assert delay_s is not None
+        due.append(delay_s)
+    assert least_s <= min(due)
+    assert max(due) <= most_s
+    assert max(Counter(map(int, due)).values()) <= 75
+
+
+def test_who_waits_alone_is_not_spread() -> None:
+    """And a short delay stays short: ten times as long at most, a minute at most."""
+    assert spread_herd(0, 2.0) == 0
+    assert spread_herd(1_000_000, 2.0) == 20
+    assert spread_herd(1_000_000, 1800.0) == 60
 
 
 NOW_S = 1_790_000_000.0

@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
+from bridge.domain.deliveries.breaker import DEFAULT_PLAN, BreakerPlan
 from bridge.domain.deliveries.origin_limits import DEFAULT_LIMITS, UNREACHABLE_AFTER, OriginLimits
 from bridge.domain.deliveries.outcome import ANSWERED, BROKEN, REFUSED, TIMED_OUT, UNREACHED, UNSENT
 from bridge.store import keys
@@ -65,8 +66,10 @@ class Queue:
             await self.settle(await self.claim(name), ANSWERED)
 
 
-def queue_of(redis: Redis, limits: OriginLimits = DEFAULT_LIMITS) -> Queue:
-    return Queue(FairLanes(redis, "a", limits=limits), limits)
+def queue_of(
+    redis: Redis, limits: OriginLimits = DEFAULT_LIMITS, breaker: BreakerPlan = DEFAULT_PLAN
+) -> Queue:
+    return Queue(FairLanes(redis, "a", limits=limits, breaker=breaker), limits)
 
 
 @pytest.fixture
@@ -74,8 +77,9 @@ def queue(redis: Redis) -> Queue:
     return queue_of(redis)
 
 
-async def test_a_url_gets_one_attempt_until_it_answers_2xx(queue: Queue) -> None:
+async def test_a_url_gets_one_attempt_until_it_answers_2xx(redis: Redis) -> None:
     """Then ten; a failure of any sort takes them away again."""
+    queue = queue_of(redis, breaker=replace(DEFAULT_PLAN, opens_after=11))
     await queue.prove(lane("proof"))
     await queue.add(lane(1), each=30)
     first = await queue.claim(lane(1))
@@ -125,8 +129,9 @@ async def test_a_2xx_frees_the_host(queue: Queue) -> None:
     assert len((await queue.claim()).items) + len((await queue.claim()).items) == 10
 
 
-async def test_an_origin_that_cannot_be_reached_gets_one_attempt_at_a_time(queue: Queue) -> None:
+async def test_an_origin_that_cannot_be_reached_gets_one_attempt_at_a_time(redis: Redis) -> None:
     """Though it had answered before; any answer ends that."""
+    queue = queue_of(redis, breaker=replace(DEFAULT_PLAN, opens_after=11))
     await queue.prove(*map(lane, range(10)))
     await queue.add(*map(lane, range(10)), each=3)
     for _ in range(UNREACHABLE_AFTER):

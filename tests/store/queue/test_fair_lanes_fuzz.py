@@ -9,11 +9,13 @@ from math import inf
 import pytest
 from redis.asyncio import Redis
 
+from bridge.domain.deliveries.breaker import BreakerPlan
 from bridge.domain.deliveries.lanes import read_origin
 from bridge.domain.deliveries.origin_limits import UNREACHABLE_AFTER, OriginLimits, SlotLimit
-from bridge.domain.deliveries.outcome import ANSWERED, BROKEN, REFUSED, TIMED_OUT, UNREACHED, UNSENT
+from bridge.domain.deliveries.outcome import ANSWERED, BROKEN, OFFLINE, REFUSED, TIMED_OUT, UNREACHED, UNSENT
 from bridge.store import keys
 from bridge.store.commit import Change, Committer, Drop, Due, Lease
+from bridge.store.queue import breaker_keys
 from bridge.store.queue.fair_lanes import DOWN_MS, PACE, FairLanes
 from bridge.store.queue.lanes import Settled
 
@@ -24,6 +26,7 @@ LIMITS = OriginLimits(
     stranger=SlotLimit(1, 15, 2, 3, 3, 8),
     unreachable=SlotLimit(1, 0, 1, 1, 3, 8),
 )
+BREAKER = BreakerPlan(opens_after=3, first_ms=5, longest_ms=40, ramp_ms=20, step_ms=3)
 LEASE_MS = 30  # longer than an attempt is young
 ORIGINS = [f"https://{host}:443" for host in ("a", "b")]
 LANES = [f"prj_{project} {origin} {url}" for origin in ORIGINS for project in "xyz" for url in range(4)]
@@ -57,6 +60,9 @@ class Observed:
     nudges: dict[str, int]
     good: set[str]
     slow: set[str]
+    gates: dict[str, int]
+    opened: set[str]
+    ramps: set[str]
     origins: dict[str, Origin]
 
     def live(self, lane: str) -> list[str]:
@@ -71,7 +77,11 @@ class Observed:
             return 2, LIMITS.stranger, True
         if lane in self.slow:
             return 3, LIMITS.slow, False
-        return (1, LIMITS.healthy, False) if lane in self.good else (2, LIMITS.unknown, False)
+        healthy = lane in self.good and not self.is_probed(lane)
+        return (1, LIMITS.healthy, False) if healthy else (2, LIMITS.unknown, False)
+
+    def is_probed(self, lane: str) -> bool:
+        return lane in self.opened and lane not in self.ramps
 
     def pool_ends(self, origin: Origin, pool: int, *, strict: bool) -> list[float]:
         """Return the lease ends of what is in flight in a pool; a fraction tells the pool."""
@@ -92,6 +102,7 @@ class Fuzz:
     queued: set[str] = field(default_factory=set)
     tokens: dict[str, bytes] = field(default_factory=dict)  # what each held member was leased with
     stale: list[tuple[str, bytes]] = field(default_factory=list)
+    probes: set[tuple[str, bytes]] = field(default_factory=set)
     snoozed_ms: int = 0
 
     async def look(self) -> Observed:
@@ -101,6 +112,9 @@ class Fuzz:
         pipe.hgetall(keys.nudge("a", "dlv"))
         pipe.zrange(keys.good("a"), 0, -1)
         pipe.zrange(keys.slow("a"), 0, -1)
+        pipe.hgetall(keys.gate("a", "dlv"))
+        pipe.zrange(breaker_keys.opened("a"), 0, -1)
+        pipe.zrange(breaker_keys.ramps("a"), 0, -1)
         for origin in ORIGINS:
             pipe.zrange(keys.fly("a", origin), 0, -1, withscores=True)
             pipe.zrange(keys.turns("a", origin), 0, -1, withscores=True)
@@ -108,7 +122,7 @@ class Fuzz:
             pipe.zscore(keys.down("a"), origin)
         for lane in LANES:
             pipe.zrange(keys.lane("a", "dlv", lane), 0, -1, withscores=True)
-        (seconds, micros), wakes, nudges, good, slow, *rest = await pipe.execute()
+        (seconds, micros), wakes, nudges, good, slow, gates, opened, ramps, *rest = await pipe.execute()
         of_origins, queues = rest[: 4 * len(ORIGINS)], rest[4 * len(ORIGINS) :]
         return Observed(
             now_ms=seconds * 1000 + micros // 1000,
@@ -117,6 +131,9 @@ class Fuzz:
             nudges={member.decode(): int(due) for member, due in nudges.items()},
             good={lane.decode() for lane in good},
             slow={lane.decode() for lane in slow},
+            gates={lane.decode(): int(until) for lane, until in gates.items()},
+            opened={lane.decode() for lane in opened},
+            ramps={lane.decode() for lane in ramps},
             origins={
                 origin: Origin(
                     flying={each.decode(): at for each, at in of_origins[4 * number] if each != PACE},
@@ -132,6 +149,7 @@ class Fuzz:
     async def check(self) -> None:
         seen = await self.look()
         assert set(seen.scores) == self.queued, "something was lost or came back"
+        assert seen.ramps <= seen.opened, "a ramp outlived its breaker"
         assert all(seen.scores[member] < 0 for member in seen.nudges), "a nudge outlived the flight"
         for lane in LANES:
             self.check_wake(seen, lane)
@@ -154,7 +172,8 @@ class Fuzz:
         must = [-score if score < 0 else score for score in mine if score < 0 or not full]
         if must:
             assert lane in seen.wakes, f"{lane} has items and no wake-up"
-            assert seen.wakes[lane] <= max(min(must), seen.now_ms, self.snoozed_ms), f"{lane} wakes too late"
+            latest = max(min(must), seen.now_ms, self.snoozed_ms, seen.gates.get(lane, 0))
+            assert seen.wakes[lane] <= latest, f"{lane} wakes too late"
 
     def check_turns(self, seen: Observed, origin: Origin, pool: int) -> None:
         """Of the lanes that wait for a slot the first one is seen when one can come free."""
@@ -190,15 +209,16 @@ class Fuzz:
             self.drop,
             self.wait,
         ]
+        steps += [self.forgive] if self.dice.random() < 0.2 else []
         steps += [self.die] if self.dice.random() < 0.2 else []
         await self.dice.choice(steps)()
         await self.check()
 
     async def add(self) -> None:
-        how = self.dice.choice(["set", "sooner", "absent"])
+        how = self.dice.choice(["set", "sooner", "absent", "first"])
         held = sorted(self.tokens) if self.dice.random() < 0.3 else []
         member = self.dice.choice(held or MEMBERS)
-        due = Due("dlv", lane_of(member), member, self.dice.choice([0, 0, 0, 30]), how)  # type: ignore[arg-type]  # one of the three words
+        due = Due("dlv", lane_of(member), member, self.dice.choice([0, 0, 0, 30]), how)  # type: ignore[arg-type]  # one of the four words
         assert await self.committer.commit(Change("a", (), (due,))) == "done"
         if how == "set":
             self.tokens.pop(member, None)
@@ -225,7 +245,14 @@ class Fuzz:
                 assert item.due_ms < 0, "a live lease was given away"
                 self.stale.append((item.member, self.tokens[item.member]))
             self.tokens[item.member] = got.token
+            if item.lane in got.probes:
+                self.probes.add((item.member, got.token))
         seen = await self.look()
+        for item in got.items:
+            assert before.gates.get(item.lane, 0) <= got.now_ms, (
+                f"{item.lane} sleeps, and something was taken"
+            )
+        assert got.probes == {item.lane for item in got.items if seen.is_probed(item.lane)}
         for origin in ORIGINS:
             self.check_pace(before, seen, origin, [item.lane for item in got.items])
         for lane in {item.lane for item in got.items} & set(LANES[:-2]):
@@ -251,13 +278,15 @@ class Fuzz:
     async def settle(self, *, leave: bool = False) -> None:
         held = self.dice.sample(sorted(self.tokens), min(len(self.tokens), self.dice.randrange(1, 9)))
         nudges = (await self.look()).nudges
+        outcomes = [ANSWERED, ANSWERED, REFUSED, BROKEN, TIMED_OUT, UNREACHED, OFFLINE, UNSENT]
         settled = [
             Settled(
                 lane_of(member),
                 member,
-                self.tokens.pop(member),
+                token := self.tokens.pop(member),
                 None if leave else self.dice.choice([None, 0, 7, 40]),
-                outcome=self.dice.choice([ANSWERED, ANSWERED, REFUSED, BROKEN, TIMED_OUT, UNREACHED, UNSENT]),
+                outcome=self.dice.choice(outcomes),
+                probe=(member, token) in self.probes,
             )
             for member in held
         ]
@@ -307,6 +336,13 @@ class Fuzz:
         if member in self.tokens:
             self.stale.append((member, self.tokens.pop(member)))
 
+    async def forgive(self) -> None:
+        """Somebody says that a receiver is well again."""
+        lane = self.dice.choice(LANES)
+        await self.lanes.close_breaker(lane)
+        seen = await self.look()
+        assert lane not in seen.gates.keys() | seen.opened
+
     async def die(self) -> None:
         """A worker forgets what it holds: only the lease's end brings it back."""
         for member in self.dice.sample(sorted(self.tokens), len(self.tokens) // 2):
@@ -329,14 +365,18 @@ class Fuzz:
 async def test_nothing_is_lost_late_or_doubled_in_thousands_of_random_steps(redis: Redis, seed: int) -> None:
     """Caps hold for lanes and origins, each lane has its turn, wake-ups are in time, and all of it drains."""
     steps = 150 if type(redis) is not Redis else 600
-    fuzz = Fuzz(FairLanes(redis, "a", limits=LIMITS), Committer(redis, aof=False), random.Random(seed))
+    dice = random.Random(seed)
+    lanes = FairLanes(redis, "a", limits=LIMITS, breaker=BREAKER, roll=dice.random)
+    fuzz = Fuzz(lanes, Committer(redis, aof=False), dice)
     for _ in range(steps):
         await fuzz.step()
     await fuzz.drain()
     await asyncio.sleep(0.25)
     await fuzz.lanes.claim("a", [(lane, 9) for lane in LANES], most=9, page=9, lease_ms=9)
     assert (await fuzz.look()).scores == {}
+    await fuzz.lanes.sweep_gates("a")
     left = {key.decode() for key in await redis.keys("*")}
-    marks = {keys.good("a"), keys.slow("a"), keys.proven("a"), keys.down("a")}
+    marks = {keys.good("a"), keys.slow("a"), keys.proven("a"), keys.down("a"), breaker_keys.streaks("a")}
+    marks |= {breaker_keys.opened("a"), breaker_keys.ramps("a")}
     assert {key for key in left if ":fly:" not in key} <= {keys.claims("a", "dlv"), *marks}
     assert all([await redis.pttl(key) > 0 for key in left if ":fly:" in key])

@@ -9,7 +9,7 @@
 --            R member score         key         rank             U member         key                  unrank
 --            B number               key         add to a counter
 --            T member created trouble origin former  parked failing receivers  list a delivery by its trouble, p, f or -
---            S|N|A lane member delay  queue lanes gate nudge     due: set, sooner, absent
+--            S|N|A|H lane member delay  queue lanes gate nudge   due: set, sooner, absent, first
 --            X lane member            queue lanes gate nudge     drop
 --            F number created         job's deliveries, project's, lanes, gate, then for each delivery its record, its
 --                                     endpoint's deliveries, queue; ARGV goes on with each one's id, value, lane ('': it
@@ -19,7 +19,8 @@
 --          because this same change is in place already, the answer is 'done'. A claim changes no record, so a change that
 --          depends on whether an item is leased says so by a holding. The time of a lane's next visit is only
 --          ever moved earlier, never before its gate or now. Where an item has left, the lane's first waiting item
---          counts too, as there may be room for it now. An earlier visit of the queue is published as in settle_v2.
+--          counts too, as there may be room for it now. H is N where a person asked for it: the lane's gate is opened, and what
+--          is due now comes before all that waits in the lane, or another item would be taken. An earlier visit of the queue is published as in settle_v2.
 --          The same body runs without allow-oom for new work: at maxmemory Redis refuses such a script before it
 --          starts, so that no registration is half written.
 local t = redis.call('TIME')
@@ -137,12 +138,18 @@ while a < #ARGV do
         redis.call('ZADD', key, due, member)
       else
         local score = tonumber(redis.call('ZSCORE', key, member) or 0)
+        if op == 'H' then
+          redis.call('HDEL', place.gate, lane)
+          place.freed = true
+          local head = due <= now and redis.call('ZRANGEBYSCORE', key, 0, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+          if head and score >= 0 then due = math.max(1, math.min(due, tonumber(head) - 1)) end
+        end
         if score < 0 then
-          if op == 'N' then
+          if op ~= 'A' then
             redis.call('HSET', nudge, member, math.min(due, tonumber(redis.call('HGET', nudge, member) or due)))
           end
           due = math.huge
-        elseif score == 0 or (op == 'N' and due < score) then
+        elseif score == 0 or (op ~= 'A' and due < score) then
           redis.call('ZADD', key, due, member)
         else
           due = math.huge

@@ -1,11 +1,13 @@
 #!lua flags=allow-oom
 -- Leases the deliveries of lanes that are due; lanes of one origin share its slots in turns.
--- KEYS     lanes, gate, seq, full, good, slow, proven, down; per origin: fly, turns, tags; then the queue of each lane
--- ARGV     lease ms, most items, most items of one lane, most risky items, failures after which an origin is down;
---          per limit (healthy, unknown, slow, stranger, unreachable): per lane, young ms, young, total, burst, interval ms;
+-- KEYS     lanes, gate, seq, full, good, slow, proven, down, opened, ramps; per origin: fly, turns, tags; then the queue of
+--          each lane
+-- ARGV     lease ms, most items, most items of one lane, most risky items, failures after which an origin is down, ms of a
+--          ramp, ms of its steps; per limit (healthy, unknown, slow, stranger, unreachable): per lane, young ms, young, total, burst, interval ms;
 --          number of origins, then their names; per lane: name, project, number of its origin (0: none), its cap then
--- Returns  token, now ms, the numbers of lanes left out because of `most risky items`, then per lane with items: its number (from 1; negative: risky; .5 more: at an origin that never
---          answered 2xx), {member, old score, ...}
+-- Returns  token, now ms, the numbers of lanes left out because of `most risky items`, those of lanes whose item is a probe,
+--          then per lane with items: its number (from 1; negative: risky; .5 more: at an origin that never answered 2xx),
+--          how many items it has in all, {member, old score, ...}
 -- Why      Leases are as in claim_v1. `fly` holds the attempts in flight at an origin, as token and member, scored by the
 --          end of the lease and the pool in eighths: they are counted, never kept as a number, so that nothing leaks.
 --          A pool is a kind of lanes with slots of its own: 1 healthy, 2 unknown, 3 slow; at a stranger or a down origin
@@ -17,34 +19,44 @@
 --          first, so that none can push in. They are due in `lanes`; without room the first one is, at the time when
 --          a slot can come free by itself. The others are visited a minute or two later all the same: a worker of
 --          version 0.1 beside this one, or after it, knows `lanes` only. An earlier visit is published as in settle_v2.
+--          A lane in `opened` has an open breaker (see settle_fair_v3). Its sleep is its gate; once that is over one item at
+--          a time is taken, as a probe. A lane in `ramps` too has just answered a probe with 2xx: what waits is let out in
+--          steps, with a gate between them, one item first and ten in the last one. A worker of the version before this
+--          one takes one item at a time from an open lane too, as it is not in `good`.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local lease, left, page = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local risks, down_after = tonumber(ARGV[4]), tonumber(ARGV[5])
+local ramp_ms, step_ms = tonumber(ARGV[6]), tonumber(ARGV[7])
 local POOL, SNOOZE, REVISIT, DOWN_MS, MOVED = 1e12, 200, 60000, 3600000, 50
 local limits = {}
 for r = 1, 5 do
-  local i = 6 * r
+  local i = 6 * r + 2
   limits[r] = {
     lane = tonumber(ARGV[i]), young_ms = tonumber(ARGV[i + 1]),
     young = tonumber(ARGV[i + 2]), total = tonumber(ARGV[i + 3]),
     burst = tonumber(ARGV[i + 4]), interval = tonumber(ARGV[i + 5]),
   }
 end
-local origins = tonumber(ARGV[36])
-local queues, head = 8 + 3 * origins, 36 + origins
+local origins = tonumber(ARGV[38])
+local queues, head = 10 + 3 * origins, 38 + origins
 local token = string.format('-%.3f', now + lease + redis.call('INCR', KEYS[3]) % 1000 / 1000)
 local gated = redis.call('HLEN', KEYS[2]) > 0
 local crowded = redis.call('SCARD', KEYS[4]) > 0
 
-local names, good, slow, proven, down = {}, {}, {}, {}, {}
+local names, good, slow, proven, down, ramped = {}, {}, {}, {}, {}, {}
+local half_open = {}
 for l = 1, #KEYS - queues do names[l] = ARGV[head + 4 * l - 3] end
 if names[1] then
   good = redis.call('ZMSCORE', KEYS[5], unpack(names))
   slow = redis.call('ZMSCORE', KEYS[6], unpack(names))
+  if redis.call('ZCARD', KEYS[9]) > 0 then
+    half_open = redis.call('ZMSCORE', KEYS[9], unpack(names))
+    ramped = redis.call('ZMSCORE', KEYS[10], unpack(names))
+  end
 end
 if origins > 0 then
-  local asked = {unpack(ARGV, 37, 36 + origins)}
+  local asked = {unpack(ARGV, 39, 38 + origins)}
   proven = redis.call('HMGET', KEYS[7], unpack(asked))
   down = redis.call('ZMSCORE', KEYS[8], unpack(asked))
 end
@@ -52,7 +64,7 @@ end
 local opened = {}
 local function open(o)
   local place = {
-    fly = KEYS[6 + 3 * o], turns = KEYS[7 + 3 * o], tags = KEYS[8 + 3 * o], rate = now,
+    fly = KEYS[8 + 3 * o], turns = KEYS[9 + 3 * o], tags = KEYS[10 + 3 * o], rate = now,
     limits = limits, total = {0, 0, 0}, young = {0, 0, 0}, ends = {}, ages = {}, flights = {}, snoozed = false,
   }
   local failed = tonumber(down[o] or 0)
@@ -111,16 +123,24 @@ local function leave(place, lane)
   place.waiting = place.waiting - 1
 end
 
-local put_off = {}
-local out, wakes, gone, full, free = {token, tostring(now), put_off}, {}, {}, {}, {}
+local put_off, probes = {}, {}
+local out, wakes, gone, full, free = {token, tostring(now), put_off, probes}, {}, {}, {}, {}
 for l = 1, #KEYS - queues do
   if left <= 0 then break end
   local queue, at = KEYS[queues + l], head + 4 * l - 3
   local lane, project, o, cap = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   local place = o > 0 and (opened[o] or open(o))
-  local p = place and (place.strict and 2 or slow[l] and 3 or good[l] and 1 or 2)
+  local closed = tonumber(ramped[l])
+  if closed and closed + ramp_ms <= now then
+    redis.call('ZREM', KEYS[9], lane)
+    redis.call('ZREM', KEYS[10], lane)
+    half_open[l], closed = false, nil
+  end
+  local probing = place and half_open[l] and not closed
+  local p = place and (place.strict and 2 or slow[l] and 3 or good[l] and not probing and 1 or 2)
   local risky = place and (place.strict or p ~= 1)
   if place then cap = place.limits[p].lane end
+  if closed then cap = math.min(cap, 1 + math.floor(10 * (now - closed) / ramp_ms)) end
   local blocked = gated and tonumber(redis.call('HGET', KEYS[2], lane) or 0) or 0
   if blocked > 0 and blocked <= now then redis.call('HDEL', KEYS[2], lane) end
   if risky and risks <= 0 then
@@ -180,7 +200,13 @@ for l = 1, #KEYS - queues do
         place.rate = place.rate + got * place.limits[p].interval
       end
       out[#out + 1] = tostring((risky and -l or l) - (place and not proven[o] and 0.5 or 0))
+      out[#out + 1] = tostring(redis.call('ZCARD', queue))
       out[#out + 1] = taken
+      if probing then probes[#probes + 1] = l end
+      if closed then
+        blocked = now + step_ms
+        redis.call('HSET', KEYS[2], lane, blocked)
+      end
     end
     if own <= got then
       full[#full + 1] = lane

@@ -1,18 +1,26 @@
 #!lua flags=allow-oom
 -- Ends the leases of deliveries, notes how their URLs and origins fared, and wakes the lanes whose turn it is.
--- KEYS     lanes, gate, nudge, full, good, slow, proven, down; per origin: fly, turns, tags; then the queue of each lane;
---          then of each item its records, and parked, failing, receivers if it is listed anew
--- ARGV     ms between attempts at a paced origin; number of origins, then their names; number of lanes, then per lane:
---          name, number of its origin (0: none), number of items, then per item: member, token, delay ms ('' leaves
---          the queue), outcome, trouble ('': as before; else p, f or -, created ms, a space, origin; see commit_v3),
---          number of its records, then each of them
+-- KEYS     lanes, gate, nudge, full, good, slow, proven, down, opened, ramps, streaks; per origin: fly, turns, tags; then the
+--          queue of each lane; then of each item its records, and parked, failing, receivers if it is listed anew
+-- ARGV     ms between attempts at a paced origin, failures after which an origin is down; of breakers: failures in a row that
+--          open them, first and longest sleep in ms, a random number from 0 to 1; number of origins, then their names;
+--          number of lanes, then per lane: name, number of its origin (0: none), number of items, then per item: member,
+--          token, delay ms ('' leaves the queue), outcome, trouble ('': as before; else p, f or -, created ms, a space,
+--          origin; see commit_v4), number of its records, then each of them
 -- Returns  the members whose lease is another's by now: nothing of theirs was written but the outcome
 -- Why      Leases are ended, and messages sent, as in settle_v2. The slot at the origin is given back by the token, also by who is fenced:
 --          a commit that took the item off its lane left it in `fly`.
 --          Outcomes: g 2xx, r another answer that came soon, b broken before an answer, s none in time, c no connection,
---          '' no attempt. c is the origin's, whose URLs may be well; the others are the URL's. Marks are written only where
---          they change something, or once in a while: the append-only file has each write.
---          The pace of an origin that never answered (see claim_fair_v2) is for attempts without an answer: what was
+--          n no connection where no other host is reached either, '' no attempt. c and n are the origin's, whose URLs may
+--          be well; the others are the URL's. A probe's outcome is in upper case. Marks are written only where they change
+--          something, or once in a while: the append-only file has each write.
+--          A lane's breaker opens after failures in a row, c among them, n not: the lane is in `opened` since then and sleeps
+--          by its gate. From then on only a probe decides (see claim_fair_v3): a failure lets the lane sleep for as long as
+--          it has been open, so that sleeps double; a 2xx puts it into `ramps`. What fails in a row during a ramp opens it
+--          again as if it had never closed. A probe that was its delivery's last attempt makes way for the next one after
+--          the first sleep, so that a URL that is gone does not hold what waits for ever.
+--          Who reaches a down origin shows that it is back: the open lanes of that origin are tried at once.
+--          The pace of an origin that never answered (see claim_fair_v3) is for attempts without an answer: what was
 --          answered soon, or not sent at all, is given back.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -22,18 +30,63 @@ local gated = redis.call('HLEN', KEYS[2]) > 0
 local crowded = redis.call('SCARD', KEYS[4]) > 0
 local slowed = redis.call('ZCARD', KEYS[6]) > 0
 local downs = redis.call('ZCARD', KEYS[8]) > 0
-local origins = tonumber(ARGV[2])
-local lanes = tonumber(ARGV[origins + 3])
+local opens = redis.call('ZCARD', KEYS[9]) > 0
+local streaks = redis.call('ZCARD', KEYS[11]) > 0
+local down_after, opens_after = tonumber(ARGV[2]), tonumber(ARGV[3])
+local first_ms, longest_ms, roll = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local origins = tonumber(ARGV[7])
+local lanes = tonumber(ARGV[origins + 8])
 local places = {}
 for o = 1, origins do
-  places[o] = {name = ARGV[2 + o], fly = KEYS[6 + 3 * o], turns = KEYS[7 + 3 * o], ended = {}, failed = 0, unpaced = 0}
+  places[o] = {name = ARGV[7 + o], fly = KEYS[9 + 3 * o], turns = KEYS[10 + 3 * o], ended = {}, failed = 0, unpaced = 0}
 end
-local queues = 8 + 3 * origins
-local a, record, fenced, wakes = origins + 4, queues + lanes, {}, {}
+local queues = 11 + 3 * origins
+
+local slept = {}
+local function sleep(lane, for_ms)
+  local spread = (roll + string.byte(lane, -1) * 0.618 + string.byte(lane, -2) * 0.272) % 1  -- lanes of one call differ
+  local till = now + math.floor(for_ms * (1 + 0.2 * spread))
+  redis.call('HSET', KEYS[2], lane, till)
+  redis.call('ZREM', KEYS[10], lane)
+  gated, slept[lane] = true, true
+end
+
+-- Takes what the attempts of a lane came to, in order: {outcome, whether it was a probe, whether its delivery goes on}.
+local function judge(lane, ended)
+  local since = opens and tonumber(redis.call('ZSCORE', KEYS[9], lane))
+  local open = since and not redis.call('ZSCORE', KEYS[10], lane)
+  local before = streaks and tonumber(redis.call('ZSCORE', KEYS[11], lane) or 0) % 1000 or 0
+  local row = before
+  for _, each in ipairs(ended) do
+    if open and each.probe and each.outcome == 'g' then
+      redis.call('ZADD', KEYS[10], now, lane)
+      open, row = false, 0
+    elseif open and each.probe then
+      row = row + 1
+      sleep(lane, each.goes_on and math.max(first_ms, math.min(longest_ms, now - since)) or first_ms)
+    elseif not open and each.outcome == 'g' then
+      row = 0
+    elseif not open and each.outcome ~= 'n' then
+      row = row + 1
+      if row >= opens_after then
+        open, since = true, since or now
+        redis.call('ZADD', KEYS[9], since, lane)
+        sleep(lane, math.max(first_ms, math.min(longest_ms, now - since)))
+      end
+    end
+  end
+  if row > 0 and row ~= before then
+    redis.call('ZADD', KEYS[11], math.floor(now / 1000) * 1000 + math.min(row, 999), lane)
+  elseif row == 0 and before > 0 then
+    redis.call('ZREM', KEYS[11], lane)
+  end
+end
+
+local a, record, fenced, wakes = origins + 9, queues + lanes, {}, {}
 for l = 1, lanes do
   local lane, place, count, queue = ARGV[a], places[tonumber(ARGV[a + 1])], tonumber(ARGV[a + 2]), KEYS[queues + l]
   a = a + 3
-  local members, waiting, leaving, wake, fared = {}, {}, {}, math.huge, ''
+  local members, waiting, leaving, wake, fared, ended = {}, {}, {}, math.huge, '', {}
   local at = a
   for i = 1, count do
     members[i] = ARGV[at]
@@ -43,13 +96,17 @@ for l = 1, lanes do
   for i = 1, count do
     local member, token, delay, mark, records = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 4], tonumber(ARGV[a + 5])
     if place then
+      local outcome = string.lower(ARGV[a + 3])
       place.ended[#place.ended + 1] = token .. member
-      if ARGV[a + 3] == '' or ARGV[a + 3] == 'r' then place.unpaced = place.unpaced + 1 end
-      if ARGV[a + 3] == 'c' then
+      if outcome == '' or outcome == 'r' then place.unpaced = place.unpaced + 1 end
+      if outcome == 'c' or outcome == 'n' then
         place.failed = place.failed + 1
-      elseif ARGV[a + 3] ~= '' then
-        fared, place.reached = ARGV[a + 3], true
+      elseif outcome ~= '' then
+        fared, place.reached = outcome, true
         place.proved = place.proved or fared == 'g'
+      end
+      if outcome ~= '' then
+        ended[#ended + 1] = {outcome = outcome, probe = outcome ~= ARGV[a + 3], goes_on = delay ~= ''}
       end
     end
     if not scores[i] or tonumber(scores[i]) ~= tonumber(token) then
@@ -90,6 +147,7 @@ for l = 1, lanes do
   end
   if waiting[1] then redis.call('ZADD', queue, unpack(waiting)) end
   if leaving[1] then redis.call('ZREM', queue, unpack(leaving)) end
+  if ended[1] then judge(lane, ended) end
   if fared == 'g' then
     if slowed then redis.call('ZREM', KEYS[6], lane) end
     if tonumber(redis.call('ZSCORE', KEYS[5], lane) or 0) < now - AGAIN_MS then redis.call('ZADD', KEYS[5], now, lane) end
@@ -111,12 +169,17 @@ for l = 1, lanes do
     wakes[#wakes + 1] = lane
   end
 end
+local back = {}
 for _, place in ipairs(places) do
   if place.proved and tonumber(redis.call('HGET', KEYS[7], place.name) or 0) < now - PROVEN_MS then
     redis.call('HSET', KEYS[7], place.name, now)
   end
   if place.reached then
-    if downs then redis.call('ZREM', KEYS[8], place.name) end
+    if downs then
+      local failed = tonumber(redis.call('ZSCORE', KEYS[8], place.name) or 0)
+      if failed % 1000 >= down_after then back[place.name] = true end
+      redis.call('ZREM', KEYS[8], place.name)
+    end
   elseif place.failed > 0 then
     local count = tonumber(redis.call('ZSCORE', KEYS[8], place.name) or 0) % 1000 + place.failed
     redis.call('ZADD', KEYS[8], math.floor(now / 1000) * 1000 + math.min(count, 999), place.name)
@@ -133,6 +196,15 @@ for _, place in ipairs(places) do
         wakes[#wakes + 1] = now
         wakes[#wakes + 1] = lane
       end
+    end
+  end
+end
+if next(back) and opens then
+  for _, lane in ipairs(redis.call('ZRANGE', KEYS[9], 0, -1)) do
+    if back[string.match(lane, '^%S+ (%S+)')] and not slept[lane] then
+      redis.call('HDEL', KEYS[2], lane)
+      wakes[#wakes + 1] = now
+      wakes[#wakes + 1] = lane
     end
   end
 end
