@@ -1,9 +1,9 @@
 """Rate limits of upstream accounts: what a provider documents, what is asked and granted, and what people are shown.
 
-The counting itself is one script (`store/lua/spend_v1.lua`), because all workers of an account share one budget.
+The counting itself is one script (`store/lua/spend_v2.lua`), because all workers of an account share one budget.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -42,7 +42,8 @@ class RateReport(Struct, frozen=True, kw_only=True, gc=False):
 
     `request` is the id that its grant gave, empty for a request that no budget granted. Times are in Unix milliseconds,
     None where the answer does not say. `quiet_ms` comes with a 429: nothing may be asked before then. `shared` and
-    `batched` count requests that it saved: callbacks that share one job's read, jobs on one page.
+    `batched` count requests that it saved: callbacks that share one job's read, jobs on one page. `others` are the ids of
+    requests whose answers named the same limit and window with no less left, so that they have nothing to add.
     """
 
     request: str = ""
@@ -52,6 +53,7 @@ class RateReport(Struct, frozen=True, kw_only=True, gc=False):
     quiet_ms: int | None = None
     shared: int = 0
     batched: int = 0
+    others: Sequence[str] = ()
 
 
 class Grant(Struct, frozen=True, kw_only=True, gc=False):

@@ -1,6 +1,6 @@
 """Pauses of accounts: after a 429, and while a budget has nothing to grant, an account's polls sleep.
 
-One record says until when: the budget's own state, which `spend_v1.lua` keeps for all workers. The gate of the
+One record says until when: the budget's own state, which `spend_v2.lua` keeps for all workers. The gate of the
 account's lane is derived from the budget's answer, here and nowhere else. A gate that is gone, because a replaced
 credential has opened it or because its worker died before writing it, comes back with the next claim: whoever plans
 asks the same budget, gets the same answer, and closes the lane again.

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from bridge.domain.observation import RateHeaders, Throttled, UpstreamBroken
 from bridge.domain.polling.rate_limit import Bucket, Grant, Purpose, RateReport
+from bridge.domain.polling.rate_reports import GatheredReports
 from bridge.providers.registry import KINDS
 from bridge.services.accounts.budget_view import plan_bucket
 from bridge.services.accounts.credentials import Credentials
@@ -61,7 +62,7 @@ class RateBudget:
     def __init__(self, services: Services, credentials: Credentials) -> None:
         self._services = services
         self._credentials = credentials
-        self._reports: dict[Bucket, list[RateReport]] = defaultdict(list)
+        self._reports: dict[Bucket, GatheredReports] = defaultdict(GatheredReports)
         self._silent: set[str] = set()  # accounts whose upstream let the last request hang
         self._buckets: dict[tuple[str, int, str], Bucket] = {}
         self._sending: asyncio.Task[None] | None = None
@@ -95,7 +96,7 @@ class RateBudget:
                     account=each.bucket.account,
                     limit=each.bucket.limit,
                     wanted=each.wanted,
-                    reports=self._reports.pop(each.bucket, ()),
+                    reports=self._take_reports(each.bucket),
                     max_open=UNREPORTED_FACTOR * MAX_OPEN,
                     turn_ms=each.turn_ms,
                 )
@@ -121,7 +122,8 @@ class RateBudget:
         if not isinstance(result, Throttled):
             self.note_response(bucket, request, rate, result, took_ms=took_ms, shared=shared, batched=batched)
             return
-        self._keep(bucket, make_report(request, rate, result, shared=shared, batched=batched), hangs=False)
+        self._silent.discard(bucket.account)
+        self._reports[bucket].add(make_report(request, rate, result, shared=shared, batched=batched))
         await self._send_now(bucket)
 
     def note_response(
@@ -137,28 +139,28 @@ class RateBudget:
     ) -> None:
         """Do the same for any answer but a 429, for which there is nothing to wait for."""
         hangs = isinstance(result, UpstreamBroken) and took_ms >= SILENT_MS
-        self._keep(bucket, make_report(request, rate, result, shared=shared, batched=batched), hangs=hangs)
-        self._send_soon()
-
-    def _keep(self, bucket: Bucket, report: RateReport, *, hangs: bool) -> None:
-        """Remember a report until it is sent, and whether the account's upstream lets requests hang."""
         (self._silent.add if hangs else self._silent.discard)(bucket.account)
-        self._reports[bucket].append(report)
+        self._reports[bucket].note(request, rate, shared=shared, batched=batched)
+        self._send_soon()
 
     def give_back(self, bucket: Bucket, request: str) -> None:
         """Record that a request that was granted never went out; it counts as spent all the same."""
-        self._reports[bucket].append(RateReport(request=request))
+        self._reports[bucket].add(RateReport(request=request))
         self._send_soon()
 
     async def _send_now(self, bucket: Bucket) -> None:
-        reports = self._reports.pop(bucket, [])
+        reports = self._take_reports(bucket)
         try:
             await report_responses(self._services, {bucket: reports})
         except STORE_ERRORS:
             # A pause must not get lost: it is sent again, though what it counts may then count twice.
-            self._reports[bucket] = [*reports, *self._reports.pop(bucket, ())]
+            self._reports[bucket].put_back(reports)
             self._send_soon()
             raise
+
+    def _take_reports(self, bucket: Bucket) -> list[RateReport]:
+        gathered = self._reports.pop(bucket, None)
+        return gathered.take() if gathered is not None else []
 
     def _send_soon(self) -> None:
         if self._sending is None:
@@ -167,7 +169,8 @@ class RateBudget:
     async def _send_all(self) -> None:
         await asyncio.sleep(REPORT_DELAY_S)
         self._sending = None
-        reports, self._reports = self._reports, defaultdict(list)
+        reports = {bucket: gathered.take() for bucket, gathered in self._reports.items()}
+        self._reports.clear()
         try:
             await report_responses(self._services, reports)
         except STORE_ERRORS as error:

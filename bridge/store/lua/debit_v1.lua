@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- Counts requests that clients send through the bridge as the client's use of an account's budget.
--- KEYS     state of the budget, see spend_v1
+-- KEYS     state of the budget, see spend_v2
 -- ARGV     now ms ('': the server's), documented window ms, number of requests
 -- Returns  the client's requests in this window, as text
--- Why      spend_v1 learns of them from the answer's headers; until then, and where an answer has none, they count from
+-- Why      spend_v2 learns of them from the answer's headers; until then, and where an answer has none, they count from
 --          here. It takes the larger of both numbers, so that none counts twice.
 local FADE = 0.7
 local now = tonumber(ARGV[1])
@@ -15,7 +15,7 @@ local raw, s = redis.call('HGETALL', KEYS[1]), {}
 for i = 1, #raw, 2 do s[raw[i]] = tonumber(raw[i + 1]) end
 local window = s.window or tonumber(ARGV[2])
 local reset, client, peak = s.reset or now + window, s.client or 0, s.peak or 0
--- A window that has ended is left as spend_v1 leaves it.
+-- A window that has ended is left as spend_v2 leaves it.
 if now >= reset + (s.known == 1 and math.min(1000, window / 20) or 0) then
   local passed = math.floor((now - reset) / window) + 1
   peak = math.max(client, peak * FADE) * FADE ^ (passed - 1)

@@ -94,9 +94,10 @@ class Budgets:
         )
         for each in ask.reports:
             said = (each.limit, each.remaining, each.reset_ms, each.quiet_ms)
-            args += (each.request, *("" if value is None else value for value in said))
+            args += (1 + len(each.others), each.request, *each.others)
+            args += ("" if value is None else value for value in said)
             args += (each.shared, each.batched)
-        return ScriptCall(SCRIPTS["spend_v1"], where, [*args, *ask.wanted])
+        return ScriptCall(SCRIPTS["spend_v2"], where, [*args, *ask.wanted])
 
     async def view(self, account: str, limit: Limit, *, now_ms: int) -> BudgetView:
         """Return a budget as it is shown to users."""

@@ -10,7 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from bridge.domain.observation import RateHeaders
 from bridge.domain.polling.rate_limit import Grant, Limit, Purpose, RateReport
+from bridge.domain.polling.rate_reports import GatheredReports
+from bridge.store import keys
 from bridge.store.tables.rate_budgets import Ask, Budgets
 
 API = Limit(name="api", requests=60, window_s=60)
@@ -270,6 +273,28 @@ async def test_a_crowd_in_flight_does_not_shorten_the_wait_for_the_budget(upstre
     first = await asked(upstream, 60, max_open=12)
     assert len(first.requests) == 12
     assert first.wait_ms >= first.ms_per_request > 100
+
+
+async def test_answers_that_are_summed_up_count_as_if_each_were_reported(upstream: Upstream) -> None:
+    """Their requests are in flight no more, and the budget stands as after a report of each."""
+    granted = {account: await upstream.budgets.spend(account, API, SINGLE * 5) for account in "xy"}
+    reset_ms = upstream.now + 40_000
+    gathered = GatheredReports()
+    each = []
+    for number, left in enumerate((52, 50, 51, 49)):
+        requests = granted["x"].requests[number], granted["y"].requests[number]
+        rate = RateHeaders(limit=60, remaining=left, reset_ms=reset_ms)
+        each.append(RateReport(request=requests[0], limit=60, remaining=left, reset_ms=reset_ms, shared=1))
+        gathered.note(requests[1], rate, shared=1)
+    await upstream.budgets.spend("x", API, reports=each)
+    await upstream.budgets.spend("y", API, reports=gathered.take())
+    names = [keys.budget("a", account, API.name) for account in "xy"]
+    states = [await upstream.redis.hgetall(name) for name in names]  # type: ignore[misc]  # redis-py types both clients at once
+    assert states[0] == states[1]
+    assert states[0][b"client"] == b"6.000"  # of 60 there are 49 left, and 5 were the bridge's
+    assert await upstream.redis.zrange(keys.budget_open("a", "y", API.name), 0, -1) == [
+        granted["y"].requests[4].encode()
+    ]
 
 
 async def test_saved_requests_are_counted(upstream: Upstream) -> None:

@@ -3,9 +3,9 @@
 -- KEYS     state, own requests by time, own requests without an answer
 -- ARGV     now ms ('': the server's), documented limit, documented window ms, share, ms after which an answer is lost,
 --          most requests without an answer ('': a client asks, all or none, whatever the pace), ms until a job's turn,
---          number of answers, per answer: id of its request
---          ('': the client's own), limit, remaining, reset ms, quiet until ms ('' where it does not say), requests
---          saved by sharing it, by showing many jobs; then the purpose of each wanted request, by priority
+--          number of reports, per report: number of requests whose answers it sums up, id of each ('': the client's
+--          own), limit, remaining, reset ms, quiet until ms ('' where it does not say), requests saved by sharing
+--          them, by showing many jobs; then the purpose of each wanted request, by priority
 -- Returns  now ms, requests granted, id of the first, ms until more may be had, ms a request at this pace, limit,
 --          remaining, window's end ms, own requests and the client's in this window; as text
 -- Why      What is left of a window is limit - client's use - room kept for the client - own use. The room shrinks as
@@ -79,11 +79,15 @@ end
 
 local a, answered = 8, {}
 for _ = 1, tonumber(ARGV[8]) do
-  local id, limit, remaining = ARGV[a + 1], tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
-  local reset, quiet = tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5])
-  s.shared, s.batched = (s.shared or 0) + ARGV[a + 6], (s.batched or 0) + ARGV[a + 7]
-  a = a + 7
-  if id ~= '' then answered[#answered + 1] = id end
+  local requests = tonumber(ARGV[a + 1])
+  for n = a + 2, a + 1 + requests do
+    if ARGV[n] ~= '' then answered[#answered + 1] = ARGV[n] end
+  end
+  a = a + 1 + requests
+  local limit, remaining, reset, quiet =
+    tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4])
+  s.shared, s.batched = (s.shared or 0) + ARGV[a + 5], (s.batched or 0) + ARGV[a + 6]
+  a = a + 6
   limit = limit or s.limit
   if remaining and remaining > limit then limit = remaining end
   s.limit = limit
