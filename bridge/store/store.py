@@ -105,7 +105,7 @@ class Store:
         self.endpoint_pace = EndpointPace(redis)
         self.endpoint_troubles = EndpointTroubles(redis, clock_ms=clock_ms)
         self.idempotency = Idempotency(redis, clock_ms=clock_ms, dice=dice)
-        self.tasks = Tasks(redis, durable=durable, clock_ms=clock_ms)
+        self.tasks = Tasks(redis, shards, durable=durable, clock_ms=clock_ms)
         self.tallies = Tallies(redis)
         self.spending = Spending(redis)
         self.dashboard = DashboardTable(redis, clock_ms=clock_ms)

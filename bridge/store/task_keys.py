@@ -8,6 +8,7 @@ Key                     Type    Content                                         
 {p:<prj>}:task-in:<id>  string  what a task works on, where that is large: JSON     tables/tasks         with the task's end, TTL 7 d
 {p:<prj>}:tasks         zset    task id -> place in the order of their creation     tables/tasks         beyond 1,000
 {p:<prj>}:tasks:open    zset    task id that has not ended -> likewise              tables/tasks         when it ends
+{s}:touched:<id>        zset    id of a delivery that a task sent again -> created ms, the newest 10,000  tables/tasks  TTL: retention
 {g}:tasking             zset    project that may have open tasks -> ms              tables/tasks         a minute after the last one
 """
 
@@ -27,6 +28,11 @@ def task_input(project: str, identifier: str) -> str:
 def tasks(project: str) -> str:
     """Return the key of a project's tasks."""
     return f"{{p:{project}}}:tasks"
+
+
+def touched(shard: str, identifier: str) -> str:
+    """Return the key of the deliveries of a shard that a task sent again."""
+    return f"{{{shard}}}:touched:{identifier}"
 
 
 def open_tasks(project: str) -> str:

@@ -8,10 +8,12 @@ import shlex
 from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as msgspec_replace
 
-from bridge.domain.deliveries.records import Attempt, DeliveryState
+from bridge.domain.deliveries.records import Attempt, DeliveryState, hash_body
 from bridge.domain.polling.rate_limit import Purpose
 from bridge.services.accounts.budget_view import documented_limit
+from bridge.services.deliveries.preview import preview_request
 from bridge.store.dashboard.spending import Minute
 from tests.api.serving import KEY, Client, settle, tell
 from tests.dashboard.visitor import Shown, Visitor
@@ -117,6 +119,30 @@ async def test_a_retry_that_is_pressed_twice_is_one(api: Client, visitor: Visito
     assert "One attempt more begins now." in shown.text
 
 
+async def test_a_delivery_says_whether_its_body_is_the_one_that_was_sent(
+    api: Client, visitor: Visitor
+) -> None:
+    """By a hash of what the last attempt sent; nothing is said of attempts of earlier versions."""
+    callback = await api.register(job_id="1")
+    _, delivery = await tell(api, callback)
+    await settle(api, delivery, DeliveryState.PARKED, attempt())
+    at = f"/deliveries/{delivery}"
+    assert "As it is made now" in (await visitor.get(at)).text
+    loaded = await api.services.store.load_delivery(delivery)
+    assert loaded is not None
+    request = await preview_request(api.services, loaded.record, whole=True)
+    assert request is not None
+    await settle(
+        api, delivery, DeliveryState.PARKED, msgspec_replace(attempt(), body=hash_body(request.body))
+    )
+    assert "the one that the last attempt sent" in (await visitor.get(at)).text
+    await api.call("PATCH", f"/v1/callbacks/{callback['id']}", json={"metadata": {"other": 1}})
+    await settle(
+        api, delivery, DeliveryState.PARKED, msgspec_replace(attempt(), body=hash_body(request.body))
+    )
+    assert "has changed since the last attempt" in (await visitor.get(at)).text
+
+
 async def test_what_cannot_be_done_is_said_on_the_page(api: Client, visitor: Visitor) -> None:
     _, delivery = await park(api, "1")
     form = (await visitor.get(f"/deliveries/{delivery}")).form("/retry")
@@ -204,6 +230,10 @@ async def test_recovering_takes_all_that_match_and_nothing_else(api: Client, vis
     while "It is done." not in (shown := await visitor.get(at)).text:
         assert "It goes on." in shown.text
     assert "60 sent again" in shown.text
+    assert "The 50 newest of 60" in shown.text
+    shown_ids = re.findall(r'data-id="(dlv_\w+)"', shown.text)
+    assert set(shown_ids) < set(parked)
+    assert (len(shown_ids), left in shown_ids) == (50, False)
     states = [await api.services.store.load_delivery(each) for each in [*parked, left]]
     assert [each.record.state for each in states if each] == [DeliveryState.PENDING] * 60 + [
         DeliveryState.SUCCEEDED

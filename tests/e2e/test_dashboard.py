@@ -127,6 +127,8 @@ async def test_a_broken_receiver_is_found_mended_and_its_event_recovered(
     assert len({each.event_id for each in receiver.at(path)}) == 1
     assert len(receiver.at(path)) > tried
     await expect(page.get_by_role("button", name="Resend the event")).to_be_visible()
+    await page.reload()
+    await expect(page.get_by_text("The body is the one that the last attempt sent")).to_be_visible()
 
     async def is_counted() -> bool:
         """What workers count comes to /metrics within seconds."""

@@ -10,20 +10,22 @@ from bridge.dashboard.page import DashboardPage, View, Visit
 from bridge.dashboard.views.rows import group_by_receiver, list_receivers, show_deliveries
 from bridge.dashboard.words import name_delivery
 from bridge.domain.deliveries.attempts import ATTEMPTS_KEPT
-from bridge.domain.deliveries.records import Delivery, DeliveryState
+from bridge.domain.deliveries.records import Delivery, DeliveryState, hash_body
 from bridge.domain.ids import is_endpoint
 from bridge.domain.tasks import per_second
 from bridge.providers.registry import CATALOGUE, KINDS
 from bridge.services.deliveries.admin import get_delivery
-from bridge.services.deliveries.browse import Browsed, browse
+from bridge.services.deliveries.browse import Browsed, DeliveryRow, browse
 from bridge.services.deliveries.delivery_filter import TROUBLE, DeliveryFilter
 from bridge.services.deliveries.lists import next_attempts_ms
-from bridge.services.deliveries.preview import preview_request
+from bridge.services.deliveries.preview import RequestPreview, preview_request
 from bridge.services.deliveries.waits import find_waits
+from bridge.services.queries import load_deliveries
 from bridge.services.tasks.start import find_task
 from bridge.store.records import Wanted
 
 GROUPS = 8
+TOUCHED = 50  # deliveries that a task has sent again which its page shows
 SAMPLED = 500  # deliveries whose receivers are told before a recovery
 
 
@@ -93,6 +95,7 @@ async def read_delivery(visit: Visit) -> View:
         "due_ms": due_ms if due_ms and due_ms > 0 else None,
         "request": request,
         "body": _pretty(request.body) if request else "",
+        "is_as_sent": _is_as_sent(each, request),
         "first": each.tries - len(each.attempts) + 1,
         "kept": ATTEMPTS_KEPT,
         "is_endpoint": is_endpoint(each.subscription),
@@ -115,6 +118,12 @@ def _say_next(delivery: Delivery, due_ms: int | None, waits: str) -> str:
     if due_ms is not None and due_ms < 0:
         return f"Attempt {delivery.tries + 1} is in flight."
     return f"Attempt {delivery.tries + 1} to {name_place(delivery.lane)}.{last}"
+
+
+def _is_as_sent(delivery: Delivery, request: RequestPreview | None) -> bool | None:
+    """Return whether a body is the one that the last attempt sent, None where that is not known."""
+    sent = delivery.attempts[-1].body if delivery.attempts else b""
+    return hash_body(request.body) == sent if request is not None and sent else None
 
 
 def _pretty(body: bytes) -> str:
@@ -156,9 +165,15 @@ async def read_task(visit: Visit) -> View:
     task = await find_task(visit.services, visit.project, visit.path["id"])
     rate = per_second(task, now_ms=visit.services.clock_ms())
     total = max(task.total, task.looked, 1)
+    services = visit.services
+    ids = await services.store.tasks.list_touched(task.id, limit=TOUCHED)
+    found = [each.record for each in await load_deliveries(services.store, ids)]
+    dues = await next_attempts_ms(services, found)
+    rows = [DeliveryRow(delivery=each, due_ms=dues[each.id]) for each in found]
     values = {
         "task": task,
         "total": total,
+        "rows": await show_deliveries(visit, rows),
         "rate": rate,
         "left_s": (total - task.looked) / rate if rate and not task.has_ended else None,
     }

@@ -24,6 +24,7 @@ def record_attempt(delivery: Delivery, answer: ReceiverAnswer, verdict: Verdict,
         reason=answer.reason,
         duration_ms=answer.duration_ms,
         excerpt=answer.excerpt,
+        body=answer.body,
     )
     extra = delivery.resume_ms > 0
     return replace(

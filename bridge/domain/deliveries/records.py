@@ -3,6 +3,7 @@
 Times are Unix milliseconds. Records are packed as arrays, so new fields go to the end and carry a default.
 """
 
+import hashlib
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -21,6 +22,7 @@ class Attempt(Struct, frozen=True, array_like=True, kw_only=True):
     duration_ms: int
     excerpt: str = ""
     lane: str = ""  # where it went, if the delivery has moved since
+    body: bytes = b""  # hash of the body that was sent, see `hash_body`; empty: it is not known
 
 
 class DeliveryState(StrEnum):
@@ -63,6 +65,11 @@ class Delivery(Struct, frozen=True, array_like=True, kw_only=True):
         0  # until when an attempt that a change has left behind may last; the next one waits for it
     )
     restarted_ms: int = 0  # when its retry schedule was last started again; 0: never
+
+
+def hash_body(body: bytes) -> bytes:
+    """Return 8 bytes that tell whether a body is the one that was sent."""
+    return hashlib.blake2b(body, digest_size=8).digest()
 
 
 def new_delivery(

@@ -28,7 +28,8 @@ class ReceiverAnswer(Struct, frozen=True, kw_only=True, gc=False):  # one is mad
     `failure` is a class to count by: `timeout`, `dns`, `refused_address`, `refused_url`, `connect`, `reset`, `header`,
     `tls`, `tls_self_signed`, `tls_expired`, `tls_wrong_host`, `tls_untrusted`, `internal`. `reason` is one sentence for a
     person, without secrets or internal addresses. `excerpt` is decompressed text, at most 1,024 characters. `connected`: the
-    failure came after a connection stood. `sent`: the request had left whole when the time was up.
+    failure came after a connection stood. `sent`: the request had left whole when the time was up. `body` is the hash of the
+    body that was posted, empty where none was.
     """
 
     status: int | None
@@ -40,6 +41,7 @@ class ReceiverAnswer(Struct, frozen=True, kw_only=True, gc=False):  # one is mad
     excerpt: str
     connected: bool = True
     sent: bool = False
+    body: bytes = b""
 
 
 class Verdict(enum.Enum):

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge.domain.deliveries.lanes import INBOX
-from bridge.domain.deliveries.records import Delivery, DeliveryState
+from bridge.domain.deliveries.records import Delivery, DeliveryState, hash_body
 from bridge.domain.deliveries.retry import ReceiverAnswer
 from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import is_endpoint
@@ -144,12 +145,13 @@ class Attempts:
         if ready.subscription.origin == INBOX:
             await services.store.inbox.add(ready.event.project, request.as_inbox_entry(now_ms))
             return _inbox_answer()
-        return await services.sender.post(
+        answer = await services.sender.post(
             request.url,
             headers=request.headers,
             body=request.body,
             timeout_s=services.settings.attempt_timeout,
         )
+        return replace(answer, body=hash_body(request.body))
 
 
 def _inbox_answer() -> ReceiverAnswer:

@@ -16,6 +16,7 @@ from bridge.services.requeue import start_again
 from bridge.store.errors import WriteConflict
 from bridge.store.records import Loaded
 from bridge.store.tables.indexes import Cursor, read_cursor
+from bridge.store.tables.tasks import touch
 from bridge.store.unit_of_work import How
 
 PAGE: Final = 100
@@ -62,12 +63,18 @@ def first_cursor(wanted: Recovery) -> str:
 
 
 async def recover_page(
-    services: Services, project: str, wanted: Recovery, cursor: str, *, ended_before_ms: int | None = None
+    services: Services,
+    project: str,
+    wanted: Recovery,
+    cursor: str,
+    *,
+    task: str,
+    ended_before_ms: int | None = None,
 ) -> TaskStep:
     """Bring back what is wanted of the next page of a project's deliveries, newest first, each exactly once.
 
     What had succeeded or was cancelled goes out marked `webhook-resend: true`. With `ended_before_ms` what ended later is
-    left alone.
+    left alone. What is sent is listed under the task.
     """
     place = read_cursor(cursor) if cursor else None
     page = await services.store.indexes.deliveries(project, cursor=place, limit=PAGE)
@@ -76,13 +83,14 @@ async def recover_page(
         for at in page
         if wanted.since_ms <= at.at_ms and (wanted.until_ms is None or at.at_ms <= wanted.until_ms)
     ]
-    count = await _recover(services, ids, wanted, ended_before_ms)
+    count = await _recover(services, ids, wanted, ended_before_ms, task)
+    await services.store.tasks.keep_touched(task, keep_ms=services.settings.retention * 1000)
     is_over = len(page) < PAGE or page[-1].at_ms < wanted.since_ms
     return TaskStep(looked=len(ids), count=count, cursor=None if is_over else page[-1].text())
 
 
 async def _recover(
-    services: Services, ids: Sequence[str], wanted: Recovery, ended_before_ms: int | None
+    services: Services, ids: Sequence[str], wanted: Recovery, ended_before_ms: int | None, task: str
 ) -> int:
     """Send those of a page that are wanted again; return how many. Those that others change are looked at anew."""
     recovered = 0
@@ -98,7 +106,7 @@ async def _recover(
             each.id for each in await keep_fitting(services, wanted.filter, [one.record for one in found])
         }
         found = [each for each in found if each.record.id in fitting]
-        done = await _send_again(services, found)
+        done = await _send_again(services, found, task)
         recovered += sum(done)
         ids = [each.record.id for each, is_done in zip(found, done, strict=True) if not is_done]
         if not ids:
@@ -106,7 +114,7 @@ async def _recover(
     raise WriteConflict
 
 
-async def _send_again(services: Services, found: Sequence[Loaded[Delivery]]) -> list[bool]:
+async def _send_again(services: Services, found: Sequence[Loaded[Delivery]], task: str) -> list[bool]:
     """Restart deliveries, in a few round trips; return for each whether nobody else was first.
 
     The first one of each URL opens the way for the others: who asks for them says that the receiver is well again.
@@ -123,7 +131,7 @@ async def _send_again(services: Services, found: Sequence[Loaded[Delivery]]) -> 
                 lane = lanes[identifier]
                 how: How = "first" if first[lane] == identifier else "sooner"
                 start_again(unit, _mark(each), dues[identifier], lane=lane, how=how)
-                changes[identifier] = unit.change()
+                changes[identifier] = touch(unit.change(), task, each.record)
         results = await services.store.committer.commit_many(list(changes.values()))
         done |= {each: how == "done" for each, how in zip(changes, results, strict=True)}
     return [done[each.id] for each in records]

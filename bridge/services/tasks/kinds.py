@@ -48,7 +48,12 @@ REENCRYPT: Final = "secrets.reencrypt"
 async def _recover_deliveries(services: Services, call: TaskCall) -> TaskStep:
     wanted = msgspec.convert(call.task.args, Recovery)
     return await recover_page(
-        services, call.task.project, wanted, call.task.cursor, ended_before_ms=call.ended_before_ms
+        services,
+        call.task.project,
+        wanted,
+        call.task.cursor,
+        task=call.task.id,
+        ended_before_ms=call.ended_before_ms,
     )
 
 

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, cast
 
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
+from bridge.domain.deliveries.records import Delivery
 from bridge.domain.tasks import Task
 from bridge.store import endpoint_keys, task_keys
+from bridge.store.commit import Change, Rank
 from bridge.store.durable import DurableScripts
 from bridge.store.records import Loaded, UnreadableRecord, log_unreadable, pack, unpack
 from bridge.store.scripts import SCRIPTS, ScriptCall, run
@@ -15,6 +18,7 @@ INSTALLATION: Final = "installation"  # stands for the project of tasks that con
 MOST_OPEN: Final = 100
 MOST_KEPT: Final = 1_000
 INPUT_MS: Final = 7 * 86_400_000
+MOST_TOUCHED: Final = 10_000
 MARKED_MS: Final = 60_000  # far longer than it takes from the mark to the record
 CHANGE = SCRIPTS["task_v1"].accepted_when_full()
 CREATE = SCRIPTS["task_v1"]
@@ -29,8 +33,11 @@ class TooManyTasks(Exception):
 class Tasks:
     """Records of tasks, each changed under the condition that it is as it was loaded."""
 
-    def __init__(self, redis: Redis, *, durable: DurableScripts, clock_ms: Callable[[], int]) -> None:
-        """Take what waits for the disk when a task is created."""
+    def __init__(
+        self, redis: Redis, shards: str, *, durable: DurableScripts, clock_ms: Callable[[], int]
+    ) -> None:
+        """Take the letters of the shards in use, and what waits for the disk when a task is created."""
+        self._shards = shards
         self._redis: Any = redis  # redis-py types commands for both clients at once
         self._durable = durable
         self._clock_ms = clock_ms
@@ -50,6 +57,22 @@ class Tasks:
         if await self._durable.run(call, touched=touched, new_work=new_work) == b"many":
             raise TooManyTasks
         return Loaded(task, raw)
+
+    async def keep_touched(self, task: str, *, keep_ms: int) -> None:
+        """Keep for so long what a task has sent again, the newest part of it, in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for shard in self._shards:
+            pipe.zremrangebyrank(task_keys.touched(shard, task), 0, -MOST_TOUCHED - 1)
+            pipe.pexpire(task_keys.touched(shard, task), keep_ms)
+        await pipe.execute()
+
+    async def list_touched(self, task: str, *, limit: int) -> list[str]:
+        """Return the ids of the newest deliveries that a task has sent again, in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for shard in self._shards:
+            pipe.zrevrange(task_keys.touched(shard, task), 0, limit - 1, withscores=True)
+        rows = [row for found in await pipe.execute() for row in found]
+        return [member.decode() for member, _ in sorted(rows, key=lambda row: -row[1])[:limit]]
 
     async def swap(
         self, loaded: Loaded[Task], task: Task, *, keep_ms: int, is_first: bool = False
@@ -125,3 +148,9 @@ class Tasks:
         except UnreadableRecord as error:
             log_unreadable(task_keys.tasks(project), identifier, error)
             return None
+
+
+def touch(change: Change, task: str, delivery: Delivery) -> Change:
+    """Return a change that also lists a delivery as sent again by a task."""
+    op = Rank(task_keys.touched(change.shard, task), delivery.id, delivery.created_ms)
+    return replace(change, ops=(*change.ops, op))
