@@ -21,6 +21,7 @@ from bridge.services.jobs import registration
 from bridge.services.jobs import verify as verification
 from bridge.services.jobs.registration import Registered
 from bridge.services.jobs.registration_case import RegisterCallback
+from bridge.services.subscriptions.endpoints import check_versions
 
 log = get_logger("bridge.api")
 ROUTES = Routes("Callbacks")
@@ -48,6 +49,8 @@ async def create_callback(call: ApiCall) -> web.StreamResponse:
     is_one = request.follow or request.wait_for is not None
 
     async def work() -> Answered:
+        if is_one:
+            await check_versions(call.services)
         if request.verify:
             await verification.verify(call.services, call.project, commands)
         name = name_request(call)

@@ -2,6 +2,9 @@
 
 How the list is sorted is documented nowhere. It is taken to show the newest first until it grows without a new post on
 its first page; then its end is read. Two pages overlap, because new posts shift the list between two reads.
+
+Only one page shows what is new, so in a longer list a walk goes on beside it: once in ten sweeps it reads another page, to find
+what was deleted, reviewed or run again further down.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,13 +18,15 @@ from bridge.domain.polling.list_pages import PAGE
 
 OVERLAP = 20
 MOST_POSTS = 500  # that are remembered of a persona, the newest
+WALK_EVERY = 10  # sweeps for each page of the walk
 
 
 class KnownPosts(Struct, frozen=True, array_like=True, kw_only=True):
     """What was seen of a persona's list; records are packed as arrays, so new fields go to the end with a default.
 
     `marks` are the newest posts, newest first. `has_baseline`: posts that it lacks are new ones. `offset` is the page to
-    read next, `count` the list's length as its last answer said it.
+    read next, `count` the list's length as its last answer said it. With `is_walking` that page belongs to the walk, whose next
+    page is at `walk`; `turn` counts the sweeps since its last one.
     """
 
     marks: Mapping[str, bytes] = field(default_factory=dict)
@@ -29,6 +34,9 @@ class KnownPosts(Struct, frozen=True, array_like=True, kw_only=True):
     offset: int = 0
     count: int = 0
     oldest_first: bool = False
+    turn: int = 0
+    walk: int = 0
+    is_walking: bool = False
 
 
 class PageReading(Struct, frozen=True, kw_only=True):
@@ -49,6 +57,8 @@ def read_posts(known: KnownPosts, marks: Mapping[str, bytes], *, count: int, row
     total = max(count, end)
     if not known.has_baseline:
         return _read_baseline(known, marks, has_more=has_more, total=total)
+    if known.is_walking:
+        return _read_walk(known, marks, has_more=has_more, total=total)
     new = [post for post in marks if post not in known.marks]
     if _is_unsorted(known, new, total=total):
         start = KnownPosts(oldest_first=True, offset=max(0, total - PAGE), count=total)
@@ -57,7 +67,40 @@ def read_posts(known: KnownPosts, marks: Mapping[str, bytes], *, count: int, row
     missing = _find_missing(known, marks, is_whole=not known.offset and not has_more)
     more, offset = _choose_next(known, marks, new, has_more=has_more, end=end, total=total)
     after = replace(known, marks=_merge(known, marks, without=missing), offset=offset, count=total)
-    return PageReading(known=after, new=new, changed=changed, missing=missing, more=more)
+    if not more:
+        after = _begin_walk(after)
+    return PageReading(known=after, new=new, changed=changed, missing=missing, more=more or after.is_walking)
+
+
+def _begin_walk(known: KnownPosts) -> KnownPosts:
+    """Return what is known after a sweep; now and then another page of a longer list is then read at once."""
+    if max(known.count, len(known.marks)) <= PAGE:
+        return replace(known, turn=0, walk=0)
+    if known.turn + 1 < WALK_EVERY:
+        return replace(known, turn=known.turn + 1)
+    return replace(known, turn=0, offset=known.walk, is_walking=True)
+
+
+def _read_walk(known: KnownPosts, marks: Mapping[str, bytes], *, has_more: bool, total: int) -> PageReading:
+    """Take a page somewhere in the list: what is not known there is older than what is, so only what runs is watched."""
+    order = {post: place for place, post in enumerate(known.marks)}
+    places = [order[post] for post in marks if post in order]
+    span = range(min(places, default=0) + 1, max(places, default=0))
+    missing = {post: mark for post, mark in known.marks.items() if post not in marks and order[post] in span}
+    changed = {post: known.marks[post] for post, mark in marks.items() if known.marks.get(post, mark) != mark}
+    older = [post for post in marks if post not in order]
+    kept = {post: marks.get(post, mark) for post, mark in known.marks.items() if post not in missing}
+    kept |= {post: marks[post] for post in older}
+    after = replace(
+        known,
+        marks=dict(islice(kept.items(), MOST_POSTS)),
+        offset=_first_offset(known, total),
+        count=total,
+        walk=known.offset + PAGE - OVERLAP if has_more else 0,
+        is_walking=False,
+    )
+    new = [post for post in older if is_running(marks[post])]
+    return PageReading(known=after, new=new, changed=changed, missing=missing)
 
 
 def _read_baseline(

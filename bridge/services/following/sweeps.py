@@ -142,10 +142,9 @@ class Sweeper:
         of = FollowedPersona(
             project=account.project, account=account.id, persona=task.persona, kind=task.kind
         )
-        # Before the baseline is whole, a post may have begun at any time.
-        waiting = (
-            await services.store.chains.waiting(account.id, now_ms=at.now_ms) if known.has_baseline else {}
-        )
+        # Before the baseline is whole, and where the walk is, a post may have begun at any time.
+        shows_news = known.has_baseline and not known.is_walking
+        waiting = await services.store.chains.waiting(account.id, now_ms=at.now_ms) if shows_news else {}
         chains = waiting.get(task.persona, ())
         swept = SweptPage(rows=page, reading=reading, marks=marks, chains=chains)
         await apply_page(services, of, swept, at, piggyback=self._piggyback)

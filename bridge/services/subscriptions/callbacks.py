@@ -11,7 +11,6 @@ from bridge.domain.jobs.callbacks import cancel_callback, find_callback, replace
 from bridge.domain.jobs.deadlines import is_live
 from bridge.domain.jobs.next_poll import is_done
 from bridge.domain.jobs.records import Job, PollLog
-from bridge.domain.jobs.watches import GROUP
 from bridge.domain.polling.rate_limit import BudgetView
 from bridge.domain.subscriptions.callback import Callback, CallbackState
 from bridge.errors import Conflict, NotFound
@@ -137,10 +136,8 @@ async def patch(services: Services, project: str, callback_id: str, change: Call
         if changed.fingerprint != callback.fingerprint:
             unit.unindex_url(job, callback)
             unit.index_callback(job, changed)
-        if changed.timeout_s != callback.timeout_s and is_live(changed) and job.kind == GROUP:
-            await stage_member_timeouts(
-                services, unit, job, timeout_s=changed.timeout_s, expires_ms=changed.expires_ms
-            )
+        if changed.timeout_s != callback.timeout_s and is_live(changed):
+            await stage_member_timeouts(services, unit, job, changed)
         lane = lane_of(services.store.vault, project, changed)
         for delivery, due_ms in await _load_queued(services, key, callback_id):
             move_delivery(unit, delivery, due_ms, lane)

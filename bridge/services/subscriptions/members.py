@@ -8,7 +8,7 @@ from bridge.domain.ids import job_key
 from bridge.domain.jobs.callbacks import cancel_callback, list_live_callbacks, replace_callback
 from bridge.domain.jobs.next_poll import is_done
 from bridge.domain.jobs.records import Job
-from bridge.domain.jobs.watches import CHAIN, name_group
+from bridge.domain.jobs.watches import CHAIN, GROUP, name_group
 from bridge.domain.subscriptions.callback import Callback
 from bridge.services.context import Services
 from bridge.services.queries import load_jobs
@@ -32,13 +32,17 @@ async def stage_stop_members(services: Services, unit: UnitOfWork, group: Job) -
     await _stage_change(services, unit, group, stop)
 
 
-async def stage_member_timeouts(
-    services: Services, unit: UnitOfWork, group: Job, *, timeout_s: float | None, expires_ms: int
-) -> None:
-    """Give the open members of a group another time-out."""
+async def stage_member_timeouts(services: Services, unit: UnitOfWork, group: Job, changed: Callback) -> None:
+    """Give the open members of a group the time-out that its callback has now; a chain looks at its own at once."""
+    if group.kind == CHAIN:
+        key = job_key(unit.shard, group.account, group.kind, group.id)
+        unit.poll_at(key, group, 0, how="sooner")
+    if group.kind != GROUP:
+        return
 
     def change(job: Job, watch: Callback) -> Job:
-        return replace_callback(job, replace(watch, timeout_s=timeout_s, expires_ms=expires_ms))
+        timed = replace(watch, timeout_s=changed.timeout_s, expires_ms=changed.expires_ms)
+        return replace_callback(job, timed)
 
     await _stage_change(services, unit, group, change)
 

@@ -1,6 +1,6 @@
 """What a page of a followed persona's posts tells, whatever the order of the list."""
 
-from bridge.domain.following.pages import MOST_POSTS, OVERLAP, KnownPosts, read_posts
+from bridge.domain.following.pages import MOST_POSTS, OVERLAP, WALK_EVERY, KnownPosts, read_posts
 from bridge.domain.polling.list_pages import PAGE
 
 DONE, RUNS = b"\x02\x00" + b"d" * 6, b"\x00\x00" + b"r" * 6
@@ -82,3 +82,57 @@ def test_a_list_that_grows_at_its_end_is_read_there() -> None:
     assert (read.more, read.known.offset) == (True, 52)
     read = read_posts(read.known, named(*range(52, 152)), count=152, rows=PAGE)
     assert (read.new, read.more) == (["p151"], False)
+
+
+def sweep_until_walk(known: KnownPosts, rows: dict[str, bytes], count: int) -> KnownPosts:
+    """Sweep the first page as often as it takes until the walk has its turn."""
+    for turn in range(1, WALK_EVERY + 1):
+        read = read_posts(known, rows, count=count, rows=PAGE)
+        known = read.known
+        assert (read.more, known.is_walking) == (turn == WALK_EVERY, turn == WALK_EVERY)
+    return known
+
+
+def test_a_walk_finds_what_is_missing_or_changed_further_down() -> None:
+    """It reads another page right after a sweep, once in ten, and comes back to the first page."""
+    known = KnownPosts(marks=named(*range(300, 0, -1)), has_baseline=True, count=300)
+    first = named(*range(300, 200, -1))
+    for offset in (0, PAGE - OVERLAP):
+        known = sweep_until_walk(known, first, 300)
+        assert known.offset == offset
+        if offset == 0:
+            known = read_posts(known, first, count=300, rows=PAGE).known
+    page = {**named(*(n for n in range(220, 119, -1) if n != 150)), "p130": RUNS}
+    read = read_posts(known, page, count=299, rows=PAGE)
+    assert (read.missing, read.changed, read.new, read.more) == (named(150), {"p130": DONE}, [], False)
+    assert (read.known.offset, read.known.walk, read.known.is_walking) == (0, 2 * (PAGE - OVERLAP), False)
+    assert "p150" not in read.known.marks
+    assert read.known.marks["p130"] == RUNS
+    assert len(read.known.marks) == 299
+
+
+def test_a_walk_begins_again_at_the_end_of_the_list() -> None:
+    """Which its last page shows by its length."""
+    known = KnownPosts(
+        marks=named(*range(120, 0, -1)), has_baseline=True, count=120, offset=80, walk=80, is_walking=True
+    )
+    read = read_posts(known, named(*range(40, 0, -1)), count=120, rows=40)
+    assert (read.known.walk, read.known.offset, read.missing) == (0, 0, {})
+
+
+def test_posts_beyond_those_that_are_remembered_are_told_only_if_they_run() -> None:
+    """An old post that is made again is watched from then on; first sight of the others is a baseline."""
+    known = KnownPosts(
+        marks=named(*range(1000, 500, -1)), has_baseline=True, count=1000, offset=560, is_walking=True
+    )
+    read = read_posts(known, {**named(440), **named(439, mark=RUNS), **named(438)}, count=1000, rows=PAGE)
+    assert (read.new, read.changed, read.missing) == (["p439"], {}, {})
+    assert len(read.known.marks) == MOST_POSTS
+    assert "p439" not in read.known.marks
+
+
+def test_a_short_list_needs_no_walk() -> None:
+    """Its one page shows all of it."""
+    known = KnownPosts(marks=named(2, 1), has_baseline=True, count=2, turn=WALK_EVERY)
+    read = read_posts(known, named(2, 1), count=2, rows=2)
+    assert (read.more, read.known.is_walking) == (False, False)

@@ -116,7 +116,11 @@ async def test_a_published_post_without_a_link_says_so(hasty: Bench) -> None:
 async def test_a_chain_that_nobody_reviews_ends_by_its_time(bench: Bench) -> None:
     """What is open then is unknown; the job's own end stands beside."""
     show_post(bench, "p")
-    made = await register_chain(bench, "p", timeout_seconds=1)
+    made = await register_chain(bench, "p")
+    await read(bench, made, "generated_post", "p")
+    status, _ = await bench.api.call("PATCH", f"/v1/callbacks/{made['id']}", json={"timeout_seconds": 1})
+    assert status == 200
+    assert await bench.due_ms(key_of(made)) <= bench.api.services.clock_ms(), "it looks at its time at once"
 
     async def closed() -> bool:
         await read(bench, made, "generated_post", "p")

@@ -3,6 +3,7 @@
 import pytest
 
 from bridge.services.jobs.retention import end_retention
+from bridge.store.queue.heartbeats import WORKERS
 from bridge.store.unit_of_work import UnitOfWork
 from tests.services.groups.grouped import (
     URL,
@@ -201,3 +202,14 @@ async def test_a_group_is_removed_with_its_retention_and_leaves_its_members_even
     assert await store.load_job(key) is None
     _, page = await hasty.api.call("GET", "/v1/events?kind=sync_job")
     assert [each["type"] for each in page["data"]][:2] == ["sync_job.completed", "sync_job.timed_out"]
+
+
+async def test_a_group_waits_until_no_process_of_an_earlier_version_runs(bench: Bench) -> None:
+    """Its worker would not know what to do at the group's turn."""
+    services = bench.api.services
+    await services.store.redis.zadd(WORKERS, {"old": services.clock_ms()})
+    body = {"job_ids": ["a"], "wait_for": "all", "callback_url": "inbox:"}
+    status, answer = await bench.api.call("POST", "/v1/callbacks", json=body)
+    assert (status, answer["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
+    await services.store.redis.zrem(WORKERS, "old")
+    await register_group(bench, "a")
