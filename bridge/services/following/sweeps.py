@@ -31,6 +31,7 @@ from bridge.services.context import Services
 from bridge.services.duration_estimates import DurationEstimates
 from bridge.services.following.followed_kinds import persona_list
 from bridge.services.following.news import FollowedPersona, SweptPage, apply_page, mark_rows, patience_for
+from bridge.services.following.passed_posts import watch_children
 from bridge.services.following.sweep_plan import SweepTask
 from bridge.services.following.synced_sources import is_asked_for, list_for, tell_synced
 from bridge.services.polling.leases import RenewalTimer, RenewedLeases
@@ -148,6 +149,7 @@ class Sweeper:
         chains = waiting.get(task.persona, ())
         swept = SweptPage(rows=page, reading=reading, marks=marks, chains=chains)
         await apply_page(services, of, swept, at, piggyback=self._piggyback)
+        await watch_children(services, of, swept)
         is_busy = bool(reading.new or reading.changed or reading.missing) or any(
             map(is_running, marks.values())
         )

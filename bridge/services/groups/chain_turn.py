@@ -17,14 +17,17 @@ from bridge.domain.groups.chain import (
     plan_delay_ms,
     read_chain,
 )
+from bridge.domain.groups.child_rule import ChildRule
 from bridge.domain.groups.turn import PassedOn, advance_group
 from bridge.domain.ids import job_key
 from bridge.domain.jobs.callbacks import list_live_callbacks
+from bridge.domain.jobs.emitted import list_reviews
 from bridge.domain.jobs.outcome import PollContext, Transition
 from bridge.domain.jobs.records import Job, JobState, Member
 from bridge.providers.registry import CATALOGUE, CHILD_RULES, KINDS
 from bridge.services.context import Services
 from bridge.services.groups.chain_closing import close_chain, outcome_of
+from bridge.services.groups.children import find_children
 from bridge.services.groups.group_registration import watch_for_chain
 from bridge.services.groups.rows import date_turn, load_by_id
 from bridge.services.jobs.observe import Held
@@ -55,7 +58,7 @@ async def plan_chain_turn(services: Services, held: Held, at: PollContext, *, gr
     jobs = await _load_members(services, key[0], chain.account, chain.members)
     is_open = chain.state is not JobState.ENDED and bool(list_live_callbacks(chain))
     read = read_chain(chain, jobs, now_ms=at.now_ms) if is_open else chain.members
-    members = await _find_children(services, key, chain, read, jobs) if grows and is_open else read
+    members = await _find_children(services, key, read, jobs) if grows and is_open else read
     root = jobs.get((read[0].kind, read[0].id))
     chain = replace(chain, persona=root.persona if root and root.persona else chain.persona)
     nodes = build_nodes(members, jobs, rules=CHILD_RULES, outcome_of=outcome_of)
@@ -114,7 +117,7 @@ async def _load_members(
 
 
 async def _find_children(
-    services: Services, key: str, chain: Job, members: tuple[Member, ...], jobs: Jobs
+    services: Services, key: str, members: tuple[Member, ...], jobs: Jobs
 ) -> tuple[Member, ...]:
     """Return a chain's members with those that are now known to have come of them."""
     chains = services.store.chains
@@ -125,10 +128,18 @@ async def _find_children(
         if rule.by_persona:
             members = add_members(members, place, rule.kind, await chains.found(key), link="inferred")
         else:
-            of = [each.id, *(part for part, _ in job.parts)]
-            found = await chains.children(chain.account, rule.kind, of)
+            found = await find_children(
+                services, job, rule, looks=_looks_for(each, job, rule, members, place)
+            )
             members = add_members(members, place, rule.kind, found, link="known")
     return members
+
+
+def _looks_for(member: Member, job: Job, rule: ChildRule, members: Sequence[Member], place: int) -> bool:
+    """Return whether a review says that something came of a job, and nothing tells what."""
+    reviews = list_reviews(job.emitted)
+    is_passed = bool(reviews) and reviews[-1] != rule.refused_by
+    return bool(member.ending) and is_passed and all(each.parent != place for each in members)
 
 
 async def _list_news(

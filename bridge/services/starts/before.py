@@ -14,11 +14,11 @@ from bridge.domain.observation import Observation, Observed
 from bridge.providers.read import read_object
 from bridge.providers.registry import KINDS, find_rule
 from bridge.providers.spec import KindSpec, Lens
+from bridge.services.accounts.account_reads import AccountReads, NotReadNow
 from bridge.services.context import Services
 from bridge.services.jobs.observe import observe
 from bridge.services.polling.waiting_jobs import lease_waiting_jobs
 from bridge.services.queries import load_log
-from bridge.services.starts.account_reads import AccountReads, NotReadNow
 from bridge.services.starts.guard import Intent, Ticket
 from bridge.store.records import UnreadableRecord
 

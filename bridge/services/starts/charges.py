@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from bridge.domain.starts.evidence import ListedObject, Scene, is_in_time
 from bridge.domain.starts.records import Start
 from bridge.providers.registry import PROVIDERS
-from bridge.services.starts.account_reads import AccountReads
+from bridge.services.accounts.account_reads import AccountReads
 from bridge.store.tables.accounts import Account
 
 Charges = Sequence[tuple[frozenset[str], int]]

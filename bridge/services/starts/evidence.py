@@ -7,8 +7,8 @@ from bridge.domain.starts.evidence import ListedObject, LookResult, Scene, cover
 from bridge.domain.starts.records import Start, StartState
 from bridge.providers.lists import Rows
 from bridge.providers.start_evidence import StartEvidence, Trace, read_candidates
+from bridge.services.accounts.account_reads import AccountReads, NotReadNow
 from bridge.services.context import Services
-from bridge.services.starts.account_reads import AccountReads, NotReadNow
 from bridge.services.starts.charges import date_by_charges
 from bridge.services.starts.rivals import list_known, list_rival_sources
 from bridge.services.starts.run_evidence import find_linked, find_run

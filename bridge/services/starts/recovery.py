@@ -22,9 +22,9 @@ from bridge.domain.starts.looks import (
 from bridge.domain.starts.records import TRANSITIONS, Start, StartedJob, StartState
 from bridge.providers.registry import PROVIDERS, find_rule
 from bridge.providers.start_evidence import StartEvidence, Trace
+from bridge.services.accounts.account_reads import NotReadNow
 from bridge.services.context import Services
 from bridge.services.jobs.registration import release_holds
-from bridge.services.starts.account_reads import NotReadNow
 from bridge.services.starts.conclude import conclude
 from bridge.services.starts.evidence import find_started
 from bridge.services.starts.guard import is_owned, write_doubt

@@ -7,7 +7,7 @@ from bridge.domain.starts.records import Start
 from bridge.providers.registry import KINDS, find_rule
 from bridge.providers.spec import KindSpec
 from bridge.providers.start_evidence import StartEvidence, read_candidates
-from bridge.services.starts.account_reads import AccountReads
+from bridge.services.accounts.account_reads import AccountReads
 from bridge.services.starts.charges import was_charged
 from bridge.services.starts.rivals import has_rivals, list_known
 from bridge.store.tables.accounts import Account

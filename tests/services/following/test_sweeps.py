@@ -4,7 +4,12 @@ import asyncio
 
 import pytest
 
+from bridge.domain.starts.records import StartedJob
+from bridge.errors import NotFound
 from bridge.services.following.reconcile_followed import reconcile
+from bridge.services.jobs.last_seen import get_job
+from bridge.services.starts.guard import note_started
+from tests.services.endpoints.standing import create
 from tests.services.following.swept import Swept, post
 from tests.services.polling.upstreams import GONE, LIST, POSTS
 
@@ -121,3 +126,26 @@ async def test_all_personas_are_those_of_the_list(swept: Swept) -> None:
     await swept.sweep("*")
     await reconcile(services)
     assert sorted(await services.store.following.load(swept.account)) == ["*", "n2"]
+
+
+async def test_what_comes_of_a_passed_post_is_watched(swept: Swept) -> None:
+    """Where an endpoint hears of such jobs, and an answer that passed has told its id."""
+    services = swept.bench.api.services
+    account = await services.store.accounts.get(swept.account)
+    assert account is not None
+    swept.show(post("p"), post("q"))
+    await swept.sweep()
+    for parent in ("p", "q"):
+        child = StartedJob(kind="outgoing_post", id=f"{parent}-o", parent=parent)
+        await note_started(services, account, (child,))
+    swept.show(post("p", review_status="approved"), post("q", review_status="rejected"))
+    await swept.sweep()
+    with pytest.raises(NotFound):  # the only endpoint asks for posts alone
+        await get_job(services, account.project, "outgoing_post", "p-o")
+    await create(swept.bench, events=["outgoing_post.*"])
+    swept.show(post("p", review_status="published"), post("q", review_status="rejected"))
+    await swept.sweep()
+    job, _, _ = await get_job(services, account.project, "outgoing_post", "p-o")
+    assert (job.kind, job.id) == ("outgoing_post", "p-o")
+    with pytest.raises(NotFound):  # nothing comes of what was rejected
+        await get_job(services, account.project, "outgoing_post", "q-o")

@@ -227,6 +227,22 @@ async def test_an_approval_that_passed_links_the_outgoing_post(bench: Bench) -> 
     ]
 
 
+async def test_a_list_of_outgoing_posts_is_looked_in_where_there_is_one(bench: Bench) -> None:
+    """It is not documented: it is tried once a review says that the post was passed and nothing names the outgoing post."""
+    listed = {"id": "o", "items": [{"id": "x", "generated_media_item_id": "p-i"}], "deliveries": []}
+    bench.upstream.lay("/v1/publishing/posts", {"data": [{"id": "q", "items": []}, listed], "count": 2})
+    show_post(bench, "p")
+    made = await register_chain(bench, "p")
+    await read(bench, made, "generated_post", "p")
+    assert "/v1/publishing/posts" not in bench.upstream.asked
+    show_post(bench, "p", review="approved")
+    await read(bench, made, "generated_post", "p")
+    assert (await shown(bench, made))["progress"]["total"] == 2
+    show_outgoing(bench, "o", "p", "published")
+    await read(bench, made, "outgoing_post", "o")
+    assert [each[:4] for each in tree(await closing(bench))][1] == ("outgoing_post", "o", "p", "known")
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [

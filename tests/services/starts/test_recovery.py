@@ -12,8 +12,8 @@ from bridge.domain.polling.rate_limit import Purpose
 from bridge.domain.starts.looks import DOUBT_LOOKS_S, OWNER_SILENT_MS
 from bridge.domain.starts.records import StartedJob, StartState
 from bridge.providers.registry import KINDS
+from bridge.services.accounts.account_reads import AccountReads
 from bridge.services.starts import guard, recovery
-from bridge.services.starts.account_reads import AccountReads
 from bridge.services.starts.guard import Ticket
 from bridge.services.starts.sealing import StartAnswer, open_answer, reseal_starts
 from bridge.store import keys

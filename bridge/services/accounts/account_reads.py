@@ -1,4 +1,4 @@
-"""Read an account's lists and jobs for evidence, each as a request of the account's rate budget.
+"""Read an account's lists and jobs beside its polls, each as a request of the account's rate budget.
 
 Many starts may be uncertain at once, after a crash for instance, and ask for the same pages: these are read once for all of them.
 """
