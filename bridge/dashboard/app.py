@@ -9,13 +9,25 @@ from bridge.dashboard.actions import accounts as account_actions
 from bridge.dashboard.actions import deliveries as delivery_actions
 from bridge.dashboard.actions import endpoints as endpoint_actions
 from bridge.dashboard.actions import jobs as job_actions
+from bridge.dashboard.actions import keys as key_actions
 from bridge.dashboard.actions import tasks as task_actions
 from bridge.dashboard.desk import Desk
 from bridge.dashboard.live import Live
 from bridge.dashboard.page import Action, DashboardPage
 from bridge.dashboard.sign_in import SignIn
 from bridge.dashboard.static_files import StaticFiles
-from bridge.dashboard.views import accounts, deliveries, endpoints, events, job, now, search, settings, try_it
+from bridge.dashboard.views import (
+    accounts,
+    deliveries,
+    endpoints,
+    events,
+    job,
+    keys,
+    now,
+    search,
+    settings,
+    try_it,
+)
 
 PAGES: Final[tuple[DashboardPage, ...]] = (
     *now.PAGES,
@@ -27,12 +39,14 @@ PAGES: Final[tuple[DashboardPage, ...]] = (
     *try_it.PAGES,
     *search.PAGES,
     *settings.PAGES,
+    *keys.PAGES,
 )
 ACTIONS: Final[tuple[Action, ...]] = (
     *job_actions.ACTIONS,
     *delivery_actions.ACTIONS,
     *endpoint_actions.ACTIONS,
     *account_actions.ACTIONS,
+    *key_actions.ACTIONS,
     *task_actions.ACTIONS,
 )
 

@@ -100,7 +100,10 @@ class Desk:
             result = Done(to=back, notice=error.message)
             return await self._note(session, visit, identifier, result, is_error=True)
         if isinstance(result, View):
-            await table.drop_action(session.digest, identifier)
+            if result.again is None:
+                await table.drop_action(session.digest, identifier)
+            else:
+                await self._note(session, visit, identifier, result.again, is_error=False)
             return self.answer(result, session, visit, None)
         return await self._note(session, visit, identifier, result, is_error=False)
 

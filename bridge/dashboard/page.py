@@ -46,21 +46,26 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """A page's template with the values that it shows."""
-
-    title: str
-    template: str
-    values: Mapping[str, Any]
-    status: int = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """What a form led to: where to go, and a sentence about it."""
 
     to: str
     notice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A page's template with the values that it shows.
+
+    Of a form's answer that is not to be kept, `again` is what the same form leads to when it is sent a second time; None: it
+    is done again.
+    """
+
+    title: str
+    template: str
+    values: Mapping[str, Any]
+    status: int = 200
+    again: Done | None = None
 
 
 Read = Callable[[Visit], Awaitable[View]]

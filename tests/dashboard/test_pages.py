@@ -28,6 +28,7 @@ PATHS = [
     "/accounts",
     "/try",
     "/settings",
+    "/settings/keys",
     "/find",
 ]
 

@@ -285,6 +285,7 @@ async def find_paths(bridge: Bridge, simulator: Simulator, receiver: Receiver) -
         "accounts": "/accounts",
         "try": "/try",
         "settings": "/settings",
+        "keys": "/settings/keys",
         "find": "/find?q=nothing",
     }
 

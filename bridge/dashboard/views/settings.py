@@ -1,17 +1,12 @@
-"""Settings: who is signed in, how times and colours look, shortcuts, and the project's keys for an admin."""
+"""Settings: who is signed in, how times and colours look, shortcuts, and the way to the keys for an admin."""
 
 from bridge.dashboard.page import DashboardPage, View, Visit
 
 
 async def read_settings(visit: Visit) -> View:
     """Read the page."""
-    store = visit.services.store
-    project = await store.projects.get(visit.project)
-    keys = await store.apikeys.list(visit.project) if visit.can("admin") else []
     values = {
-        "project": project,
-        "keys": keys[:50],
-        "more": max(len(keys) - 50, 0),
+        "project": await visit.services.store.projects.get(visit.project),
         "key": visit.key,
         "scopes": sorted(visit.key.scopes),
     }
