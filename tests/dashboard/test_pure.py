@@ -1,15 +1,20 @@
 """Filters, words, pictures and the parts of a page, without a server."""
 
+import math
+import re
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from bridge.dashboard.desk import safe_path
 from bridge.dashboard.filters import link, list_chips, read_filter, read_moment
 from bridge.dashboard.life import CUT_AFTER, LEAST_GAP, Mark, draw_life, place_times
-from bridge.dashboard.pictures import Progress, draw_bar, draw_gauge
+from bridge.dashboard.pictures import Progress, draw_bar, draw_bars, draw_gauge
 from bridge.dashboard.rendering import find_changes, find_live, show_time
-from bridge.dashboard.words import say_time_left, show_duration
+from bridge.dashboard.views.rows import say_no_progress
+from bridge.dashboard.words import say_bound, say_time_left, show_duration
+from bridge.domain.jobs.records import Job, JobState
 from bridge.domain.polling.durations import Durations
 from bridge.errors import ValidationFailed
 from bridge.services.deliveries.delivery_filter import TROUBLE
@@ -126,3 +131,34 @@ def test_quantiles_are_where_the_share_has_ended() -> None:
     for share in (0.1, 0.5, 0.9, 0.99):
         assert durations.at(durations.quantile(share)).ended == pytest.approx(share, abs=1e-3)
     assert durations.quantile(0.5) < durations.quantile(0.9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"state": JobState.TAIL, "seen": True}, "its end is unknown"),
+        ({"seen": True}, "its clock has not begun"),
+        ({"seen": False}, "not read yet"),
+    ],
+)
+def test_a_job_without_a_bar_says_why(changes: dict[str, Any], words: str) -> None:
+    """One that has timed out had a clock: to say that none runs yet would be wrong."""
+    fields: dict[str, Any] = {"state": JobState.WATCHING, "clock_ms": 0, **changes}
+    job = Job(project="prj_1", account="acc_1", kind="sync_job", id="1", born_ms=1, run=1, run_ms=1, **fields)
+    assert say_no_progress(job).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "nothing yet"), (0.25, "0.25 s"), (15.0, "15 s"), (90.0, "1:30 min"), (math.inf, "over an hour")],
+)
+def test_a_lag_is_told_by_a_bound(seconds: float | None, text: str) -> None:
+    assert say_bound(seconds) == text
+
+
+def test_columns_stand_on_the_floor_and_none_is_invisible() -> None:
+    """The highest one fills the picture, one of a thousandth is seen, an empty one is not there."""
+    drawn = draw_bars([[("good", 1000), ("bad", 1000)], [("good", 1)], []], "hours")
+    rects = re.findall(r'class="(\w+)" x="([\d.]+)" y="([\d.]+)" width="[\d.]+" height="([\d.]+)"', drawn)
+    heights = [(kind, float(y) + float(height), float(height)) for kind, _, y, height in rects]
+    assert heights == [("good", 20.0, 10.0), ("bad", 10.0, 10.0), ("good", 20.0, 1.0)]

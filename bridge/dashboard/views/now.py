@@ -31,7 +31,10 @@ async def read_now(visit: Visit) -> View:
     wanted = visit.query.get("account", "")
     shown = [each for each in accounts if wanted in ("", each.id)]
     watched = await count_watched(services, shown)
-    rows = [show_watched(each, now_ms=now_ms) for each in await list_watched(services, shown, limit=SHOWN)]
+    rows = [
+        show_watched(each, now_ms=now_ms, scale=services.settings.poll_scale)
+        for each in await list_watched(services, shown, limit=SHOWN)
+    ]
     trouble = await browse(services, visit.project, DeliveryFilter(states=TROUBLE), limit=NEWEST)
     counts = await services.store.troubles.count(visit.project)
     receivers = await services.store.troubles.receivers(visit.project, most=RECEIVERS)

@@ -29,8 +29,17 @@ def plan_progress(job: Job, expected: Expected) -> Progress | None:
     )
 
 
-def show_watched(each: WatchedJob, *, now_ms: int) -> dict[str, Any]:
-    """Return a watched job's row."""
+def say_no_progress(job: Job) -> str:
+    """Return why a watched job has no bar."""
+    if job.state is JobState.TAIL:
+        return "its end is unknown; it is read now and then, in case it comes"
+    if job.members:
+        return "waits for its jobs"
+    return "its clock has not begun" if job.seen else "not read yet"
+
+
+def show_watched(each: WatchedJob, *, now_ms: int, scale: float) -> dict[str, Any]:
+    """Return a watched job's row; `scale` is the factor on all documented intervals."""
     progress = plan_progress(each.job, each.expected)
     is_overdue = progress is not None and progress.is_overdue(now_ms)
     return {
@@ -42,7 +51,8 @@ def show_watched(each: WatchedJob, *, now_ms: int) -> dict[str, Any]:
         "is_overdue": is_overdue,
         "due_ms": max(each.due_ms, 0),
         "is_read": each.due_ms < 0,
-        "interval_s": each.log.interval_s,
+        "note": say_no_progress(each.job),
+        "interval_s": 0.0 if each.job.state is JobState.TAIL else each.log.interval_s * scale,
         "polls": each.log.polls,
         "account": each.job.account,
     }

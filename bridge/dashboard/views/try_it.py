@@ -54,7 +54,7 @@ async def show_form(visit: Visit, form: Mapping[str, str], *, problem: str = "")
         "problem": problem,
         "curl": write_curl(visit.base_url, plan_request(filled)),
         "inbox": [_show(entry) for entry in entries],
-        "rows": [show_watched(each, now_ms=now_ms) for each in watched],
+        "rows": [show_watched(each, now_ms=now_ms, scale=services.settings.poll_scale) for each in watched],
         "now_ms": now_ms,
         "has_accounts": bool(accounts) or not visit.can("read"),
     }
