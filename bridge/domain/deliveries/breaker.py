@@ -11,6 +11,9 @@ from typing import Final
 from msgspec import Struct
 
 OPENS_AFTER: Final = 10  # failures in a row
+APART_MS: Final = (
+    5_000  # of those that come sooner after one another one counts: a herd's are no more than one attempt's
+)
 LONGEST_S: Final = 1_800.0
 RAMP_MS: Final = 30_000  # or less: so many times the first sleep
 RAMP_SLEEPS: Final = 15
@@ -28,11 +31,13 @@ class BreakerState(StrEnum):
 class BreakerPlan(Struct, frozen=True, kw_only=True):
     """When breakers open and for how long.
 
+    Failures in a row open one; of those within `apart_ms` one counts, so that it takes some time.
     A sleep lasts as long as the breaker has been open, so that they double; `first_ms` at least, `longest_ms` at most, and up
     to 20 % longer. After a 2xx what waits is let out during `ramp_ms`, a few each `step_ms`: first one, in the end ten.
     """
 
     opens_after: int
+    apart_ms: int
     first_ms: int
     longest_ms: int
     ramp_ms: int
@@ -64,6 +69,7 @@ def plan_breaker(schedule_s: Sequence[float]) -> BreakerPlan:
     ramp_ms = min(RAMP_MS, RAMP_SLEEPS * first_ms)
     return BreakerPlan(
         opens_after=OPENS_AFTER,
+        apart_ms=APART_MS,
         first_ms=first_ms,
         longest_ms=max(first_ms, round(longest_s * 1000)),
         ramp_ms=ramp_ms,

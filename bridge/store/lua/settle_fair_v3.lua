@@ -3,7 +3,7 @@
 -- KEYS     lanes, gate, nudge, full, good, slow, proven, down, opened, ramps, streaks; per origin: fly, turns, tags; then the
 --          queue of each lane; then of each item its records, and parked, failing, receivers if it is listed anew
 -- ARGV     ms between attempts at a paced origin, failures after which an origin is down; of breakers: failures in a row that
---          open them, first and longest sleep in ms, a random number from 0 to 1; number of origins, then their names;
+--          open them, ms within which one failure counts, first and longest sleep in ms, a random number from 0 to 1; number of origins, then their names;
 --          number of lanes, then per lane: name, number of its origin (0: none), number of items, then per item: member,
 --          token, delay ms ('' leaves the queue), outcome, trouble ('': as before; else p, f or -, created ms, a space,
 --          origin; see commit_v4), number of its records, then each of them
@@ -15,7 +15,7 @@
 --          be well; the others are the URL's. A probe's outcome is in upper case. Marks are written only where they change
 --          something, or once in a while: the append-only file has each write.
 --          A lane's breaker opens after failures in a row, c among them, n not: the lane is in `opened` since then and sleeps
---          by its gate. From then on only a probe decides (see claim_fair_v3): a failure lets the lane sleep for as long as
+--          by its gate; of failures that come soon after one another one counts, but for those of a ramp. From then on only a probe decides (see claim_fair_v3): a failure lets the lane sleep for as long as
 --          it has been open, so that sleeps double; a 2xx puts it into `ramps`. What fails in a row during a ramp opens it
 --          again as if it had never closed. A probe that was its delivery's last attempt makes way for the next one after
 --          the first sleep, so that a URL that is gone does not hold what waits for ever.
@@ -33,12 +33,12 @@ local downs = redis.call('ZCARD', KEYS[8]) > 0
 local opens = redis.call('ZCARD', KEYS[9]) > 0
 local streaks = redis.call('ZCARD', KEYS[11]) > 0
 local down_after, opens_after = tonumber(ARGV[2]), tonumber(ARGV[3])
-local first_ms, longest_ms, roll = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local origins = tonumber(ARGV[7])
-local lanes = tonumber(ARGV[origins + 8])
+local apart_ms, first_ms, longest_ms, roll = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local origins = tonumber(ARGV[8])
+local lanes = tonumber(ARGV[origins + 9])
 local places = {}
 for o = 1, origins do
-  places[o] = {name = ARGV[7 + o], fly = KEYS[9 + 3 * o], turns = KEYS[10 + 3 * o], ended = {}, failed = 0, unpaced = 0}
+  places[o] = {name = ARGV[8 + o], fly = KEYS[9 + 3 * o], turns = KEYS[10 + 3 * o], ended = {}, failed = 0, unpaced = 0}
 end
 local queues = 11 + 3 * origins
 
@@ -55,7 +55,8 @@ end
 local function judge(lane, ended)
   local since = opens and tonumber(redis.call('ZSCORE', KEYS[9], lane))
   local open = since and not redis.call('ZSCORE', KEYS[10], lane)
-  local before = streaks and tonumber(redis.call('ZSCORE', KEYS[11], lane) or 0) % 1000 or 0
+  local score = streaks and tonumber(redis.call('ZSCORE', KEYS[11], lane) or 0) or 0
+  local before, last = score % 1000, math.floor(score / 1000) * 1000
   local row = before
   for _, each in ipairs(ended) do
     if open and each.probe and each.outcome == 'g' then
@@ -67,7 +68,7 @@ local function judge(lane, ended)
     elseif not open and each.outcome == 'g' then
       row = 0
     elseif not open and each.outcome ~= 'n' then
-      row = row + 1
+      if since or row == 0 or now - last >= apart_ms then row, last = row + 1, now end
       if row >= opens_after then
         open, since = true, since or now
         redis.call('ZADD', KEYS[9], since, lane)
@@ -82,7 +83,7 @@ local function judge(lane, ended)
   end
 end
 
-local a, record, fenced, wakes = origins + 9, queues + lanes, {}, {}
+local a, record, fenced, wakes = origins + 10, queues + lanes, {}, {}
 for l = 1, lanes do
   local lane, place, count, queue = ARGV[a], places[tonumber(ARGV[a + 1])], tonumber(ARGV[a + 2]), KEYS[queues + l]
   a = a + 3

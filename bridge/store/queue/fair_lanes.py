@@ -169,7 +169,10 @@ class FairLanes(Lanes):
         ]
         plan = self._breaker
         rules = (self._limits.stranger.interval_ms, UNREACHABLE_AFTER)
-        breaker = (plan.opens_after, plan.first_ms, plan.longest_ms, f"{self._roll():.6f}")
+        breaker = (
+            *(plan.opens_after, plan.apart_ms, plan.first_ms, plan.longest_ms),
+            f"{self._roll():.6f}",
+        )
         head_args: list[Bytes] = [*rules, *breaker, len(origins), *origins, len(by_lane)]
         return ScriptCall(SCRIPTS["settle_fair_v3"], names, [*head_args, *args])
 

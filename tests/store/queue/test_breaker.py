@@ -20,7 +20,9 @@ LANE = f"prj_x {ORIGIN} hook"
 OTHER = f"prj_x {ORIGIN} other"
 LEASE_MS = 60_000
 # No sleep ends by itself while a test runs: `Url.wake` ends it, and `Url.age` makes a breaker older.
-PLAN = BreakerPlan(opens_after=3, first_ms=60_000, longest_ms=1_800_000, ramp_ms=600_000, step_ms=30_000)
+PLAN = BreakerPlan(
+    opens_after=3, apart_ms=0, first_ms=60_000, longest_ms=1_800_000, ramp_ms=600_000, step_ms=30_000
+)
 JITTER = 1.2
 
 
@@ -123,6 +125,19 @@ async def test_a_2xx_between_failures_keeps_it_closed(url: Url) -> None:
         await url.fail(PLAN.opens_after - 1)
         await url.settle(await url.claim(), ANSWERED)
     assert await url.look() == Breaker()
+
+
+async def test_failures_that_come_at_once_are_one(redis: Redis) -> None:
+    """A herd that fails together says no more of a URL than one attempt; later failures count."""
+    url = Url(redis, replace(PLAN, apart_ms=60_000))
+    await url.add("a")
+    await url.fail(PLAN.opens_after + 2)
+    assert await url.look() == Breaker(failures=1)
+    for count in range(2, PLAN.opens_after + 1):
+        await url.age(61_000, key=breaker_keys.streaks("a"))
+        await url.fail()
+        assert (await url.look()).failures == count
+    assert await url.state() is BreakerState.OPEN
 
 
 async def test_one_probe_at_a_time_decides(url: Url) -> None:

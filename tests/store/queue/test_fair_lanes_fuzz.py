@@ -26,7 +26,7 @@ LIMITS = OriginLimits(
     stranger=SlotLimit(1, 15, 2, 3, 3, 8),
     unreachable=SlotLimit(1, 0, 1, 1, 3, 8),
 )
-BREAKER = BreakerPlan(opens_after=3, first_ms=5, longest_ms=40, ramp_ms=20, step_ms=3)
+BREAKER = BreakerPlan(opens_after=3, apart_ms=0, first_ms=5, longest_ms=40, ramp_ms=20, step_ms=3)
 LEASE_MS = 30  # longer than an attempt is young
 ORIGINS = [f"https://{host}:443" for host in ("a", "b")]
 LANES = [f"prj_{project} {origin} {url}" for origin in ORIGINS for project in "xyz" for url in range(4)]
