@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import structlog
-from arq.connections import ArqRedis
+from arq.connections import ArqRedis, RedisSettings
 from arq.jobs import Job
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import OutOfMemoryError
@@ -18,6 +19,7 @@ from redis.exceptions import OutOfMemoryError
 from bridge.config.settings import Settings
 from bridge.store.cancellation import is_cancelled
 from bridge.store.server.connect import RETRIED, arq_settings, sentinel_pool_for_arq
+from bridge.store.server.redis_connection import PatientPool
 from bridge.store.server.replication import LOOK_S, leave_former
 
 T = TypeVar("T")
@@ -88,12 +90,12 @@ def open_queue(settings: Settings) -> Queue:
     """Return arq's queue connection; behind Sentinels it follows the primary."""
     where = arq_settings(settings)
     pool = sentinel_pool_for_arq(settings, EndlessRetry(f"Sentinels {where.host}"))
-    if pool is not None:
-        return Queue(pool, job_serializer=write_job, job_deserializer=read_job)
-    return Queue(
-        job_serializer=write_job,
-        job_deserializer=read_job,
-        host=where.host,
+    return Queue(pool or _open_pool(where), job_serializer=write_job, job_deserializer=read_job)
+
+
+def _open_pool(where: RedisSettings) -> PatientPool:
+    plain = Redis(
+        host=str(where.host),
         port=where.port,
         unix_socket_path=where.unix_socket_path,
         db=where.database,
@@ -109,7 +111,8 @@ def open_queue(settings: Settings) -> Queue:
         ssl_check_hostname=where.ssl_check_hostname,
         retry=EndlessRetry(where.unix_socket_path or f"{where.host}:{where.port}"),
         retry_on_error=RETRIED,
-    )
+    ).connection_pool
+    return PatientPool(plain.connection_class, **plain.connection_kwargs)
 
 
 async def follow_primary(queue: ArqRedis) -> None:

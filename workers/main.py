@@ -6,9 +6,9 @@ Started by `reelbridge worker` or `arq workers.main.WorkerSettings`.
 import asyncio
 import os
 import platform
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import structlog
 from arq import cron
@@ -48,6 +48,7 @@ FOLLOWING_INTERVAL_MS = 2_000
 STOP_GRACE_S = 32.0
 WORKER = f"{platform.node()}:{os.getpid()}"
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -57,10 +58,8 @@ async def start(context: dict[str, Any]) -> None:
     configure_logging(settings)
     stack = context["stack"] = AsyncExitStack()
     clock = StoreClock()
-    opened = open_services(settings, clock_ms=clock.now_ms, name="reelbridge-worker")
-    services = await stack.enter_async_context(opened)
+    services = await when_there("start", lambda: _open(stack, settings, clock))
     context["services"] = services
-    await bootstrap(services)
     pumps = context["pumps"] = [
         Pump(services.store.poll, PollHandler(services), slots=POLL_SLOTS, clock=clock, shard_of=_poll_shard),
         Pump(
@@ -76,8 +75,28 @@ async def start(context: dict[str, Any]) -> None:
         *(asyncio.create_task(supervise(name, run)) for name, run in _list_loops(context, clock).items()),
     ]
     tune_gc()
-    await send_heartbeat(services, clock)  # last: from it `up` and /readyz conclude that jobs are polled
+    # Last: from it `up` and /readyz conclude that jobs are polled.
+    await when_there("start", lambda: send_heartbeat(services, clock))
     log.info("worker.ready")
+
+
+async def _open(stack: AsyncExitStack, settings: Settings, clock: StoreClock) -> Services:
+    async with AsyncExitStack() as opened:
+        opening = open_services(settings, clock_ms=clock.now_ms, name="reelbridge-worker")
+        services = await opened.enter_async_context(opening)
+        await bootstrap(services)
+        stack.push_async_exit(opened.pop_all())
+    return services
+
+
+async def when_there(name: str, do: Callable[[], Awaitable[T]]) -> T:
+    """Return what a function returns; call it until the store is there for it."""
+    while True:
+        try:
+            return await do()
+        except STORE_ERRORS as error:
+            log.warning("worker.store_unreachable", loop=name, error=type(error).__name__)
+        await asyncio.sleep(RESTART_DELAY_S)
 
 
 def _list_loops(

@@ -15,7 +15,7 @@ from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError  # 
 from bridge.config.settings import Settings, SettingsError
 from bridge.store.server.patient_cluster import PatientCluster
 from bridge.store.server.redis_connection import FewTurnsConnection, FewTurnsPool
-from bridge.store.server.sentinel import PrimaryConnection, SentinelPool, Sentinels
+from bridge.store.server.sentinel import PatientSentinelPool, PrimaryConnection, SentinelPool, Sentinels
 
 MAX_CONNECTIONS = 96
 POOL_WAIT_S = 30
@@ -81,7 +81,9 @@ def sentinel_pool_for_arq(settings: Settings, retry: Retry) -> SentinelPool | No
     if settings.redis_sentinel is None or settings.arq_redis_url is not None:
         return None
     options = _connection_options() | {"retry": retry}
-    return _sentinel_pool(_redis_url(settings), settings.redis_sentinel, **options)
+    return _sentinel_pool(
+        _redis_url(settings), settings.redis_sentinel, pool_class=PatientSentinelPool, **options
+    )
 
 
 def connect_to_node(settings: Settings, host: str, port: int) -> Redis:
@@ -93,7 +95,9 @@ def connect_to_node(settings: Settings, host: str, port: int) -> Redis:
     )
 
 
-def _sentinel_pool(url: str, primary: str, **options: Any) -> SentinelPool:
+def _sentinel_pool(
+    url: str, primary: str, *, pool_class: type[SentinelPool] = SentinelPool, **options: Any
+) -> SentinelPool:
     tls = url.startswith("rediss:")
     of_sentinels, login = _split_logins(_login(url))
     clients = [
@@ -101,7 +105,7 @@ def _sentinel_pool(url: str, primary: str, **options: Any) -> SentinelPool:
         for host, port in sentinel_addresses(url)
     ]
     kind = SSLConnection if tls else Connection
-    return SentinelPool(
+    return pool_class(
         Sentinels(clients, primary),
         connection_class=type("Connection", (PrimaryConnection, FewTurnsConnection, kind), {}),
         max_connections=MAX_CONNECTIONS,

@@ -3,14 +3,33 @@
 They take fewer iterations of the event loop, of which a busy worker's last tens of ms, and less processor time.
 """
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool, ConnectionPool
+from redis.asyncio.retry import Retry
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError, ResponseError  # noqa: A004 -- redis's own error is meant
 from redis.typing import EncodableT
+
+
+class PatientPool(ConnectionPool):
+    """A pool that opens connections as patiently as commands are repeated over those that are open.
+
+    redis-py repeats only the TCP connection itself; whatever accepts that and then closes it, as a balancer does whose
+    servers are away, is an error at once.
+    """
+
+    async def get_connection(self, *_: Any, **__: Any) -> Any:
+        """Return a connection that is ready, by the policy of retries that its connections have."""
+
+        async def try_again(_: Exception) -> None:
+            """Do nothing: the pool has taken the connection back."""
+
+        retry: Retry = self.connection_kwargs["retry"]
+        return await retry.call_with_retry(super().get_connection, try_again)
 
 
 class FewTurnsPool(BlockingConnectionPool):
@@ -54,6 +73,14 @@ class FewTurnsConnection(AbstractConnection):
         """Encode commands with hiredis, as the blocking client does, because some have thousands of arguments."""
         packed: list[bytes] = self._packer.pack(*args)  # type: ignore[arg-type]  # redis-py declares the wrong type
         return packed
+
+    async def on_connect(self) -> None:
+        """Introduce the client on a new connection, without a health check before its first command.
+
+        redis-py would connect anew within that check if the server closes, and check again within that, without end.
+        """
+        self.next_health_check = asyncio.get_running_loop().time() + self.health_check_interval
+        await super().on_connect()
 
     async def can_read_destructive(self) -> bool:
         """Return whether the connection cannot be used: it is closed, or has an unread answer.

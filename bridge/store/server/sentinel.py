@@ -11,7 +11,7 @@ from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import ConnectionError, ReadOnlyError  # noqa: A004 -- redis's own error is meant
 
 from bridge.store.errors import STORE_ERRORS
-from bridge.store.server.redis_connection import FewTurnsPool
+from bridge.store.server.redis_connection import FewTurnsPool, PatientPool
 
 T = TypeVar("T")
 Address = tuple[str, int]
@@ -124,6 +124,10 @@ class SentinelPool(FewTurnsPool):
         await super().disconnect(inuse_connections)
         if inuse_connections:
             await self.sentinels.aclose()
+
+
+class PatientSentinelPool(PatientPool, SentinelPool):
+    """The same with the patience of `PatientPool`."""
 
 
 class PrimaryConnection(AbstractConnection):

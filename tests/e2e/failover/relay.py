@@ -1,22 +1,23 @@
-"""A relay in front of a server that can cut it off from other servers while clients still reach it."""
+"""A relay in front of a server that can cut it off: from other servers while clients still reach it, or from all."""
 
 import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 HOST = "127.0.0.1"
 FIRST_CHUNKS = 4  # a login comes in one of these
 
 
 class Relay:
-    """Passes connections on to a port of loopback; those that log in as one user outlive a cut."""
+    """Passes connections on to a port of loopback or a Unix socket; those that log in as one user outlive a cut."""
 
-    def __init__(self, user: str) -> None:
-        self._user = user.encode()
+    def __init__(self, user: str | None) -> None:
+        self._user = None if user is None else user.encode()
         self._listener = socket.create_server((HOST, 0))
         self.port = int(self._listener.getsockname()[1])
-        self.target = 0
+        self.target: int | Path = 0
         self._is_cut = False
         self._others: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -47,18 +48,29 @@ class Relay:
         with contextlib.suppress(OSError), client:
             with self._lock:
                 self._others.add(client)
-            with socket.create_connection((HOST, self.target)) as server:
+            with self._connect() as server:
                 threading.Thread(target=_copy, args=(server, client), daemon=True).start()
                 self._forward(client, server)
                 server.shutdown(socket.SHUT_RDWR)  # or it stays open while the other thread reads from it
         with self._lock:
             self._others.discard(client)
 
+    def _connect(self) -> socket.socket:
+        if isinstance(self.target, int):
+            return socket.create_connection((HOST, self.target))
+        server = socket.socket(socket.AF_UNIX)
+        try:
+            server.connect(str(self.target))
+        except OSError:
+            server.close()
+            raise
+        return server
+
     def _forward(self, client: socket.socket, server: socket.socket) -> None:
         chunks, known = 0, False
         while chunk := client.recv(1 << 16):
             chunks += 1
-            if not known and chunks <= FIRST_CHUNKS and self._user in chunk:
+            if self._user and not known and chunks <= FIRST_CHUNKS and self._user in chunk:
                 known = True
                 with self._lock:
                     self._others.discard(client)
@@ -76,8 +88,8 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def running_relay(user: str) -> Iterator[Relay]:
-    """Run a relay for a while."""
+def running_relay(user: str | None = None) -> Iterator[Relay]:
+    """Run a relay for a while; without a user nobody outlives a cut."""
     relay = Relay(user)
     try:
         yield relay

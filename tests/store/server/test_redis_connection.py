@@ -15,6 +15,7 @@ from bridge.store.server.redis_connection import FewTurnsConnection
 from tests.store.conftest import Server
 
 PATIENCE_S = 10.0
+TRIES = 6
 
 
 def open_client(server: Server, monkeypatch: pytest.MonkeyPatch) -> Redis:
@@ -131,3 +132,24 @@ def test_uvloops_own_error_for_a_closed_connection_is_an_outage(server: Server) 
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(write_after_the_end())
+
+
+async def test_a_server_that_accepts_and_closes_is_an_outage_after_a_few_tries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a balancer does whose servers are away; each try is one connection."""
+    made = 0
+
+    async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal made
+        made += 1
+        await reader.read(1)
+        writer.transport.abort()
+
+    async with await asyncio.start_server(close, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setenv("REELBRIDGE_REDIS_URL", f"redis://127.0.0.1:{port}")
+        async with connect(Settings(_env_file=None)) as redis:
+            with pytest.raises(ConnectionError):
+                await redis.ping()
+    assert made <= TRIES
