@@ -20,7 +20,7 @@ BENCH_STAMP := $(BENCH_VENV)/.made-$(shell cat $(LOCKS)/requirements-bench.lock 
 NEWEST_VENV := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test browser soak retention failover recover following herd isolation test-n8n lint format bench freshness newest connector dist lock clean
+.PHONY: help setup run test browser soak chaos retention failover recover following herd isolation test-n8n lint format bench freshness newest connector dist lock clean
 
 help:
 	@echo 'make run        set up and start reelbridge (Ctrl-C stops it)'
@@ -30,6 +30,7 @@ help:
 	@echo 'make lint       run the checks only: ruff, formatting, mypy'
 	@echo 'make format     format the code and fix what ruff can fix'
 	@echo 'make soak       run the crash tests for longer: make soak ROUNDS=10 SEED=1'
+	@echo 'make chaos      inject every fault in turn under load and balance the books: make chaos ROUNDS=5 SEED=1'
 	@echo 'make retention  let 100,000 deliveries end and leave: memory returns to what it was (some minutes)'
 	@echo 'make failover   kill and cut off servers of a Cluster and of Sentinels under load (4 minutes)'
 	@echo 'make recover    bring 10,050 parked deliveries back while a worker is killed (some minutes)'
@@ -62,7 +63,7 @@ browser:
 			echo 'Chromium could not be installed'; \
 	else echo 'the tests of web pages need Chromium and will be skipped'; fi
 
-# The same tests as in `make test`, longer: every round kills worker, API, store, `up` and all of them once.
+# The same tests as in `make test`, with longer outages and more rounds.
 ROUNDS ?= 10
 SEED ?= $(shell date +%s)
 
@@ -70,6 +71,13 @@ soak: $(DEV_STAMP)
 	@echo 'seed $(SEED), $(ROUNDS) rounds'
 	REELBRIDGE_SOAK_ROUNDS=$(ROUNDS) REELBRIDGE_SOAK_SEED=$(SEED) \
 		$(BIN)/pytest -x -s tests/e2e/crash tests/e2e/proxy/test_safe_starts.py
+
+# The same tests as in `make test`: every round injects each fault once, endpoints hear of 1,000 events.
+chaos: $(DEV_STAMP)
+	@echo 'seed $(SEED), $(ROUNDS) rounds'
+	REELBRIDGE_SOAK_ROUNDS=$(ROUNDS) REELBRIDGE_SOAK_SEED=$(SEED) $(BIN)/pytest -x -s tests/e2e/chaos
+	REELBRIDGE_FAILOVER=1 $(BIN)/pytest -x -s tests/e2e/failover/test_cluster.py
+	REELBRIDGE_ENDPOINT_JOBS=1000 $(BIN)/pytest -x -s tests/e2e/test_endpoints.py
 
 # The same test as in `make test`, with fifty times as many deliveries.
 retention: $(DEV_STAMP)

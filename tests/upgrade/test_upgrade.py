@@ -1,9 +1,7 @@
 """From the version before: its data directory opens, and its worker works beside one of this version on one store."""
 
 import asyncio
-import contextlib
 import json
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -14,7 +12,6 @@ import pytest
 
 from tests.e2e.processes import (
     Bridge,
-    Process,
     Receiver,
     Simulator,
     bridge_env,
@@ -24,7 +21,7 @@ from tests.e2e.processes import (
     until,
 )
 from tests.upgrade.make_data_directory import fixed_receiver
-from tests.upgrade.version_before import MASTER_KEYS, Entry, has_history, take_code, unpack_data
+from tests.upgrade.version_before import MASTER_KEYS, Entry, has_history, running_worker_before, unpack_data
 
 pytestmark = pytest.mark.slow
 
@@ -106,18 +103,6 @@ def find_socket(data_dir: Path) -> str:
     """Return where the embedded store of a running bridge listens."""
     (facts,) = data_dir.glob("store/*/server.json")
     return str(json.loads(facts.read_text())["socket"])
-
-
-@contextlib.contextmanager
-def running_worker_before(folder: Path, env: dict[str, str]) -> Iterator[Process]:
-    """Run a worker of the version before."""
-    code = take_code(folder)
-    process = Process(sys.executable, "-m", "workers", env={**env, "PYTHONPATH": str(code)}, cwd=code)
-    try:
-        process.wait_for("worker.ready")
-        yield process
-    finally:
-        process.stop()
 
 
 @pytest.mark.skipif(not has_history(), reason="the repository's history is not here: no code of 0.1.0")

@@ -4,12 +4,17 @@
 `python -m tests.upgrade.make_data_directory`.
 """
 
+import contextlib
 import io
 import json
 import subprocess
+import sys
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.e2e.processes import Process
 
 COMMIT = "c849a3c05677fab431514022999d18a1e07347d5"  # the last commit of version 0.1.0
 ROOT = Path(__file__).parents[2]
@@ -66,3 +71,15 @@ def unpack_data(folder: Path) -> Path:
     with tarfile.open(DATA_DIRECTORY) as tar:
         tar.extractall(folder, filter="data")
     return folder / "data"
+
+
+@contextlib.contextmanager
+def running_worker_before(folder: Path, env: dict[str, str]) -> Iterator[Process]:
+    """Run a worker of the version before."""
+    code = take_code(folder)
+    process = Process(sys.executable, "-m", "workers", env={**env, "PYTHONPATH": str(code)}, cwd=code)
+    try:
+        process.wait_for("worker.ready")
+        yield process
+    finally:
+        process.stop()

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from tests.e2e.crash.killable_service import Kill, Service
 from tests.e2e.crash.received_posts import Post, ReceivedPosts
@@ -53,7 +53,7 @@ async def list_since(service: Service, path: str, since_ms: int) -> list[dict[st
     while True:
         status, page = await service.bridge.call("GET", f"{path}?limit=100{cursor}")
         assert status == 200, page
-        recent = [each for each in page["data"] if each["created_at"] >= since]
+        recent = [each for each in page["data"] if (each.get("created_at") or each["timestamp"]) >= since]
         found += recent
         if not page["next_cursor"] or len(recent) < len(page["data"]):
             return found
@@ -109,7 +109,16 @@ def _explain(
     return causes
 
 
-def find_excuse(post: Post, kills: Sequence[Kill]) -> str:
+class Sent(Protocol):
+    """A POST: when it arrived, and when its answer was sent."""
+
+    @property
+    def arrived_at(self) -> float: ...
+    @property
+    def answered_at(self) -> float: ...
+
+
+def find_excuse(post: Sent, kills: Sequence[Kill]) -> str:
     """Name the kill that can have kept a POST's answer from being recorded; empty: none can."""
     for kill in kills:
         sent_before = post.arrived_at - MAX_READ_DELAY_S <= kill.ended

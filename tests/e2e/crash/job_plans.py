@@ -28,6 +28,13 @@ class PlannedJob:
         return [f"{self.id}-1", f"{self.id}-2"] if self.id.endswith("7") else [self.id]
 
     @property
+    def parts(self) -> dict[str, str]:
+        """Return the endings of its parts that have events of their own, which endpoints hear of."""
+        if self.kind != "outgoing_post":
+            return {}
+        return {each["id"]: "publishing_delivery.published" for each in self.ended["deliveries"]}
+
+    @property
     def script(self) -> list[dict[str, Any]]:
         """What the simulator is to do by itself."""
         return [] if self.end_s is None else [{"after_s": self.end_s * SIMULATOR_SPEED, "set": self.ended}]

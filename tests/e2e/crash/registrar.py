@@ -6,13 +6,12 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 
 from tests.e2e.crash.job_plans import PlannedJob
 from tests.e2e.crash.killable_service import Service
-from tests.e2e.crash.received_posts import ReceivedPosts
 from tests.e2e.processes import API_KEY
 
 TIMEOUT_S = 60.0
@@ -30,10 +29,19 @@ class RegisteredCallback:
     ends_at: float
 
 
+class Receivers(Protocol):
+    """Whoever gets the POSTs of callbacks, each at a hook of its own."""
+
+    first_at: dict[str, float]
+
+    def url(self, number: int, hook: str) -> str:
+        """Return the URL of a hook."""
+
+
 class Registrar:
     """Registers over HTTP as a stubborn client does: a request that got no answer is repeated."""
 
-    def __init__(self, service: Service, received: ReceivedPosts) -> None:
+    def __init__(self, service: Service, received: Receivers) -> None:
         self.began_ms = round(time.time() * 1000)
         self._service = service
         self._received = received
