@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import structlog
 from arq.connections import ArqRedis, RedisSettings
 from arq.jobs import Job
-from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import OutOfMemoryError
@@ -94,7 +93,7 @@ def open_queue(settings: Settings) -> Queue:
 
 
 def _open_pool(where: RedisSettings) -> PatientPool:
-    plain = Redis(
+    plain = Queue(
         host=str(where.host),
         port=where.port,
         unix_socket_path=where.unix_socket_path,

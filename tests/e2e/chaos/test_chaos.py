@@ -127,7 +127,8 @@ async def run_beside_the_version_before(chaos: Chaos, dice: random.Random, folde
             "worker"
         ):  # `up` starts another one, and meanwhile the old one is alone
             os.kill(worker, signal.SIGTERM)
-        await registrar.register(itertools.takewhile(lambda _: not has_delivered(_), plans[OLD_JOBS:]))
+        more = itertools.takewhile(lambda _: not has_delivered(_), plans[OLD_JOBS:])
+        await registrar.register(more, at_once=4, gap_s=0.1)
 
         async def all_told() -> bool:
             return registrar.count_waiting() == 0
