@@ -1,8 +1,8 @@
 """How long the dashboard's pages take in a full project: `python -m tests.bench.pages`.
 
-100,000 watched jobs with an ended delivery each, of which 10,000 are parked, all written as records; then each page is
-asked for a number of times, one after another, and median and 95th percentile are printed, and the processor time of this
-process, which has the client too and says more on a busy machine.
+100,000 watched jobs with an ended delivery each, of which 10,000 are parked and 10,000 went to an endpoint, all written as
+records; then each page is asked for a number of times, one after another, and median and 95th percentile are printed, and
+the processor time of this process, which has the client too and says more on a busy machine.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from bridge.domain.ids import event_id, job_key
 from bridge.domain.jobs.records import Job, JobState
 from bridge.providers.registry import CATALOGUE
 from bridge.services.context import Services
-from bridge.store import feed_keys, keys
+from bridge.store import endpoint_keys, feed_keys, keys
 from bridge.store.records import pack
 from bridge.store.trouble import trouble_keys
 from tests.api.serving import KEY, make_settings, serving
@@ -50,8 +50,8 @@ PATHS = (
 )
 
 
-async def fill(services: Services, project: str, account: str) -> None:
-    """Write the records and their indexes."""
+async def fill(services: Services, project: str, account: str, endpoint: str) -> tuple[str, str]:
+    """Write the records and their indexes; return the ids of the last event and delivery."""
     store, now_ms = services.store, services.clock_ms()
     shard = store.shard_of(account)
     body = samples(CATALOGUE, TYPE)[0]
@@ -77,7 +77,7 @@ async def fill(services: Services, project: str, account: str) -> None:
             delivery = new_delivery(
                 event=event,
                 job=key,
-                subscription=f"cb_{key}aaaaaaaa",
+                subscription=endpoint if number % PARKED_EVERY == 1 else f"cb_{key}aaaaaaaa",
                 project=project,
                 lane=f"{project} https://host{number % 50}.example.com:443 {number % 50:016x}",
                 now_ms=at_ms,
@@ -103,12 +103,15 @@ async def fill(services: Services, project: str, account: str) -> None:
             pipe.zadd(keys.deliveries(shard, project), {delivery.id: at_ms})
             pipe.zadd(keys.job_deliveries(key), {delivery.id: at_ms})
             pipe.zadd(keys.expected(shard, account), {key: at_ms + 300_000})
+            if number % PARKED_EVERY == 1:
+                pipe.zadd(endpoint_keys.deliveries(shard, endpoint), {delivery.id: at_ms})
             if is_parked:
                 pipe.zadd(trouble_keys.parked(shard, project), {delivery.id: at_ms})
                 pipe.zincrby(trouble_keys.receivers(shard, project), 1, read_origin(delivery.lane))
             pipe.zadd(feed_keys.feed(project), {event: number + 1})
         pipe.set(feed_keys.position(project), min(start + STEP, JOBS))
         await pipe.execute()
+    return event, delivery.id
 
 
 async def measure() -> None:
@@ -120,11 +123,14 @@ async def measure() -> None:
             accounts = await services.store.accounts.list(project)
             account = next(each.id for each in accounts if each.provider == "reelmirror")
             began_s = time.perf_counter()
-            await fill(services, project, account)
+            made = await api.call("POST", "/v1/endpoints", json={"url": "inbox:"})
+            endpoint = made[1]["id"]
+            event, delivery = await fill(services, project, account, endpoint)
             sys.stdout.write(f"{JOBS:,} jobs written in {time.perf_counter() - began_s:.0f} s\n")
             visitor = Visitor(api)
             await visitor.sign_in(KEY)
-            for path in PATHS:
+            own = (f"/events/{event}", f"/deliveries/{delivery}", f"/endpoints/{endpoint}", "/settings/keys")
+            for path in (*PATHS, *own):
                 took, used_s = [], time.process_time()
                 for _ in range(ROUNDS):
                     began_s = time.perf_counter()
