@@ -9,6 +9,7 @@ from bridge.simulator.jobs import scripts
 from bridge.simulator.jobs.job_store import SimulatedJob
 from bridge.simulator.jobs.objects import new_delivery, new_item, new_outgoing, new_post, new_sync_job
 from bridge.simulator.jobs.scripts import PlannedPart, ScriptOutcome
+from bridge.simulator.jobs.timeline import TimelineStep
 from bridge.simulator.requests.errors import Problem
 from bridge.simulator.state.ledger import Entry
 from bridge.simulator.state.personas import Persona, Source
@@ -206,6 +207,9 @@ def _automate(state: SimulatorState, persona: Persona, source: Source, account: 
         begin_outgoing(
             state, persona, account=account, item_ids=item_ids, caption=None, parts=parts, at=ends_at
         )
+        published_s = (ends_at - at) * state.speed + min(part.seconds for part in parts)
+        published = TimelineStep(at_s=published_s, set={"review_status": "published"})
+        job.replace_timeline(job.timeline.with_steps((published,)))
 
 
 def plan_retries(

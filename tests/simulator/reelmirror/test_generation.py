@@ -185,8 +185,10 @@ async def test_automation_starts_work_without_a_client(sim: Sim) -> None:
     assert await sim.read("/personas/p/generated-posts") == []
     sim.advance(300)
     [post] = await sim.read("/personas/p/generated-posts")
+    assert post["review_status"] == "pending_review"
     assert await sim.read("/publishing/posts") == []
     sim.advance(400)
+    assert (await sim.read(f"/generated-posts/{post['id']}"))["review_status"] == "published"
     [outgoing] = await sim.read("/publishing/posts")
     assert outgoing["status"] == "published"
     assert outgoing["items"][0]["generated_media_item_id"] in {
