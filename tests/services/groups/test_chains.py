@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from bridge.domain.ids import job_key
 from bridge.domain.starts.records import StartedJob
 from bridge.services.following.reconcile_followed import reconcile
+from bridge.services.jobs.new_events import GROUP_AFTER_MS
 from bridge.services.starts.guard import note_started
 from tests.e2e.processes import until
 from tests.services.following.swept import Swept, post
@@ -63,6 +65,17 @@ async def test_a_post_is_followed_to_its_deliveries(bench: Bench) -> None:
         assert (status, own["job_id"], own["type"]) == (200, each["id"], each["type"])
     account = (await bench.job(key_of(made))).account
     assert await bench.api.services.store.poll.due_of(key_of(made)[0], account, key_of(made)) is None
+
+
+async def test_news_of_a_member_puts_its_chain_into_the_queue(bench: Bench) -> None:
+    """Also a review, which ends no job."""
+    show_post(bench, "p")
+    made = await register_chain(bench, "p")
+    await read(bench, made, "generated_post", "p")
+    assert await bench.due_ms(key_of(made)) > bench.api.services.clock_ms() + 30_000
+    show_post(bench, "p", review="approved")
+    await turn_now(bench, job_key(key_of(made)[0], made["account_id"], "generated_post", "p"))
+    assert await bench.due_ms(key_of(made)) <= bench.api.services.clock_ms() + GROUP_AFTER_MS
 
 
 async def test_a_rejected_post_ends_its_chain(bench: Bench) -> None:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from bridge.domain.ids import job_key
+from bridge.services.jobs.new_events import GROUP_AFTER_MS
 from bridge.services.jobs.retention import end_retention
 from bridge.store.queue.heartbeats import WORKERS
 from bridge.store.unit_of_work import UnitOfWork
@@ -16,6 +18,7 @@ from tests.services.groups.grouped import (
     send_all,
     show,
     shown,
+    turn_now,
 )
 from tests.services.polling.upstreams import Bench
 
@@ -50,6 +53,18 @@ async def test_a_group_closes_once_all_have_ended(bench: Bench) -> None:
     assert (
         await bench.api.services.store.poll.due_of(key_of(made)[0], made["account_id"], key_of(made)) is None
     )
+
+
+async def test_a_member_that_ends_puts_its_group_into_the_queue(bench: Bench) -> None:
+    """In the same step, so that whatever dies behind it the group looks at its members at once."""
+    show(bench, "a", "running")
+    made = await register_group(bench, "a")
+    await look(bench, made, "a")
+    now_ms = bench.api.services.clock_ms()
+    assert await bench.due_ms(key_of(made)) > now_ms + 60_000, "else it looks now and then"
+    show(bench, "a")
+    await turn_now(bench, job_key(key_of(made)[0], made["account_id"], "sync_job", "a"))
+    assert await bench.due_ms(key_of(made)) <= bench.api.services.clock_ms() + GROUP_AFTER_MS
 
 
 async def test_members_that_ended_before_count(bench: Bench) -> None:
