@@ -228,3 +228,17 @@ async def test_a_group_waits_until_no_process_of_an_earlier_version_runs(bench: 
     assert (status, answer["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
     await services.store.redis.zrem(WORKERS, "old")
     await register_group(bench, "a")
+
+
+async def test_objects_that_are_too_large_together_are_left_out(bench: Bench) -> None:
+    """How each job ended is told all the same, and its own event has the whole."""
+    for job_id in ("a", "b"):
+        show(bench, job_id, note="x" * 140_000)
+    made = await register_group(bench, "a", "b")
+    await look(bench, made, "a", "b")
+    (closing,) = await closings(bench)
+    assert closing["bridge"]["truncated"] is True
+    assert [each["data"] for each in closing["data"]["jobs"]] == [{"id": "a"}, {"id": "b"}]
+    assert [each["outcome"] for each in closing["data"]["jobs"]] == ["succeeded", "succeeded"]
+    _, own = await bench.api.call("GET", f"/v1/events/{closing['data']['jobs'][0]['event_id']}")
+    assert len(own["data"]["note"]) == 140_000
