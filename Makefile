@@ -36,7 +36,7 @@ help:
 	@echo 'make recover    bring 10,050 parked deliveries back while a worker is killed (some minutes)'
 	@echo 'make following  follow ten personas for an hour of 1,000 posts, twenty times as fast (4 minutes)'
 	@echo 'make herd       let 1,000 deliveries wait for a URL that fails, and come back when it answers'
-	@echo 'make isolation  watch a host that never answers for a minute'
+	@echo 'make isolation  watch a host that never answers for a minute, and healthy hooks beside 2,000 deliveries to dead ones'
 	@echo 'make bench      measure polls, deliveries, registrations and proxied requests a second (10 minutes, on an idle machine)'
 	@echo 'make freshness  simulate how soon the end of a job is noticed under a rate limit (half an hour)'
 	@echo 'make newest     run the tests with the newest releases of all dependencies: make newest ARGS=tests/http'
@@ -99,7 +99,7 @@ herd: $(DEV_STAMP)
 	REELBRIDGE_HERD=1000 $(BIN)/pytest tests/e2e/test_breaker.py
 
 isolation: $(DEV_STAMP)
-	REELBRIDGE_ISOLATION_S=62 $(BIN)/pytest tests/e2e/isolation
+	REELBRIDGE_ISOLATION_S=62 REELBRIDGE_ISOLATION_DEAD=1000 $(BIN)/pytest tests/e2e/isolation
 
 # n8n's lint, types and this product's community node; the packages take a minute to install.
 test-n8n: $(DEV_STAMP)

@@ -47,14 +47,17 @@ async def test_a_refused_request_does_not_use_the_key_up(api: Client) -> None:
     assert (await api.call("POST", "/v1/callbacks", json=FIELDS, headers=HEADERS))[0] == 201
 
 
-async def test_fifty_at_once_make_one_callback(api: Client) -> None:
-    """All get the same answer."""
-    answers = await asyncio.gather(
-        *(api.call("POST", "/v1/callbacks", json=FIELDS, headers=HEADERS) for _ in range(50))
-    )
-    assert {status for status, _ in answers} == {201}
-    assert len({body["id"] for _, body in answers}) == 1
-    assert len((await api.call("GET", "/v1/callbacks"))[1]["data"]) == 1
+@pytest.mark.parametrize(
+    ("path", "fields"), [("/v1/callbacks", FIELDS), ("/v1/endpoints", {"url": FIELDS["callback_url"]})]
+)
+async def test_fifty_at_once_make_one_object(api: Client, path: str, fields: dict[str, str]) -> None:
+    """All get the same answer, an endpoint's secret included."""
+    answers = await asyncio.gather(*(api.ask("POST", path, json=fields, headers=HEADERS) for _ in range(50)))
+    assert {status for status, *_ in answers} == {201}
+    assert len({json.dumps(body) for _, body, _ in answers}) == 1
+    assert len({headers["Location"] for *_, headers in answers}) == 1
+    assert sum("Idempotent-Replayed" in headers for *_, headers in answers) == 49
+    assert len((await api.call("GET", path))[1]["data"]) == 1
 
 
 async def end(api: Client, callback_id: str) -> None:
