@@ -26,7 +26,6 @@ from bridge.services.subscriptions.endpoints import check_versions
 log = get_logger("bridge.api")
 ROUTES = Routes("Callbacks")
 VIEWS_AT_ONCE = 100
-LOGGED = 20  # callbacks that one line names
 
 
 @ROUTES.add(
@@ -59,7 +58,6 @@ async def create_callback(call: ApiCall) -> web.StreamResponse:
         made = await registration.register(call.services, call.project, named)
         registered.extend(made[-1:] if is_one else made)
         call.api.metrics.count_registrations(request.jobs.kind, len(registered))
-        _log(call, request, registered)
         return await _answer(request, registered)
 
     outcome = await answer_once(call, work)
@@ -76,18 +74,6 @@ async def create_callback(call: ApiCall) -> web.StreamResponse:
     # Also an updated callback may have a first delivery on hold: that of a request whose answer was lost.
     await _send(call, response, [each.callback.id for each in registered])
     return response
-
-
-def _log(call: ApiCall, request: CallbackRequest, registered: Sequence[Registered]) -> None:
-    """Log what a request has registered, under the id that the lines of its deliveries have too."""
-    log.info(
-        "callback.registered",
-        request_id=read_request_id(registered[0].callback.id),
-        project=call.project,
-        kind=request.jobs.kind,
-        callbacks=[each.callback.id for each in registered[:LOGGED]],
-        count=len(registered),
-    )
 
 
 def _plan(

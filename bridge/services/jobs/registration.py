@@ -4,11 +4,12 @@ import dataclasses
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 
+import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
 from bridge.domain.groups.begin import begin_group
-from bridge.domain.ids import callback_id, job_key
+from bridge.domain.ids import callback_id, job_key, read_request_id
 from bridge.domain.jobs.baseline import apply_baseline
 from bridge.domain.jobs.callbacks import find_callback, list_dropped_callbacks
 from bridge.domain.jobs.deadlines import is_live
@@ -37,10 +38,12 @@ HOLD_MS = 15_000  # longer than a slow disk may delay the answer
 STORE_FULL_RETRY_S = 30.0
 RELEASE_AFTER_MS = 1_000  # first deliveries start this long after the answer
 JOBS_AT_ONCE = 50  # of one request: what is decided on in one turn of the event loop
+LOGGED = 20  # callbacks that one line names
 REQUEST_BYTES = 5  # as many as a callback's id has
 TRIES = 40  # of writing while others register for the same job, which takes some seconds
 BUSY_RETRY_S = 1.0
 CALLBACK_SHOWN = 600  # bytes of a callback in an answer, beside its URL
+log = structlog.get_logger()
 
 
 class Registered(Struct, frozen=True, kw_only=True):
@@ -73,7 +76,7 @@ async def register(
         return unit, own
 
     try:
-        return await retrying(services.store.committer, stage, tries=TRIES, new_work=True, durable=True)
+        made_now = await retrying(services.store.committer, stage, tries=TRIES, new_work=True, durable=True)
     except WriteConflict:
         raise Unavailable(
             "too many registrations for the same job at once: nothing was registered, repeat this one",
@@ -87,6 +90,20 @@ async def register(
         raise Unavailable(
             "the disk is too slow to confirm the registration: repeat it, it is not doubled"
         ) from None
+    log_registered(project, commands[0].kind, [each.callback.id for each in made_now])
+    return made_now
+
+
+def log_registered(project: str, kind: str, callbacks: Sequence[str]) -> None:
+    """Log what a request has registered, under the id that the lines of its deliveries have too."""
+    log.info(
+        "callback.registered",
+        request_id=read_request_id(callbacks[0]),
+        project=project,
+        kind=kind,
+        callbacks=list(callbacks[:LOGGED]),
+        count=len(callbacks),
+    )
 
 
 async def stage_registrations(

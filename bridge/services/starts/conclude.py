@@ -13,7 +13,7 @@ from bridge.errors import BridgeError
 from bridge.providers.registry import KINDS, PROVIDERS
 from bridge.services.context import Services
 from bridge.services.jobs.known_children import list_started_children
-from bridge.services.jobs.registration import stage_registrations
+from bridge.services.jobs.registration import log_registered, stage_registrations
 from bridge.services.jobs.registration_case import RegisterCallback
 from bridge.services.starts.sealing import open_webhook
 from bridge.store.errors import STORE_ERRORS
@@ -42,6 +42,7 @@ async def conclude(services: Services, place: str, decide: Decide, *, alone: boo
     nothing if another start is known to have begun one of the jobs.
     """
     kept: list[Start] = []
+    began: list[Start] = []  # the start whose jobs the last try has registered
 
     async def stage() -> tuple[UnitOfWork | None, Finished]:
         loaded = await services.store.starts.load(place)
@@ -53,6 +54,7 @@ async def conclude(services: Services, place: str, decide: Decide, *, alone: boo
         unit, finished = services.unit_of_work(place[0]), Finished(start.registered, start.pending)
         if start.webhook is not None and start.jobs and not start.registered:
             unit, finished = await _register(services, unit, place, start)
+            began[:] = [start]
         start = replace(start, registered=finished.registered, pending=finished.pending)
         if not await _mark_jobs(services, unit, place, start, alone=alone):
             return None, Finished()
@@ -61,6 +63,8 @@ async def conclude(services: Services, place: str, decide: Decide, *, alone: boo
         return unit, finished
 
     finished = await retrying(services.store.committer, stage, durable=True)
+    if began and finished.registered:
+        log_registered(began[-1].project, began[-1].jobs[0].kind, finished.registered)
     if kept:
         with suppress(*STORE_ERRORS):  # the outcome is on disk, and its size is only an estimate's part
             await services.store.idempotency.count_bytes(kept[-1].project, len(kept[-1].answer or b""))
