@@ -19,6 +19,8 @@ HERD_S = 60.0  # and are spread over so long at most,
 HERD_DELAYS = 10.0  # and so many times their delay
 EXCERPT_CHARACTERS = 1024
 _REFUSALS = frozenset({401, 403, 405, 422})
+# What n8n says of an execution that ended, or that failed or was stopped while it waited.
+_OVER = ("finished already", "has finished with error")
 _SECONDS = re.compile(r"\d{1,12}(?:\.\d{0,6})?", re.ASCII)
 
 
@@ -69,7 +71,7 @@ def judge(answer: ReceiverAnswer, *, may_be_over: bool = False) -> Verdict:
         return Verdict.FINISHED
     if status == 410:
         return Verdict.GONE
-    if status == 409 and "finished already" in answer.excerpt.lower():
+    if status == 409 and any(words in answer.excerpt.lower() for words in _OVER):
         return Verdict.FINISHED
     return Verdict.REFUSED if status in _REFUSALS else Verdict.RETRY
 

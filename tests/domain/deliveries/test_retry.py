@@ -52,6 +52,11 @@ def _answer(status: int | None, *, content_type: str = "", excerpt: str = "") ->
         ],
         (_answer(410), Verdict.GONE),
         (_answer(409, excerpt='{"message":"The execution \\"7\\" has finished already."}'), Verdict.FINISHED),
+        (
+            _answer(409, excerpt='{"message":"The execution \\"7\\" has finished with error."}'),
+            Verdict.FINISHED,
+        ),
+        (_answer(409, excerpt='{"message":"The execution \\"7\\" is running already."}'), Verdict.RETRY),
         (_answer(500, excerpt="finished already"), Verdict.RETRY),  # only a 409 may say it
         (_answer(None), Verdict.RETRY),
     ],
