@@ -26,7 +26,7 @@ help:
 	@echo 'make run        set up and start reelbridge (Ctrl-C stops it)'
 	@echo 'make setup      install into $(VENV) only; the command is $(BIN)/reelbridge'
 	@echo 'make test       run all checks and all tests'
-	@echo 'make test-n8n   compile, lint and run the community node for n8n'
+	@echo 'make test-n8n   compile, lint and run the community node for n8n; with REELBRIDGE_N8N_BIN in a real n8n'
 	@echo 'make lint       run the checks only: ruff, formatting, mypy'
 	@echo 'make format     format the code and fix what ruff can fix'
 	@echo 'make soak       run the crash tests for longer: make soak ROUNDS=10 SEED=1'
@@ -101,9 +101,10 @@ herd: $(DEV_STAMP)
 isolation: $(DEV_STAMP)
 	REELBRIDGE_ISOLATION_S=62 REELBRIDGE_ISOLATION_DEAD=1000 $(BIN)/pytest tests/e2e/isolation
 
-# n8n's lint, types and this product's community node; the packages take a minute to install.
+# n8n's lint, types and this product's community node; the packages take a minute to install. With
+# REELBRIDGE_N8N_BIN=/path/to/n8n the workflows and the node also run in that n8n.
 test-n8n: $(DEV_STAMP)
-	REELBRIDGE_N8N=1 $(BIN)/pytest --timeout=240 tests/e2e/tools/test_n8n.py
+	REELBRIDGE_N8N=1 $(BIN)/pytest -rs --timeout=240 tests/e2e/tools/test_n8n.py tests/e2e/tools/test_n8n_server.py
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

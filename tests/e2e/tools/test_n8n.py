@@ -1,4 +1,4 @@
-"""The community node and the workflows for n8n. n8n itself is too large to install here; its own lint and types judge."""
+"""The community node and the workflows for n8n, as far as n8n's lint, its types and Node.js can judge them."""
 
 import json
 import os

@@ -70,6 +70,7 @@ export class Reelbridge implements INodeType {
 					kind: this.getNodeParameter('kind', 0),
 					id: this.getNodeParameter('jobId', 0),
 					callback_url: this.evaluateExpression('{{$execution.resumeUrl}}', 0),
+					late: false, // the next wait of the execution has the same URL and would take the second event for its own
 				},
 			});
 		} catch (error) {
