@@ -20,7 +20,7 @@ BENCH_STAMP := $(BENCH_VENV)/.made-$(shell cat $(LOCKS)/requirements-bench.lock 
 NEWEST_VENV := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test browser soak chaos retention failover recover following herd isolation test-n8n lint format bench freshness newest connector dist lock clean
+.PHONY: help setup run test browser soak chaos retention failover recover following herd isolation test-n8n lint format bench scale freshness newest connector dist lock clean
 
 help:
 	@echo 'make run        set up and start reelbridge (Ctrl-C stops it)'
@@ -38,6 +38,7 @@ help:
 	@echo 'make herd       let 1,000 deliveries wait for a URL that fails, and come back when it answers'
 	@echo 'make isolation  watch a host that never answers for a minute, and healthy hooks beside 2,000 deliveries to dead ones'
 	@echo 'make bench      measure polls, deliveries, registrations and proxied requests a second (10 minutes, on an idle machine)'
+	@echo 'make scale      watch a million jobs on one node: memory, registrations, lag (some minutes, 4 GB)'
 	@echo 'make freshness  simulate how soon the end of a job is noticed under a rate limit (half an hour)'
 	@echo 'make newest     run the tests with the newest releases of all dependencies: make newest ARGS=tests/http'
 	@echo 'make dist       build the wheel and the source archive into dist/'
@@ -122,6 +123,9 @@ format: $(DEV_STAMP)
 bench: $(BENCH_STAMP)
 	@$(BIN)/python -m tests.bench.throughput
 	@$(BIN)/python -m tests.bench.proxy
+
+scale: $(DEV_STAMP)
+	@$(BIN)/python -m tests.bench.scale
 
 freshness: $(DEV_STAMP)
 	@$(BIN)/python -m tests.bench.freshness --full

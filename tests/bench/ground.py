@@ -52,6 +52,7 @@ class Size:
     registrations: int = 2_000
     warm_up: int = 600
     watched_jobs: int = 100_000
+    read_share: float = 1.0  # of them, which are read once before they are read on time
     lag_s: float = 30.0
     queued_jobs: int = 6_000  # in a job queue whose polls are measured
     queue_items: int = 1_500  # polls, then deliveries, of a job queue in a round

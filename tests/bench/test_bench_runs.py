@@ -44,6 +44,22 @@ def test_the_benchmark_measures_everything_at_tiny_sizes() -> None:
     assert "cores of" in hardware
 
 
+def test_the_measure_of_scale_runs() -> None:
+    """Every row has a figure above zero."""
+    _, _, *rows = run("scale", "--smoke").splitlines()
+    assert len(rows) == 8
+    assert all(float(FIGURE.findall(row.split("|")[2])[0].replace(",", "")) > 0 for row in rows)
+
+
+def test_the_reckoning_of_capacity_runs() -> None:
+    """Ten workers do more than one, and are stopped by the store; two were measured beside what was reckoned of one."""
+    measured, reckoned = run("capacity", "--smoke").split("\n\n")
+    assert len(measured.splitlines()) == 4
+    rates = [int(row.split("|")[2].split()[0].replace(",", "")) for row in reckoned.splitlines()[2:]]
+    assert rates == sorted(rates)
+    assert rates[-1] > rates[0]
+
+
 def test_two_checkouts_are_measured_in_turns() -> None:
     """A checkout beside itself: each measure has a line with both medians and their ratio."""
     chosen = ("--size", "smoke", "--rounds", "2", "--what", "registrations")

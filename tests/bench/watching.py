@@ -1,6 +1,7 @@
 """A hundred thousand watched jobs: what they cost the store, and how late they are read under half of the load."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,12 +32,15 @@ LOAD = 0.5  # of what the worker can do
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watching:
-    """What was found; lags in ms, rates a second."""
+    """What was found; lags in ms, rates a second, the processor times of a poll in microseconds."""
 
+    registered_per_s: float
     bytes_registered: float
     bytes_read: float
     offered_per_s: float
     polled_per_s: float
+    worker_us: float
+    store_us: float
     lags_ms: Sequence[float]
 
 
@@ -65,26 +69,33 @@ class TimedPolling(PollHandler):
 
 
 async def measure_watching(ground: Ground, *, able_per_s: float) -> Watching:
-    """Register the jobs, read each once, spread them over one interval, and read them on time."""
+    """Register the jobs, read each or some once, spread them over one interval, and read them on time."""
     size = ground.size
     interval_s = size.watched_jobs / (able_per_s * LOAD)
     scale = interval_s / KIND.timing.interval_s
+    read_first = round(size.watched_jobs * size.read_share)
     async with running_bridge(ground, "watched", poll_scale=scale) as bridge:
         empty = await _used_bytes(bridge)
+        began_s = time.monotonic()
         for first in range(0, size.watched_jobs, 10 * STEP):
             await bridge.watch(_list_jobs(ground, bridge, first, 10 * STEP))
+        registered_s = time.monotonic() - began_s
         registered = await _used_bytes(bridge)
-        for first in range(0, size.watched_jobs, STEP):
+        for first in range(0, read_first, STEP):
             await _read_once(bridge, _list_jobs(ground, bridge, first, STEP), interval_s)
         read = await _used_bytes(bridge)
         await _spread(ground, bridge, interval_s)
-        lags_ms, polled_per_s = await _poll_on_time(ground, bridge)
+        on_time = await _poll_on_time(ground, bridge)
+    bytes_registered = (registered - empty) / size.watched_jobs
     return Watching(
-        bytes_registered=(registered - empty) / size.watched_jobs,
-        bytes_read=(read - empty) / size.watched_jobs,
+        registered_per_s=size.watched_jobs / registered_s,
+        bytes_registered=bytes_registered,
+        bytes_read=bytes_registered + (read - registered) / read_first,
         offered_per_s=size.watched_jobs / interval_s,
-        polled_per_s=polled_per_s,
-        lags_ms=lags_ms,
+        polled_per_s=len(on_time.lags_ms) / size.lag_s,
+        worker_us=on_time.worker_us,
+        store_us=on_time.store_us,
+        lags_ms=on_time.lags_ms,
     )
 
 
@@ -149,17 +160,35 @@ async def _read_once(bridge: Bridge, jobs: Sequence[Job], interval_s: float) -> 
     assert set(await services.store.committer.commit_many(changes)) == {"done"}
 
 
-async def _poll_on_time(ground: Ground, bridge: Bridge) -> tuple[list[float], float]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnTime:
+    """Lags in ms of the reads of a while, and the processor time of each in microseconds."""
+
+    lags_ms: Sequence[float]
+    worker_us: float
+    store_us: float
+
+
+async def _poll_on_time(ground: Ground, bridge: Bridge) -> OnTime:
     handler = TimedPolling(bridge.services)
     pump = polling_pump(bridge, handler, slots=ground.size.poll_slots)
     running = asyncio.create_task(pump.run())
     try:
         await asyncio.sleep(SETTLE_IN_S)
         handler.lags_ms.clear()
+        worker_s, store_s = time.process_time(), await _store_cpu_s(bridge)
         await asyncio.sleep(ground.size.lag_s)
+        worker_s, store_s = time.process_time() - worker_s, await _store_cpu_s(bridge) - store_s
         lags_ms = list(handler.lags_ms)
     finally:
         await pump.stop(grace_s=STOP_GRACE_S)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-    return lags_ms, len(lags_ms) / ground.size.lag_s
+    polls = max(1, len(lags_ms))
+    return OnTime(lags_ms=lags_ms, worker_us=worker_s / polls * 1e6, store_us=store_s / polls * 1e6)
+
+
+async def _store_cpu_s(bridge: Bridge) -> float:
+    """Return the processor time that the store has spent."""
+    found = await bridge.redis.info("cpu")
+    return float(found["used_cpu_user"]) + float(found["used_cpu_sys"])
