@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,8 @@ class Size:
         256  # of the worker, as the next one: `POLL_SLOTS` and `SEND_SLOTS` in `workers/main.py`
     )
     send_slots: int = 512
-    accounts: int = 100
+    projects: int = 1
+    accounts: int = 100  # shared out among the projects
     destinations: int = 100
     polled_jobs: int = 10_000
     polls: int = 8_000  # a round, as all below
@@ -175,7 +176,7 @@ class Bridge:
 
     services: Services
     clock: StoreClock
-    project: str
+    projects: Mapping[str, str]  # of each account
     accounts: tuple[str, ...]
     url: str
 
@@ -201,14 +202,14 @@ class Bridge:
             )
             by_account.setdefault(job.account, []).append(command)
         steps = [
-            commands[at : at + REGISTERED_AT_ONCE]
-            for commands in by_account.values()
+            (self.projects[account], commands[at : at + REGISTERED_AT_ONCE])
+            for account, commands in by_account.items()
             for at in range(0, len(commands), REGISTERED_AT_ONCE)
         ]
         ids: list[str] = []
         for at in range(0, len(steps), STEPS_AT_ONCE):
             some = steps[at : at + STEPS_AT_ONCE]
-            done = await asyncio.gather(*(register(self.services, self.project, step) for step in some))
+            done = await asyncio.gather(*(register(self.services, *step) for step in some))
             fresh = [each.callback.id for registered in done for each in registered]
             release_holds(self.services, fresh)
             ids += fresh
@@ -259,15 +260,17 @@ async def running_bridge(ground: Ground, name: str, *, poll_scale: float) -> Asy
             await bootstrap(services)
             seconds, micros = await services.store.redis.time()
             clock.set(seconds * 1000 + micros // 1000)
-            project = (await services.store.projects.ensure_default()).id
+            store = services.store
+            own = [(await store.projects.ensure_default()).id]
+            own += [(await store.projects.create(f"project {n}")).id for n in range(1, ground.size.projects)]
             accounts = [
-                await services.store.accounts.create(project, "reelmirror", f"rm_{n:032}", f"account {n}")
+                await store.accounts.create(own[n % len(own)], "reelmirror", f"rm_{n:032}", f"account {n}")
                 for n in range(ground.size.accounts)
             ]
             yield Bridge(
                 services=services,
                 clock=clock,
-                project=project,
+                projects={each.id: each.project for each in accounts},
                 accounts=tuple(each.id for each in accounts),
                 url=url,
             )

@@ -1,8 +1,8 @@
 """A million watched jobs on one node: memory, rate of registration, and how late they are read.
 
-`python -m tests.bench.scale` (`make scale`) takes some minutes and 4 GB of memory. The jobs lie in a thousand accounts, which
-may read 60 times a minute each: together 1,000 reads a second, so that each job is read every 1,000 s. A tenth of the jobs
-has been read once before, with what that leaves in the store.
+`python -m tests.bench.scale` (`make scale`) takes some minutes and 4 GB of memory. The jobs lie in a thousand accounts of
+twenty projects. An account may read 60 times a minute: together 1,000 reads a second, so that each job is read every 1,000 s. A
+tenth of the jobs has been read once before, with what that leaves in the store.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from tests.bench.report import write_table
 from tests.bench.watching import LOAD, Watching, measure_watching
 
 READS_PER_S = 1.0  # of an account: 60 a minute
-FULL = Size(watched_jobs=1_000_000, accounts=1_000, read_share=0.1, lag_s=60.0)
-SMOKE = Size(watched_jobs=2_000, accounts=20, read_share=0.1, lag_s=2.0)
+FULL = Size(watched_jobs=1_000_000, projects=20, accounts=1_000, read_share=0.1, lag_s=60.0)
+SMOKE = Size(watched_jobs=2_000, projects=2, accounts=20, read_share=0.1, lag_s=2.0)
 
 
 async def measure(size: Size, folder: Path) -> Watching:
@@ -36,7 +36,7 @@ def describe(size: Size, found: Watching) -> str:
     """Return the table."""
     lags = statistics.quantiles(found.lags_ms, n=100)
     rows = [
-        ("watched jobs, accounts", f"{size.watched_jobs:,}, {size.accounts:,}"),
+        ("watched jobs, projects, accounts", f"{size.watched_jobs:,}, {size.projects}, {size.accounts:,}"),
         ("registrations, 800 at once, on disk", f"{found.registered_per_s:,.0f} /s"),
         ("memory of the store a job, registered", f"{found.bytes_registered:,.0f} B"),
         ("memory of the store a job, with its last object and poll log", f"{found.bytes_read:,.0f} B"),
