@@ -6,7 +6,7 @@ LOCKS := deploy/locks
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 # The tests of a file share its processes, so they stay on one worker. In the folders' order: the long files come early.
-PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 # A checksum of what was installed: while it stays the same, nothing has to be installed again.
 RUNTIME_STATE := $(shell cat $(LOCKS)/requirements.lock $(LOCKS)/requirements-build.lock pyproject.toml | cksum | tr -c '[:alnum:]' -)
