@@ -3,6 +3,6 @@
 import os
 
 DEAD = int(
-    os.environ.get("REELBRIDGE_ISOLATION_DEAD", "100")
+    os.environ.get("REELBRIDGE_ISOLATION_DEAD", "40")
 )  # deliveries to a URL that hangs, and to one that is gone
 WATCHED_S = float(os.environ.get("REELBRIDGE_ISOLATION_S", "15"))
