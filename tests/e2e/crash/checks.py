@@ -131,11 +131,3 @@ def find_excuse(post: Sent, kills: Sequence[Kill]) -> str:
         if kill.victim == "store" and post.answered_at <= kill.began <= post.answered_at + MAX_WRITE_DELAY_S:
             return kill.victim
     return ""
-
-
-def describe_lag(registrar: Registrar, received: ReceivedPosts) -> str:
-    """Say how long after their jobs' ends callbacks were told."""
-    lag = sorted(
-        received.first_at[w.hook] - max(w.ends_at, w.answered_at) for w in registrar.watched.values()
-    )
-    return f"told after the job's end p50 {lag[len(lag) // 2]:.1f} s, worst {lag[-1]:.1f} s"

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,13 +19,12 @@ CUT_OFF = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, Connection
 
 @dataclass(kw_only=True)
 class RegisteredCallback:
-    """A registered callback: when it was answered, and when its job ends."""
+    """A registered callback, and when it was answered."""
 
     id: str
     hook: str
     ending: str
     answered_at: float
-    ends_at: float
 
 
 class Receivers(Protocol):
@@ -46,10 +44,7 @@ class Registrar:
         self._service = service
         self._received = received
         self.watched: dict[str, RegisteredCallback] = {}
-        self.repeats = 0
-        self.broken = 0
         self.took_s: list[float] = []
-        self.statuses: dict[int, int] = defaultdict(int)
 
     @property
     def slowest_s(self) -> float:
@@ -80,11 +75,8 @@ class Registrar:
         await _for_each(plans, self._end_one, at_once=16)
 
     async def _end_one(self, session: aiohttp.ClientSession, plan: PlannedJob) -> None:
-        now = time.time()
         steps = {"script": [{"after_s": 0, "set": plan.ended}]}
         await self._control(session, f"/jobs/{plan.kind}/{plan.id}/steps", steps)
-        for hook in plan.hooks:
-            self.watched[hook].ends_at = now
 
     async def _control(self, session: aiohttp.ClientSession, path: str, body: object) -> None:
         async with session.post(f"{self._service.simulator.url}/_sim{path}", json=body) as answer:
@@ -98,7 +90,6 @@ class Registrar:
         self, session: aiohttp.ClientSession, plan: PlannedJob, first_timeout_s: float | None
     ) -> None:
         await self._control(session, "/jobs", plan.body)
-        made_at = time.time()
         for hook in plan.hooks:
             body = {
                 **plan.fields,
@@ -111,7 +102,6 @@ class Registrar:
                 hook=hook,
                 ending=plan.ending,
                 answered_at=time.time(),
-                ends_at=made_at + (plan.end_s or 0.0),
             )
 
     async def _post(
@@ -128,15 +118,12 @@ class Registrar:
                         given = await answer.json()
                 except TimeoutError:
                     assert timeout.total != TIMEOUT_S, "no answer at all"
-                    self.broken += 1
                     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
                     continue
-                self.statuses[answer.status] += 1
                 self.took_s.append(time.monotonic() - began)
                 if answer.status in (200, 201):
                     return dict(given)
                 assert answer.status == 503, given
-            self.repeats += 1
             await asyncio.sleep(0.1)
 
 
