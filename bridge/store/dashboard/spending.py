@@ -1,10 +1,12 @@
 """What accounts spent in the last hour: their counters, sampled once a minute."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from msgspec import Struct
 from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError
 
 from bridge.domain.lags import differences
 from bridge.domain.polling.rate_limit import BudgetView
@@ -37,7 +39,7 @@ class Spending:
     async def sample(
         self, accounts: Sequence[tuple[str, str]], budgets: Sequence[BudgetView], *, now_ms: int
     ) -> None:
-        """Keep the counters of (project, account) as they are now, in one round trip."""
+        """Keep the counters of (project, account) as they are now, in one round trip; a full store takes none."""
         minute = now_ms // MINUTE_MS
         pipe = self._redis.pipeline(transaction=False)
         for (project, account), budget in zip(accounts, budgets, strict=True):
@@ -50,7 +52,8 @@ class Spending:
             )
             pipe.hset(key, str(minute % KEPT), " ".join(map(str, (minute, *counters))))
             pipe.expire(key, TTL_S)
-        await pipe.execute()
+        with suppress(OutOfMemoryError):
+            await pipe.execute()
 
     async def read_hours(
         self, accounts: Sequence[tuple[str, str]], *, now_ms: int

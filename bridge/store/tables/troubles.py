@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from bridge.domain.deliveries.records import Delivery, find_trouble
 from bridge.store import keys
-from bridge.store.commit import Change, Committer
+from bridge.store.commit import Change, Committer, Put
 from bridge.store.records import Loaded
 from bridge.store.trouble import trouble_keys
 from bridge.store.trouble.trouble_marks import remark_delivery
@@ -69,8 +69,8 @@ class Troubles:
         return self._is_whole
 
     async def note_whole(self, shard: str) -> None:
-        """Note that a shard's indexes have everything."""
-        await self._redis.set(trouble_keys.indexed(shard), INDEXED)
+        """Note that a shard's indexes have everything; a full store takes it too, or it would never be tidied."""
+        await self._committer.commit(Change(shard, (), (Put(trouble_keys.indexed(shard), INDEXED),)))
 
     async def list_anew(self, shard: str, deliveries: Sequence[Loaded[Delivery]]) -> int:
         """List those deliveries of a shard rightly that are not, unless they have changed; return how many."""

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError
 
 from bridge.domain.deliveries.attempts import move_to
 from bridge.domain.deliveries.lanes import read_origin
@@ -175,3 +177,24 @@ async def test_a_new_store_is_whole_and_an_old_one_is_not(store: Store) -> None:
     assert not await old.troubles.is_whole()
     await old.troubles.note_whole("b")
     assert await old.troubles.is_whole()
+
+
+async def test_a_full_store_is_listed_too(real: Redis) -> None:
+    """Tidying is what frees its memory, and would stop at a list that it cannot write."""
+    store = await Store.open(real, keys=[b"k" * 32], aof=False)
+    unit = begin(store)
+    unit.add_delivery(make(1), 0)
+    await commit(store, unit)
+    loaded = await load(store, make(1).id)
+    parked = replace(loaded.record, state=DeliveryState.PARKED)
+    await real.set(keys.delivery(parked.id), pack(parked))
+    await real.delete(trouble_keys.indexed("a"))
+    await real.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(OutOfMemoryError):
+            await real.set("x", "y")
+        assert await store.troubles.list_anew("a", [Loaded(parked, pack(parked))]) == 1
+        await store.troubles.note_whole("a")
+        assert await store.troubles.is_whole()
+    finally:
+        await real.config_set("maxmemory", "0")
