@@ -8,7 +8,7 @@ from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import read_shard
 from bridge.errors import Conflict, NotFound
 from bridge.services.context import Services
-from bridge.services.deliveries.admin import current_lanes
+from bridge.services.deliveries.destinations import find_destinations
 from bridge.services.queries import load_dues, load_job_deliveries
 from bridge.services.requeue import start_again
 from bridge.store.records import Loaded
@@ -46,16 +46,17 @@ async def resend(
     now_ms = services.clock_ms()
     if any(is_busy(each.record, dues[each.record.id], now_ms=now_ms) for each in mine):
         raise _in_flight()
-    again = [await _resend(services, each.record.id) for each in mine]
+    again = [sent for each in mine if (sent := await _resend(services, each.record.id))]
     if ended_before_ms is None:
         await services.store.feed.tell_resent(project, event_id)
     return again
 
 
-async def _resend(services: Services, delivery_id: str) -> Delivery:
+async def _resend(services: Services, delivery_id: str) -> Delivery | None:
+    """Send a delivery again and return it; None where its callback or endpoint is no longer there."""
     conflict = Conflict("this delivery is being changed by others: repeat the request")
 
-    async def stage() -> tuple[UnitOfWork, Delivery]:
+    async def stage() -> tuple[UnitOfWork | None, Delivery | None]:
         loaded = await services.store.load_delivery(delivery_id)
         if loaded is None:
             raise conflict
@@ -64,8 +65,10 @@ async def _resend(services: Services, delivery_id: str) -> Delivery:
         if is_busy(loaded.record, due_ms, now_ms=unit.now_ms):
             raise _in_flight()
         marked = Loaded(replace(loaded.record, resend=True), loaded.raw)
-        lanes = await current_lanes(services, [loaded.record])
-        return unit, start_again(unit, marked, due_ms, lane=lanes[delivery_id], how="first")
+        destination = (await find_destinations(services, [marked.record]))[delivery_id]
+        if destination.refusal:
+            return None, None
+        return unit, start_again(unit, marked, due_ms, lane=destination.lane, how="first")
 
     return await retrying(services.store.committer, stage, conflict=conflict)
 

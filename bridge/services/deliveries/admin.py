@@ -1,17 +1,14 @@
 """One delivery by its id: read it, send one more try."""
 
-from collections.abc import Sequence
-
 from bridge.domain.deliveries.attempts import add_extra
 from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.ids import read_shard
 from bridge.errors import Conflict, NotFound
 from bridge.services.context import Services
+from bridge.services.deliveries.destinations import find_destinations
 from bridge.services.queries import load_dues
 from bridge.services.requeue import put_again, start_again
-from bridge.services.subscriptions.delivery_lane import lane_of
-from bridge.services.subscriptions.lookup import find_subscription, load_tables
-from bridge.store.records import Loaded, Wanted
+from bridge.store.records import Loaded
 from bridge.store.unit_of_work import UnitOfWork, retrying
 
 
@@ -30,28 +27,13 @@ async def get_delivery(services: Services, project: str, delivery_id: str) -> De
     return (await _load(services, project, delivery_id)).record
 
 
-async def current_lanes(services: Services, deliveries: Sequence[Delivery]) -> dict[str, str]:
-    """Return by id the lane of where each delivery goes now: a subscription's URL may have changed since it was sent."""
-    wanted = Wanted(
-        jobs=sorted({each.job for each in deliveries}), epochs=sorted({each.project for each in deliveries})
-    )
-    page = await services.store.load_many(wanted)
-    tables = await load_tables(services.store, page)
-    lanes: dict[str, str] = {}
-    for each in deliveries:
-        subscription = find_subscription(each, page, tables)
-        if subscription is None:
-            lanes[each.id] = each.lane
-        else:
-            lanes[each.id] = lane_of(services.store.vault, each.project, subscription)
-    return lanes
-
-
 async def retry(services: Services, project: str, delivery_id: str) -> Delivery:
     """Make one extra attempt now, also where the URL's breaker is open.
 
     A waiting delivery keeps its schedule, one in flight tries again after its attempt; a parked one starts again. Asking
     again before that attempt has ended changes nothing.
+
+    Raise Conflict where nothing would be sent: the delivery is over, or its endpoint is disabled or gone.
     """
 
     async def stage() -> tuple[UnitOfWork, Delivery]:
@@ -61,11 +43,13 @@ async def retry(services: Services, project: str, delivery_id: str) -> Delivery:
                 f"this delivery is {loaded.record.state}: to send a finished event again use "
                 f"POST /v1/events/{loaded.record.event}/resend"
             )
+        destination = (await find_destinations(services, [loaded.record]))[delivery_id]
+        if destination.refusal:
+            raise Conflict(f"this delivery cannot be sent, {destination.refusal}")
         unit = services.unit_of_work(delivery_id[4])
         due_ms = (await load_dues(services.store, [loaded.record]))[delivery_id]
         if loaded.record.state is DeliveryState.PARKED:
-            lanes = await current_lanes(services, [loaded.record])
-            return unit, start_again(unit, loaded, due_ms, lane=lanes[delivery_id], how="first")
+            return unit, start_again(unit, loaded, due_ms, lane=destination.lane, how="first")
         delivery = add_extra(loaded.record, due_ms, now_ms=unit.now_ms)
         put_again(unit, loaded, due_ms, delivery, how="first")
         return unit, delivery

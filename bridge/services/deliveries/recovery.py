@@ -1,6 +1,6 @@
 """Bring many deliveries back, a page at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from bridge.domain.deliveries.records import Delivery, DeliveryState, ended_before
 from bridge.domain.tasks import TaskStep
 from bridge.services.context import Services
-from bridge.services.deliveries.admin import current_lanes
 from bridge.services.deliveries.delivery_filter import DeliveryFilter, fits, keep_fitting
+from bridge.services.deliveries.destinations import Destination, find_destinations
 from bridge.services.queries import load_deliveries, load_dues
 from bridge.services.requeue import start_again
 from bridge.store.errors import WriteConflict
@@ -92,11 +92,14 @@ async def recover_page(
 async def _recover(
     services: Services, ids: Sequence[str], wanted: Recovery, ended_before_ms: int | None, task: str
 ) -> int:
-    """Send those of a page that are wanted again; return how many. Those that others change are looked at anew."""
+    """Send those of a page that are wanted again; return how many. Those that others change are looked at anew.
+
+    What would not be sent is left as it is: its endpoint is disabled, or it is gone.
+    """
     recovered = 0
     for _ in range(TRIES):
         found = [
-            each
+            _mark(each)
             for each in await load_deliveries(services.store, ids)
             if each.record.state is wanted.state
             and fits(wanted.filter, each.record, None)
@@ -105,8 +108,11 @@ async def _recover(
         fitting = {
             each.id for each in await keep_fitting(services, wanted.filter, [one.record for one in found])
         }
-        found = [each for each in found if each.record.id in fitting]
-        done = await _send_again(services, found, task)
+        destinations = await find_destinations(services, [each.record for each in found])
+        found = [
+            each for each in found if each.record.id in fitting and not destinations[each.record.id].refusal
+        ]
+        done = await _send_again(services, found, destinations, task)
         recovered += sum(done)
         ids = [each.record.id for each, is_done in zip(found, done, strict=True) if not is_done]
         if not ids:
@@ -114,13 +120,19 @@ async def _recover(
     raise WriteConflict
 
 
-async def _send_again(services: Services, found: Sequence[Loaded[Delivery]], task: str) -> list[bool]:
+async def _send_again(
+    services: Services,
+    found: Sequence[Loaded[Delivery]],
+    destinations: Mapping[str, Destination],
+    task: str,
+) -> list[bool]:
     """Restart deliveries, in a few round trips; return for each whether nobody else was first.
 
     The first one of each URL opens the way for the others: who asks for them says that the receiver is well again.
     """
     records = [each.record for each in found]
-    dues, lanes = await load_dues(services.store, records), await current_lanes(services, records)
+    dues = await load_dues(services.store, records)
+    lanes = {each.id: destinations[each.id].lane for each in records}
     done: dict[str, bool] = {}
     first = {lanes[each.id]: each.id for each in reversed(records)}
     for shard in sorted({each.id[4] for each in records}):
@@ -130,7 +142,7 @@ async def _send_again(services: Services, found: Sequence[Loaded[Delivery]], tas
                 unit = services.unit_of_work(shard)
                 lane = lanes[identifier]
                 how: How = "first" if first[lane] == identifier else "sooner"
-                start_again(unit, _mark(each), dues[identifier], lane=lane, how=how)
+                start_again(unit, each, dues[identifier], lane=lane, how=how)
                 changes[identifier] = touch(unit.change(), task, each.record)
         results = await services.store.committer.commit_many(list(changes.values()))
         done |= {each: how == "done" for each, how in zip(changes, results, strict=True)}

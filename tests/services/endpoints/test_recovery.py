@@ -159,3 +159,23 @@ async def test_the_sweep_finishes_what_a_killed_api_left(bench: Bench) -> None:
     assert int(await store.redis.get(endpoint_keys.epoch("a", "prj_default"))) == epoch
     key = await end_job(bench, "s1")
     assert endpoint not in await records(bench, key)
+
+
+async def test_nothing_is_promised_to_an_endpoint_that_gets_nothing(bench: Bench) -> None:
+    """Retrying what is parked there is refused with the reason; recovering leaves it out, and counts the rest."""
+    off, gone, on = [await create(bench, enabled=enabled) for enabled in (False, False, True)]
+    key = await end_job(bench, "s1")
+    assert await send(bench, key) == [on]
+    await bench.api.call("DELETE", f"/v1/endpoints/{gone}")
+    found = await records(bench, key)
+    for endpoint, reason in ((off, "disabled: enable it first"), (gone, "deleted")):
+        status, body = await bench.api.call("POST", f"/v1/deliveries/{found[endpoint].id}/retry")
+        assert (status, reason in body["error"]["message"]) == (409, True), body
+    _, body = await bench.api.call("POST", "/v1/deliveries/recover", json={"since": iso_ms(0)})
+    assert body["count"] == 0
+    await bench.api.call("PATCH", f"/v1/endpoints/{off}", json={"enabled": True})
+    _, body = await bench.api.call("POST", "/v1/deliveries/recover", json={"since": iso_ms(0)})
+    assert body["count"] == 1
+    assert sorted(await send(bench, key)) == [off]
+    _, body = await bench.api.call("POST", f"/v1/events/{found[on].event}/resend")
+    assert {each["endpoint_id"] for each in body["data"]} == {off, on, None}  # None: the job's callback
