@@ -19,7 +19,7 @@ from tests.bench.report import write_table
 from tests.bench.watching import LOAD, Watching, measure_watching
 
 READS_PER_S = 1.0  # of an account: 60 a minute
-FULL = Size(watched_jobs=1_000_000, projects=20, accounts=1_000, read_share=0.1, lag_s=60.0)
+FULL = Size(watched_jobs=1_000_000, projects=20, accounts=1_000, read_share=0.1, lag_s=40.0)
 SMOKE = Size(watched_jobs=2_000, projects=2, accounts=20, read_share=0.1, lag_s=2.0)
 
 
@@ -37,7 +37,7 @@ def describe(size: Size, found: Watching) -> str:
     lags = statistics.quantiles(found.lags_ms, n=100)
     rows = [
         ("watched jobs, projects, accounts", f"{size.watched_jobs:,}, {size.projects}, {size.accounts:,}"),
-        ("registrations, 800 at once, on disk", f"{found.registered_per_s:,.0f} /s"),
+        ("registrations, 400 at once, on disk", f"{found.registered_per_s:,.0f} /s"),
         ("memory of the store a job, registered", f"{found.bytes_registered:,.0f} B"),
         ("memory of the store a job, with its last object and poll log", f"{found.bytes_read:,.0f} B"),
         (f"polls done, of {found.offered_per_s:,.0f} /s due", f"{found.polled_per_s:,.0f} /s"),

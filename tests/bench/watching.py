@@ -18,7 +18,7 @@ from bridge.store import keys
 from bridge.store.queue.lanes import Claim, Settled
 from bridge.store.records import Wanted
 from bridge.store.unit_of_work import UnitOfWork
-from tests.bench.ground import QUIET_S, Bridge, Ground, Job, name_job, running_bridge
+from tests.bench.ground import QUIET_S, REGISTERED_AT_ONCE, Bridge, Ground, Job, name_job, running_bridge
 from tests.bench.polls import STOP_GRACE_S, polling_pump
 from tests.bench.stub import write_job
 from workers.handlers.poll import PollHandler, Task
@@ -77,8 +77,10 @@ async def measure_watching(ground: Ground, *, able_per_s: float) -> Watching:
     async with running_bridge(ground, "watched", poll_scale=scale) as bridge:
         empty = await _used_bytes(bridge)
         began_s = time.monotonic()
-        for first in range(0, size.watched_jobs, 10 * STEP):
-            await bridge.watch(_list_jobs(ground, bridge, first, 10 * STEP))
+        # So many that each account has a request's worth of them, as clients would send them.
+        together = max(10 * STEP, REGISTERED_AT_ONCE * size.accounts // 2)
+        for first in range(0, size.watched_jobs, together):
+            await bridge.watch(_list_jobs(ground, bridge, first, together))
         registered_s = time.monotonic() - began_s
         registered = await _used_bytes(bridge)
         for first in range(0, read_first, STEP):
