@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from msgspec.structs import replace as msgspec_replace
 
+from bridge.dashboard.rendering import find_live
 from bridge.domain.deliveries.records import Attempt, DeliveryState, hash_body
 from bridge.domain.polling.rate_limit import Purpose
 from bridge.services.accounts.budget_view import documented_limit
@@ -79,6 +80,27 @@ async def test_a_job_tells_its_life_and_what_comes_next(api: Client, visitor: Vi
     assert "<svg" in shown.text
     assert delivery in shown.text
     assert "Registered for sync_job 1" in shown.text
+
+
+async def test_a_jobs_callbacks_change_while_the_page_is_open(api: Client, visitor: Visitor) -> None:
+    """One that has closed meanwhile is not left there as one that is watching and can be cancelled."""
+    callback = await api.register(job_id="1")
+    before = find_live((await visitor.get("/jobs/sync_job/1")).text)["callbacks"]
+    assert "watching" in before
+    assert f"/callbacks/{callback['id']}/cancel" in before
+    await api.call("DELETE", f"/v1/callbacks/{callback['id']}")
+    after = find_live((await visitor.get("/jobs/sync_job/1")).text)["callbacks"]
+    assert "cancelled" in after
+    assert "/cancel" not in after
+
+
+async def test_a_chain_is_not_late_by_the_time_of_its_first_job(api: Client, visitor: Visitor) -> None:
+    """It waits for what comes of it, a review by a person too: no documented time says when that ends."""
+    await api.register(generated_post_id="p1", follow=True)
+    shown = (await visitor.get("/")).text
+    row = next(each for each in shown.split("<tr") if "/jobs/chain/" in each)
+    assert "waits for its jobs" in row
+    assert "every" not in row
 
 
 async def test_a_job_that_is_not_watched_can_be_registered(visitor: Visitor) -> None:

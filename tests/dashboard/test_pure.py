@@ -137,6 +137,7 @@ def test_quantiles_are_where_the_share_has_ended() -> None:
     ("changes", "words"),
     [
         ({"state": JobState.TAIL, "seen": True}, "its end is unknown"),
+        ({"state": JobState.ENDED, "seen": True}, "has ended"),
         ({"seen": True}, "its clock has not begun"),
         ({"seen": False}, "not read yet"),
     ],

@@ -84,8 +84,7 @@ async def _view_many(call: ApiCall, accounts: Sequence[Account]) -> list[Account
             account,
             health[account.id],
             budget,
-            # A followed persona has a place in the poll queue, as a job has.
-            watched=max(0, watched[account.id] - len(personas)),
+            watched=watched[account.id],
             following=view_followed(personas),
         )
         for account, budget, personas in zip(accounts, budgets, followed, strict=True)

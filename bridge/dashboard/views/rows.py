@@ -9,7 +9,7 @@ from bridge.dashboard.pictures import Progress
 from bridge.dashboard.words import name_delivery, name_job
 from bridge.domain.deliveries.lanes import read_origin
 from bridge.domain.deliveries.records import Delivery
-from bridge.domain.jobs.records import Job, JobState
+from bridge.domain.jobs.records import Job, JobState, is_running
 from bridge.services.context import Services
 from bridge.services.deliveries.browse import DeliveryRow
 from bridge.services.polling.watched import Expected, WatchedJob
@@ -18,8 +18,11 @@ from bridge.store.records import Wanted
 
 
 def plan_progress(job: Job, expected: Expected) -> Progress | None:
-    """Return how far a job is; None for one that has ended or whose clock has not started."""
-    if job.state in (JobState.ENDED, JobState.TAIL) or not job.clock_ms:
+    """Return how far a job is; None for one whose clock does not run.
+
+    Groups and chains have none: they last as long as what they wait for.
+    """
+    if not is_running(job):
         return None
     return Progress(
         start_ms=job.run_ms,
@@ -35,6 +38,8 @@ def say_no_progress(job: Job) -> str:
         return "its end is unknown; it is read now and then, in case it comes"
     if job.members:
         return "waits for its jobs"
+    if job.state is JobState.ENDED:
+        return "has ended; it is read for what may follow"
     return "its clock has not begun" if job.seen else "not read yet"
 
 
@@ -42,6 +47,7 @@ def show_watched(each: WatchedJob, *, now_ms: int, scale: float) -> dict[str, An
     """Return a watched job's row; `scale` is the factor on all documented intervals."""
     progress = plan_progress(each.job, each.expected)
     is_overdue = progress is not None and progress.is_overdue(now_ms)
+    has_interval = each.job.state not in (JobState.ENDED, JobState.TAIL) and not each.job.members
     return {
         "kind": each.job.kind,
         "id": each.job.id,
@@ -52,7 +58,7 @@ def show_watched(each: WatchedJob, *, now_ms: int, scale: float) -> dict[str, An
         "due_ms": max(each.due_ms, 0),
         "is_read": each.due_ms < 0,
         "note": say_no_progress(each.job),
-        "interval_s": 0.0 if each.job.state is JobState.TAIL else each.log.interval_s * scale,
+        "interval_s": each.log.interval_s * scale if has_interval else 0.0,
         "polls": each.log.polls,
         "account": each.job.account,
     }

@@ -179,8 +179,8 @@ def explain_status(status: int, content_type: str) -> str:
         return "The receiver answered 410: it is gone for good, nothing more is sent."
     if status in (401, 403):
         return (
-            f"The receiver answered {status}: it wants other credentials, or took the signature for wrong; check the "
-            "`headers` of the callback or endpoint, and which signing secret the receiver has (an endpoint has its own)."
+            f"The receiver answered {status}: it wants other credentials, or it rejected the signature; check the "
+            "headers of the callback or endpoint, and which signing secret the receiver has (an endpoint has its own)."
         )
     if status == 404:
         return (

@@ -54,14 +54,17 @@ async def view_budgets(services: Services, accounts: Sequence[Account]) -> list[
 
 
 async def count_watched(services: Services, accounts: Sequence[Account]) -> dict[str, int]:
-    """Return how many jobs of each account are watched, by its id, in one round trip a shard."""
+    """Return how many jobs of each account are watched, by its id, in one round trip a shard and one more."""
     by_shard: dict[str, list[str]] = {}
     for account in accounts:
         by_shard.setdefault(services.store.shard_of(account.id), []).append(account.id)
     watched: dict[str, int] = {}
     for shard, here in by_shard.items():
         watched |= await services.store.poll.sizes(shard, here)
-    return watched
+    ids = [account.id for account in accounts]
+    # A followed persona has a place in the poll queue, as a job has.
+    followed = dict(zip(ids, await services.store.following.count_many(ids), strict=True))
+    return {each: max(size - followed[each], 0) for each, size in watched.items()}
 
 
 async def next_turns_ms(services: Services, jobs: Sequence[tuple[str, str]]) -> list[int | None]:

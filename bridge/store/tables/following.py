@@ -58,6 +58,13 @@ class Following:
             for rows in await pipe.execute()
         ]
 
+    async def count_many(self, accounts: Sequence[str]) -> list[int]:
+        """Return how many personas of each account are followed, in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for account in accounts:
+            pipe.hlen(endpoint_keys.followed(self._shard_of(account), account))
+        return [int(each) for each in await pipe.execute()] if accounts else []
+
     async def load_posts(self, account: str, persona: str) -> KnownPosts:
         """Return the posts of a persona that were seen."""
         raw = await self._redis.get(endpoint_keys.posts(self._shard_of(account), account, persona))
