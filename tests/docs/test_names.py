@@ -47,6 +47,9 @@ METRICS = set(re.findall(r"reelbridge_\w+", (render_budgets([]) + render_tallies
 # Identifiers of other programs, and placeholders.
 FOREIGN = {
     "venv",
+    "pipx",
+    "uvx",
+    "systemctl",
     "REELBRIDGE_ALLOW_",
     "listCallbackUrl",
     "OTEL_EXPORTER_OTLP_HEADERS",
