@@ -129,3 +129,54 @@ async def test_a_node_that_is_deployed_anew_keeps_its_endpoint_and_a_deleted_one
         return not await list_endpoints(bridge)
 
     await until(gone)
+
+
+GUARDED: list[dict[str, Any]] = [
+    {"id": "g-in", "type": "http in", "url": "/guarded", "method": "post", "wires": [["g-key"]]},
+    {
+        "id": "g-key",
+        "type": "switch",
+        "property": "req.headers.x-hook-key",
+        "propertyType": "msg",
+        "rules": [{"t": "eq", "v": "let-me-in", "vt": "str"}, {"t": "else"}],
+        "checkall": "false",
+        "outputs": 2,
+        "wires": [["g-yes"], ["g-no"]],
+    },
+    {"id": "g-yes", "type": "http response", "statusCode": "200", "wires": []},
+    {"id": "g-no", "type": "http response", "statusCode": "401", "wires": []},
+]
+
+
+async def test_a_path_that_is_deployed_later_gets_its_event_and_takes_only_the_right_header(
+    node_red: NodeRed, bridge: Bridge, simulator: Simulator
+) -> None:
+    """Node-RED answers 404 until then; a flow of its own nodes tells by a header who may call."""
+
+    async def list_statuses(callback: str) -> list[int | None]:
+        _, listed = await bridge.call("GET", f"/v1/deliveries?callback_id={callback}")
+        return [attempt["status"] for each in listed["data"] for attempt in each["attempts"]]
+
+    made = []
+    for key in ("let-me-in", "another"):
+        job = await simulator.make("sync_job", set={"status": "completed"})
+        made.append(
+            await bridge.register(
+                job_id=job, callback_url=f"{node_red.url}/guarded?key={key}", headers={"X-Hook-Key": key}
+            )
+        )
+    for each in made:
+
+        async def missed(callback: str = each["id"]) -> bool:
+            return 404 in await list_statuses(callback)
+
+        await until(missed)
+    flow = {"id": "g-tab", "type": "tab", "label": "guarded"}
+    await node_red.deploy(lambda nodes: [*nodes, flow, *({**each, "z": "g-tab"} for each in GUARDED)])
+    for each, wanted in zip(made, (200, 401), strict=True):
+
+        async def answered(callback: str = each["id"], wanted: int = wanted) -> bool:
+            return wanted in await list_statuses(callback)
+
+        await until(answered)
+    assert 200 not in await list_statuses(made[1]["id"])

@@ -129,6 +129,24 @@ async def test_a_zap_waits_for_a_job_and_resumes_with_its_result(
     assert len(receiver.at(path)) == 1
 
 
+async def test_two_steps_of_a_zap_wait_each_for_its_own_job(
+    zapier: Zapier, simulator: Simulator, receiver: Receiver
+) -> None:
+    """Two jobs that end in the other order, and one job that both Zaps wait for: each callback URL is called once."""
+    jobs = [await simulator.make("sync_job", set={"status": "running"}) for _ in range(2)]
+    paths = {f"/hooks/callback/step/{number}": job for number, job in enumerate([*jobs, jobs[0]])}
+    for path, job in paths.items():
+        fields = {"kind": "sync_job", "id": job}
+        waiting = await zapier(f"{ACTION}.perform", callback_url=receiver.url + path, inputData=fields)
+        assert waiting["status"] == "CALLBACK"
+    for job in reversed(jobs):
+        await simulator.control("PATCH", f"/jobs/sync_job/{job}", {"status": "completed"})
+        for path in (path for path, waits in paths.items() if waits == job):
+            (request,) = await receiver.wait(path)
+            assert request.event["job_id"] == job
+    assert [len(receiver.at(path)) for path in paths] == [1, 1, 1]
+
+
 async def test_what_the_bridge_refuses_stands_in_the_error(zapier: Zapier) -> None:
     """The bridge's message is all that a user sees in the editor."""
     fields = {"kind": "sync_job", "id": "x" * 5000}
