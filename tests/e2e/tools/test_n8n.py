@@ -101,6 +101,10 @@ async def test_the_node_subscribes_unsubscribes_and_waits_at_a_real_bridge(
     assert made["data"]["endpointId"].startswith("ep_")
     found = await call("ReelbridgeTrigger", "checkExists", hook, {}, events="")
     assert (found["result"], found["data"]) == (True, made["data"])
+    path = f"/v1/endpoints/{made['data']['endpointId']}"
+    await bridge.call("PATCH", path, {"enabled": False})
+    assert (await call("ReelbridgeTrigger", "checkExists", hook, {}, events=""))["result"] is True
+    assert (await bridge.call("GET", path))[1]["enabled"] is True
 
     job = await simulator.make("sync_job", set={"status": "completed"})
     resume = "/webhook-waiting/7?signature=a%2Fb"
@@ -112,6 +116,6 @@ async def test_the_node_subscribes_unsubscribes_and_waits_at_a_real_bridge(
 
     gone = await call("ReelbridgeTrigger", "delete", hook, made["data"])
     assert gone["data"] == {}
-    assert (await bridge.call("GET", f"/v1/endpoints/{made['data']['endpointId']}"))[0] == 404
+    assert (await bridge.call("GET", path))[0] == 404
     refused = await call("Reelbridge", "execute", resume, {}, kind="sync_job", jobId="")
     assert refused["error"] == "NodeApiError"

@@ -8,7 +8,7 @@ import {
 	type IWebhookResponseData,
 } from 'n8n-workflow';
 
-type Endpoint = { id: string; url: string };
+type Endpoint = { id: string; url: string; enabled: boolean };
 
 async function call<T>(context: IHookFunctions, method: IHttpRequestMethods, path: string, body?: object): Promise<T> {
 	const { url } = await context.getCredentials<{ url: string }>('reelbridgeApi');
@@ -54,6 +54,8 @@ export class ReelbridgeTrigger implements INodeType {
 				const { data } = await call<{ data: Endpoint[] }>(this, 'GET', '/v1/endpoints?limit=100');
 				const known = data.find(({ url }) => url === own);
 				this.getWorkflowStaticData('node').endpointId = known?.id;
+				// An n8n that was away for days comes back to an endpoint that the bridge has disabled.
+				if (known?.enabled === false) await call(this, 'PATCH', `/v1/endpoints/${known.id}`, { enabled: true });
 				return known !== undefined;
 			},
 			async create(this: IHookFunctions): Promise<boolean> {
