@@ -218,16 +218,19 @@ async def test_lists_and_changes(bridge: Bridge, receiver: Receiver) -> None:
 
     made = await ask("endpoints", "create", f"{receiver.url}/cli", "--event", "reelbot_video.*")
     assert made["secret"].startswith("whsec_")
-    listed, tried, nothing, slip = await asyncio.gather(
+    then = ("--since", "2020-01-01T00:00:00Z", "--until", "2020-01-02T00:00:00Z", "--bridge", bridge.url)
+    listed, tried, nothing, slip, (_, recovered, _) = await asyncio.gather(
         ask("endpoints"),
         ask("endpoints", "test", made["id"]),
         ask("deliveries", "list", "--endpoint", made["id"]),
         ask("endpoints", "delete", "ep_nope", expect=1),
+        run("deliveries", "recover", *then),
     )
     assert made["id"] in [each["id"] for each in listed["data"]]
     assert tried["delivered"] is True
     assert nothing == {"data": [], "next_cursor": None}
     assert "404" in slip
+    assert "deliveries retry" in recovered, "who finds nothing parked learns where it waits"
     assert (await ask("endpoints", "delete", made["id"]))["deleted"] is True
 
 

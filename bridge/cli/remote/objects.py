@@ -79,9 +79,7 @@ async def resend_event(api: ApiClient, event: str, *, as_json: bool) -> int:
         "POST",
         join(EVENTS.path, event, "resend"),
         as_json=as_json,
-        tell=lambda answer: (
-            f"{event} goes out again: {len(read_data(answer))} deliveries, and whoever listens"
-        ),
+        tell=lambda answer: f"{event} goes out again: {_count(len(read_data(answer)))}, and whoever listens",
     )
     return 0
 
@@ -142,10 +140,20 @@ async def recover(
 
 
 def _tell_recovery(answer: Mapping[str, Any]) -> str:
-    done = f"{answer.get('count', 0)} deliveries go out again"
-    if answer.get("state") in (None, "succeeded"):
+    count = answer.get("count", 0)
+    done = f"sent again: {_count(count)}"
+    if answer.get("state") not in (None, "succeeded"):
+        return f"{done} so far; the bridge goes on (GET /v1/tasks/{answer.get('task_id')})"
+    if count:
         return done
-    return f"{done} so far; the bridge goes on (GET /v1/tasks/{answer.get('task_id')})"
+    return (
+        f"{done}; what still waits for a retry goes by its schedule, or at once by `reelbridge deliveries retry ID` "
+        "(`reelbridge deliveries list --state pending`)"
+    )
+
+
+def _count(deliveries: int) -> str:
+    return f"{deliveries} {'delivery' if deliveries == 1 else 'deliveries'}"
 
 
 async def test_endpoint(api: ApiClient, endpoint: str, type_: str, *, as_json: bool) -> int:
