@@ -18,7 +18,12 @@ _JOB_FIELDS: Final = (
     Field(name="type", note="That event's type."),
     Field(name="status", note="The provider's own word.", role=Role.NAME),
     Field(name="outcome", note="As in the job's own event.", role=Role.NAME),
-    Field(name="error", shape=Shape.OBJECT, note="As in the job's own event.", role=Role.ERROR),
+    Field(
+        name="error",
+        shape=Shape.OBJECT,
+        note="As in the job's own event; shortened or null where all together are too large.",
+        role=Role.ERROR,
+    ),
     Field(name="summary", shape=Shape.OBJECT, note="As in the job's own event."),
     Field(name="related", shape=Shape.OBJECT, note="As in the job's own event."),
     Field(name="run", shape=Shape.NUMBER, note="Which of the job's lives ended."),

@@ -15,6 +15,7 @@ from bridge.services.context import Services
 from bridge.services.queries import load_events
 
 Row = dict[str, Any]
+WORDS = 60  # characters of an error that stay where the whole does not fit
 SHOWN = ("status", "outcome", "error", "summary", "related", "run", "data")
 
 
@@ -37,12 +38,34 @@ def show_job(kind: str, identifier: str, event: EventRecord | None) -> Row:
 
 
 def fit_rows(data: Mapping[str, Any], rows: Sequence[Row]) -> tuple[Row, bool]:
-    """Return `data` with its rows as `jobs`, and whether these had to be shortened to fit into an event."""
-    whole = {**data, "jobs": list(rows)}
-    if len(to_js_json(whole)) <= DATA_BYTES:
-        return whole, False
-    short = [{**row, "data": {"id": row["id"]}, "summary": None, "related": {}} for row in rows]
-    return {**data, "jobs": short}, True
+    """Return `data` with its rows as `jobs`, and whether these had to be shortened to fit into an event.
+
+    What is left out, as far as it takes: the jobs' objects, then the words of their errors, then their errors. All of it
+    is in the jobs' own events. Every row keeps its outcome and the id of that event.
+    """
+    whole: Row = {**data, "jobs": list(rows)}
+    for shorten in (_leave_object_out, _shorten_error, _leave_error_out):
+        if len(to_js_json(whole)) <= DATA_BYTES:
+            break
+        whole["jobs"] = [shorten(row) for row in whole["jobs"]]
+    return whole, whole["jobs"] != list(rows)
+
+
+def _leave_object_out(row: Row) -> Row:
+    return {**row, "data": {"id": row["id"]}, "summary": None, "related": {}}
+
+
+def _shorten_error(row: Row) -> Row:
+    error = row["error"]
+    return (
+        row
+        if error is None
+        else {**row, "error": {**error, "message": error["message"][:WORDS], "items": []}}
+    )
+
+
+def _leave_error_out(row: Row) -> Row:
+    return {**row, "error": None}
 
 
 async def load_by_id(services: Services, ids: Iterable[str]) -> dict[str, EventRecord]:
