@@ -15,8 +15,8 @@ Key                     Type    Content                                         
 {s}:synced:<acc>:<pers>:<n>  string  "1": a sync of the persona ended in that minute  tables/following     TTL: a day
 {g}:following           set     projects with an endpoint that names personas       tables/following     when none does any more
 {p:<prj>}:trouble:<ep>  hash    since, failed, day, days, warned: failures since a 2xx  endpoint_troubles  by a 2xx; TTL: 30 d
-{g}:workers:endpoints   zset    those of `{g}:workers` that know endpoints -> ms    queue/heartbeats     after 200 s of silence
-{g}:apis:endpoints      zset    those of `{g}:apis`, likewise                       queue/heartbeats     after 200 s of silence
+{g}:workers:groups      zset    those of `{g}:workers` that know endpoints and groups -> ms  queue/heartbeats  after 200 s of silence
+{g}:apis:groups         zset    those of `{g}:apis`, likewise                       queue/heartbeats     after 200 s of silence
 """
 
 EPOCH = "epoch"  # the field of a project's endpoints that counts their changes
@@ -54,8 +54,11 @@ def trouble(project: str, endpoint: str) -> str:
 
 
 def knowing(processes: str) -> str:
-    """Return the key of those processes, of the ones listed under a key, whose version knows endpoints."""
-    return f"{processes}:endpoints"
+    """Return the key of those processes, of the ones listed under a key, whose version knows endpoints and groups.
+
+    Those that know endpoints alone are listed under `:endpoints`.
+    """
+    return f"{processes}:groups"
 
 
 def followed(letter: str, account: str) -> str:

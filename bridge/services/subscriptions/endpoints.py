@@ -91,11 +91,11 @@ def _choose_id(services: Services, request: str, url: CheckedUrl) -> str:
 
 
 async def check_versions(services: Services) -> None:
-    """Raise Unavailable while a process runs that knows neither endpoints nor groups: it would leave both out."""
+    """Raise Unavailable while a process runs that does not know endpoints and groups: it would leave them out."""
     now_ms = services.clock_ms()
     store = services.store
     for beats in (store.heartbeats, store.api_heartbeats):
-        if await beats.count_without_endpoints(now_ms):
+        if await beats.count_without_groups(now_ms):
             raise Unavailable(
                 "a process of an earlier version still runs, which does not know of this: repeat it once all are updated",
                 retry_after_s=STORE_FULL_RETRY_S,

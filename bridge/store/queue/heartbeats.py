@@ -23,7 +23,7 @@ class Heartbeats:
     async def beat(self, process: str, now_ms: int) -> None:
         """Record a process's heartbeat; remove processes that have been silent for long."""
         args = (process, now_ms, now_ms - 10 * FRESH_MS)
-        # In this order: nobody is to find a process that does not know endpoints, as those of earlier versions do not.
+        # In this order: nobody is to find a process that does not know groups, as those of earlier versions do not.
         names = (endpoint_keys.knowing(self._key), self._key)
         await run_many(self._redis, [ScriptCall(SCRIPTS["beat_v1"], (name,), args) for name in names])
 
@@ -41,8 +41,8 @@ class Heartbeats:
         found = await self._redis.zrevrange(self._key, 0, 0, withscores=True)
         return int(found[0][1]) if found else None
 
-    async def count_without_endpoints(self, now_ms: int) -> int:
-        """Return the number of these processes whose version does not know endpoints."""
+    async def count_without_groups(self, now_ms: int) -> int:
+        """Return the number of these processes whose version does not know endpoints or groups."""
         beating, knowing = [
             set(await self._redis.zrangebyscore(name, now_ms - FRESH_MS, "+inf"))
             for name in (self._key, endpoint_keys.knowing(self._key))

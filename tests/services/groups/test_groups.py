@@ -219,10 +219,20 @@ async def test_a_group_is_removed_with_its_retention_and_leaves_its_members_even
     assert [each["type"] for each in page["data"]][:2] == ["sync_job.completed", "sync_job.timed_out"]
 
 
-async def test_a_group_waits_until_no_process_of_an_earlier_version_runs(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    "lists",
+    [
+        (WORKERS,),
+        (WORKERS, f"{WORKERS}:endpoints"),  # a version that has endpoints, and no groups
+    ],
+)
+async def test_a_group_waits_until_no_process_of_an_earlier_version_runs(
+    bench: Bench, lists: tuple[str, ...]
+) -> None:
     """Its worker would not know what to do at the group's turn."""
     services = bench.api.services
-    await services.store.redis.zadd(WORKERS, {"old": services.clock_ms()})
+    for each in lists:
+        await services.store.redis.zadd(each, {"old": services.clock_ms()})
     body = {"job_ids": ["a"], "wait_for": "all", "callback_url": "inbox:"}
     status, answer = await bench.api.call("POST", "/v1/callbacks", json=body)
     assert (status, answer["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
