@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from bridge.store.server.engines import find_engine
 from tests.bench.bridge import run_bridge
@@ -69,13 +70,20 @@ async def own_server() -> AsyncIterator[Redis]:
         command = [str(find_engine().binary), "--port", "0", "--unixsocket", str(socket), "--save", ""]
         process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
         try:
-            while not socket.exists():  # noqa: ASYNC110 -- another process makes the file
-                await asyncio.sleep(0.01)
             async with Redis(unix_socket_path=str(socket)) as redis:
+                while not await _answers(redis):  # noqa: ASYNC110 -- another process begins to listen
+                    await asyncio.sleep(0.01)
                 yield redis
         finally:
             process.kill()
             await process.wait()
+
+
+async def _answers(redis: Redis) -> bool:
+    try:
+        return bool(await redis.ping())
+    except RedisError:
+        return False
 
 
 def head() -> str:
