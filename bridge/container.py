@@ -112,7 +112,7 @@ async def _open_store(
                 breaker=plan_breaker(settings.retry_schedule),
             )
             yield store, facts
-            await store.holds.finish()
+            await store.finish()
     finally:
         await redis.aclose()
 

@@ -1,5 +1,6 @@
 """Commit changes: check what they depend on, then write, in one atomic script."""
 
+import asyncio
 from collections.abc import Sequence
 from functools import cache, partial
 from typing import Literal, NamedTuple, get_args
@@ -202,6 +203,10 @@ class Committer:
         if together is None:
             together = self._together[how] = Grouping(partial(self._commit_each, how), most=MOST_TOGETHER)
         return await together.ask(change)
+
+    async def finish(self) -> None:
+        """Wait until the changes under way have been answered, before the store is closed."""
+        await asyncio.gather(*(each.finish() for each in self._together.values()))
 
     async def commit_many(
         self, changes: Sequence[Change], *, new_work: bool = False, durable: bool = False

@@ -29,6 +29,10 @@ class Grouping(Generic[T, R]):
         self._waiting.append((item, answer))
         return await answer
 
+    async def finish(self) -> None:
+        """Wait until what was handed over has been answered, also where nobody waits for it any more."""
+        await asyncio.gather(*self._sending, return_exceptions=True)
+
     def _start(self) -> None:
         asked = [each for each in self._waiting if not each[1].done()]  # a cancelled task waits no more
         self._waiting = []

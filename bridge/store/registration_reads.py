@@ -65,6 +65,7 @@ class RegistrationReads:
         self._redis = redis
         self._shards = shards
         self._together = Grouping(self._load_each, most=MOST_TOGETHER)
+        self.finish = self._together.finish
 
     async def load(
         self, project: str, jobs: Sequence[str], *, accounts: Sequence[Account], now_ms: int

@@ -1,5 +1,6 @@
 """The store: access to all that is in Redis, opened once per process."""
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -165,6 +166,11 @@ class Store:
             clock_ms=clock_ms,
             dice=dice,
         )
+
+    async def finish(self) -> None:
+        """Wait until all that was handed to the store has been answered, before its connections are closed."""
+        users = (self.holds, self.committer, self.feed, self.registrations)
+        await asyncio.gather(*(each.finish() for each in users))
 
     def shard_of(self, account: str) -> str:
         """Return the shard letter of an account and of all that belongs to it."""

@@ -35,6 +35,7 @@ class Feed:
         self._redis = redis
         self._seen: dict[str, int] = {}
         self._together = Grouping(self._publish_each, most=MOST_TOGETHER)
+        self.finish = self._together.finish
 
     async def publish(self, project: str, events: Sequence[str]) -> list[int]:
         """Append events and return their positions, the same ones when repeated.
