@@ -12,7 +12,12 @@ VARIABLES = [variable_name(name) for name in Settings.model_fields]
 # Set by hand for `reelbridge verify` and `trigger`, which ask for no other setting.
 OF_COMMANDS = {"REELBRIDGE_SIGNING_SECRET"}
 # Set for `make soak` by its own words ROUNDS and SEED.
-OF_TESTS = {"REELBRIDGE_SOAK_ROUNDS", "REELBRIDGE_SOAK_SEED", "REELBRIDGE_SCREENSHOTS"}
+OF_TESTS = {
+    "REELBRIDGE_ENDPOINT_JOBS",
+    "REELBRIDGE_SCREENSHOTS",
+    "REELBRIDGE_SOAK_ROUNDS",
+    "REELBRIDGE_SOAK_SEED",
+}
 README_ROWS = 10
 DAY_S = 86_400
 NAME = re.compile(r"\b(?:REELBRIDGE|REELMIRROR|REELBOT)_[A-Z_]+[A-Z]\b")
