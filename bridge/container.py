@@ -24,7 +24,7 @@ from bridge.providers.registry import PROVIDERS
 from bridge.services.context import Services
 from bridge.services.duration_estimates import DurationEstimates
 from bridge.store.errors import StoreFull
-from bridge.store.server.connect import connect, connect_to_node
+from bridge.store.server.connect import close, connect, connect_to_node
 from bridge.store.server.fitness import StoreFacts, check_store
 from bridge.store.server.replication import Replication, following
 from bridge.store.store import Store
@@ -114,7 +114,7 @@ async def _open_store(
             yield store, facts
             await store.finish()
     finally:
-        await redis.aclose()
+        await close(redis)
 
 
 @asynccontextmanager

@@ -76,6 +76,13 @@ def connect(settings: Settings) -> Redis:
     return Redis.from_pool(pool)
 
 
+async def close(redis: Redis) -> None:
+    """Close a client of `connect`, once its commands under way have ended."""
+    if isinstance(pool := getattr(redis, "connection_pool", None), FewTurnsPool):  # RedisCluster has none
+        await pool.drain()
+    await redis.aclose()
+
+
 def sentinel_pool_for_arq(settings: Settings, retry: Retry) -> SentinelPool | None:
     """Return a pool for arq's queue with this policy of retries; None where arq's queue is not behind Sentinels."""
     if settings.redis_sentinel is None or settings.arq_redis_url is not None:

@@ -4,6 +4,7 @@ They take fewer iterations of the event loop, of which a busy worker's last tens
 """
 
 import asyncio
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +14,9 @@ from redis.asyncio.retry import Retry
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError, ResponseError  # noqa: A004 -- redis's own error is meant
 from redis.typing import EncodableT
+
+DRAIN_S = 2.0
+DRAIN_LOOK_S = 0.005
 
 
 class PatientPool(ConnectionPool):
@@ -55,6 +59,15 @@ class FewTurnsPool(BlockingConnectionPool):
             await self.release(connection)
             raise
         return connection
+
+    async def drain(self) -> None:
+        """Wait until no command is under way, for `DRAIN_S` at most, before the pool is closed.
+
+        redis-py repeats a command whose connection was closed, and nobody would close the connection that it opens for that.
+        """
+        until = time.monotonic() + DRAIN_S
+        while self._in_use_connections and time.monotonic() < until:  # noqa: ASYNC110 -- redis-py has no event for it
+            await asyncio.sleep(DRAIN_LOOK_S)
 
     async def release(self, connection: AbstractConnection) -> None:
         """Take a connection back, for who waits first."""

@@ -9,7 +9,7 @@ from redis.asyncio.connection import AbstractConnection, UnixDomainSocketConnect
 from redis.exceptions import ConnectionError, ResponseError  # noqa: A004 -- redis's own error is meant
 
 from bridge.config.settings import Settings
-from bridge.store.server.connect import MAX_CONNECTIONS, connect
+from bridge.store.server.connect import MAX_CONNECTIONS, close, connect
 from bridge.store.server.patient_cluster import PatientCluster
 from bridge.store.server.redis_connection import FewTurnsConnection
 from tests.store.conftest import Server
@@ -153,3 +153,15 @@ async def test_a_server_that_accepts_and_closes_is_an_outage_after_a_few_tries(
             with pytest.raises(ConnectionError):
                 await redis.ping()
     assert made <= TRIES
+
+
+async def test_a_command_under_way_ends_before_its_client_is_closed(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that nobody waits for any more; it finds its connection open, and leaves none behind."""
+    redis = open_client(server, monkeypatch)
+    under_way = asyncio.ensure_future(redis.blpop(["nothing"], timeout=0.3))  # type: ignore[arg-type]  # redis-py types both clients at once
+    await redis.ping()
+    await close(redis)
+    assert under_way.done()
+    assert under_way.result() is None
