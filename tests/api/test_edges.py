@@ -188,6 +188,16 @@ async def test_an_unforeseen_error_is_named_for_the_log_only(
     assert shape_errors in app.middlewares
 
 
+async def test_a_process_whose_heartbeats_are_not_written_is_not_ready(api: Client) -> None:
+    """The store answers, and takes no writes; so nothing is registered, whatever reads say."""
+    services = api.services
+    for age_ms, ready in ((15_000, 503), (5_000, 200)):
+        await services.store.api_heartbeats.beat(services.process, services.clock_ms() - age_ms)
+        status, answer = await api.call("GET", "/readyz", headers={})
+        assert status == ready, answer
+    await services.store.api_heartbeats.leave(services.process)
+
+
 async def test_the_open_pages_need_no_key(api: Client) -> None:
     """Health, metrics, the document and its page; the page loads nothing from elsewhere."""
     assert await api.call("GET", "/healthz", headers={}) == (200, {"status": "ok"})

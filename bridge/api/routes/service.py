@@ -16,6 +16,7 @@ from bridge.api.routing import API, Route
 from bridge.errors import Unavailable
 
 STORE_TIMEOUT_S = 3.0
+SILENT_MS = 10_000  # of this process, after which the store is not believed to take writes: three heartbeats
 TAG = "Service"
 Open = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -27,14 +28,21 @@ async def show_health(_: web.Request) -> web.StreamResponse:
 
 
 async def show_readiness(request: web.Request) -> web.StreamResponse:
-    """Report that the store answers, how many workers have a recent heartbeat, and what each master key holds."""
+    """Report that the store answers and takes writes, how many workers beat, and what each master key holds.
+
+    That it takes writes shows in this process's own heartbeat, so that the question itself writes nothing.
+    """
     services = request.app[API].services
+    now_ms = services.clock_ms()
     try:
         async with asyncio.timeout(STORE_TIMEOUT_S):
-            workers = await services.store.heartbeats.count(services.clock_ms())
+            workers = await services.store.heartbeats.count(now_ms)
+            beat_ms = await services.store.api_heartbeats.last_ms(services.process)
             usage = await services.store.key_usage.load()
     except TimeoutError:
         raise Unavailable("the store does not answer: try again in a moment") from None
+    if beat_ms and now_ms - beat_ms > SILENT_MS:
+        raise Unavailable("the store takes no writes, as on a full disk: its log says why")
     details = view_master_keys(services.store.vault.key_ids, usage)
     answer: ReadinessShape = {"status": "ok", "workers": workers, "details": details}
     return reply(answer)
