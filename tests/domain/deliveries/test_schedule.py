@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
+from msgspec.structs import replace
 
 from bridge.domain.deliveries.attempts import record_attempt
 from bridge.domain.deliveries.records import Delivery, DeliveryState
@@ -14,18 +15,22 @@ SCHEDULE_S = (2.0, 30.0, 400.0, 2000.0)
 REFUSED, FAILED = {"status": 401}, {"status": 500}
 UNANSWERED = {"failure": "timeout", "sent": True}
 THROTTLED = {"status": 429, "retry_after_s": 50.0}
+PENDING = Delivery(
+    id="dlv_a",
+    event="evt_a",
+    job="a",
+    subscription="cb_a",
+    project="prj_a",
+    lane="prj_a https://a.example 1",
+    state=DeliveryState.PENDING,
+    created_ms=NOW_MS,
+)
 
 
 def failed(*, age_s: float, restarted_s: float | None = None) -> Delivery:
     """Plan what follows the first failure of a delivery that was made, and perhaps restarted, so many seconds ago."""
-    delivery = Delivery(
-        id="dlv_a",
-        event="evt_a",
-        job="a",
-        subscription="cb_a",
-        project="prj_a",
-        lane="prj_a https://a.example 1",
-        state=DeliveryState.PENDING,
+    delivery = replace(
+        PENDING,
         created_ms=NOW_MS - round(age_s * 1000),
         restarted_ms=0 if restarted_s is None else NOW_MS - round(restarted_s * 1000),
         step=1,
@@ -75,15 +80,8 @@ def told(answer: Mapping[str, object]) -> ReceiverAnswer:
 def after_extra(waits_s: float, answer: dict[str, object], *, step: int = 1) -> tuple[Delivery, int | None]:
     """Record and plan an extra attempt of a delivery whose schedule goes on in so many seconds."""
     said = told(answer)
-    delivery = Delivery(
-        id="dlv_a",
-        event="evt_a",
-        job="a",
-        subscription="cb_a",
-        project="prj_a",
-        lane="prj_a https://a.example 1",
-        state=DeliveryState.PENDING,
-        created_ms=NOW_MS,
+    delivery = replace(
+        PENDING,
         step=step,
         refusals=1,
         resume_ms=NOW_MS + round(waits_s * 1000),
