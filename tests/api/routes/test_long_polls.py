@@ -97,8 +97,9 @@ async def test_a_poll_that_heard_nothing_says_how_far_it_looked(api: Client) -> 
 
 async def test_a_waiting_project_asks_the_store_once_an_interval(api: Client) -> None:
     """However many of its requests wait: fifty for a second cost a few reads, not four each."""
+    # The first second has the reads with which they begin.
     async with polling(api, 50, BEARER):
-        a_second = [await count_commands(api) for _ in range(5)]  # the first one has the reads with which they begin
+        a_second = [await count_commands(api) for _ in range(5)]
     assert min(a_second) < 40, a_second
 
 
