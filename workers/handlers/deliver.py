@@ -245,4 +245,4 @@ class DeliverHandler:
                 log.warning("delivery.not_recorded", delivery=delivery.id, error=type(error).__name__)
                 await asyncio.sleep(STORE_BACKOFF_S)
             else:
-                return (replace(settled, probe=task.is_probe),)
+                return (replace(settled, probe=True) if task.is_probe else settled,)

@@ -11,9 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 OPENS_AFTER: Final = 10  # failures in a row
-APART_MS: Final = (
-    5_000  # of those that come sooner after one another one counts: a herd's are no more than one attempt's
-)
+APART_MS: Final = 5_000  # of failures within it one counts: those of a herd say no more than one attempt's
 LONGEST_S: Final = 1_800.0
 RAMP_MS: Final = 30_000  # or less: so many times the first sleep
 RAMP_SLEEPS: Final = 15

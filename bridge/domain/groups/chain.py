@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bridge.domain.groups.child_rule import ChildRule
+from bridge.domain.groups.outcomes import GOOD
 from bridge.domain.groups.turn import LOST, TIMED_OUT
 from bridge.domain.jobs.emitted import list_reviews
 from bridge.domain.jobs.intervals import IDLE_INTERVAL_S, IDLE_LASTS_S, TAIL_INTERVAL_S, TimeScale
@@ -18,7 +19,6 @@ from bridge.domain.subscriptions.callback import CallbackState
 
 MOST_MEMBERS: Final = 500  # jobs of one chain; what comes beyond is not followed
 CHAIN_LASTS_S: Final = IDLE_LASTS_S  # not scaled
-GOOD: Final = frozenset({Outcome.SUCCEEDED, Outcome.PARTIAL})
 Jobs = Mapping[tuple[str, str], Job]
 OutcomeOf = Callable[[str, str], Outcome]
 

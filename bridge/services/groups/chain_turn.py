@@ -29,10 +29,9 @@ from bridge.services.context import Services
 from bridge.services.groups.chain_closing import close_chain, outcome_of
 from bridge.services.groups.children import find_children
 from bridge.services.groups.group_registration import watch_for_chain
-from bridge.services.groups.rows import date_turn, load_by_id
+from bridge.services.groups.rows import date_turn, load_by_id, load_members
 from bridge.services.jobs.observe import Held
 from bridge.services.jobs.registration import stage_registrations
-from bridge.services.queries import load_jobs
 from bridge.services.subscriptions.members import stage_stop_members
 from bridge.store.chains.chains import end_waiting, wait_for_posts
 from bridge.store.commit import Op
@@ -55,7 +54,7 @@ class ChainStep(Struct, frozen=True, kw_only=True):
 async def plan_chain_turn(services: Services, held: Held, at: PollContext, *, grows: bool) -> ChainStep:
     """Decide a chain's turn; unless it `grows`, it takes no new members."""
     chain, key = held.job.record, held.key
-    jobs = await _load_members(services, key[0], chain.account, chain.members)
+    jobs = await load_members(services, key[0], chain.account, chain.members)
     is_open = chain.state is not JobState.ENDED and bool(list_live_callbacks(chain))
     read = read_chain(chain, jobs, now_ms=at.now_ms) if is_open else chain.members
     members = await _find_children(services, key, read, jobs) if grows and is_open else read
@@ -106,14 +105,6 @@ async def stage_chain(services: Services, unit: UnitOfWork, held: Held, step: Ch
     elif step.added and (account := await services.store.accounts.get(chain.account)) is not None:
         commands = [watch_for_chain(chain, each) for each in step.added]
         await stage_registrations(services, unit, account, commands)
-
-
-async def _load_members(
-    services: Services, shard: str, account: str, members: Sequence[Member]
-) -> dict[tuple[str, str], Job]:
-    keys = {job_key(shard, account, each.kind, each.id): (each.kind, each.id) for each in members}
-    loaded = await load_jobs(services.store, list(keys))
-    return {place: loaded[key].record for key, place in keys.items() if key in loaded}
 
 
 async def _find_children(

@@ -1,12 +1,11 @@
 """Take a turn of a group or a chain in its account's lane: it reads records of jobs, and nothing of the provider."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import structlog
 from msgspec import Struct
 
 from bridge.domain.groups.turn import PassedOn, advance_group, list_late, may_change, read_members
-from bridge.domain.ids import job_key
 from bridge.domain.jobs.outcome import PollContext, Transition
 from bridge.domain.jobs.records import Job, JobState
 from bridge.domain.jobs.watches import CHAIN
@@ -14,10 +13,9 @@ from bridge.errors import BridgeError
 from bridge.services.context import Services
 from bridge.services.groups.chain_turn import plan_chain_turn, stage_chain
 from bridge.services.groups.closing import close_group
-from bridge.services.groups.rows import date_turn, load_by_id
+from bridge.services.groups.rows import date_turn, load_by_id, load_members
 from bridge.services.jobs.endpoint_fanout import choose_table
 from bridge.services.jobs.observe import MAX_TRIES, Held, finish, stage_save
-from bridge.services.queries import load_jobs
 from bridge.store.errors import LeaseLost, WriteConflict
 from bridge.store.queue.lanes import Settled
 from bridge.store.queue.settling import settle_poll
@@ -96,7 +94,8 @@ async def _stage_group(
     services: Services, held: Held, at: PollContext, *, again: bool
 ) -> tuple[UnitOfWork | None, Transition]:
     job = held.job.record
-    members = read_members(job, await _load_members(services, held.key[0], job))
+    changing = [each for each in job.members if may_change(each)]
+    members = read_members(job, await load_members(services, held.key[0], job.account, changing))
     late = list_late(job.members, members) if job.state is JobState.ENDED else []
     closes = job.state is not JobState.ENDED and all(each.ending for each in members)
     events = await load_by_id(services, (each.event for each in (members if closes else late)))
@@ -135,14 +134,3 @@ async def _save(
         return None
     table = await choose_table(services, moved.job.project, held.key[0], again=again)
     return await stage_save(services, held, moved, at, table)
-
-
-async def _load_members(services: Services, shard: str, job: Job) -> Mapping[tuple[str, str], Job]:
-    """Load the records of those members that may have changed: the open ones, and those that timed out."""
-    wanted = {
-        job_key(shard, job.account, each.kind, each.id): (each.kind, each.id)
-        for each in job.members
-        if may_change(each)
-    }
-    loaded = await load_jobs(services.store, list(wanted)) if wanted else {}
-    return {place: loaded[key].record for key, place in wanted.items() if key in loaded}

@@ -8,15 +8,26 @@ from msgspec.structs import replace
 
 from bridge.domain.events.event import DATA_BYTES
 from bridge.domain.events.records import EventRecord
+from bridge.domain.ids import job_key
 from bridge.domain.jobs.outcome import PollContext
+from bridge.domain.jobs.records import Job, Member
 from bridge.domain.js_json import to_js_json
 from bridge.domain.observation import Outcome
 from bridge.services.context import Services
-from bridge.services.queries import load_events
+from bridge.services.queries import load_events, load_jobs
 
 Row = dict[str, Any]
 WORDS = 60  # characters of an error that stay where the whole does not fit
 SHOWN = ("status", "outcome", "error", "summary", "related", "run", "data")
+
+
+async def load_members(
+    services: Services, shard: str, account: str, members: Sequence[Member]
+) -> dict[tuple[str, str], Job]:
+    """Load the records of some members, by kind and id; those that are gone are missing."""
+    keys = {job_key(shard, account, each.kind, each.id): (each.kind, each.id) for each in members}
+    loaded = await load_jobs(services.store, list(keys)) if keys else {}
+    return {place: loaded[key].record for key, place in keys.items() if key in loaded}
 
 
 def show_job(kind: str, identifier: str, event: EventRecord | None) -> Row:
@@ -57,11 +68,9 @@ def _leave_object_out(row: Row) -> Row:
 
 def _shorten_error(row: Row) -> Row:
     error = row["error"]
-    return (
-        row
-        if error is None
-        else {**row, "error": {**error, "message": error["message"][:WORDS], "items": []}}
-    )
+    if error is None:
+        return row
+    return {**row, "error": {**error, "message": error["message"][:WORDS], "items": []}}
 
 
 def _leave_error_out(row: Row) -> Row:

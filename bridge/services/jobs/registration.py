@@ -114,9 +114,8 @@ async def stage_registrations(
     Raise RateLimited (too many jobs or callbacks) or PayloadTooLarge.
     """
     staged: list[tuple[str, Registered]] = []
-    drawn = services.dice(
-        REQUEST_BYTES
-    )  # one draw for all, so that logs can tell which belong to one request
+    # One draw for all, so that logs can tell which belong to one request.
+    drawn = services.dice(REQUEST_BYTES)
     for some in _split(commands):
         jobs = [job_key(unit.shard, account.id, each.kind, each.job_id) for each in some]
         page = await _load(services, account.project, jobs)
