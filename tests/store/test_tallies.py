@@ -4,7 +4,15 @@ from redis.asyncio import Redis
 
 from bridge.domain.lags import bucket_of
 from bridge.store.dashboard import tally_keys
-from bridge.store.dashboard.tallies import DAY_MS, HALF_HOUR_MS, HOUR_MS, MOST_KEYS, Pulse, Tallies
+from bridge.store.dashboard.tallies import (
+    DAY_MS,
+    HALF_HOUR_MS,
+    HOUR_MS,
+    MOST_COUNTS,
+    Pulse,
+    Tallies,
+    read_lags,
+)
 
 NOW_MS = 20_000 * DAY_MS + 5 * HOUR_MS
 
@@ -26,6 +34,7 @@ async def test_what_two_processes_count_adds_up(redis: Redis) -> None:
     assert (before.ended, before.failed, before.detected) == (1, 0, {bucket_of(400): 1})
     totals = await there.read_totals()
     assert totals["d:ms"] == 28_401
+    assert read_lags(totals, "d") == {bucket_of(14_000): 2, bucket_of(400): 1, bucket_of(1): 1}
     assert await redis.ttl(tally_keys.day("prj_1", NOW_MS // DAY_MS)) > 7 * 86_400
 
 
@@ -47,13 +56,34 @@ async def test_only_a_first_attempt_has_a_lag(redis: Redis) -> None:
     for lag_ms in (300, None):
         tallies.note_attempt("prj_1", verdict="succeeded", endpoint="", ok=True, lag_ms=lag_ms, now_ms=NOW_MS)
     await tallies.flush()
-    assert (await tallies.read_hours("prj_1", now_ms=NOW_MS))[-1].delivered == {bucket_of(300): 1}
+    hour = (await tallies.read_hours("prj_1", now_ms=NOW_MS))[-1]
+    assert (hour.delivered, hour.ended) == ({bucket_of(300): 1}, 0)
+    totals = await tallies.read_totals()
+    assert totals == {"attempts:succeeded": 2, "s:ms": 300, f"s{bucket_of(300)}": 1}
 
 
-async def test_a_process_counts_under_so_many_keys_and_no_more(redis: Redis) -> None:
+async def test_a_clock_that_went_back_makes_no_negative_lag(redis: Redis) -> None:
+    tallies = Tallies(redis)
+    tallies.note_ending("prj_1", failed=False, lag_ms=-5, now_ms=NOW_MS)
+    await tallies.flush()
+    totals = await tallies.read_totals()
+    assert totals == {"d:ms": 0, f"d{bucket_of(0)}": 1}
+
+
+async def test_what_is_given_up_and_repaired_counts_in_all(redis: Redis) -> None:
+    tallies = Tallies(redis)
+    tallies.note_parked("prj_1", now_ms=NOW_MS)
+    tallies.note_repairs("leases", 3)
+    tallies.note_repairs("none", 0)
+    await tallies.flush()
+    assert await tallies.read_totals() == {"parked": 1, "repairs:leases": 3}
+    assert (await tallies.read_days("prj_1", now_ms=NOW_MS))[0] == {"parked": 1}
+
+
+async def test_a_process_keeps_so_many_counts_and_no_more(redis: Redis) -> None:
     """A store that is away for long must not fill the memory."""
     tallies = Tallies(redis)
-    for number in range(MOST_KEYS + 5):
+    for number in range(MOST_COUNTS + 5):
         tallies.note_event(f"prj_{number}", "x", now_ms=NOW_MS)
     await tallies.flush()
-    assert await redis.dbsize() == MOST_KEYS
+    assert await redis.dbsize() == MOST_COUNTS

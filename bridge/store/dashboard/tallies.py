@@ -4,7 +4,7 @@ A process counts in its memory and adds that to the store every few seconds, so 
 A process that is killed loses what it counted since; nothing is decided by these numbers.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -22,8 +22,11 @@ HOURS: Final = 24
 _DAY_TTL_S: Final = 8 * 86_400
 _HOURS_TTL_S: Final = 2 * 86_400
 _PULSE_TTL_S: Final = 25 * 3600
-MOST_KEYS: Final = 10_000  # that one process counts under between two flushes
+MOST_COUNTS: Final = 20_000  # of days, hours and endpoints, that one process keeps between two flushes
 FLUSHED: Final = 200  # keys that are written in one round trip
+
+# Where a number is kept: a key, the key's time to live in seconds (0: for ever), a field.
+_Place = tuple[str, int, str]
 
 
 class Hour(Struct, frozen=True, kw_only=True):
@@ -52,65 +55,68 @@ class Tallies:
     def __init__(self, redis: Redis) -> None:
         """Take the store's client."""
         self._redis: Any = redis  # redis-py types hash commands for both clients at once
-        self._pending: dict[tuple[str, int], Counter[str]] = {}
+        # By what was counted: the function that lists its places, and what that takes.
+        self._counts: dict[tuple[Any, ...], int] = {}
+        self._totals: Counter[str] = Counter()
 
-    def _add(self, key: str, ttl_s: int, field: str, number: int = 1) -> None:
-        counts = self._pending.get((key, ttl_s))
-        if counts is None:
-            if len(self._pending) >= MOST_KEYS:
-                return
-            counts = self._pending[key, ttl_s] = Counter()
-        counts[field] += number
+    def _count(self, what: tuple[Any, ...]) -> None:
+        """Count something; its places are spelled out when it is flushed, once for all that were alike."""
+        number = self._counts.get(what, 0)
+        if number or len(self._counts) < MOST_COUNTS:
+            self._counts[what] = number + 1
+
+    def _count_lag(
+        self, project: str, letter: str, lag_ms: int, now_ms: int, also: tuple[str, ...] = ()
+    ) -> None:
+        self._totals[letter + ":ms"] += max(lag_ms, 0)
+        self._count((_list_hour, project, now_ms // HOUR_MS, letter, bucket_of(lag_ms), also))
 
     def note_event(self, project: str, type_: str, *, now_ms: int) -> None:
         """Count an event by its day."""
-        self._add(tally_keys.day(project, now_ms // DAY_MS), _DAY_TTL_S, type_)
+        self._count((_list_day, project, now_ms // DAY_MS, type_))
 
     def note_ending(self, project: str, *, failed: bool, lag_ms: int, now_ms: int) -> None:
         """Count a job that ended at its provider at most `lag_ms` before that was seen."""
-        self._note_hour(project, "ended", now_ms)
-        if failed:
-            self._note_hour(project, "failed", now_ms)
-        self._note_lag(project, "d", lag_ms, now_ms)
+        self._count_lag(project, "d", lag_ms, now_ms, ("ended", "failed") if failed else ("ended",))
 
     def note_attempt(
         self, project: str, *, verdict: str, endpoint: str, ok: bool, lag_ms: int | None, now_ms: int
     ) -> None:
         """Count an attempt, of an endpoint ("": none) too; `lag_ms` after its event, None for all but the first."""
-        self._add(tally_keys.TOTALS, 0, f"attempts:{verdict}")
+        self._totals["attempts:" + verdict] += 1
         if endpoint:
-            field = f"{now_ms // HALF_HOUR_MS}:{'ok' if ok else 'failed'}"
-            self._add(tally_keys.pulse(project, endpoint), _PULSE_TTL_S, field)
+            self._count((_list_pulse, project, endpoint, now_ms // HALF_HOUR_MS, "ok" if ok else "failed"))
         if lag_ms is not None:
-            self._note_lag(project, "s", lag_ms, now_ms)
-
-    def _note_hour(self, project: str, field: str, now_ms: int) -> None:
-        hour = now_ms // HOUR_MS
-        self._add(tally_keys.hours(project, hour // HOURS), _HOURS_TTL_S, f"{hour % HOURS}:{field}")
-
-    def _note_lag(self, project: str, letter: str, lag_ms: int, now_ms: int) -> None:
-        bucket = f"{letter}{bucket_of(lag_ms)}"
-        self._note_hour(project, bucket, now_ms)
-        self._add(tally_keys.TOTALS, 0, bucket)
-        self._add(tally_keys.TOTALS, 0, f"{letter}:ms", max(lag_ms, 0))
+            self._count_lag(project, "s", lag_ms, now_ms)
 
     def note_parked(self, project: str, *, now_ms: int) -> None:
         """Count a delivery that was given up."""
-        self._add(tally_keys.day(project, now_ms // DAY_MS), _DAY_TTL_S, "parked")
-        self._add(tally_keys.TOTALS, 0, "parked")
+        self._count((_list_day, project, now_ms // DAY_MS, "parked"))
+        self._totals["parked"] += 1
 
     def note_repairs(self, what: str, number: int) -> None:
         """Count what the sweep had to repair."""
         if number:
-            self._add(tally_keys.TOTALS, 0, f"repairs:{what}", number)
+            self._totals[f"repairs:{what}"] += number
+
+    def _take(self) -> list[tuple[tuple[str, int], Counter[str]]]:
+        """Return what was counted, by key and time to live, and begin anew."""
+        counts, totals = self._counts, self._totals
+        self._counts, self._totals = {}, Counter()
+        taken: defaultdict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+        taken[tally_keys.TOTALS, 0] = totals
+        for (list_places, *what), number in counts.items():
+            for key, ttl_s, field in list_places(*what):
+                taken[key, ttl_s][field] += number
+        return list(taken.items())
 
     async def flush(self) -> None:
         """Add what was counted to the store; a store that is away or full costs these numbers alone."""
-        pending, self._pending = list(self._pending.items()), {}
+        taken = self._take()
         with suppress(*STORE_ERRORS):
-            for start in range(0, len(pending), FLUSHED):
+            for start in range(0, len(taken), FLUSHED):
                 pipe = self._redis.pipeline(transaction=False)
-                for (key, ttl_s), counts in pending[start : start + FLUSHED]:
+                for (key, ttl_s), counts in taken[start : start + FLUSHED]:
                     for field, number in counts.items():
                         pipe.hincrby(key, field, number)
                     if ttl_s:
@@ -152,6 +158,21 @@ class Tallies:
     async def read_totals(self) -> dict[str, int]:
         """Return what all processes have counted."""
         return _numbers(await self._redis.hgetall(tally_keys.TOTALS))
+
+
+def _list_day(project: str, day: int, field: str) -> list[_Place]:
+    return [(tally_keys.day(project, day), _DAY_TTL_S, field)]
+
+
+def _list_hour(project: str, hour: int, letter: str, bucket: int, also: tuple[str, ...]) -> list[_Place]:
+    """Return the places of a lag, in all and in an hour, and of what else that hour counts."""
+    lag, key = f"{letter}{bucket}", tally_keys.hours(project, hour // HOURS)
+    places = [(key, _HOURS_TTL_S, f"{hour % HOURS}:{field}") for field in (lag, *also)]
+    return [(tally_keys.TOTALS, 0, lag), *places]
+
+
+def _list_pulse(project: str, endpoint: str, half_hour: int, field: str) -> list[_Place]:
+    return [(tally_keys.pulse(project, endpoint), _PULSE_TTL_S, f"{half_hour}:{field}")]
 
 
 def _numbers(found: dict[bytes, bytes]) -> dict[str, int]:
