@@ -37,6 +37,10 @@ class Note(Protocol):
 class Tracing(Protocol):
     """Makes spans."""
 
+    @property
+    def is_on(self) -> bool:
+        """Whether anyone gets them; who makes one for each attempt asks, since even one for nobody takes a microsecond."""
+
     def span(
         self, name: str, *, headers: Mapping[str, str] | None = None, **attributes: Value | None
     ) -> AbstractContextManager[Note]:
@@ -52,6 +56,8 @@ def _ignore(**_: Value | None) -> None:
 
 class NoTracing:
     """Makes none."""
+
+    is_on = False
 
     def __init__(self) -> None:
         """Make the one block that stands for all."""
@@ -70,6 +76,8 @@ NO_TRACING: Final = NoTracing()
 
 class OtelTracing:
     """Makes spans with OpenTelemetry's SDK."""
+
+    is_on = True
 
     def __init__(self, provider: "TracerProvider") -> None:
         """Take what exports them."""

@@ -198,6 +198,13 @@ class DeliverHandler:
                 log.warning("delivery.late_not_recorded", delivery=settled.member)
 
     async def _attempt(self, task: SendTask, began_ms: int) -> tuple[ReceiverAnswer, Verdict]:
+        answer = await self._attempts.make(task.ready, now_ms=began_ms)
+        return answer, judge(answer, may_be_over=task.ready.may_be_over)
+
+    async def _trace(
+        self, task: SendTask, began_ms: int, request_id: str | None
+    ) -> tuple[ReceiverAnswer, Verdict]:
+        """Make an attempt in a span."""
         delivery = task.delivery.record
         with self._services.tracing.span(
             "deliver",
@@ -205,10 +212,9 @@ class DeliverHandler:
             event_id=delivery.event,
             type=task.ready.event.type,
             attempt=delivery.tries + 1,
-            request_id=find_request_id(delivery),
+            request_id=request_id,
         ) as note:
-            answer = await self._attempts.make(task.ready, now_ms=began_ms)
-            verdict = judge(answer, may_be_over=task.ready.may_be_over)
+            answer, verdict = await self._attempt(task, began_ms)
             note(status=answer.status, failure=answer.failure, verdict=verdict.value)
         return answer, verdict
 
@@ -218,18 +224,22 @@ class DeliverHandler:
             return self.give_back(task)
         began_ms = self._services.clock_ms()
         delivery = task.delivery.record
-        answer, verdict = await self._attempt(task, began_ms)
+        request_id = find_request_id(delivery)
+        if self._services.tracing.is_on:
+            answer, verdict = await self._trace(task, began_ms, request_id)
+        else:
+            answer, verdict = await self._attempt(task, began_ms)
         self._log.info(
             "delivery.attempted",
             delivery=delivery.id,
             event_id=delivery.event,
             type=task.ready.event.type,
             callback=delivery.subscription,
-            request_id=find_request_id(delivery),
+            request_id=request_id,
             attempt=delivery.tries + 1,
             status=answer.status,
             failure=answer.failure,
-            verdict=verdict.name.lower(),
+            verdict=verdict.value,
             ms=answer.duration_ms,
         )
         count_attempt(self._services, delivery, answer, verdict)
