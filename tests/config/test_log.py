@@ -16,6 +16,12 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 SECRET = "Zq81hunter2SECRETvalue"
 
 
+class _Spelled(str):
+    """A text of a class of its own, as an enumeration's are."""
+
+    __slots__ = ()
+
+
 @pytest.fixture
 def lines() -> Any:
     """Yield a function that returns the log lines parsed from JSON; restore the process's logging afterwards."""
@@ -101,6 +107,55 @@ def test_one_field_of_a_line_is_enough(lines: Any, text: str, place: int) -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"brk_{SECRET}"],
+        ["cb_a1", "cb_a2", f"token={SECRET}"],
+        [f"https://h/?{SECRET}", "", "cb_a2"],
+        ["", f"Authorization: Bearer {SECRET}"],
+        (f"brk_{SECRET}", "cb_a2"),
+        [1, f"brk_{SECRET}", None],
+        [["cb_a1"], [f"whsec_{SECRET}"]],
+        [{"secret": SECRET}],
+        [f"brk_{SECRET}".encode()],
+        [_Spelled(f"rm_{SECRET}")],
+        {f"brk_{SECRET}"},
+    ],
+)
+def test_a_list_hides_no_secret(lines: Any, names: Any) -> None:
+    """A secret anywhere in a list is masked, whatever else is in it, and whatever kind of list it is."""
+    get_logger("x").info("sent", first="dlv_a1", names=names, last="done")
+    [line] = lines()
+    assert SECRET not in json.dumps(line)
+    assert (line["first"], line["last"], len(line["names"])) == ("dlv_a1", "done", len(names))
+
+
+@pytest.mark.parametrize(
+    "names", [[], ["cb_a1"], ["token=", "cb_a1"], ["rm_", "Bearer", "abcdefgh"], [1, "cb_a1"]]
+)
+def test_a_list_of_harmless_texts_is_left_alone(lines: Any, names: list[Any]) -> None:
+    """Texts are checked together, but what only looks like a secret beside its neighbour is none."""
+    get_logger("x").info("sent", names=names)
+    [line] = lines()
+    assert line["names"] == names
+
+
+def test_a_list_in_a_field_with_a_secrets_name_is_masked_whole(lines: Any) -> None:
+    """Its texts alone give nothing away."""
+    get_logger("x").info("rotated", master_keys=[SECRET, SECRET], cookie=[], count=2)
+    [line] = lines()
+    assert (line["master_keys"], line["cookie"], line["count"]) == ("…", [], 2)
+
+
+def test_masking_a_list_leaves_its_owners_alone(lines: Any) -> None:
+    """What a caller logs it may use afterwards."""
+    names = ["cb_a1", f"brk_{SECRET}"]
+    get_logger("x").info("sent", names=names)
+    assert SECRET not in json.dumps(lines())
+    assert names == ["cb_a1", f"brk_{SECRET}"]
+
+
 def test_libraries_records_are_masked_too(lines: Any) -> None:
     """What aiohttp or arq log is masked too, arguments included."""
     logging.getLogger("arq").warning("enqueue %s", f"rm_{SECRET}")
@@ -124,9 +179,24 @@ def test_exceptions_come_without_local_variables(lines: Any) -> None:
 
 
 def test_a_logger_without_a_name_gets_its_callers_name(lines: Any) -> None:
-    """A line must not name our own log module as its origin."""
+    """A line must not name our own log module as its origin, however its logger was made."""
     structlog.get_logger().info("nameless")
-    assert [line["logger"] for line in lines()] == [__name__]
+    structlog.get_logger().bind(job="j1").info("bound")
+    structlog.get_logger(job="j1").info("bound from the start")
+    get_logger("t").info("named")
+    assert [line["logger"] for line in lines()] == [*(__name__,) * 3, "t"]
+
+
+def test_a_modules_logger_follows_a_new_configuration(lines: Any) -> None:
+    """A worker configures its log twice: a logger that was used between goes by the later one."""
+    logger = structlog.get_logger()
+    logger.info("before")
+    stream = io.StringIO()
+    configure_logging(Settings(log_format="json", log_level="warning", _env_file=None), stream=stream)
+    logger.info("left out")
+    logger.warning("after")
+    assert [line["event"] for line in lines()] == ["before"]
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["after"]
 
 
 def test_lines_below_the_level_are_dropped(lines: Any) -> None:
