@@ -46,7 +46,7 @@ def mask_text(text: str) -> str:
     if "://" in text:
         text = _URL_QUERY.sub(rf"\1?{MASK}", text)
         text = _URL_LOGIN.sub(rf"\1{MASK}@", text)
-    if " " in text:
+    if " " in text or "\t" in text:
         text = _LOGIN_HEADER.sub(rf"\1 {MASK}", text)
     if _has_key_prefix(text):
         text = _SECRET_WORD.sub(rf"\1{MASK}", text)

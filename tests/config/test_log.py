@@ -44,6 +44,7 @@ def lines() -> Any:
         (f"rb_live_{SECRET}", "rb_live_"),
         (f"whsec_{SECRET}+/==", "whsec_"),
         (f"Authorization: Bearer {SECRET}", "Bearer"),
+        (f"Authorization:Bearer\t{SECRET}", "Bearer"),
         (f"https://hooks.example/a/b?token={SECRET}&x=1 answered", "https://hooks.example/a/b?… answered"),
         (f"GET /v1/callbacks?api_key={SECRET}", "GET /v1/callbacks?api_key="),
         (f"https://a.example/#{SECRET}", "https://a.example/"),
