@@ -56,7 +56,6 @@ class EventMaker:
             event_id=event_id,
             at_ms=at_ms,
             sequence=sequence,
-            observed_ms=at_ms,
             polls=sequence,
             lag_max_ms=None,
         )

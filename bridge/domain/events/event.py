@@ -56,7 +56,6 @@ def build_event(
     event_id: str,
     at_ms: int,
     sequence: int,
-    observed_ms: int,
     polls: int,
     lag_max_ms: int | None,
     source: str = "",
@@ -67,9 +66,10 @@ def build_event(
     it is older than the event.
     """
     data, truncated = _fit(catalogue, fact.data)
+    stamp = iso_ms(at_ms)
     bridge: dict[str, Any] = {
         "schema": SCHEMA,
-        "observed_at": iso_ms(observed_ms),
+        "observed_at": stamp,
         "polls": polls,
         "detection_lag_max_ms": lag_max_ms,
         "late": fact.late,
@@ -82,7 +82,7 @@ def build_event(
         {
             "id": event_id,
             "type": event_type(fact.kind, fact.word),
-            "timestamp": iso_ms(at_ms),
+            "timestamp": stamp,
             "object": fact.kind,
             "job_id": fact.job_id,
             "status": fact.status or None,

@@ -109,7 +109,6 @@ def _body(
         event_id=event,
         at_ms=at_ms,
         sequence=2,
-        observed_ms=at_ms,
         polls=7,
         lag_max_ms=_LAG_MS,
     )

@@ -165,7 +165,6 @@ def _make_event(
         event_id=identifier,
         at_ms=now_ms,
         sequence=1,
-        observed_ms=now_ms,
         polls=0,
         lag_max_ms=None,
     )

@@ -41,12 +41,12 @@ def list_started_children(shard: str, account: str, jobs: Sequence[StartedJob]) 
     return [note_child(shard, account, each.kind, each.parent, each.id) for each in jobs if each.parent]
 
 
-def list_syncs(services: Services, key: str, moved: Transition) -> Iterator[Op]:
+def list_syncs(services: Services, key: str, moved: Transition, *, now_ms: int) -> Iterator[Op]:
     """Yield the operation that notes a sync which has ended now, so that its source's list tells nothing new."""
     job = moved.job
     if job.kind in SYNC_KINDS and any(each.draft.closes and _has_synced(each) for each in moved.new_events):
-        at_ms, window_ms = services.clock_ms(), services.time_scale.ms(SYNC_WINDOW_S)
-        yield note_synced(key[0], job.account, job.persona, at_ms=at_ms, window_ms=window_ms)
+        window_ms = services.time_scale.ms(SYNC_WINDOW_S)
+        yield note_synced(key[0], job.account, job.persona, at_ms=now_ms, window_ms=window_ms)
 
 
 def _has_synced(event: NewEvent) -> bool:

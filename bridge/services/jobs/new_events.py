@@ -47,7 +47,7 @@ def write_advance(
     if moved.data is not None:
         unit.put_object(key, moved.data)
         unit.add(list_named_parts(key, moved.job, moved.data))
-    unit.add(list_syncs(services, key, moved))
+    unit.add(list_syncs(services, key, moved, now_ms=at.now_ms))
     listed = list_callbacks_in_event(moved.job) if moved.new_events and table.by_id else b""
     for new_event in moved.new_events:
         event = _build_record(before, key, moved, new_event, at, listed=listed)
@@ -93,7 +93,6 @@ def _build_record(
         event_id=new_event.event,
         at_ms=at.now_ms,
         sequence=new_event.sequence,
-        observed_ms=at.now_ms,
         polls=moved.log.polls,
         lag_max_ms=find_lag_ms(before, moved, at),
         source="last_seen" if new_event.draft.fact.gone else at.source,

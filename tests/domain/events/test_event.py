@@ -42,7 +42,6 @@ def build(fact: Fact, *, lag_max_ms: int | None = 10_000) -> bytes:
         event_id="evt_x",
         at_ms=1_795_257_250_123,
         sequence=5,
-        observed_ms=1_795_257_249_000,
         polls=7,
         lag_max_ms=lag_max_ms,
     )
@@ -72,7 +71,7 @@ def test_a_stored_event_has_the_contracts_fields_and_no_subscription() -> None:
         "data": {"id": "a1", "status": "completed"},
         "bridge": {
             "schema": 1,
-            "observed_at": "2026-11-21T10:34:09.000Z",
+            "observed_at": "2026-11-21T10:34:10.123Z",
             "polls": 7,
             "detection_lag_max_ms": 10_000,
             "late": False,

@@ -31,9 +31,7 @@ def flat(
         run=1,
         late=False,
     )
-    event = build_event(
-        CATALOGUE, fact, event_id="evt_x", at_ms=0, sequence=1, observed_ms=0, polls=1, lag_max_ms=None
-    )
+    event = build_event(CATALOGUE, fact, event_id="evt_x", at_ms=0, sequence=1, polls=1, lag_max_ms=None)
     body: dict[str, Any] = json.loads(
         build_body(CATALOGUE, event, payload="flat", subscription_id="cb_1", metadata=metadata, base_url="")
     )

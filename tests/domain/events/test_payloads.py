@@ -39,7 +39,6 @@ def store(
         event_id="evt_x",
         at_ms=1_795_257_250_123,
         sequence=5,
-        observed_ms=1_795_257_250_123,
         polls=7,
         lag_max_ms=10_000,
     )
