@@ -10,9 +10,8 @@ An account's places are those of all workers together, which share what is for j
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import IntEnum
-from math import inf
 
 from bridge.domain.jobs.poll_history import last_took_ms
 from bridge.domain.jobs.records import PollLog
@@ -54,28 +53,34 @@ class SlowReads:
 
         `workers` is how many processes read the accounts.
         """
-        share = UNPROVEN_PLACES // max(1, workers)
         trusts = {job.held.key: _trust(job.held.log) for job in due}
         if all(trust is Trust.PROVEN for trust in trusts.values()):
             return list(due), []
         hanging = sum(trust is Trust.HANGS for trust in trusts.values())
         delays = {Trust.UNKNOWN: CROWDED_MS, Trust.HANGS: max(HANGING_MS, HANGING_EACH_MS * hanging)}
-        taken = Counter(
-            (account, trust)
-            for account in {job.account for job in due}
-            for trust in self._reading.get(account, {}).values()
-        )
+        free = self._count_free({job.account for job in due}, UNPROVEN_PLACES // max(1, workers))
         chosen: list[DueJob] = []
         waiting: list[tuple[DueJob, int]] = []
         # Those that hang come in the order in which they were due, so that none is passed over for ever.
         for job in sorted(due, key=lambda job: _order(job, trusts[job.held.key])):
             trust = trusts[job.held.key]
-            if taken[job.account, trust] < self._max_reads(job.account, trust, share):
-                taken[job.account, trust] += 1
+            if trust is Trust.PROVEN:
+                chosen.append(job)
+            elif free[job.account, trust] > 0:
+                free[job.account, trust] -= 1
                 chosen.append(job)
             else:
                 waiting.append((job, delays[trust]))
         return chosen, waiting
+
+    def _count_free(self, accounts: Collection[str], share: int) -> dict[tuple[str, Trust], int]:
+        """Return how many unproven jobs of each account may be read now, by their trust."""
+        found = {}
+        for account in accounts:
+            taken = Counter(self._reading.get(account, {}).values())
+            for trust in MAX_READS:
+                found[account, trust] = self._max_reads(account, trust, share) - taken[trust]
+        return found
 
     def begin(self, job: DueJob) -> None:
         """Note that a job is about to be read."""
@@ -91,10 +96,8 @@ class SlowReads:
             if not reading:
                 del self._reading[account]
 
-    def _max_reads(self, account: str, trust: Trust, share: int) -> float:
+    def _max_reads(self, account: str, trust: Trust, share: int) -> int:
         """Return how many reads this process may have in flight, of its share of the places for unproven jobs."""
-        if trust is Trust.PROVEN:
-            return inf
         hanging = min(MAX_READS[Trust.HANGS], max(1, share // 4))
         if trust is Trust.HANGS:
             return hanging
