@@ -20,6 +20,8 @@
 --          again as if it had never closed. A probe that was its delivery's last attempt makes way for the next one after
 --          the first sleep, so that a URL that is gone does not hold what waits for ever.
 --          Who reaches a down origin shows that it is back: the open lanes of that origin are tried at once.
+--          A lane whose last item has left is forgotten at once: else it would be visited in vain when the lease ends. One with
+--          a gate is left to that visit, which opens the gate.
 --          The pace of an origin that never answered (see claim_fair_v3) is for attempts without an answer: what was
 --          answered soon, or not sent at all, is given back.
 local t = redis.call('TIME')
@@ -83,7 +85,7 @@ local function judge(lane, ended)
   end
 end
 
-local a, record, fenced, wakes = origins + 10, queues + lanes, {}, {}
+local a, record, fenced, wakes, emptied = origins + 10, queues + lanes, {}, {}, {}
 for l = 1, lanes do
   local lane, place, count, queue = ARGV[a], places[tonumber(ARGV[a + 1])], tonumber(ARGV[a + 2]), KEYS[queues + l]
   a = a + 3
@@ -168,7 +170,13 @@ for l = 1, lanes do
     local blocked = gated and tonumber(redis.call('HGET', KEYS[2], lane) or 0) or 0
     wakes[#wakes + 1] = math.max(wake, now, blocked)
     wakes[#wakes + 1] = lane
+  elseif leaving[1] and redis.call('EXISTS', queue) == 0 and not (gated and redis.call('HGET', KEYS[2], lane)) then
+    emptied[#emptied + 1] = lane
   end
+end
+if emptied[1] then
+  redis.call('ZREM', KEYS[1], unpack(emptied))
+  if crowded then redis.call('SREM', KEYS[4], unpack(emptied)) end
 end
 local back = {}
 for _, place in ipairs(places) do

@@ -91,6 +91,34 @@ async def test_a_url_gets_one_attempt_until_it_answers_2xx(redis: Redis) -> None
     assert len((await queue.claim(lane(1))).items) == 1
 
 
+async def test_a_lane_without_items_is_not_visited_again(redis: Redis, queue: Queue) -> None:
+    """It is forgotten with its last item, and found again with the next one; one that has a gate opens it first."""
+
+    async def is_listed(name: str) -> bool:
+        full = await redis.execute_command("SISMEMBER", keys.full("a", "dlv"), name)  # type: ignore[no-untyped-call]  # redis-py
+        listed = name in {lane for _, lane, _ in await queue.lanes.peek()}
+        assert listed or not full, "nobody would ever say that it has room"
+        return listed
+
+    await queue.prove(lane("proof"))
+    await queue.add(lane(1), each=2)
+    first = await queue.claim(lane(1))
+    await queue.settle(first, ANSWERED)
+    assert await is_listed(lane(1)), "it has another item"
+    await queue.settle(await queue.claim(lane(1)), ANSWERED)
+    assert not await is_listed(lane(1))
+    await queue.add(lane(1))
+    again = await queue.claim()
+    assert [item.lane for item in again.items] == [lane(1)]
+    await queue.settle(again, ANSWERED, delay_ms=5_000)
+    assert await is_listed(lane(1)), "it is tried again later"
+    await queue.add(lane(2))
+    last = await queue.claim(lane(2))
+    await redis.execute_command("HSET", keys.gate("a", "dlv"), lane(2), last.now_ms - 1)  # type: ignore[no-untyped-call]  # redis-py
+    await queue.settle(last, ANSWERED)
+    assert await is_listed(lane(2))
+
+
 @pytest.mark.parametrize("outcome", [UNREACHED, BROKEN, TIMED_OUT])
 async def test_a_host_that_never_answers_is_paced(redis: Redis, outcome: str) -> None:
     """So many attempts at once, however soon they end, and then one each interval; the lanes wait in turns."""
