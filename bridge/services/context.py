@@ -47,7 +47,7 @@ class Services:
     @property
     def time_scale(self) -> TimeScale:
         """The factor on all documented times (REELBRIDGE_POLL_SCALE)."""
-        return TimeScale(scale=self.settings.poll_scale)
+        return _time_scale(self.settings.poll_scale)
 
     def unit_of_work(self, shard: str) -> UnitOfWork:
         """Return an empty unit of work on a shard, dated now."""
@@ -61,6 +61,12 @@ class Services:
         """Return what a request with an account's credential needs."""
         credential = await self.store.accounts.credential(account.id)
         return Login(provider=account.provider, base_url=self.base_url(account), credential=credential)
+
+
+@cache
+def _time_scale(scale: float) -> TimeScale:
+    """Return a scale, which each poll asks for."""
+    return TimeScale(scale=scale)
 
 
 @cache

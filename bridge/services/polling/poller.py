@@ -128,6 +128,8 @@ class Poller:
             with tracing.span("poll list", account=task.account, jobs=len(task.jobs)):
                 return await self._list_polls.poll(task)
         try:
+            if not tracing.is_on:
+                return await self._single_polls.poll(task)
             job = task.held.job.record
             with tracing.span("poll job", account=task.account, job=task.held.key, kind=job.kind):
                 return await self._single_polls.poll(task)
