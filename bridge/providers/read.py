@@ -75,7 +75,7 @@ def read_object(kind: KindSpec, *, job_id: str, value: Any, lens: Lens) -> PollR
     if not isinstance(value, dict):
         return UnexpectedAnswer(reason=f"answered {name_type(value)} where an object was expected")
     data = _unwrap(kind, value, job_id)
-    given = next((data[name] for name in kind.id_fields if data.get(name) not in (None, "")), None)
+    given = _read_given(kind, data)
     if given is None and not _tells_state(kind, data):
         said = say_error(kind.errors, value) if has_error_shape(kind.errors, value) else None
         return UnexpectedAnswer(
@@ -171,19 +171,34 @@ def _unwrap(kind: KindSpec, value: dict[str, Any], job_id: str) -> dict[str, Any
 
 
 def _inside(kind: KindSpec, value: dict[str, Any]) -> dict[str, Any] | None:
-    inside = [value[name] for name in kind.envelopes if isinstance(value.get(name), dict)]
-    return next((each for each in inside if _tells_state(kind, each)), inside[0] if inside else None)
+    first = None
+    for name in kind.envelopes:
+        inner = value.get(name)
+        if isinstance(inner, dict):
+            if _tells_state(kind, inner):
+                return inner
+            first = inner if first is None else first
+    return first
 
 
 def _tells_state(kind: KindSpec, value: dict[str, Any] | None) -> bool:
-    return value is not None and any(
-        name in value for name in ("status", kind.status_field, kind.parts_field)
+    return value is not None and (
+        "status" in value or kind.status_field in value or kind.parts_field in value
     )
+
+
+def _read_given(kind: KindSpec, data: dict[str, Any]) -> object:
+    """Return what an object names as its id, None where it names none."""
+    for name in kind.id_fields:
+        given = data.get(name)
+        if given is not None and given != "":
+            return given
+    return None
 
 
 def _is_same_id(given: object, job_id: str) -> bool:
     known = read_id(given)
-    return known is not None and known.casefold() == job_id.casefold()
+    return known is not None and (known == job_id or known.casefold() == job_id.casefold())
 
 
 def _with_id(data: Mapping[str, Any], job_id: str) -> Mapping[str, Any]:

@@ -97,10 +97,12 @@ def _say(value: object) -> str:
 
 def read_id(value: object) -> str | None:
     """Return an id as text, None for anything but a printable string or a whole number of sane length."""
+    if isinstance(value, str):
+        return value if 0 < len(value) <= 200 and value.isprintable() else None
     if isinstance(value, int) and not isinstance(value, bool):
         # Wider than any id, and Python refuses to write integers of thousands of digits.
         return str(value) if abs(value) < 10**40 else None
-    return value if isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable() else None
+    return None
 
 
 def read_related(kind: KindSpec, data: Mapping[str, Any]) -> dict[str, str]:

@@ -99,10 +99,12 @@ def pack_job(job: Job) -> bytes:
 
 def _leave_out_defaults(record: Struct) -> list[Any]:
     row = list(astuple(record))
+    kept = len(row)
     for default in reversed(record.__struct_defaults__):
-        if row[-1] != default:
+        if row[kept - 1] != default:
             break
-        row.pop()
+        kept -= 1
+    del row[kept:]
     return row
 
 

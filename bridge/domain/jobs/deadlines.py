@@ -53,8 +53,10 @@ def awaited_run(job: Job, callback: Callback) -> int:
 
 def has_deadline_ahead(job: Job, callback: Callback) -> bool:
     """Return whether a live callback has still to be notified of its run's ending or time-out."""
+    if not is_live(callback):
+        return False
     run = awaited_run(job, callback)
-    return is_live(callback) and callback.notified_run < run and callback.timed_out_run < run
+    return callback.notified_run < run and callback.timed_out_run < run
 
 
 def is_overdue(job: Job, callback: Callback, *, begun_ms: int, timeout_s: float, scale: TimeScale) -> bool:

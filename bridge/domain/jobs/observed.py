@@ -126,6 +126,8 @@ def _list_replaced(
 
 def _still_awaited(job: Job, before: Job, parts: Parts) -> tuple[str, ...]:
     """Return the items that must still be seen; none once all were, or once different items have replaced them."""
+    if not job.awaited:
+        return ()
     listed = {part for part, _ in parts}
     announced = (*before.parts, *((part, "") for part in job.awaited if part in listed))
     overtaken = is_redone(announced, parts)

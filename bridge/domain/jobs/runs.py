@@ -62,6 +62,8 @@ def has_new(before: Parts, now: Parts) -> bool:
 
 def is_redone(before: Parts, now: Parts) -> bool:
     """Return whether there are new items, and some of the old ones are no longer listed."""
+    if not before or not now:
+        return False
     listed = {part for part, _ in now}
     return has_new(before, now) and any(part not in listed for part, _ in before)
 

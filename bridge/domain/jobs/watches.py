@@ -47,8 +47,10 @@ def list_groups_to_wake(before: Job, after: Job, *, has_news: bool) -> list[str]
 
     With `has_news`, new events, also the chains that this member is a part of.
     """
-    known = {each.id: each.closed_by for each in before.callbacks if each.group}
     watches = [each for each in after.callbacks if each.group]
+    if not watches:
+        return []
+    known = {each.id: each.closed_by for each in before.callbacks if each.group}
     woken = (
         each.group
         for each in watches

@@ -38,8 +38,10 @@ def persona_of(job: Job) -> str:
 
 def plan_portion(table: EndpointTable, moved: Transition) -> int | None:
     """Return how many of a transition's new events fit into one commit; None: all of them."""
+    if len(moved.new_events) < 2:
+        return None
     total = _count_deliveries(table, moved)
-    if total <= MOST_DELIVERIES or len(moved.new_events) < 2:
+    if total <= MOST_DELIVERIES:
         return None
     return max(1, MOST_DELIVERIES * len(moved.new_events) // total - 1)  # beside the job's own ending
 
