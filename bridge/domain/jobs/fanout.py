@@ -66,14 +66,13 @@ def notify_late_callbacks(job: Job, *, now_ms: int) -> Fanout:
     """Notify callbacks that were registered after the ending; call this once a poll has confirmed the ending."""
     if job.state is not JobState.ENDED or not job.ending_event:
         return Fanout(job=job)
-    missed = {callback.id for callback in job.callbacks if _missed(job, callback)}
-    if not missed:
+    if not any(_missed(job, callback) for callback in job.callbacks):
         return Fanout(job=job)
     kind = event_type(job.kind, job.ending)
     notifications: list[Notification] = []
     callbacks: list[Callback] = []
     for callback in job.callbacks:
-        if callback.id not in missed:
+        if not _missed(job, callback):
             callbacks.append(callback)
             continue
         if matches(callback.events, kind, ending=True):

@@ -62,10 +62,10 @@ def has_overdue_callback(
 ) -> bool:
     """Return whether a poll made now that shows no ending leads to a `.timed_out`."""
     timeout_s = log.timeout_s or traits.timing.timeout_s
-    for callback in job.callbacks:
-        if is_overdue(job, callback, begun_ms=now_ms, timeout_s=timeout_s, scale=scale):
-            return True
-    return False
+    return any(
+        is_overdue(job, callback, begun_ms=now_ms, timeout_s=timeout_s, scale=scale)
+        for callback in job.callbacks
+    )
 
 
 def _is_conclusive(job: Job, result: PollResult, at: PollContext) -> bool:
