@@ -14,16 +14,16 @@ from typing import Generic
 from bridge.store.errors import STORE_ERRORS
 from bridge.store.queue.clock import StoreClock
 from bridge.store.queue.lanes import Claim, Lanes, Settled
-from workers.handler import Handler, Task
+from workers.handler import Handler, Place, Task
 from workers.prefetch import Throughput
 
-PAGE = 200  # items of a batch, at least, so that its round trips are shared by many
+PAGE = (
+    200  # items of a batch, at least, so that its round trips are shared by many; lanes of a look, at least
+)
 NAP_S = 0.02  # between two looks at a queue that had nothing due, so that a claim may take several items
 # A queue is looked at so often at least: an older API sends no wake-ups, and messages get lost with connections.
 MAX_SLEEP_S = 0.5
 LOAD_RETRY_MS = 1000  # a page that cannot be loaded is claimed again after this
-
-Place = tuple[str, str]  # shard and lane
 
 
 class Feeder(Generic[Task]):
@@ -49,6 +49,9 @@ class Feeder(Generic[Task]):
         self._turn = asyncio.Lock()  # held by the loop that looks, sleeps or claims
         self._due: dict[str, list[str]] = {}  # lanes by shard, of the last look, that were not visited yet
         self._was_in_vain = False  # whether no lane of the last look had an item that may be taken
+        self._is_crowded = (
+            False  # whether the last look saw nothing but due lanes, so that there may be many more
+        )
         self._room = asyncio.Event()
         self._room.set()
         self._freed = asyncio.Event()
@@ -116,17 +119,18 @@ class Feeder(Generic[Task]):
             await self._nap()
         self._lanes.woken.clear()
         self._freed.clear()
-        seen = [] if self._stopping else await self._lanes.peek()
+        limit = self._handler.lanes_seen if self._is_crowded else PAGE
+        seen = [] if self._stopping else await self._lanes.peek(limit=limit)
         now_ms = self._clock.now_ms()
-        due = {(shard, lane): None for shard, lane, wake_ms in seen if wake_ms <= now_ms}
-        if not self._stopping:
-            due |= dict.fromkeys(self._handler.take_up())
+        due = [(shard, lane) for shard, lane, wake_ms in seen if wake_ms <= now_ms]
+        self._is_crowded = len(due) == len(seen) >= PAGE
+        chosen = [] if self._stopping else self._handler.choose(due)
         by_shard: dict[str, list[str]] = defaultdict(list)
-        for shard, lane in due:
+        for shard, lane in chosen:
             by_shard[shard].append(lane)
         self._due = dict(by_shard)
-        self._was_in_vain = bool(due)
-        if not due:
+        self._was_in_vain = bool(chosen)
+        if not chosen:
             await self._sleep((seen[0][2] - now_ms) / 1000 if seen else MAX_SLEEP_S)
 
     async def _sleep(self, due_in_s: float) -> None:

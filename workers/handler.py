@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 from bridge.store.queue.lanes import Claim, Settled
 
 Task = TypeVar("Task")
+Place = tuple[str, str]  # shard and lane
 
 
 class Handler(Protocol[Task]):
@@ -13,6 +14,7 @@ class Handler(Protocol[Task]):
 
     lease_ms: int
     loads_at_once: int  # pages, of different lanes; the next page is claimed while others are loaded
+    lanes_seen: int  # the most lanes of a shard that are looked at while all of them are due
 
     def share_claim(self, most: int, lanes: int) -> tuple[int, int]:
         """Return the maximum of items for a claim over `lanes` lanes, and for one lane; the pump proposes `most`."""
@@ -29,11 +31,11 @@ class Handler(Protocol[Task]):
     def give_back(self, task: Task) -> Sequence[Settled]:
         """Return what settles a task that was not begun, so that another worker may take its items now."""
 
-    def leave(self, task: Task) -> bool:
-        """Remove a task that was worked on or given back from any counts; return whether `take_up` has lanes now."""
+    def choose(self, due: Sequence[Place]) -> Sequence[Place]:
+        """Return the lanes to visit now: of those that are due, earliest first, and of those that a claim put off."""
 
-    def take_up(self) -> list[tuple[str, str]]:
-        """Return (shard, lane) that an earlier claim put off for want of room, and that there is room for now."""
+    def leave(self, task: Task) -> bool:
+        """Remove a task that was worked on or given back from any counts; return whether there is room for lanes put off."""
 
     async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
         """Handle results that were not written, because their lease had ended."""

@@ -123,7 +123,10 @@ async def test_a_projects_secret_is_read_once_a_second_however_many_sign(
         return asyncio.ensure_future(builder.build(record, callback, resend=False, now_ms=now_ms))
 
     may_read.set()
-    before = (await seal(0)).headers["webhook-signature"]
+    [before, *_] = [
+        each.headers["webhook-signature"] for each in await asyncio.gather(*(seal(0) for _ in range(20)))
+    ]
+    assert reads == 1, "who asks during the first read shares it"
     await store.projects.rotate(loaded.record.project)
     may_read.clear()
     reads = 0

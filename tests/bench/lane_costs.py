@@ -85,7 +85,11 @@ async def measure(redis: Redis, lanes: Lanes, load: Load, *, items: int = ITEMS)
             continue
         before = await _script_us(redis)
         claim = await lanes.claim(
-            "a", [(lane, PLAIN_CAP) for lane in due], most=PAGE, page=20, lease_ms=LEASE_MS
+            "a",
+            [(lane, PLAIN_CAP if load.known or type(lanes) is Lanes else PAGE) for lane in due],
+            most=PAGE,
+            page=20,
+            lease_ms=LEASE_MS,
         )
         middle = await _script_us(redis)
         visits += len(due)

@@ -31,6 +31,7 @@ class Work:
 
     lease_ms: int = LEASE_MS
     loads_at_once: int = 1
+    lanes_seen: int = 200
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
     begun: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -69,8 +70,8 @@ class Work:
         self.left.append(task.member)
         return False
 
-    def take_up(self) -> list[tuple[str, str]]:
-        return []
+    def choose(self, due: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+        return due
 
     async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
         if self.late_failures:
@@ -224,10 +225,10 @@ async def test_a_stop_during_a_look_claims_nothing(lanes: Lanes, monkeypatch: py
     """The lanes that the look finds are left to other workers, and the loop that looked lets others run."""
     peek, looks, goes_on, has_looked = lanes.peek, asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def slow_peek() -> list[tuple[str, str, int]]:
+    async def slow_peek(*, limit: int) -> list[tuple[str, str, int]]:
         looks.set()
         await goes_on.wait()
-        seen = await peek()
+        seen = await peek(limit=limit)
         has_looked.set()
         return seen
 
@@ -241,6 +242,27 @@ async def test_a_stop_during_a_look_claims_nothing(lanes: Lanes, monkeypatch: py
         await has_looked.wait()
         await asyncio.sleep(0.05)
     assert (work.begun, await held(lanes), await lanes.size("a", "x")) == ([], 0, 5)
+
+
+async def test_a_look_sees_further_once_nothing_but_due_lanes_was_seen(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no further than it must on a queue that waits, of which each look would read much in vain."""
+    peek, limits = lanes.peek, []
+
+    async def noted_peek(*, limit: int) -> list[tuple[str, str, int]]:
+        limits.append(limit)
+        return await peek(limit=limit)
+
+    monkeypatch.setattr(lanes, "peek", noted_peek)
+    work = Work(lanes_seen=300)
+    work.may_end.set()
+    for number in range(250):
+        await add(lanes, 1, lane=f"x{number}")
+    async with running(lanes, work):
+        await until(lambda: len(work.begun) == 250)
+        await until(lambda: limits[-1] == 200)
+    assert limits[:2] == [200, 300]
 
 
 class PagedWork(Work):

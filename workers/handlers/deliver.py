@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bridge.domain.deliveries.lanes import is_origin_wide
+from bridge.domain.deliveries.origin_limits import DEFAULT_LIMITS
 from bridge.domain.deliveries.records import Delivery
 from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, judge
 from bridge.services.context import Services
@@ -31,13 +32,18 @@ from bridge.store.queue.fair_lanes import attempt_lease_ms
 from bridge.store.queue.lanes import Claim, Item, Settled, lease_end_ms
 from bridge.store.queue.settling import settle_attempt
 from bridge.store.records import UNREADABLE_RETRY_MS, Loaded, UnreadableRecord
+from workers.feeder import PAGE
+from workers.handler import Place
 from workers.pump import STORE_BACKOFF_S
+from workers.turns import in_turns
 
 log = structlog.get_logger()
 
 CHECKED_AFTER_S = 0.5  # after waiting for a slot so long, a change is likely enough to be worth a round trip
 ROOM_SHARE = 0.25
 MAX_PUT_OFF = 2_000  # any others are due again soon by themselves
+LANES_SEEN = 1_000  # so that many URLs of one origin hide those of others for a moment only
+MOST_OF_URL = DEFAULT_LIMITS.healthy.per_url // 2  # items of a page
 HOLD_STEP_MS = 200  # how often a held first delivery is looked at again
 
 
@@ -61,6 +67,7 @@ class DeliverHandler:
     """The pump's handler for the delivery queue: a lane is a URL of a project, a member a delivery's id."""
 
     loads_at_once = 1  # the next claim must know how many suspects this one has loaded
+    lanes_seen = LANES_SEEN
 
     def __init__(self, services: Services, *, suspects_at_most: int) -> None:
         """Let attempts that may well hang take up at most so many of the pump's slots."""
@@ -68,18 +75,18 @@ class DeliverHandler:
         self._attempts = Attempts(services)
         self._suspects_at_most = suspects_at_most
         self._suspects = 0
-        self._put_off: dict[tuple[str, str], None] = {}  # in order: lanes of suspects that found no room here
+        self._put_off: dict[Place, None] = {}  # in order: lanes of suspects that found no room here
         self._log = log.bind()  # bound once: a lazy logger is made anew each time it is used
         self.lease_ms = attempt_lease_ms(services.settings.attempt_timeout)
 
     def share_claim(self, most: int, lanes: int) -> tuple[int, int]:
-        """Share a page evenly."""
-        return most, max(1, most // lanes)
+        """Share a page evenly, and leave half of a URL's slots to the next page: it is claimed while this one is sent."""
+        return most, max(1, min(most // lanes, MOST_OF_URL))
 
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
         """Return with each lane how many attempts that may hang this worker has slots for, over all lanes."""
         del shard
-        left = max(0, self._suspects_at_most - self._suspects)
+        left = self._room()
         return [(lane, left) for lane in lanes]
 
     async def load(self, shard: str, claim: Claim) -> tuple[list[SendTask], list[Settled]]:
@@ -124,6 +131,7 @@ class DeliverHandler:
         ]
         tasks = [task for task in tasks if task.delivery.record.id not in waits]
         self._note_put_off(shard, claim)
+        tasks = in_turns(tasks, _lane_of_task)
         # Counted when nothing can fail any more: what is not returned never leaves.
         self._suspects += sum(task.is_suspect for task in tasks)
         return tasks, settled
@@ -171,7 +179,10 @@ class DeliverHandler:
 
     def _has_room(self) -> bool:
         """Whether a claim of suspects is worth its round trips: they are taken a quarter of all at a time."""
-        return self._suspects_at_most - self._suspects >= self._suspects_at_most * ROOM_SHARE
+        return self._room() >= self._suspects_at_most * ROOM_SHARE
+
+    def _room(self) -> int:
+        return max(0, self._suspects_at_most - self._suspects)
 
     def _note_put_off(self, shard: str, claim: Claim) -> None:
         for item in claim.items:
@@ -179,11 +190,21 @@ class DeliverHandler:
         left = MAX_PUT_OFF - len(self._put_off)
         self._put_off |= dict.fromkeys((shard, lane) for lane in claim.put_off[:left])
 
-    def take_up(self) -> list[tuple[str, str]]:
+    def choose(self, due: Sequence[Place]) -> Sequence[Place]:
+        """Return lanes that were put off, as far as there is room, and due ones from all origins in turns.
+
+        Lanes without an attempt lately are suspects: more of them than there is room for would be visited in vain.
+        """
+        again = self.take_up()
+        most = max(PAGE, self._room() - len(again))
+        fresh = in_turns(due, _lane_of_place)[:most] if len(due) > most else due
+        return list(dict.fromkeys([*again, *fresh]))
+
+    def take_up(self) -> list[Place]:
         """Return as many lanes of suspects as there is room for; attempts that are answered at once make it soon."""
         if not self._put_off or not self._has_room():
             return []
-        places = list(islice(self._put_off, self._suspects_at_most - self._suspects))
+        places = list(islice(self._put_off, self._room()))
         for place in places:
             del self._put_off[place]
         return places
@@ -256,3 +277,11 @@ class DeliverHandler:
                 await asyncio.sleep(STORE_BACKOFF_S)
             else:
                 return (replace(settled, probe=True) if task.is_probe else settled,)
+
+
+def _lane_of_place(place: Place) -> str:
+    return place[1]
+
+
+def _lane_of_task(task: SendTask) -> str:
+    return task.delivery.record.lane

@@ -8,6 +8,8 @@ from bridge.services.following.turns import PollTurns, Turn
 from bridge.services.polling.planner import MAX_CANDIDATES
 from bridge.services.polling.poller import Poller
 from bridge.store.queue.lanes import Claim, Settled
+from workers.feeder import PAGE
+from workers.handler import Place
 
 Task = Turn
 
@@ -17,6 +19,7 @@ class PollHandler:
 
     lease_ms = 8_000  # after so long a dead worker's jobs are polled again
     loads_at_once = 2
+    lanes_seen = PAGE
 
     def __init__(self, services: Services) -> None:
         self._poller = Poller(services, lease_ms=self.lease_ms)
@@ -49,9 +52,9 @@ class PollHandler:
         del task
         return False
 
-    def take_up(self) -> list[tuple[str, str]]:
-        """Return nothing, since no lane is put off."""
-        return []
+    def choose(self, due: Sequence[Place]) -> Sequence[Place]:
+        """Visit all of them."""
+        return due
 
     async def take_fenced(self, shard: str, fenced: Sequence[Settled]) -> None:
         """Do nothing, since a job whose lease had ended is polled again by another worker."""

@@ -1,5 +1,6 @@
 """Build the signed request that carries an event to a subscription."""
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -78,7 +79,7 @@ class RequestBuilder:
         self._services = services
         self._base_url = services.settings.base_url
         self._secrets: dict[str, tuple[int, list[str]]] = {}
-        self._reading: set[str] = set()
+        self._reading: dict[str, asyncio.Task[list[str]]] = {}
 
     async def build(
         self,
@@ -147,12 +148,14 @@ class RequestBuilder:
         return secrets if now_ms - read_ms < lasts_ms else None
 
     async def _project_secrets(self, project: str, now_ms: int) -> list[str]:
-        """Read a project's signing secrets, the newest first, and keep them."""
-        self._reading.add(project)
-        try:
-            valid = await self._services.store.projects.default_secret(project)
-        finally:
-            self._reading.discard(project)
-        secrets = valid.signing
-        self._secrets[project] = (now_ms, secrets)
-        return secrets
+        """Read a project's signing secrets, the newest first, and keep them; who asks during a read shares it."""
+        reading = self._reading.get(project)
+        if reading is None:
+            reading = self._reading[project] = asyncio.ensure_future(self._read_secrets(project, now_ms))
+            reading.add_done_callback(lambda _: self._reading.pop(project, None))
+        return await asyncio.shield(reading)  # shielded, because others may wait for it too
+
+    async def _read_secrets(self, project: str, now_ms: int) -> list[str]:
+        valid = await self._services.store.projects.default_secret(project)
+        self._secrets[project] = (now_ms, valid.signing)
+        return valid.signing

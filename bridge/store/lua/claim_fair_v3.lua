@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 -- Leases the deliveries of lanes that are due; lanes of one origin share its slots in turns.
--- KEYS     lanes, gate, seq, full, good, slow, proven, down, opened, ramps; per origin: fly, turns, tags; then the queue of
---          each lane
+-- KEYS     lanes, gate, seq, full, good, slow, proven, down, opened, ramps; per origin: fly, turns, tags; then
+--          each lane's queue, whose key ends with the lane's name
 -- ARGV     lease ms, most items, most items of one lane, most risky items, failures after which an origin is down, ms of a
---          ramp, ms of its steps; per limit (healthy, unknown, slow, stranger, unreachable): per lane, young ms, young, total, burst, interval ms;
---          number of origins, then their names; per lane: name, project, number of its origin (0: none), its cap then
+--          ramp, ms of its steps; per limit (healthy, unknown, slow, stranger, unreachable): per lane, young ms, young, total,
+--          burst, interval ms; number of origins, then their names; per lane: number of its origin, or minus its cap
 -- Returns  token, now ms, the numbers of lanes left out because of `most risky items`, those of lanes whose item is a probe,
 --          then per lane with items: its number (from 1; negative: risky; .5 more: at an origin that never answered 2xx),
 --          how many items it has in all, {member, old score, ...}
@@ -26,16 +26,14 @@
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local lease, left, page = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local risks, down_after = tonumber(ARGV[4]), tonumber(ARGV[5])
-local ramp_ms, step_ms = tonumber(ARGV[6]), tonumber(ARGV[7])
-local POOL, SNOOZE, REVISIT, DOWN_MS, MOVED = 1e12, 200, 60000, 3600000, 50
+local risks, down_after, ramp_ms, step_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local POOL, SNOOZE, REVISIT, DOWN_MS, MOVED, SHORT = 1e12, 200, 60000, 3600000, 50, 16
 local limits = {}
 for r = 1, 5 do
   local i = 6 * r + 2
   limits[r] = {
-    lane = tonumber(ARGV[i]), young_ms = tonumber(ARGV[i + 1]),
-    young = tonumber(ARGV[i + 2]), total = tonumber(ARGV[i + 3]),
-    burst = tonumber(ARGV[i + 4]), interval = tonumber(ARGV[i + 5]),
+    lane = tonumber(ARGV[i]), young_ms = tonumber(ARGV[i + 1]), young = tonumber(ARGV[i + 2]),
+    total = tonumber(ARGV[i + 3]), burst = tonumber(ARGV[i + 4]), interval = tonumber(ARGV[i + 5]),
   }
 end
 local origins = tonumber(ARGV[38])
@@ -44,9 +42,11 @@ local token = string.format('-%.3f', now + lease + redis.call('INCR', KEYS[3]) %
 local gated = redis.call('HLEN', KEYS[2]) > 0
 local crowded = redis.call('SCARD', KEYS[4]) > 0
 
-local names, good, slow, proven, down, ramped = {}, {}, {}, {}, {}, {}
-local half_open = {}
-for l = 1, #KEYS - queues do names[l] = ARGV[head + 4 * l - 3] end
+local names, good, slow, proven, down, ramped, half_open = {}, {}, {}, {}, {}, {}, {}
+local prefix = #KEYS > queues and select(2, string.find(KEYS[queues + 1], ':q:', 1, true)) or 0
+for l = 1, #KEYS - queues do names[l] = string.sub(KEYS[queues + l], prefix + 1) end
+local slot_ends = {}  -- as text, as each number would be turned into it once for each item
+for p = 1, 3 do slot_ends[p] = string.format('%.3f', now + lease + p / 8) end
 if names[1] then
   good = redis.call('ZMSCORE', KEYS[5], unpack(names))
   slow = redis.call('ZMSCORE', KEYS[6], unpack(names))
@@ -93,9 +93,8 @@ local function open(o)
     end
   end
   if expired then redis.call('ZREMRANGEBYSCORE', place.fly, '-inf', '(' .. now + 1) end
-  place.waiting = redis.call('ZCARD', place.turns)
+  place.waiting, opened[o] = redis.call('ZCARD', place.turns), place
   place.waited = place.waiting > 0
-  opened[o] = place
   return place
 end
 
@@ -106,9 +105,10 @@ local function room(place, p)
   return math.min(free, math.floor(limit.burst - (place.rate - now) / limit.interval))
 end
 
-local function join(place, p, lane, project, score)
+local function join(place, p, lane, score)
   score = tonumber(score)
   if score and math.floor(score / POOL) == p then return score end
+  local project = string.match(lane, '^%S+')
   local last = redis.call('HMGET', place.tags, p .. '|', p .. '|' .. project)
   local tag = math.max(tonumber(last[1] or 0), tonumber(last[2] or 0)) + 1
   redis.call('HSET', place.tags, p .. '|' .. project, tag)
@@ -119,16 +119,53 @@ local function join(place, p, lane, project, score)
 end
 
 local function leave(place, lane)
-  redis.call('ZREM', place.turns, lane)
-  place.waiting = place.waiting - 1
+  place.waiting = place.waiting - redis.call('ZREM', place.turns, lane)
+end
+
+-- Returns a queue's size, its live leases, at most so many of its due items with their scores, and all scores of a short one.
+local function read(queue, most, cap)
+  local whole, scores, live, found = redis.call('ZRANGE', queue, 0, SHORT - 1, 'WITHSCORES'), {}, 0, {}
+  if #whole == 2 * SHORT then
+    live = redis.call('ZCOUNT', queue, '-inf', '(-' .. now)
+    most = math.min(most, cap - live)
+    if most > 0 then found = redis.call('ZRANGEBYSCORE', queue, -now, now, 'WITHSCORES', 'LIMIT', 0, most) end
+    return redis.call('ZCARD', queue), live, found
+  end
+  for i = 2, #whole, 2 do
+    local score = tonumber(whole[i])
+    scores[i / 2] = score
+    if score < -now then
+      live = live + 1
+    elseif score <= now and #found < 2 * math.min(most, cap - live) then
+      found[#found + 1], found[#found + 2] = whole[i - 1], whole[i]
+    end
+  end
+  return #scores, live, found, scores
+end
+
+-- Returns when a queue must be visited next, after the first `got` of its due items were leased.
+local function next_visit(queue, size, live, got, own, scores)
+  if size == 0 then return math.huge end
+  if size == got then return now + lease end
+  local held, waiting = got > 0 and tonumber(token) or -math.huge, math.huge
+  if scores then
+    for i, score in ipairs(scores) do
+      local is_taken = i > live and i <= live + got
+      if score >= 0 and not is_taken then waiting = math.min(waiting, score) end
+      if score < 0 and not is_taken then held = math.max(held, score) end
+    end
+  else
+    held = tonumber(redis.call('ZREVRANGEBYSCORE', queue, '(0', '-inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]) or held
+    waiting = tonumber(redis.call('ZRANGEBYSCORE', queue, 0, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]) or waiting
+  end
+  return math.min(-held, own > got and waiting or math.huge)
 end
 
 local put_off, probes = {}, {}
 local out, wakes, gone, full, free = {token, tostring(now), put_off, probes}, {}, {}, {}, {}
 for l = 1, #KEYS - queues do
   if left <= 0 then break end
-  local queue, at = KEYS[queues + l], head + 4 * l - 3
-  local lane, project, o, cap = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local queue, lane, o = KEYS[queues + l], names[l], tonumber(ARGV[head + l])
   local place = o > 0 and (opened[o] or open(o))
   local closed = tonumber(ramped[l])
   if closed and closed + ramp_ms <= now then
@@ -139,21 +176,17 @@ for l = 1, #KEYS - queues do
   local probing = place and half_open[l] and not closed
   local p = place and (place.strict and 2 or slow[l] and 3 or good[l] and not probing and 1 or 2)
   local risky = place and (place.strict or p ~= 1)
-  if place then cap = place.limits[p].lane end
+  local cap = place and place.limits[p].lane or -o
   if closed then cap = math.min(cap, 1 + math.floor(10 * (now - closed) / ramp_ms)) end
   local blocked = gated and tonumber(redis.call('HGET', KEYS[2], lane) or 0) or 0
   if blocked > 0 and blocked <= now then redis.call('HDEL', KEYS[2], lane) end
   if risky and risks <= 0 then
     place.snoozed = true
     put_off[#put_off + 1] = l
-    wakes[#wakes + 1] = now + SNOOZE
-    wakes[#wakes + 1] = lane
+    wakes[#wakes + 1], wakes[#wakes + 2] = now + SNOOZE, lane
   else
-    local own = cap - redis.call('ZCOUNT', queue, '-inf', '(-' .. now)
-    local most, found, got = math.min(left, page, own), {}, 0
-    if blocked <= now and most > 0 then
-      found = redis.call('ZRANGEBYSCORE', queue, -now, now, 'WITHSCORES', 'LIMIT', 0, most)
-    end
+    local size, live, found, scores = read(queue, blocked <= now and math.min(left, page) or 0, cap)
+    local own, got = cap - live, 0
     local score = place and place.waiting > 0 and redis.call('ZSCORE', place.turns, lane)
     if found[1] then
       local due = #found / 2
@@ -162,7 +195,7 @@ for l = 1, #KEYS - queues do
       elseif place.waiting == 0 then
         got = math.max(0, math.min(due, room(place, p)))
       elseif room(place, p) > 0 then
-        score = join(place, p, lane, project, score)
+        score = join(place, p, lane, score)
         local before = redis.call('ZRANK', place.turns, lane)
           - redis.call('ZCOUNT', place.turns, '-inf', '(' .. string.format('%d', p * POOL))
         if before < room(place, p) then
@@ -177,14 +210,10 @@ for l = 1, #KEYS - queues do
       end
     end
     if got > 0 then
-      local leased, taken = {}, {}
+      local leased, flights = {}, place and place.flights or {}
       for i = 1, 2 * got, 2 do
         leased[i], leased[i + 1] = token, found[i]
-        taken[i], taken[i + 1] = found[i], found[i + 1]
-        if place then
-          place.flights[#place.flights + 1] = now + lease + p / 8
-          place.flights[#place.flights + 1] = token .. found[i]
-        end
+        flights[#flights + 1], flights[#flights + 2] = slot_ends[p], token .. found[i]
       end
       redis.call('ZADD', queue, unpack(leased))
       left = left - got
@@ -200,41 +229,26 @@ for l = 1, #KEYS - queues do
         place.rate = place.rate + got * place.limits[p].interval
       end
       out[#out + 1] = tostring((risky and -l or l) - (place and not proven[o] and 0.5 or 0))
-      out[#out + 1] = tostring(redis.call('ZCARD', queue))
-      out[#out + 1] = taken
+      out[#out + 1] = size
+      out[#out + 1] = {unpack(found, 1, 2 * got)}
       if probing then probes[#probes + 1] = l end
-      if closed then
-        blocked = now + step_ms
-        redis.call('HSET', KEYS[2], lane, blocked)
-      end
+      if closed then blocked = now + step_ms end
+      if closed then redis.call('HSET', KEYS[2], lane, blocked) end
     end
     if own <= got then
       full[#full + 1] = lane
     elseif crowded then
       free[#free + 1] = lane
     end
-    local wake = math.huge
-    local size = redis.call('ZCARD', queue)
-    if size > 0 and size == got then
-      wake = now + lease
-    elseif size > 0 then
-      local held = redis.call('ZREVRANGEBYSCORE', queue, '(0', '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
-      if held[2] then wake = -tonumber(held[2]) end
-      if own > got then
-        local waiting = redis.call('ZRANGEBYSCORE', queue, 0, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-        if waiting[2] then wake = math.min(wake, tonumber(waiting[2])) end
-      end
-    end
+    local wake = next_visit(queue, size, live, got, own, scores)
     local hungry = place and blocked <= now and own > got and wake <= now
     if hungry and (place.waiting > 0 or room(place, p) <= 0) then
-      score = join(place, p, lane, project, score)
-      wakes[#wakes + 1] = now + REVISIT + score % 60 * 1000
-      wakes[#wakes + 1] = lane
+      score = join(place, p, lane, score)
+      wakes[#wakes + 1], wakes[#wakes + 2] = now + REVISIT + score % 60 * 1000, lane
     else
       if score then leave(place, lane) end
       if wake < math.huge then
-        wakes[#wakes + 1] = math.floor(math.max(wake, now, blocked))
-        wakes[#wakes + 1] = lane
+        wakes[#wakes + 1], wakes[#wakes + 2] = math.floor(math.max(wake, now, blocked)), lane
       else
         gone[#gone + 1] = lane
       end
@@ -249,8 +263,7 @@ if full[1] then redis.call('SADD', KEYS[4], unpack(full)) end
 for _, place in pairs(opened) do
   if place.flights[1] then
     if place.rate > now then
-      place.flights[#place.flights + 1] = place.rate
-      place.flights[#place.flights + 1] = 'rate'
+      place.flights[#place.flights + 1], place.flights[#place.flights + 2] = place.rate, 'rate'
     end
     redis.call('ZADD', place.fly, unpack(place.flights))
     redis.call('PEXPIRE', place.fly, lease + 60000)  -- where nobody comes again; workers' leases may differ
@@ -273,8 +286,7 @@ for _, place in pairs(opened) do
       local first = redis.call('ZRANGEBYSCORE', place.turns, string.format('%d', p * POOL),
         '(' .. string.format('%d', (p + 1) * POOL), 'LIMIT', 0, math.max(many, 1))
       for _, lane in ipairs(first) do
-        next[#next + 1] = wake
-        next[#next + 1] = lane
+        next[#next + 1], next[#next + 2] = wake, lane
       end
     end
     local head, soonest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2], math.huge

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 -- Ends the leases of deliveries, notes how their URLs and origins fared, and wakes the lanes whose turn it is.
 -- KEYS     lanes, gate, nudge, full, good, slow, proven, down, opened, ramps, streaks; per origin: fly, turns, tags; then the
---          queue of each lane; then of each item its records, and parked, failing, receivers if it is listed anew
+--          queue of each lane, as in claim_fair_v3; then of each item its records, and parked, failing, receivers if it is listed anew
 -- ARGV     ms between attempts at a paced origin, failures after which an origin is down; of breakers: failures in a row that
 --          open them, ms within which one failure counts, first and longest sleep in ms, a random number from 0 to 1; number of origins, then their names;
---          number of lanes, then per lane: name, number of its origin (0: none), number of items, then per item: member,
+--          number of lanes, then per lane: number of its origin (0: none), number of items, then per item: member,
 --          token, delay ms ('' leaves the queue), outcome, trouble ('': as before; else p, f or -, created ms, a space,
 --          origin; see commit_v4), number of its records, then each of them
 -- Returns  the members whose lease is another's by now: nothing of theirs was written but the outcome
@@ -43,6 +43,18 @@ for o = 1, origins do
   places[o] = {name = ARGV[8 + o], fly = KEYS[9 + 3 * o], turns = KEYS[10 + 3 * o], ended = {}, failed = 0, unpaced = 0}
 end
 local queues = 11 + 3 * origins
+local names, prefix = {}, lanes > 0 and select(2, string.find(KEYS[queues + 1], ':q:', 1, true)) or 0
+for l = 1, lanes do names[l] = string.sub(KEYS[queues + l], prefix + 1) end
+
+-- Of all lanes, or origins, in one call each; none where nothing has such a mark.
+local function ask(command, key, of, any)
+  return any and of[1] and redis.call(command, key, unpack(of)) or {}
+end
+local good = ask('ZMSCORE', KEYS[5], names, true)
+local is_full = ask('SMISMEMBER', KEYS[4], names, crowded)
+local since_of = ask('ZMSCORE', KEYS[9], names, opens)
+local streak_of = ask('ZMSCORE', KEYS[11], names, streaks)
+local proven = ask('HMGET', KEYS[7], {unpack(ARGV, 9, 8 + origins)}, true)
 
 local slept = {}
 local function sleep(lane, for_ms)
@@ -54,10 +66,8 @@ local function sleep(lane, for_ms)
 end
 
 -- Takes what the attempts of a lane came to, in order: {outcome, whether it was a probe, whether its delivery goes on}.
-local function judge(lane, ended)
-  local since = opens and tonumber(redis.call('ZSCORE', KEYS[9], lane))
+local function judge(lane, since, score, ended)
   local open = since and not redis.call('ZSCORE', KEYS[10], lane)
-  local score = streaks and tonumber(redis.call('ZSCORE', KEYS[11], lane) or 0) or 0
   local before, last = score % 1000, math.floor(score / 1000) * 1000
   local row = before
   for _, each in ipairs(ended) do
@@ -85,10 +95,11 @@ local function judge(lane, ended)
   end
 end
 
-local a, record, fenced, wakes, emptied = origins + 10, queues + lanes, {}, {}, {}
+local a, record, fenced, wakes, left = origins + 10, queues + lanes, {}, {}, {}
+local now_good, not_good, not_slow = {}, {}, {}
 for l = 1, lanes do
-  local lane, place, count, queue = ARGV[a], places[tonumber(ARGV[a + 1])], tonumber(ARGV[a + 2]), KEYS[queues + l]
-  a = a + 3
+  local lane, place, count, queue = names[l], places[tonumber(ARGV[a])], tonumber(ARGV[a + 1]), KEYS[queues + l]
+  a = a + 2
   local members, waiting, leaving, wake, fared, ended = {}, {}, {}, math.huge, '', {}
   local at = a
   for i = 1, count do
@@ -150,19 +161,21 @@ for l = 1, lanes do
   end
   if waiting[1] then redis.call('ZADD', queue, unpack(waiting)) end
   if leaving[1] then redis.call('ZREM', queue, unpack(leaving)) end
-  if ended[1] then judge(lane, ended) end
+  if ended[1] then judge(lane, tonumber(since_of[l]), tonumber(streak_of[l]) or 0, ended) end
   if fared == 'g' then
-    if slowed then redis.call('ZREM', KEYS[6], lane) end
-    if tonumber(redis.call('ZSCORE', KEYS[5], lane) or 0) < now - AGAIN_MS then redis.call('ZADD', KEYS[5], now, lane) end
-  elseif fared ~= '' then
-    redis.call('ZREM', KEYS[5], lane)
-    if fared == 's' then
-      redis.call('ZADD', KEYS[6], now, lane)
-    elseif slowed then
-      redis.call('ZREM', KEYS[6], lane)
+    if tonumber(good[l] or 0) < now - AGAIN_MS then
+      now_good[#now_good + 1] = now
+      now_good[#now_good + 1] = lane
     end
+  elseif fared ~= '' and good[l] then
+    not_good[#not_good + 1] = lane
   end
-  if crowded and (waiting[1] or leaving[1]) and redis.call('SISMEMBER', KEYS[4], lane) == 1 then
+  if fared == 's' then
+    redis.call('ZADD', KEYS[6], now, lane)
+  elseif fared ~= '' and slowed then
+    not_slow[#not_slow + 1] = lane
+  end
+  if is_full[l] == 1 and (waiting[1] or leaving[1]) then
     local first = redis.call('ZRANGEBYSCORE', queue, 0, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
     if first[2] then wake = math.min(wake, tonumber(first[2])) end
   end
@@ -170,17 +183,26 @@ for l = 1, lanes do
     local blocked = gated and tonumber(redis.call('HGET', KEYS[2], lane) or 0) or 0
     wakes[#wakes + 1] = math.max(wake, now, blocked)
     wakes[#wakes + 1] = lane
-  elseif leaving[1] and redis.call('EXISTS', queue) == 0 and not (gated and redis.call('HGET', KEYS[2], lane)) then
-    emptied[#emptied + 1] = lane
+  elseif leaving[1] and not (gated and redis.call('HGET', KEYS[2], lane)) then
+    left[#left + 1] = l
   end
+end
+if now_good[1] then redis.call('ZADD', KEYS[5], unpack(now_good)) end
+if not_good[1] then redis.call('ZREM', KEYS[5], unpack(not_good)) end
+if not_slow[1] then redis.call('ZREM', KEYS[6], unpack(not_slow)) end
+local queues_left, emptied = {}, {}
+for i, l in ipairs(left) do queues_left[i] = KEYS[queues + l] end
+local all_gone = left[1] and redis.call('EXISTS', unpack(queues_left)) == 0
+for _, l in ipairs(left) do
+  if all_gone or redis.call('EXISTS', KEYS[queues + l]) == 0 then emptied[#emptied + 1] = names[l] end
 end
 if emptied[1] then
   redis.call('ZREM', KEYS[1], unpack(emptied))
   if crowded then redis.call('SREM', KEYS[4], unpack(emptied)) end
 end
 local back = {}
-for _, place in ipairs(places) do
-  if place.proved and tonumber(redis.call('HGET', KEYS[7], place.name) or 0) < now - PROVEN_MS then
+for o, place in ipairs(places) do
+  if place.proved and tonumber(proven[o] or 0) < now - PROVEN_MS then
     redis.call('HSET', KEYS[7], place.name, now)
   end
   if place.reached then

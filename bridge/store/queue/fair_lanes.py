@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
 from bridge.domain.deliveries.breaker import DEFAULT_PLAN, BreakerPlan
-from bridge.domain.deliveries.lanes import INBOX, is_origin_wide, read_origin, read_project
+from bridge.domain.deliveries.lanes import INBOX, is_origin_wide, read_origin
 from bridge.domain.deliveries.origin_limits import (
     DEFAULT_LIMITS,
     UNREACHABLE_AFTER,
@@ -84,13 +84,12 @@ class FairLanes(Lanes):
         origins: dict[str, int] = {}
         wanted: list[Bytes] = []
         for lane, _ in lanes:
-            number, cap = 0, MOVE_CAP
-            if not is_origin_wide(lane):
-                origin = read_origin(lane)
-                cap = INBOX_CAP
-                if origin != INBOX:
-                    number = origins.setdefault(origin, len(origins) + 1)
-            wanted += [lane, read_project(lane), number, cap]
+            if is_origin_wide(lane):
+                wanted.append(-MOVE_CAP)
+            elif (origin := read_origin(lane)) == INBOX:
+                wanted.append(-INBOX_CAP)
+            else:
+                wanted.append(origins.setdefault(origin, len(origins) + 1))
         most_risky = min((room for _, room in lanes), default=0)
         args: list[Bytes] = [
             *(lease_ms, min(most, MOST_ITEMS), page, most_risky, UNREACHABLE_AFTER),
@@ -146,7 +145,7 @@ class FairLanes(Lanes):
         for lane, items in by_lane.items():
             origin = INBOX if is_origin_wide(lane) else read_origin(lane)
             number = 0 if origin == INBOX else origins.setdefault(origin, len(origins) + 1)
-            args += (lane, number, len(items))
+            args += (number, len(items))
             for item in items:
                 delay = "" if item.delay_ms is None else item.delay_ms
                 listed = "".join(f"{mark.letter}{mark.created_ms} {mark.origin}" for mark in item.mark)
