@@ -73,6 +73,9 @@ async def measure(redis: Redis, lanes: Lanes, load: Load, *, items: int = ITEMS)
         await _mark(redis, names)
     await redis.config_resetstat()
     began, store_began = time.process_time(), await _server_s(redis)
+    room = (
+        PAGE if isinstance(lanes, FairLanes) else PLAIN_CAP
+    )  # for all URLs that may hang; else of each lane
     spent: dict[str, float] = {"claim": 0.0, "settle": 0.0}
     visits = left = 0
     left = items
@@ -84,13 +87,7 @@ async def measure(redis: Redis, lanes: Lanes, load: Load, *, items: int = ITEMS)
             await asyncio.sleep(0.001)
             continue
         before = await _script_us(redis)
-        claim = await lanes.claim(
-            "a",
-            [(lane, PLAIN_CAP if load.known or type(lanes) is Lanes else PAGE) for lane in due],
-            most=PAGE,
-            page=20,
-            lease_ms=LEASE_MS,
-        )
+        claim = await lanes.claim("a", [(lane, room) for lane in due], most=PAGE, page=20, lease_ms=LEASE_MS)
         middle = await _script_us(redis)
         visits += len(due)
         settled = [

@@ -63,3 +63,11 @@ async def test_few_due_urls_are_all_visited_in_their_order(api: Client) -> None:
     handler = DeliverHandler(api.services, suspects_at_most=9)
     due = [("a", url("one", number)) for number in range(200)]
     assert handler.choose(due) == due
+
+
+@pytest.mark.parametrize(("lanes", "of_each"), [(1, 1024), (39, 26), (40, 5), (500, 2), (3000, 1)])
+async def test_of_many_urls_half_of_the_slots_are_left_to_the_next_page(
+    api: Client, lanes: int, of_each: int
+) -> None:
+    """And of few all are taken: a page of some items would not be worth its round trips."""
+    assert DeliverHandler(api.services, suspects_at_most=9).share_claim(1024, lanes) == (1024, of_each)

@@ -80,8 +80,9 @@ class DeliverHandler:
         self.lease_ms = attempt_lease_ms(services.settings.attempt_timeout)
 
     def share_claim(self, most: int, lanes: int) -> tuple[int, int]:
-        """Share a page evenly, and leave half of a URL's slots to the next page: it is claimed while this one is sent."""
-        return most, max(1, min(most // lanes, MOST_OF_URL))
+        """Share a page evenly; of many URLs leave half of each one's slots to the next page, claimed while this one is sent."""
+        page = max(1, most // lanes)
+        return most, min(page, MOST_OF_URL) if lanes * MOST_OF_URL >= PAGE else page
 
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
         """Return with each lane how many attempts that may hang this worker has slots for, over all lanes."""

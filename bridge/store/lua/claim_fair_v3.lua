@@ -2,7 +2,7 @@
 -- Leases the deliveries of lanes that are due; lanes of one origin share its slots in turns.
 -- KEYS     lanes, gate, seq, full, good, slow, proven, down, opened, ramps; per origin: fly, turns, tags; then
 --          each lane's queue, whose key ends with the lane's name
--- ARGV     lease ms, most items, most items of one lane, most risky items, failures after which an origin is down, ms of a
+-- ARGV     lease ms, most items, most items of one URL (but for a ramp), most risky items, failures after which an origin is down, ms of a
 --          ramp, ms of its steps; per limit (healthy, unknown, slow, stranger, unreachable): per lane, young ms, young, total,
 --          burst, interval ms; number of origins, then their names; per lane: number of its origin, or minus its cap
 -- Returns  token, now ms, the numbers of lanes left out because of `most risky items`, those of lanes whose item is a probe,
@@ -29,8 +29,7 @@ local lease, left, page = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]
 local risks, down_after, ramp_ms, step_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local POOL, SNOOZE, REVISIT, DOWN_MS, MOVED, SHORT = 1e12, 200, 60000, 3600000, 50, 16
 local limits = {}
-for r = 1, 5 do
-  local i = 6 * r + 2
+for r = 1, 5 do local i = 6 * r + 2
   limits[r] = {
     lane = tonumber(ARGV[i]), young_ms = tonumber(ARGV[i + 1]), young = tonumber(ARGV[i + 2]),
     total = tonumber(ARGV[i + 3]), burst = tonumber(ARGV[i + 4]), interval = tonumber(ARGV[i + 5]),
@@ -185,7 +184,8 @@ for l = 1, #KEYS - queues do
     put_off[#put_off + 1] = l
     wakes[#wakes + 1], wakes[#wakes + 2] = now + SNOOZE, lane
   else
-    local size, live, found, scores = read(queue, blocked <= now and math.min(left, page) or 0, cap)
+    local most = blocked > now and 0 or (closed or not place) and left or math.min(left, page)
+    local size, live, found, scores = read(queue, most, cap)
     local own, got = cap - live, 0
     local score = place and place.waiting > 0 and redis.call('ZSCORE', place.turns, lane)
     if found[1] then

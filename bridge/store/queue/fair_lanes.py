@@ -75,7 +75,7 @@ class FairLanes(Lanes):
     async def claim(
         self, shard: str, lanes: Sequence[tuple[str, int]], *, most: int, page: int, lease_ms: int
     ) -> Claim:
-        """Lease at most `most` items, at most `page` of one lane, as far as their origins have slots.
+        """Lease at most `most` items, at most `page` of one URL, as far as their origins have slots.
 
         With each lane comes how many risky items this worker has room for, over all lanes of the call. A lane without a
         slot waits for its turn; `Claim.risky` names those whose attempts may hang, and `Claim.put_off` those for which the
