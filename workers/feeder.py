@@ -17,9 +17,7 @@ from bridge.store.queue.lanes import Claim, Lanes, Settled
 from workers.handler import Handler, Place, Task
 from workers.prefetch import Throughput
 
-PAGE = (
-    200  # items of a batch, at least, so that its round trips are shared by many; lanes of a look, at least
-)
+PAGE = 200  # items of a batch, and lanes of a look, at least: many share its round trips
 NAP_S = 0.02  # between two looks at a queue that had nothing due, so that a claim may take several items
 # A queue is looked at so often at least: an older API sends no wake-ups, and messages get lost with connections.
 MAX_SLEEP_S = 0.5
@@ -49,9 +47,7 @@ class Feeder(Generic[Task]):
         self._turn = asyncio.Lock()  # held by the loop that looks, sleeps or claims
         self._due: dict[str, list[str]] = {}  # lanes by shard, of the last look, that were not visited yet
         self._was_in_vain = False  # whether no lane of the last look had an item that may be taken
-        self._is_crowded = (
-            False  # whether the last look saw nothing but due lanes, so that there may be many more
-        )
+        self._is_crowded = False  # whether the last look saw nothing but due lanes: there may be many more
         self._room = asyncio.Event()
         self._room.set()
         self._freed = asyncio.Event()

@@ -16,7 +16,7 @@ def in_turns(items: Sequence[T], lane_of: Callable[[T], str]) -> list[T]:
     seen: dict[str, int] = defaultdict(int)
     turns = []
     for item in items:
-        origin = lane_of(item).rpartition(" ")[0]  # with its project
+        origin = " ".join(lane_of(item).split(" ", 2)[:2])  # with its project
         turns.append(seen[origin])
         seen[origin] += 1
     return [items[number] for number in sorted(range(len(items)), key=turns.__getitem__)]

@@ -1,11 +1,16 @@
 """Origins take turns, and each one's own order stays."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.domain.deliveries.lanes import read_origin
+from bridge.store import keys
+from bridge.store.commit import Change, Committer, Due
+from bridge.store.queue.lanes import Settled
 from tests.api.serving import Client, make_settings, serving
 from tests.store.conftest import Server
 from workers.handlers.deliver import DeliverHandler
@@ -30,7 +35,8 @@ def test_one_url_of_each_origin_comes_before_a_second_one_of_any() -> None:
 
 def test_an_origin_counts_once_for_each_project_and_an_inbox_for_its_own() -> None:
     own, other, inbox = url("m", 1), url("m", 2, "prj_b"), "prj_a inbox:"
-    assert in_turns([own, url("m", 3), other, inbox], str) == [own, other, inbox, url("m", 3)]
+    old = ["? https://m.example:443", "? https://l.example:443"]  # lanes of version 0.1
+    assert in_turns([own, url("m", 3), other, inbox, *old], str) == [own, other, inbox, *old, url("m", 3)]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9))))
@@ -63,6 +69,37 @@ async def test_few_due_urls_are_all_visited_in_their_order(api: Client) -> None:
     handler = DeliverHandler(api.services, suspects_at_most=9)
     due = [("a", url("one", number)) for number in range(200)]
     assert handler.choose(due) == due
+
+
+async def test_an_origin_with_many_urls_is_served_while_many_others_are_due(api: Client) -> None:
+    """Its URLs whose turn it is are due after all those that wait for one, which are not visited for ever first."""
+    lanes = api.services.store.dlv
+    many = [url("many", number) for number in range(300)]
+    others = [url(f"h{number}", 0) for number in range(250)]
+    redis, now_ms = api.services.store.redis, await api.services.store.time_ms()
+    known = {read_origin(lane): now_ms for lane in (many[0], *others)}
+    await redis.hset(keys.proven("a"), mapping=known)  # type: ignore[misc]  # redis-py types both clients at once
+    await make_due(redis, [(lane, 1) for lane in many])
+    handler = DeliverHandler(api.services, suspects_at_most=200)
+    served: list[int] = []
+    for _ in range(40):
+        due = [(shard, lane) for shard, lane, wake in await lanes.peek(limit=1_000) if wake <= now_ms]
+        chosen = [lane for _, lane in handler.choose(due)]
+        claim = await lanes.claim("a", [(lane, 400) for lane in chosen], most=400, page=1, lease_ms=60_000)
+        now_ms = claim.now_ms
+        settled = [Settled(each.lane, each.member, claim.token, None, outcome="g") for each in claim.items]
+        assert await lanes.settle("a", settled) == []
+        served.append(sum("//many." in each.lane for each in claim.items))
+        if not served[1:]:
+            await make_due(redis, [(lane, 80) for lane in others])
+    assert sum(served) == 300
+
+
+async def make_due(redis: Any, lanes: Sequence[tuple[str, int]]) -> None:
+    ops = [Due("dlv", lane, f"{lane} {n}", 0, "absent") for lane, count in lanes for n in range(count)]
+    for start in range(0, len(ops), 500):
+        change = Change("a", (), ops[start : start + 500])
+        assert await Committer(redis, aof=False).commit(change) == "done"
 
 
 @pytest.mark.parametrize(("lanes", "of_each"), [(1, 1024), (39, 26), (40, 5), (500, 2), (3000, 1)])

@@ -192,14 +192,17 @@ class DeliverHandler:
         self._put_off |= dict.fromkeys((shard, lane) for lane in claim.put_off[:left])
 
     def choose(self, due: Sequence[Place]) -> Sequence[Place]:
-        """Return lanes that were put off, as far as there is room, and due ones from all origins in turns.
+        """Return lanes that were put off, as far as there is room, and due ones: half from all origins in turns, half by time.
 
-        Lanes without an attempt lately are suspects: more of them than there is room for would be visited in vain.
+        Lanes without an attempt lately are suspects: more of them than there is room for would be visited in vain. By
+        turns alone an origin's lanes that may be served would wait behind all of its lanes that came due before.
         """
         again = self.take_up()
         most = max(PAGE, self._room() - len(again))
-        fresh = in_turns(due, _lane_of_place)[:most] if len(due) > most else due
-        return list(dict.fromkeys([*again, *fresh]))
+        if len(due) <= most:
+            return list(dict.fromkeys([*again, *due]))
+        fresh = dict.fromkeys([*in_turns(due, _lane_of_place)[: most // 2], *due])
+        return list(dict.fromkeys([*again, *islice(fresh, most)]))
 
     def take_up(self) -> list[Place]:
         """Return as many lanes of suspects as there is room for; attempts that are answered at once make it soon."""

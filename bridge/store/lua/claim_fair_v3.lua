@@ -184,7 +184,7 @@ for l = 1, #KEYS - queues do
     put_off[#put_off + 1] = l
     wakes[#wakes + 1], wakes[#wakes + 2] = now + SNOOZE, lane
   else
-    local most = blocked > now and 0 or (closed or not place) and left or math.min(left, page)
+    local most = blocked > now and 0 or closed and left or math.min(left, page)
     local size, live, found, scores = read(queue, most, cap)
     local own, got = cap - live, 0
     local score = place and place.waiting > 0 and redis.call('ZSCORE', place.turns, lane)
