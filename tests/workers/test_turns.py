@@ -82,7 +82,7 @@ async def test_an_origin_with_many_urls_is_served_while_many_others_are_due(api:
     await make_due(redis, [(lane, 1) for lane in many])
     handler = DeliverHandler(api.services, suspects_at_most=200)
     served: list[int] = []
-    for _ in range(40):
+    for _ in range(80):
         due = [(shard, lane) for shard, lane, wake in await lanes.peek(limit=1_000) if wake <= now_ms]
         chosen = [lane for _, lane in handler.choose(due)]
         claim = await lanes.claim("a", [(lane, 400) for lane in chosen], most=400, page=1, lease_ms=60_000)
@@ -91,7 +91,7 @@ async def test_an_origin_with_many_urls_is_served_while_many_others_are_due(api:
         assert await lanes.settle("a", settled) == []
         served.append(sum("//many." in each.lane for each in claim.items))
         if not served[1:]:
-            await make_due(redis, [(lane, 80) for lane in others])
+            await make_due(redis, [(lane, 90) for lane in others])
     assert sum(served) == 300
 
 

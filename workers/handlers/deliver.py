@@ -192,7 +192,7 @@ class DeliverHandler:
         self._put_off |= dict.fromkeys((shard, lane) for lane in claim.put_off[:left])
 
     def choose(self, due: Sequence[Place]) -> Sequence[Place]:
-        """Return lanes that were put off, as far as there is room, and due ones: half from all origins in turns, half by time.
+        """Return lanes that were put off, as far as there is room, and due ones: most from all origins in turns, some by time.
 
         Lanes without an attempt lately are suspects: more of them than there is room for would be visited in vain. By
         turns alone an origin's lanes that may be served would wait behind all of its lanes that came due before.
@@ -201,7 +201,7 @@ class DeliverHandler:
         most = max(PAGE, self._room() - len(again))
         if len(due) <= most:
             return list(dict.fromkeys([*again, *due]))
-        fresh = dict.fromkeys([*in_turns(due, _lane_of_place)[: most // 2], *due])
+        fresh = dict.fromkeys([*in_turns(due, _lane_of_place)[: most - most // 8], *due])
         return list(dict.fromkeys([*again, *islice(fresh, most)]))
 
     def take_up(self) -> list[Place]:
