@@ -73,9 +73,8 @@ async def measure(redis: Redis, lanes: Lanes, load: Load, *, items: int = ITEMS)
         await _mark(redis, names)
     await redis.config_resetstat()
     began, store_began = time.process_time(), await _server_s(redis)
-    room = (
-        PAGE if isinstance(lanes, FairLanes) else PLAIN_CAP
-    )  # for all URLs that may hang; else of each lane
+    # For all URLs that may hang together; a plain lane has a cap of its own.
+    room = PAGE if isinstance(lanes, FairLanes) else PLAIN_CAP
     spent: dict[str, float] = {"claim": 0.0, "settle": 0.0}
     visits = left = 0
     left = items

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from itertools import islice
+from operator import itemgetter
 
 import structlog
 from msgspec import Struct
@@ -42,7 +43,7 @@ log = structlog.get_logger()
 CHECKED_AFTER_S = 0.5  # after waiting for a slot so long, a change is likely enough to be worth a round trip
 ROOM_SHARE = 0.25
 MAX_PUT_OFF = 2_000  # any others are due again soon by themselves
-LANES_SEEN = 1_000  # so that many URLs of one origin hide those of others for a moment only
+BY_TIME_SHARE = 8  # one visit in so many goes by time, where origins take turns
 MOST_OF_URL = DEFAULT_LIMITS.healthy.per_url // 2  # items of a page
 HOLD_STEP_MS = 200  # how often a held first delivery is looked at again
 
@@ -67,7 +68,7 @@ class DeliverHandler:
     """The pump's handler for the delivery queue: a lane is a URL of a project, a member a delivery's id."""
 
     loads_at_once = 1  # the next claim must know how many suspects this one has loaded
-    lanes_seen = LANES_SEEN
+    lanes_seen = 1_000  # so that many URLs of one origin hide those of others for a moment only
 
     def __init__(self, services: Services, *, suspects_at_most: int) -> None:
         """Let attempts that may well hang take up at most so many of the pump's slots."""
@@ -132,7 +133,7 @@ class DeliverHandler:
         ]
         tasks = [task for task in tasks if task.delivery.record.id not in waits]
         self._note_put_off(shard, claim)
-        tasks = in_turns(tasks, _lane_of_task)
+        tasks = in_turns(tasks, lambda task: task.delivery.record.lane)
         # Counted when nothing can fail any more: what is not returned never leaves.
         self._suspects += sum(task.is_suspect for task in tasks)
         return tasks, settled
@@ -201,7 +202,7 @@ class DeliverHandler:
         most = max(PAGE, self._room() - len(again))
         if len(due) <= most:
             return list(dict.fromkeys([*again, *due]))
-        fresh = dict.fromkeys([*in_turns(due, _lane_of_place)[: most - most // 8], *due])
+        fresh = dict.fromkeys([*in_turns(due, itemgetter(1))[: most - most // BY_TIME_SHARE], *due])
         return list(dict.fromkeys([*again, *islice(fresh, most)]))
 
     def take_up(self) -> list[Place]:
@@ -281,11 +282,3 @@ class DeliverHandler:
                 await asyncio.sleep(STORE_BACKOFF_S)
             else:
                 return (replace(settled, probe=True) if task.is_probe else settled,)
-
-
-def _lane_of_place(place: Place) -> str:
-    return place[1]
-
-
-def _lane_of_task(task: SendTask) -> str:
-    return task.delivery.record.lane

@@ -1,7 +1,6 @@
 #!lua flags=allow-oom
 -- Leases the deliveries of lanes that are due; lanes of one origin share its slots in turns.
--- KEYS     lanes, gate, seq, full, good, slow, proven, down, opened, ramps; per origin: fly, turns, tags; then
---          each lane's queue, whose key ends with the lane's name
+-- KEYS     lanes, gate, seq, full, good, slow, proven, down, opened, ramps; per origin: fly, turns, tags; each lane's queue, named at its end
 -- ARGV     lease ms, most items, most items of one URL (but for a ramp), most risky items, failures after which an origin is down, ms of a
 --          ramp, ms of its steps; per limit (healthy, unknown, slow, stranger, unreachable): per lane, young ms, young, total,
 --          burst, interval ms; number of origins, then their names; per lane: number of its origin, or minus its cap
@@ -29,7 +28,8 @@ local lease, left, page = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]
 local risks, down_after, ramp_ms, step_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local POOL, SNOOZE, REVISIT, DOWN_MS, MOVED, SHORT = 1e12, 200, 60000, 3600000, 50, 16
 local limits = {}
-for r = 1, 5 do local i = 6 * r + 2
+for r = 1, 5 do
+  local i = 6 * r + 2
   limits[r] = {
     lane = tonumber(ARGV[i]), young_ms = tonumber(ARGV[i + 1]), young = tonumber(ARGV[i + 2]),
     total = tonumber(ARGV[i + 3]), burst = tonumber(ARGV[i + 4]), interval = tonumber(ARGV[i + 5]),
@@ -55,9 +55,8 @@ if names[1] then
   end
 end
 if origins > 0 then
-  local asked = {unpack(ARGV, 39, 38 + origins)}
-  proven = redis.call('HMGET', KEYS[7], unpack(asked))
-  down = redis.call('ZMSCORE', KEYS[8], unpack(asked))
+  proven = redis.call('HMGET', KEYS[7], unpack(ARGV, 39, head))
+  down = redis.call('ZMSCORE', KEYS[8], unpack(ARGV, 39, head))
 end
 
 local opened = {}
@@ -65,6 +64,7 @@ local function open(o)
   local place = {
     fly = KEYS[8 + 3 * o], turns = KEYS[9 + 3 * o], tags = KEYS[10 + 3 * o], rate = now,
     limits = limits, total = {0, 0, 0}, young = {0, 0, 0}, ends = {}, ages = {}, flights = {}, snoozed = false,
+    waiting = redis.call('ZCARD', KEYS[9 + 3 * o]),
   }
   local failed = tonumber(down[o] or 0)
   if failed % 1000 >= down_after and failed > now - DOWN_MS then
@@ -92,8 +92,8 @@ local function open(o)
     end
   end
   if expired then redis.call('ZREMRANGEBYSCORE', place.fly, '-inf', '(' .. now + 1) end
-  place.waiting, opened[o] = redis.call('ZCARD', place.turns), place
   place.waited = place.waiting > 0
+  opened[o] = place
   return place
 end
 
@@ -143,15 +143,13 @@ local function read(queue, most, cap)
 end
 
 -- Returns when a queue must be visited next, after the first `got` of its due items were leased.
-local function next_visit(queue, size, live, got, own, scores)
-  if size == 0 then return math.huge end
-  if size == got then return now + lease end
+local function next_visit(queue, live, got, own, scores)
   local held, waiting = got > 0 and tonumber(token) or -math.huge, math.huge
   if scores then
     for i, score in ipairs(scores) do
-      local is_taken = i > live and i <= live + got
-      if score >= 0 and not is_taken then waiting = math.min(waiting, score) end
-      if score < 0 and not is_taken then held = math.max(held, score) end
+      if i <= live or i > live + got then
+        if score < 0 then held = math.max(held, score) else waiting = math.min(waiting, score) end
+      end
     end
   else
     held = tonumber(redis.call('ZREVRANGEBYSCORE', queue, '(0', '-inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]) or held
@@ -232,15 +230,17 @@ for l = 1, #KEYS - queues do
       out[#out + 1] = size
       out[#out + 1] = {unpack(found, 1, 2 * got)}
       if probing then probes[#probes + 1] = l end
-      if closed then blocked = now + step_ms end
-      if closed then redis.call('HSET', KEYS[2], lane, blocked) end
+      if closed then
+        blocked = now + step_ms
+        redis.call('HSET', KEYS[2], lane, blocked)
+      end
     end
     if own <= got then
       full[#full + 1] = lane
     elseif crowded then
       free[#free + 1] = lane
     end
-    local wake = next_visit(queue, size, live, got, own, scores)
+    local wake = next_visit(queue, live, got, own, scores)
     local hungry = place and blocked <= now and own > got and wake <= now
     if hungry and (place.waiting > 0 or room(place, p) <= 0) then
       score = join(place, p, lane, score)
