@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 from msgspec import Struct
 
@@ -152,8 +153,13 @@ class RequestBuilder:
         reading = self._reading.get(project)
         if reading is None:
             reading = self._reading[project] = asyncio.ensure_future(self._read_secrets(project, now_ms))
-            reading.add_done_callback(lambda _: self._reading.pop(project, None))
+            reading.add_done_callback(partial(self._end_reading, project))
         return await asyncio.shield(reading)  # shielded, because others may wait for it too
+
+    def _end_reading(self, project: str, reading: asyncio.Task[list[str]]) -> None:
+        del self._reading[project]
+        if not reading.cancelled():
+            reading.exception()  # seen here too: whoever waited for it may be gone
 
     async def _read_secrets(self, project: str, now_ms: int) -> list[str]:
         valid = await self._services.store.projects.default_secret(project)
