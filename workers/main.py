@@ -23,7 +23,7 @@ from bridge.services.context import Services
 from bridge.services.following.reconcile_followed import reconcile as reconcile_followed
 from bridge.services.starts import recovery
 from bridge.store.cancellation import is_cancelled
-from bridge.store.errors import STORE_ERRORS
+from bridge.store.errors import STORE_ERRORS, StoreNotDurable
 from bridge.store.queue.clock import StoreClock
 from bridge.store.queue.wakeups import listen
 from bridge.store.server.connect import arq_settings
@@ -189,7 +189,7 @@ async def supervise(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> 
     while not is_cancelled():
         try:
             await run()
-        except STORE_ERRORS as error:
+        except (*STORE_ERRORS, StoreNotDurable) as error:
             log.warning("worker.store_unreachable", loop=name, error=type(error).__name__)
         except Exception:
             log.exception("worker.loop_restarted", loop=name)
@@ -221,8 +221,12 @@ async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
 
 
 async def prove_tick(context: dict[str, Any]) -> dict[str, int]:
-    """Call `sweep.prove`; arq runs this once for all workers each time."""
-    return await prove(context["services"])
+    """Call `sweep.prove`; arq runs this once for all workers each time. An outage leaves the rest to the next time."""
+    try:
+        return await prove(context["services"])
+    except (*STORE_ERRORS, StoreNotDurable) as error:
+        log.warning("worker.store_unreachable", loop="prove", error=type(error).__name__)
+        return {}
 
 
 class WorkerSettings:
