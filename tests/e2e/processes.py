@@ -281,9 +281,20 @@ class Receiver:
         return self.at(path)
 
 
+held_ports: list[socket.socket] = []
+
+
+def hold_port(port: int) -> None:
+    """Keep a receiver's port from the next one: a bridge that tests share may still have something to send there."""
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # where the last connections are still in TIME_WAIT
+    holder.bind(("127.0.0.1", port))
+    held_ports.append(holder)
+
+
 @contextlib.asynccontextmanager
 async def running_receiver() -> Any:
-    """Run a receiver for a while."""
+    """Run a receiver for a while; later its port refuses connections."""
     receiver = Receiver()
     app = web.Application(client_max_size=4 * 1024 * 1024)
     app.router.add_route("*", "/{path:.*}", receiver.handle)
@@ -297,3 +308,4 @@ async def running_receiver() -> Any:
         yield receiver
     finally:
         await runner.cleanup()
+        hold_port(port)
