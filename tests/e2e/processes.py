@@ -287,7 +287,9 @@ held_ports: list[socket.socket] = []
 def hold_port(port: int) -> None:
     """Keep a receiver's port from the next one: a bridge that tests share may still have something to send there."""
     holder = socket.socket()
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # where the last connections are still in TIME_WAIT
+    holder.setsockopt(
+        socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+    )  # where the last connections are still in TIME_WAIT
     holder.bind(("127.0.0.1", port))
     held_ports.append(holder)
 

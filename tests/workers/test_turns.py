@@ -1,6 +1,7 @@
 """Origins take turns, and each one's own order stays."""
 
 from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,6 +16,9 @@ from tests.api.serving import Client, make_settings, serving
 from tests.store.conftest import Server
 from workers.handlers.deliver import DeliverHandler
 from workers.turns import in_turns
+
+MOST_LOOKS_BETWEEN = 5
+LOOKS_UNTIL_SEEN = 50
 
 
 @pytest.fixture
@@ -72,9 +76,12 @@ async def test_few_due_urls_are_all_visited_in_their_order(api: Client) -> None:
 
 
 async def test_an_origin_with_many_urls_is_served_while_many_others_are_due(api: Client) -> None:
-    """Its URLs whose turn it is are due after all those that wait for one, which are not visited for ever first."""
+    """Its URLs whose turn it is are due after all those that wait for one, which are not visited for ever first.
+
+    It takes turns with the others, whose items fill all looks but the last ones.
+    """
     lanes = api.services.store.dlv
-    many = [url("many", number) for number in range(300)]
+    many = [url("many", number) for number in range(900)]
     others = [url(f"h{number}", 0) for number in range(250)]
     redis, now_ms = api.services.store.redis, await api.services.store.time_ms()
     known = {read_origin(lane): now_ms for lane in (many[0], *others)}
@@ -82,17 +89,26 @@ async def test_an_origin_with_many_urls_is_served_while_many_others_are_due(api:
     await make_due(redis, [(lane, 1) for lane in many])
     handler = DeliverHandler(api.services, suspects_at_most=200)
     served: list[int] = []
-    for _ in range(80):
+    unseen = [len(many)]  # URLs of it that were not visited yet
+    left = set(many)
+    for _ in range(300):
         due = [(shard, lane) for shard, lane, wake in await lanes.peek(limit=1_000) if wake <= now_ms]
         chosen = [lane for _, lane in handler.choose(due)]
-        claim = await lanes.claim("a", [(lane, 400) for lane in chosen], most=400, page=1, lease_ms=60_000)
+        left.difference_update(chosen)
+        unseen.append(len(left))
+        visited = await handler.cap_lanes("a", chosen)
+        claim = await lanes.claim("a", visited, most=400, page=1, lease_ms=60_000)
+        await handler.load("a", claim)
         now_ms = claim.now_ms
         settled = [Settled(each.lane, each.member, claim.token, None, outcome="g") for each in claim.items]
         assert await lanes.settle("a", settled) == []
         served.append(sum("//many." in each.lane for each in claim.items))
         if not served[1:]:
             await make_due(redis, [(lane, 90) for lane in others])
-    assert sum(served) == 300
+    assert sum(served) == 900
+    looks_with_some = [number for number, count in enumerate(served) if count]
+    assert max(later - each for each, later in pairwise(looks_with_some)) <= MOST_LOOKS_BETWEEN
+    assert unseen.index(0) < LOOKS_UNTIL_SEEN
 
 
 async def make_due(redis: Any, lanes: Sequence[tuple[str, int]]) -> None:

@@ -4,13 +4,12 @@ import asyncio
 import time
 from collections.abc import Sequence
 from itertools import islice
-from operator import itemgetter
 
 import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bridge.domain.deliveries.lanes import is_origin_wide
+from bridge.domain.deliveries.lanes import is_origin_wide, read_origin
 from bridge.domain.deliveries.origin_limits import DEFAULT_LIMITS
 from bridge.domain.deliveries.records import Delivery
 from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict, judge
@@ -36,14 +35,13 @@ from bridge.store.records import UNREADABLE_RETRY_MS, Loaded, UnreadableRecord
 from workers.feeder import PAGE
 from workers.handler import Place
 from workers.pump import STORE_BACKOFF_S
-from workers.turns import in_turns
+from workers.turns import in_turns, order_visits
 
 log = structlog.get_logger()
 
 CHECKED_AFTER_S = 0.5  # after waiting for a slot so long, a change is likely enough to be worth a round trip
 ROOM_SHARE = 0.25
 MAX_PUT_OFF = 2_000  # any others are due again soon by themselves
-BY_TIME_SHARE = 8  # one visit in so many goes by time, where origins take turns
 MOST_OF_URL = DEFAULT_LIMITS.healthy.per_url // 2  # items of a page
 HOLD_STEP_MS = 200  # how often a held first delivery is looked at again
 
@@ -77,6 +75,7 @@ class DeliverHandler:
         self._suspects_at_most = suspects_at_most
         self._suspects = 0
         self._put_off: dict[Place, None] = {}  # in order: lanes of suspects that found no room here
+        self._in_vain: set[str] = set()  # lanes that were visited since the last look and found no slot
         self._log = log.bind()  # bound once: a lazy logger is made anew each time it is used
         self.lease_ms = attempt_lease_ms(services.settings.attempt_timeout)
 
@@ -88,11 +87,13 @@ class DeliverHandler:
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
         """Return with each lane how many attempts that may hang this worker has slots for, over all lanes."""
         del shard
+        self._in_vain.update(lanes)
         left = self._room()
         return [(lane, left) for lane in lanes]
 
     async def load(self, shard: str, claim: Claim) -> tuple[list[SendTask], list[Settled]]:
         """Load the claimed deliveries; those that need no attempt, or must wait for one, are settled."""
+        self._in_vain.difference_update([item.lane for item in claim.items], claim.put_off)
         page = await load_ready(self._services.store, [item.member for item in claim.items])
         tasks: list[SendTask] = []
         settled: list[Settled] = []
@@ -193,17 +194,16 @@ class DeliverHandler:
         self._put_off |= dict.fromkeys((shard, lane) for lane in claim.put_off[:left])
 
     def choose(self, due: Sequence[Place]) -> Sequence[Place]:
-        """Return lanes that were put off, as far as there is room, and due ones: most from all origins in turns, some by time.
+        """Return lanes that were put off, as far as there is room, and due ones, in a fair order.
 
-        Lanes without an attempt lately are suspects: more of them than there is room for would be visited in vain. By
-        turns alone an origin's lanes that may be served would wait behind all of its lanes that came due before.
+        Lanes without an attempt lately are suspects: more of them than there is room for would be visited in vain.
         """
+        crowded = {read_origin(lane) for lane in self._in_vain}
+        self._in_vain.clear()
         again = self.take_up()
         most = max(PAGE, self._room() - len(again))
-        if len(due) <= most:
-            return list(dict.fromkeys([*again, *due]))
-        fresh = dict.fromkeys([*in_turns(due, itemgetter(1))[: most - most // BY_TIME_SHARE], *due])
-        return list(dict.fromkeys([*again, *islice(fresh, most)]))
+        visits = due if len(due) <= most else order_visits(due, crowded, most)
+        return list(dict.fromkeys([*again, *visits]))
 
     def take_up(self) -> list[Place]:
         """Return as many lanes of suspects as there is room for; attempts that are answered at once make it soon."""
