@@ -21,6 +21,7 @@ PAGE = 200  # items of a batch, and lanes of a look, at least: many share its ro
 NAP_S = 0.02  # between two looks at a queue that had nothing due, so that a claim may take several items
 # A queue is looked at so often at least: an older API sends no wake-ups, and messages get lost with connections.
 MAX_SLEEP_S = 0.5
+CLAIMED = 1024  # items of a claim, unless more are needed
 LOAD_RETRY_MS = 1000  # a page that cannot be loaded is claimed again after this
 
 
@@ -47,7 +48,7 @@ class Feeder(Generic[Task]):
         self._turn = asyncio.Lock()  # held by the loop that looks, sleeps or claims
         self._due: dict[str, list[str]] = {}  # lanes by shard, of the last look, that were not visited yet
         self._was_in_vain = False  # whether no lane of the last look had an item that may be taken
-        self._is_crowded = False  # whether the last look saw nothing but due lanes: there may be many more
+        self._all_were_due = False  # whether the last look saw nothing but due lanes: there may be many more
         self._room = asyncio.Event()
         self._room.set()
         self._freed = asyncio.Event()
@@ -55,6 +56,7 @@ class Feeder(Generic[Task]):
         self._claiming = False
         self._loading = 0  # items of the pages that are being loaded
         self._places: set[Place] = set()  # their lanes
+        self._waiting = 0  # tasks that were handed over and not begun
         self.loaded = 0  # tasks that were handed over and have not left
 
     def stop(self) -> None:
@@ -66,16 +68,20 @@ class Feeder(Generic[Task]):
         """Whether no page is being claimed or loaded, and all tasks have left."""
         return not (self._claiming or self._loading or self.loaded)
 
+    def begin(self) -> None:
+        """Make room for another task: one of those that were handed over does not wait any more."""
+        self._waiting -= 1
+        self._note_room()
+
     def leave(self, task: Task) -> None:
-        """Make room for another task."""
+        """Forget a task that was worked on or given back."""
         if self._handler.leave(task):
             self._freed.set()
             self._lanes.woken.set()
         self.loaded -= 1
-        self._note_room()
 
     def _note_room(self) -> None:
-        if self.loaded + self._loading > self._throughput.held:
+        if self._waiting + self._loading > self._throughput.ahead:
             self._room.clear()
         else:
             self._room.set()
@@ -115,11 +121,11 @@ class Feeder(Generic[Task]):
             await self._nap()
         self._lanes.woken.clear()
         self._freed.clear()
-        limit = self._handler.lanes_seen if self._is_crowded else PAGE
+        limit = self._handler.lanes_seen if self._all_were_due else PAGE
         seen = [] if self._stopping else await self._lanes.peek(limit=limit)
         now_ms = self._clock.now_ms()
         due = [(shard, lane) for shard, lane, wake_ms in seen if wake_ms <= now_ms]
-        self._is_crowded = len(due) == len(seen) >= PAGE
+        self._all_were_due = len(due) == len(seen) >= PAGE
         chosen = [] if self._stopping else self._handler.choose(due)
         by_shard: dict[str, list[str]] = defaultdict(list)
         for shard, lane in chosen:
@@ -146,7 +152,7 @@ class Feeder(Generic[Task]):
         capped = await self._handler.cap_lanes(shard, names)
         if not capped:
             return None
-        most, page = self._handler.share_claim(max(PAGE, self._throughput.held), len(capped))
+        most, page = self._handler.share_claim(max(CLAIMED, self._throughput.ahead), len(capped))
         lease_ms = self._handler.lease_ms
         claim = await self._lanes.claim(shard, capped, most=most, page=page, lease_ms=lease_ms)
         self._clock.set(claim.now_ms)
@@ -172,6 +178,7 @@ class Feeder(Generic[Task]):
         else:
             self._settle_soon(shard, settled)
             self.loaded += len(tasks)
+            self._waiting += len(tasks)
             self._take(tasks)
         finally:
             self._places -= places

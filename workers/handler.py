@@ -14,6 +14,7 @@ class Handler(Protocol[Task]):
 
     lease_ms: int
     loads_at_once: int  # pages, of different lanes; the next page is claimed while others are loaded
+    handed_at_once: int  # tasks that slots are given in one turn of the event loop
     lanes_seen: int  # the most lanes of a shard that are looked at while all of them are due
 
     def share_claim(self, most: int, lanes: int) -> tuple[int, int]:

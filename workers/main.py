@@ -35,8 +35,8 @@ from workers.sweep import prove, tidy
 from workers.tasks import RUN_TASK, run_ticks, take_up_requests
 
 POLL_SLOTS = 256  # one account gets at most 32, fewer if its provider hangs, so that there is room for others
-SEND_SLOTS = 512
-SUSPECT_SLOTS = 384
+SEND_SLOTS = 1024
+SUSPECT_SLOTS = 768
 RESTART_DELAY_S = 1.0
 HEARTBEAT_INTERVAL_S = 5.0
 TALLY_INTERVAL_S = 2.0

@@ -2,18 +2,17 @@
 
 from math import exp
 
-MIN_PER_SLOT = 2  # one in work, and the next one
+LEAST = 200  # items: with fewer a claim is not worth its round trips
 MIN_AHEAD_S = 0.15  # a claim and the load of its records take some iterations of a busy event loop
 MAX_AHEAD_S = 1.0  # much less than the time within which a claimed item must be begun
-CLAIMS_AHEAD = 2  # a claim begins once fewer items are left than the slots work on during so many claims
+CLAIMS_AHEAD = 2  # a claim begins once fewer items wait than the slots begin during so many claims
 SMOOTHED_S = 0.06  # what was so long ago has lost two thirds of its weight
 
 
 class Throughput:
     """A pump's throughput. With slow items few are loaded, because another worker may be free sooner."""
 
-    def __init__(self, slots: int) -> None:
-        self._slots = slots
+    def __init__(self) -> None:
         self._ended = 0
         self._per_s = 0.0
         self._ahead_s = MIN_AHEAD_S
@@ -36,6 +35,6 @@ class Throughput:
         self._ahead_s = min(max(MIN_AHEAD_S, CLAIMS_AHEAD * took_s), MAX_AHEAD_S)
 
     @property
-    def held(self) -> int:
-        """The number of loaded items, including those in work, below which more should be claimed."""
-        return max(self._slots * MIN_PER_SLOT, self._slots + round(self._per_s * self._ahead_s))
+    def ahead(self) -> int:
+        """The number of items that were loaded and not begun, below which more should be claimed."""
+        return max(LEAST, round(self._per_s * self._ahead_s))

@@ -6,7 +6,7 @@ at a time, the flusher settles finished items. The leases of a worker that dies 
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Generic
 
@@ -48,7 +48,8 @@ class Pump(Generic[Task]):
         self._handler = handler
         self._slots = slots
         self._shard_of = shard_of
-        self._pace = Throughput(slots)
+        self._pace = Throughput()
+        self._next: deque[tuple[float, Task]] = deque()  # loaded, with when; handed over bit by bit
         self._waiting: asyncio.Queue[tuple[float, Task]] = asyncio.Queue()
         self._feeder = Feeder(
             lanes,
@@ -85,6 +86,7 @@ class Pump(Generic[Task]):
     async def _is_drained(self) -> bool:
         while not self._waiting.empty():
             _, task = self._waiting.get_nowait()
+            self._feeder.begin()
             self._give_back(task)
         try:
             await self._flush()
@@ -106,10 +108,21 @@ class Pump(Generic[Task]):
                 await asyncio.sleep(STORE_BACKOFF_S)
 
     def _take(self, tasks: Sequence[Task]) -> None:
-        """Let the slots work on tasks that were loaded."""
+        """Hand tasks that were loaded to the slots: some now, and some in each turn of the event loop.
+
+        Where all slots begin at once, a turn lasts so long that the next page is not there when it ends.
+        """
+        is_under_way = bool(self._next)
         now = time.monotonic()
-        for task in tasks:
-            self._waiting.put_nowait((now, task))
+        self._next.extend((now, task) for task in tasks)
+        if not is_under_way:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        for _ in range(min(self._handler.handed_at_once, len(self._next))):
+            self._waiting.put_nowait(self._next.popleft())
+        if self._next:
+            asyncio.get_running_loop().call_soon(self._hand_over)
 
     async def _slot(self) -> None:
         me = asyncio.current_task()
@@ -120,6 +133,7 @@ class Pump(Generic[Task]):
             await self._work_on(*(await waiting.get() if waiting.empty() else waiting.get_nowait()))
 
     async def _work_on(self, loaded_at: float, task: Task) -> None:
+        self._feeder.begin()
         if self._stopping or time.monotonic() - loaded_at > STALE_S:
             self._give_back(task)
             return

@@ -32,16 +32,19 @@ def order_visits(due: Sequence[Place], crowded: Collection[str], most: int) -> l
     """Return at most so many of the due lanes, earliest first: from all origins in turns.
 
     Of a crowded origin, which has no slot for some of its lanes, those are visited first that came due last: it has slots
-    for the ones whose turn it is, and they are due only since then. Some of its lanes are visited by time before all
-    others, so that all get a turn.
+    for the ones whose turn it is, and they are due only since then. Before all others some lanes of such origins are
+    visited that are due for longest, so that each one gets a place in the turns.
     """
-    by_time = [place for place in due if read_origin(place[1]) in crowded][: most // BY_TIME_SHARE]
+    if not crowded:
+        return in_turns(due, itemgetter(1))[:most]
+    of_crowded = [place for place in due if read_origin(place[1]) in crowded]
+    by_time = in_turns(of_crowded, itemgetter(1))[: most // BY_TIME_SHARE]
     turns = in_turns(_newest_first(due, crowded), itemgetter(1))
     return list(islice(dict.fromkeys([*by_time, *turns]), most))
 
 
 def _newest_first(due: Sequence[Place], crowded: Collection[str]) -> list[Place]:
-    """Turn the order of each crowded origin's lanes round, and leave its places to it."""
+    """Reverse the order of each crowded origin's lanes; the origin keeps its positions in the list."""
     lanes: dict[str, list[Place]] = {origin: [] for origin in crowded}
     for place in due:
         if (origin := read_origin(place[1])) in lanes:

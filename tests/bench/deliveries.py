@@ -15,7 +15,7 @@ from workers.handlers.deliver import DeliverHandler, SendTask
 from workers.pump import Pump
 
 SUSPECTS = 0.75  # of the slots, as in the worker
-LATE = 3  # items a slot may still send: what it is at, and what it takes in the turns until the stop comes
+LATE = 3  # jobs a slot may still read: what it is at, and what it takes in the turns until the stop comes
 
 
 class CountedDelivering(DeliverHandler):
@@ -45,7 +45,7 @@ class Deliveries:
     async def end_enough(self, *, warm_up: int, measured: int) -> Speed:
         """End jobs for a `measure` with the same numbers: a stopped pump lets what is in flight end, uncounted."""
         size = self._ground.size
-        late = LATE * max(size.poll_slots, size.send_slots)
+        late = max(LATE * size.poll_slots, size.send_slots)
         return await self.end_jobs(warm_up=warm_up, measured=measured + late, spare=late)
 
     async def measure(self, *, warm_up: int, measured: int) -> Speed:

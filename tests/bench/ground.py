@@ -43,7 +43,7 @@ class Size:
     poll_slots: int = (
         256  # of the worker, as the next one: `POLL_SLOTS` and `SEND_SLOTS` in `workers/main.py`
     )
-    send_slots: int = 512
+    send_slots: int = 1024
     projects: int = 1
     accounts: int = 100  # shared out among the projects
     destinations: int = 100

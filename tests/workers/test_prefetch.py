@@ -1,8 +1,8 @@
 """How far a pump loads ahead follows what its slots end."""
 
-from workers.prefetch import CLAIMS_AHEAD, MAX_AHEAD_S, MIN_AHEAD_S, MIN_PER_SLOT, Throughput
+from workers.prefetch import CLAIMS_AHEAD, LEAST, MAX_AHEAD_S, MIN_AHEAD_S, Throughput
 
-SLOTS = 10
+PER_S = 2_000
 
 
 def run(throughput: Throughput, *, per_s: int, from_s: int) -> None:
@@ -12,36 +12,36 @@ def run(throughput: Throughput, *, per_s: int, from_s: int) -> None:
         throughput.measure(float(second))
 
 
-def test_slow_slots_hold_little() -> None:
-    throughput = Throughput(SLOTS)
-    assert throughput.held == SLOTS * MIN_PER_SLOT
+def test_behind_slow_slots_few_items_wait() -> None:
+    throughput = Throughput()
+    assert throughput.ahead == LEAST
     run(throughput, per_s=1, from_s=1)
-    assert throughput.held == SLOTS * MIN_PER_SLOT
+    assert throughput.ahead == LEAST
 
 
-def test_fast_slots_hold_what_they_take_while_a_claim_is_under_way() -> None:
-    throughput = Throughput(SLOTS)
-    run(throughput, per_s=1000, from_s=1)
-    assert throughput.held == SLOTS + round(1000 * MIN_AHEAD_S)
+def test_behind_fast_slots_as_many_wait_as_they_begin_while_a_claim_is_under_way() -> None:
+    throughput = Throughput()
+    run(throughput, per_s=PER_S, from_s=1)
+    assert throughput.ahead == round(PER_S * MIN_AHEAD_S)
     run(throughput, per_s=0, from_s=61)
-    assert throughput.held == SLOTS * MIN_PER_SLOT
+    assert throughput.ahead == LEAST
 
 
-def test_where_claims_take_long_more_is_held() -> None:
+def test_where_claims_take_long_more_wait() -> None:
     """But never so much that it would have to be given back before it is begun."""
-    throughput = Throughput(SLOTS)
-    run(throughput, per_s=1000, from_s=1)
+    throughput = Throughput()
+    run(throughput, per_s=PER_S, from_s=1)
     throughput.note_claim(0.3)
-    assert throughput.held == SLOTS + round(1000 * 0.3 * CLAIMS_AHEAD)
+    assert throughput.ahead == round(PER_S * 0.3 * CLAIMS_AHEAD)
     throughput.note_claim(30.0)
-    assert throughput.held == SLOTS + round(1000 * MAX_AHEAD_S)
+    assert throughput.ahead == round(PER_S * MAX_AHEAD_S)
     throughput.note_claim(0.001)
-    assert throughput.held == SLOTS + round(1000 * MIN_AHEAD_S)
+    assert throughput.ahead == round(PER_S * MIN_AHEAD_S)
 
 
 def test_a_clock_that_stands_still_measures_nothing() -> None:
-    throughput = Throughput(SLOTS)
+    throughput = Throughput()
     throughput.measure(1.0)
     throughput.note_end()
     throughput.measure(1.0)
-    assert throughput.held == SLOTS * MIN_PER_SLOT
+    assert throughput.ahead == LEAST

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import weakref
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from bridge.store.errors import StoreFull
 from bridge.store.queue.clock import StoreClock
 from bridge.store.queue.lanes import Claim, Lanes, Settled
 from bridge.store.queue.wakeups import listen
-from workers.feeder import PAGE
+from workers.feeder import CLAIMED, PAGE
 from workers.pump import MOST_SETTLED, Pump
 
 LEASE_MS = 60_000
@@ -31,6 +31,7 @@ class Work:
 
     lease_ms: int = LEASE_MS
     loads_at_once: int = 1
+    handed_at_once: int = 1_000
     lanes_seen: int = 200
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
     begun: list[str] = field(default_factory=list)
@@ -145,6 +146,47 @@ async def test_a_stop_leaves_no_lease_behind(lanes: Lanes) -> None:
     assert await lanes.size("a", "x") == 600
     assert await held(lanes) == 0
     assert len(work.left) == len(set(work.left))
+
+
+async def test_a_stop_gives_back_what_was_loaded_and_not_begun(lanes: Lanes) -> None:
+    work = Work(handed_at_once=1)
+    work.may_end.set()
+    await add(lanes, 1_000)
+    async with running(lanes, work, slots=1_000) as pump:
+        await until(lambda: work.begun)
+        begun = len(work.begun)
+        await pump.stop(grace_s=20)
+    assert begun <= len(work.begun) < 1_000
+    assert await lanes.size("a", "x") == 1_000 - len(work.begun)
+    assert await held(lanes) == 0
+
+
+class TurnCountingWork(Work):
+    """A handler that notes in which turn of the event loop each task begins."""
+
+    def __init__(self, *, handed_at_once: int) -> None:
+        super().__init__(handed_at_once=handed_at_once)
+        self.turn = 0
+        self.begun_in: Counter[int] = Counter()
+
+    def count_turns(self) -> None:
+        self.turn += 1
+        self.timer = asyncio.get_running_loop().call_soon(self.count_turns)
+
+    async def work(self, task: Settled) -> Sequence[Settled]:
+        self.begun_in[self.turn] += 1
+        return await super().work(task)
+
+
+async def test_a_page_is_begun_bit_by_bit(lanes: Lanes) -> None:
+    """Each turn of the event loop stays short, so that answers of the store are read in between."""
+    work = TurnCountingWork(handed_at_once=3)
+    work.count_turns()
+    await add(lanes, 10)
+    async with running(lanes, work, slots=10):
+        await until(lambda: len(work.begun) == 10)
+        work.timer.cancel()
+    assert list(work.begun_in.values()) == [3, 3, 3, 1]
 
 
 async def test_what_has_ended_meanwhile_is_settled_together(
@@ -370,7 +412,7 @@ async def test_what_waited_too_long_is_given_back_and_counts_for_no_pace(
         while len(work.left) < 20 * PAGE:  # noqa: ASYNC110 -- the work has no event to wait on
             await asyncio.sleep(0)
     assert work.begun == []
-    assert set(work.wished) == {PAGE}
+    assert set(work.wished) == {CLAIMED}
 
 
 async def time_one_by_one(lanes: Lanes, work: Work, count: int) -> float:

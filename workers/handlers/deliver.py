@@ -42,6 +42,7 @@ log = structlog.get_logger()
 CHECKED_AFTER_S = 0.5  # after waiting for a slot so long, a change is likely enough to be worth a round trip
 ROOM_SHARE = 0.25
 MAX_PUT_OFF = 2_000  # any others are due again soon by themselves
+MOST_VISITED = 2 * PAGE
 MOST_OF_URL = DEFAULT_LIMITS.healthy.per_url // 2  # items of a page
 HOLD_STEP_MS = 200  # how often a held first delivery is looked at again
 
@@ -66,6 +67,7 @@ class DeliverHandler:
     """The pump's handler for the delivery queue: a lane is a URL of a project, a member a delivery's id."""
 
     loads_at_once = 1  # the next claim must know how many suspects this one has loaded
+    handed_at_once = 8  # more: long turns, in which the next page is late; fewer: many turns
     lanes_seen = 1_000  # so that many URLs of one origin hide those of others for a moment only
 
     def __init__(self, services: Services, *, suspects_at_most: int) -> None:
@@ -75,7 +77,7 @@ class DeliverHandler:
         self._suspects_at_most = suspects_at_most
         self._suspects = 0
         self._put_off: dict[Place, None] = {}  # in order: lanes of suspects that found no room here
-        self._in_vain: set[str] = set()  # lanes that were visited since the last look and found no slot
+        self._unserved: set[Place] = set()  # visited since the last look, and nothing was taken from them
         self._log = log.bind()  # bound once: a lazy logger is made anew each time it is used
         self.lease_ms = attempt_lease_ms(services.settings.attempt_timeout)
 
@@ -86,14 +88,13 @@ class DeliverHandler:
 
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
         """Return with each lane how many attempts that may hang this worker has slots for, over all lanes."""
-        del shard
-        self._in_vain.update(lanes)
+        self._unserved.update((shard, lane) for lane in lanes)
         left = self._room()
         return [(lane, left) for lane in lanes]
 
     async def load(self, shard: str, claim: Claim) -> tuple[list[SendTask], list[Settled]]:
         """Load the claimed deliveries; those that need no attempt, or must wait for one, are settled."""
-        self._in_vain.difference_update([item.lane for item in claim.items], claim.put_off)
+        self._unserved -= {(shard, lane) for lane in (*(item.lane for item in claim.items), *claim.put_off)}
         page = await load_ready(self._services.store, [item.member for item in claim.items])
         tasks: list[SendTask] = []
         settled: list[Settled] = []
@@ -194,14 +195,11 @@ class DeliverHandler:
         self._put_off |= dict.fromkeys((shard, lane) for lane in claim.put_off[:left])
 
     def choose(self, due: Sequence[Place]) -> Sequence[Place]:
-        """Return lanes that were put off, as far as there is room, and due ones, in a fair order.
-
-        Lanes without an attempt lately are suspects: more of them than there is room for would be visited in vain.
-        """
-        crowded = {read_origin(lane) for lane in self._in_vain}
-        self._in_vain.clear()
+        """Return lanes that were put off, as far as there is room, and due ones, in a fair order."""
+        crowded = {read_origin(lane) for _, lane in self._unserved}
+        self._unserved.clear()
         again = self.take_up()
-        most = max(PAGE, self._room() - len(again))
+        most = max(PAGE, min(self._room() - len(again), MOST_VISITED))
         visits = due if len(due) <= most else order_visits(due, crowded, most)
         return list(dict.fromkeys([*again, *visits]))
 

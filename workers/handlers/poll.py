@@ -19,6 +19,7 @@ class PollHandler:
 
     lease_ms = 8_000  # after so long a dead worker's jobs are polled again
     loads_at_once = 2
+    handed_at_once = 2 * MAX_CANDIDATES  # a whole page: ends that are read in one turn are written together
     lanes_seen = PAGE
 
     def __init__(self, services: Services) -> None:
