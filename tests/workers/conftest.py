@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from redis.asyncio import Redis
 
+from bridge.store.queue.lanes import Lanes
 from tests.store.conftest import Server, emptied
 
 
@@ -19,3 +20,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 async def redis(server: Server) -> AsyncIterator[Redis]:
     async with server.client() as redis:
         yield await emptied(redis)
+
+
+@pytest.fixture
+def lanes(redis: Redis) -> Lanes:
+    return Lanes(redis, "dlv", "a")

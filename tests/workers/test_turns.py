@@ -15,7 +15,7 @@ from bridge.store.queue.lanes import Settled
 from tests.api.serving import Client, make_settings, serving
 from tests.store.conftest import Server
 from workers.feeder import PAGE
-from workers.handlers.deliver import DeliverHandler
+from workers.handlers.deliver import MOST_VISITED, DeliverHandler
 from workers.turns import in_turns
 
 MOST_LOOKS_BETWEEN = 5
@@ -58,13 +58,15 @@ def test_nothing_is_lost_and_no_origin_waits_for_a_second_turn_of_another(
     assert turns == sorted(turns)
 
 
-@pytest.mark.parametrize("room", [0, 999])
-async def test_a_page_of_due_urls_is_visited_from_all_origins_in_turns(api: Client, room: int) -> None:
+@pytest.mark.parametrize(("room", "visited"), [(0, PAGE), (300, 300), (999, MOST_VISITED)])
+async def test_a_part_of_many_due_urls_is_visited_from_all_origins_in_turns(
+    api: Client, room: int, visited: int
+) -> None:
     """Without room for suspects too: URLs that answer need none."""
     handler = DeliverHandler(api.services, suspects_at_most=room)
     due = [("a", url(f"h{number // 100}", number)) for number in range(500)]
     seen = handler.choose(due)
-    assert len(seen) == len(set(seen)) == PAGE
+    assert len(seen) == len(set(seen)) == visited
     assert {lane.split(" ")[1] for _, lane in seen[:5]} == {f"https://h{n}.example:443" for n in range(5)}
 
 

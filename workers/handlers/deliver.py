@@ -94,7 +94,6 @@ class DeliverHandler:
 
     async def load(self, shard: str, claim: Claim) -> tuple[list[SendTask], list[Settled]]:
         """Load the claimed deliveries; those that need no attempt, or must wait for one, are settled."""
-        self._unserved -= {(shard, lane) for lane in (*(item.lane for item in claim.items), *claim.put_off)}
         page = await load_ready(self._services.store, [item.member for item in claim.items])
         tasks: list[SendTask] = []
         settled: list[Settled] = []
@@ -134,7 +133,7 @@ class DeliverHandler:
             if task.delivery.record.id in waits
         ]
         tasks = [task for task in tasks if task.delivery.record.id not in waits]
-        self._note_put_off(shard, claim)
+        self._note_visits(shard, claim)
         tasks = in_turns(tasks, lambda task: task.delivery.record.lane)
         # Counted when nothing can fail any more: what is not returned never leaves.
         self._suspects += sum(task.is_suspect for task in tasks)
@@ -188,11 +187,13 @@ class DeliverHandler:
     def _room(self) -> int:
         return max(0, self._suspects_at_most - self._suspects)
 
-    def _note_put_off(self, shard: str, claim: Claim) -> None:
-        for item in claim.items:
-            self._put_off.pop((shard, item.lane), None)
+    def _note_visits(self, shard: str, claim: Claim) -> None:
+        served = {(shard, item.lane) for item in claim.items}
+        for place in served:
+            self._put_off.pop(place, None)
         left = MAX_PUT_OFF - len(self._put_off)
         self._put_off |= dict.fromkeys((shard, lane) for lane in claim.put_off[:left])
+        self._unserved -= served.union((shard, lane) for lane in claim.put_off)
 
     def choose(self, due: Sequence[Place]) -> Sequence[Place]:
         """Return lanes that were put off, as far as there is room, and due ones, in a fair order."""
