@@ -21,7 +21,7 @@ PAGE = 200  # items of a batch, and lanes of a look, at least: many share its ro
 NAP_S = 0.02  # between two looks at a queue that had nothing due, so that a claim may take several items
 # A queue is looked at so often at least: an older API sends no wake-ups, and messages get lost with connections.
 MAX_SLEEP_S = 0.5
-CLAIMED = 1024  # items of a claim, unless more are needed
+CLAIMED = 1024  # the most items of a claim, unless more are begun while it is under way
 LOAD_RETRY_MS = 1000  # a page that cannot be loaded is claimed again after this
 
 

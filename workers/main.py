@@ -46,6 +46,7 @@ RESEAL_INTERVAL_MS = 2_000
 RECOVERY_INTERVAL_S = 1.0
 FOLLOWING_INTERVAL_MS = 2_000
 STOP_GRACE_S = 32.0
+OUTAGES = (*STORE_ERRORS, StoreNotDurable)
 WORKER = f"{platform.node()}:{os.getpid()}"
 
 T = TypeVar("T")
@@ -189,7 +190,7 @@ async def supervise(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> 
     while not is_cancelled():
         try:
             await run()
-        except (*STORE_ERRORS, StoreNotDurable) as error:
+        except OUTAGES as error:
             log.warning("worker.store_unreachable", loop=name, error=type(error).__name__)
         except Exception:
             log.exception("worker.loop_restarted", loop=name)
@@ -224,7 +225,7 @@ async def prove_tick(context: dict[str, Any]) -> dict[str, int]:
     """Call `sweep.prove`; arq runs this once for all workers each time. An outage leaves the rest to the next time."""
     try:
         return await prove(context["services"])
-    except (*STORE_ERRORS, StoreNotDurable) as error:
+    except OUTAGES as error:
         log.warning("worker.store_unreachable", loop="prove", error=type(error).__name__)
         return {}
 

@@ -42,7 +42,7 @@ log = structlog.get_logger()
 CHECKED_AFTER_S = 0.5  # after waiting for a slot so long, a change is likely enough to be worth a round trip
 ROOM_SHARE = 0.25
 MAX_PUT_OFF = 2_000  # any others are due again soon by themselves
-MOST_VISITED = 2 * PAGE
+MOST_VISITED = 2 * PAGE  # lanes at a time, however many attempts that may hang there is room for
 MOST_OF_URL = DEFAULT_LIMITS.healthy.per_url // 2  # items of a page
 HOLD_STEP_MS = 200  # how often a held first delivery is looked at again
 
@@ -87,7 +87,7 @@ class DeliverHandler:
         return most, min(page, MOST_OF_URL) if lanes * MOST_OF_URL >= PAGE else page
 
     async def cap_lanes(self, shard: str, lanes: Sequence[str]) -> list[tuple[str, int]]:
-        """Return with each lane how many attempts that may hang this worker has slots for, over all lanes."""
+        """Note which lanes are visited; return with each one for how many attempts that may hang there are slots, over all lanes."""
         self._unserved.update((shard, lane) for lane in lanes)
         left = self._room()
         return [(lane, left) for lane in lanes]
