@@ -1,8 +1,8 @@
 """A worker that has nothing to do: what it costs the machine."""
 
 import asyncio
-import os
 import re
+import statistics
 import subprocess
 import sys
 import time
@@ -18,9 +18,9 @@ from tests.workers.worker_process import running_worker
 
 JOBS = 1_000
 HOUR_MS = 3_600_000
-WATCHED_S = 5.0
-MOST = 0.02  # of a core; 0.002 was measured
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+WATCHED_S = 5
+MOST = 0.02  # of a core; 0.002 to 0.007 was measured
+TICK_S = 0.01
 
 
 @pytest.fixture
@@ -48,9 +48,9 @@ async def watch_for_an_hour(api: Client) -> None:
 
 
 def spent_s(process: subprocess.Popen[str]) -> float:
-    """Processor time of a process: `utime` and `stime` of proc(5)."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * TICK_S
+    """Processor time of a process, all its threads together: `schedstat` of proc(5), which counts nanoseconds."""
+    threads = Path(f"/proc/{process.pid}/task").iterdir()
+    return sum(int((each / "schedstat").read_text().split()[0]) for each in threads) / 1e9
 
 
 async def until_started(process: subprocess.Popen[str]) -> None:
@@ -64,12 +64,17 @@ async def until_started(process: subprocess.Popen[str]) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_an_idle_worker_sleeps(server: Server, api: Client) -> None:
-    """With a thousand watched jobs that are due in an hour it takes next to nothing of a core."""
+    """With a thousand watched jobs that are due in an hour it takes next to nothing of a core in most seconds.
+
+    What it does once in a while, such as its sweeps, falls into few of them.
+    """
     await watch_for_an_hour(api)
     with running_worker(server.socket) as worker:
         await until_started(worker.popen)
-        began, before = time.monotonic(), spent_s(worker.popen)
-        await asyncio.sleep(WATCHED_S)
-        share = (spent_s(worker.popen) - before) / (time.monotonic() - began)
-        assert share <= MOST
+        shares = []
+        for _ in range(WATCHED_S):
+            began, before = time.monotonic(), spent_s(worker.popen)
+            await asyncio.sleep(1)
+            shares.append((spent_s(worker.popen) - before) / (time.monotonic() - began))
+        assert statistics.median(shares) <= MOST, shares
         assert not [line for line in worker.lines if re.search("error|exception", line)]
