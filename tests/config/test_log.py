@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import structlog
 
-from bridge.config.log import configure_logging, get_logger, mask_text
+from bridge.config.log import configure_logging, get_logger
+from bridge.config.log_masking import mask_text
 from bridge.config.settings import Settings
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")

@@ -1,0 +1,139 @@
+"""The lines of the log: how the bridge's own come to their stream, beside the records of libraries."""
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Callable
+from threading import get_ident
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict
+
+# A level of lines, the name of their logger, their fields, and when they were logged in nanoseconds; returns the text.
+Render = Callable[[str, str, EventDict, int], str]
+KEPT_S = 0.01
+_UNHURRIED = frozenset({"debug", "info"})
+_FIXED = frozenset({str, int, float, bool, type(None)})  # what they hold cannot change until they are written
+
+
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes lines to a stream.
+
+    Lines about ordinary work come from many tasks of an event loop. They are kept for 10 ms, rendered one after the other
+    and written together, which takes half of the processor time. What else is written comes behind them. A process that
+    is killed loses the lines it kept.
+    """
+
+    def __init__(self, stream: TextIO, render: Render) -> None:
+        """Keep lines of the thread that calls this; others have no event loop."""
+        super().__init__(stream)
+        self._render = render
+        self._thread = get_ident()
+        self._loop: asyncio.AbstractEventLoop | None = None  # which will write what is kept
+        self._kept: list[tuple[str, str, EventDict, int]] = []
+
+    def keep(self, level: str, name: str, fields: EventDict) -> bool:
+        """Keep a line for a moment; return whether that is possible."""
+        if (
+            level not in _UNHURRIED
+            or get_ident() != self._thread
+            or not _FIXED.issuperset(map(type, fields.values()))
+        ):
+            return False
+        loop = asyncio._get_running_loop()  # noqa: SLF001 -- public by its documentation; the other one raises where there is none
+        if loop is None:
+            return False
+        if loop is not self._loop:
+            self._loop = loop
+            loop.call_later(KEPT_S, self.write_kept)
+        self._kept.append((level, name, fields, time.time_ns()))
+        return True
+
+    def write_kept(self) -> None:
+        """Write the lines that were kept."""
+        if self._kept and get_ident() == self._thread:
+            kept, self._kept, self._loop = self._kept, [], None
+            self._write("\n".join([self._render(*line) for line in kept]))
+
+    def write(self, line: str) -> None:
+        """Write a line now."""
+        self.write_kept()
+        self._write(line)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a library's record."""
+        self.write_kept()
+        super().emit(record)
+
+    def _write(self, text: str) -> None:
+        self.acquire()
+        try:
+            self.stream.write(text + "\n")
+            self.stream.flush()
+        except (OSError, ValueError):
+            return  # as in the library's own handlers, a log that cannot be written (its reader is gone) stops no work
+        finally:
+            self.release()
+
+
+def make_logger_class(level: int, handler: LineHandler, last: Any) -> type[Any]:
+    """Return structlog's class of loggers for a level, whose lines take fewer steps: each attempt writes one.
+
+    `last` is the last of the processors that are configured; with others, as tests have them, no line is kept.
+    """
+    filtering: Any = structlog.make_filtering_bound_logger(level)
+
+    class Logger(filtering):  # type: ignore[misc]  # it is made at run time
+        def _proxy_to_logger(self, method_name: str, event: str | None = None, **fields: Any) -> None:
+            line: Any = {**self._context, **fields} if self._context else fields
+            if event is not None:
+                line["event"] = event
+            logger, processors = self._logger, self._processors
+            if processors[-1] is last and handler.keep(method_name, logger.name, line):
+                return
+            try:
+                for process in processors:
+                    line = process(logger, method_name, line)
+            except structlog.DropEvent:
+                return
+            getattr(logger, method_name)(line)
+
+    return Logger
+
+
+class Loggers:
+    """A factory of loggers that have their module's name and write rendered lines.
+
+    structlog asks it for each line of a module's logger, so it makes only one for each name.
+    """
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        """Let them write with this function."""
+        self._write = write
+        self._made: dict[str, _Lines] = {}
+
+    def __call__(self, *args: str) -> "_Lines":
+        """Return the logger of this name, or of the calling module's."""
+        name = args[0] if args else _name_caller()
+        made = self._made.get(name)
+        if made is None:
+            made = self._made[name] = _Lines(name, self._write)
+        return made
+
+
+class _Lines:
+    """The logger that structlog calls; its name goes into each event."""
+
+    def __init__(self, name: str, write: Callable[[str], None]) -> None:
+        self.name = name
+        self.debug = self.info = self.warning = self.error = self.critical = write
+
+
+def _name_caller() -> str:
+    """Return the name of the module that logs: the first on the stack that is not structlog's."""
+    frame = sys._getframe(2)  # noqa: SLF001 -- public by its documentation, and a third of the time of structlog's own search
+    while (name := frame.f_globals.get("__name__", "")).startswith("structlog") and frame.f_back:
+        frame = frame.f_back
+    return str(name)
