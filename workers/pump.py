@@ -50,7 +50,8 @@ class Pump(Generic[Task]):
         self._shard_of = shard_of
         self._pace = Throughput()
         self._next: deque[tuple[float, Task]] = deque()  # loaded, with when; handed over bit by bit
-        self._waiting: asyncio.Queue[tuple[float, Task]] = asyncio.Queue()
+        self._idle: list[asyncio.Future[tuple[float, Task]]] = []  # slots that wait for a task
+        self._is_handing_over = False
         self._feeder = Feeder(
             lanes,
             handler,
@@ -84,8 +85,8 @@ class Pump(Generic[Task]):
             await asyncio.sleep(FLUSH_S)
 
     async def _is_drained(self) -> bool:
-        while not self._waiting.empty():
-            _, task = self._waiting.get_nowait()
+        while self._next:
+            _, task = self._next.popleft()
             self._feeder.begin()
             self._give_back(task)
         try:
@@ -108,29 +109,41 @@ class Pump(Generic[Task]):
                 await asyncio.sleep(STORE_BACKOFF_S)
 
     def _take(self, tasks: Sequence[Task]) -> None:
-        """Hand tasks that were loaded to the slots: some now, and some in each turn of the event loop.
-
-        Where all slots begin at once, a turn lasts so long that the next page is not there when it ends.
-        """
-        is_under_way = bool(self._next)
+        """Take tasks that were loaded."""
         now = time.monotonic()
         self._next.extend((now, task) for task in tasks)
-        if not is_under_way:
+        if not self._is_handing_over:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        for _ in range(min(self._handler.handed_at_once, len(self._next))):
-            self._waiting.put_nowait(self._next.popleft())
-        if self._next:
+        """Give tasks to idle slots: some now, and some in each turn of the event loop.
+
+        Where all slots begin at once, a turn lasts so long that the next page is not there when it ends.
+        """
+        for _ in range(min(self._handler.handed_at_once, len(self._next), len(self._idle))):
+            slot = self._idle.pop()
+            if not slot.done():  # it was cancelled
+                slot.set_result(self._next.popleft())
+        self._is_handing_over = bool(self._next and self._idle)
+        if self._is_handing_over:
             asyncio.get_running_loop().call_soon(self._hand_over)
+
+    def _ask(self) -> asyncio.Future[tuple[float, Task]]:
+        """Return the next task of an idle slot, and when it was loaded."""
+        loop = asyncio.get_running_loop()
+        slot: asyncio.Future[tuple[float, Task]] = loop.create_future()
+        self._idle.append(slot)
+        if self._next and not self._is_handing_over:
+            self._is_handing_over = True
+            loop.call_soon(self._hand_over)
+        return slot
 
     async def _slot(self) -> None:
         me = asyncio.current_task()
         while not (me and me.cancelling()):  # as `is_cancelled`, without looking up the task each time
             # No variable here holds the item: each idle slot would keep its last one, a job's record of some megabytes
             # perhaps, until the next.
-            waiting = self._waiting
-            await self._work_on(*(await waiting.get() if waiting.empty() else waiting.get_nowait()))
+            await self._work_on(*(await self._ask()))
 
     async def _work_on(self, loaded_at: float, task: Task) -> None:
         self._feeder.begin()
