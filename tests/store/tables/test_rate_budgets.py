@@ -386,3 +386,13 @@ async def test_what_clients_send_through_leaves_so_much_less(redis: Redis) -> No
 
 async def client_of(upstream: Upstream) -> int:
     return (await upstream.budgets.spend("acc", API)).client
+
+
+async def test_a_budgets_keys_end_by_themselves(redis: Redis) -> None:
+    """Those that had become empty and come again do too."""
+    upstream = Upstream(redis)
+    for _ in range(3):
+        await upstream.budgets.spend("acc", API, SINGLE)
+        for name in (keys.budget, keys.budget_sent, keys.budget_open):
+            assert await redis.pttl(name("a", "acc", "api")) > MINUTE
+        upstream.now += 10 * MINUTE
