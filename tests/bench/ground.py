@@ -25,6 +25,7 @@ from bridge.services.jobs.registration_case import RegisterCallback
 from bridge.store.queue.clock import StoreClock
 from bridge.store.records import Wanted
 from bridge.store.server.embedded import EmbeddedStore
+from bridge.store.server.rewrites import lower_rewrites
 
 API_KEY = "brk_bench_0123456789abcdef0123456789abcdef"
 URL_BYTES = 60
@@ -229,9 +230,11 @@ async def running_store(ground: Ground, name: str) -> AsyncIterator[str]:
     store = EmbeddedStore(ground.folder / name)
     with on_core(ground.cores.other):
         await store.start()
+    lowering = asyncio.create_task(lower_rewrites(store.socket))
     try:
         yield store.url
     finally:
+        lowering.cancel()
         await store.stop()
 
 

@@ -15,6 +15,7 @@ from bridge.config.settings import Settings
 from bridge.store.server.embedded import EmbeddedStore
 from bridge.store.server.engines import NoEngineError
 from bridge.store.server.errors import EmbeddedStoreError
+from bridge.store.server.rewrites import lower_rewrites
 from bridge.store.server.sockets import SocketPlaceError
 
 SERVER_WAIT_S = 20.0
@@ -44,13 +45,16 @@ async def running_store(
         f"{store.engine} in {settings.data_dir / 'store'}, which takes nothing new above {store.memory_bytes >> 20:,} MB"
         + (" (was still running)" if store.adopted else ""),
     )
-    keeper = asyncio.create_task(_keep_running(store, write_line))
+    keepers = [
+        asyncio.create_task(each) for each in (_keep_running(store, write_line), lower_rewrites(store.socket))
+    ]
     try:
         yield store.url
     finally:
-        keeper.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeper
+        for keeper in keepers:
+            keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeper
         await store.stop()
 
 

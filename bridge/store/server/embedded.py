@@ -85,6 +85,11 @@ class EmbeddedStore:
         """The running server's address, in the format of `REELBRIDGE_REDIS_URL`."""
         return f"unix://{quote(str(self._socket))}"
 
+    @property
+    def socket(self) -> Path:
+        """Where the running server listens."""
+        return self._socket
+
     async def start(self) -> None:
         """Adopt the directory's server if one runs, else start one; return once it answers.
 
