@@ -16,6 +16,7 @@ Render = Callable[[str, str, EventDict, int], str]
 KEPT_S = 0.01
 _UNHURRIED = frozenset({"debug", "info"})
 _FIXED = frozenset({str, int, float, bool, type(None)})  # what they hold cannot change until they are written
+_TEXT = frozenset({str})
 
 
 class LineHandler(logging.StreamHandler[TextIO]):
@@ -36,11 +37,9 @@ class LineHandler(logging.StreamHandler[TextIO]):
 
     def keep(self, level: str, name: str, fields: EventDict) -> bool:
         """Keep a line for a moment; return whether that is possible."""
-        if (
-            level not in _UNHURRIED
-            or get_ident() != self._thread
-            or not _FIXED.issuperset(map(type, fields.values()))
-        ):
+        if level not in _UNHURRIED or get_ident() != self._thread:
+            return False
+        if not _FIXED.issuperset(map(type, fields.values())) and not _fix(fields):
             return False
         loop = asyncio._get_running_loop()  # noqa: SLF001 -- public by its documentation; the other one raises where there is none
         if loop is None:
@@ -76,6 +75,16 @@ class LineHandler(logging.StreamHandler[TextIO]):
             return  # as in the library's own handlers, a log that cannot be written (its reader is gone) stops no work
         finally:
             self.release()
+
+
+def _fix(fields: EventDict) -> bool:
+    """Put copies of lists of texts into a line; return whether its caller can change nothing else in it."""
+    for name, value in fields.items():
+        if type(value) not in _FIXED:
+            if type(value) is not list or not _TEXT.issuperset(map(type, value)):
+                return False
+            fields[name] = value[:]
+    return True
 
 
 def make_logger_class(level: int, handler: LineHandler, last: Any) -> type[Any]:

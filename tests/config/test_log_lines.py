@@ -75,7 +75,7 @@ async def test_lines_of_a_moment_are_written_together(stream: Stream) -> None:
 @pytest.mark.parametrize("other", ["warning", "library", "changing"])
 async def test_what_is_written_at_once_comes_behind_what_was_kept(stream: Stream, other: str) -> None:
     """A warning, a library's record, and a line whose values its caller might change are not kept."""
-    log, names = get_logger("t"), ["a"]
+    log, names = get_logger("t"), {"a": 1}
     log.info("before")
     if other == "warning":
         log.warning("now")
@@ -83,9 +83,20 @@ async def test_what_is_written_at_once_comes_behind_what_was_kept(stream: Stream
         logging.getLogger("arq").warning("now")
     else:
         log.info("now", names=names)
-        names.append("b")
+        names["b"] = 2
     assert stream.events() == ["before", "now"]
     assert '"b"' not in stream.getvalue()
+
+
+async def test_a_list_of_texts_is_written_as_it_was(stream: Stream) -> None:
+    """Whoever logs it may go on with it."""
+    names = ["a", "brk_0123456789abcdef"]
+    get_logger("t").info("kept", names=names, count=2)
+    names.append("b")
+    assert stream.writes == 0
+    await stream.until_written()
+    assert json.loads(stream.getvalue())["names"] == ["a", "brk_…"]
+    assert names == ["a", "brk_0123456789abcdef", "b"]
 
 
 async def test_another_thread_writes_at_once(stream: Stream) -> None:

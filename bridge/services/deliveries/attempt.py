@@ -17,6 +17,7 @@ from bridge.domain.subscriptions.subscription import Subscription
 from bridge.services.context import Services
 from bridge.services.deliveries.request import RequestBuilder
 from bridge.services.subscriptions.lookup import Tables, find_subscription, list_companions, load_tables
+from bridge.services.yielding import let_others_run
 from bridge.store.records import Loaded, RecordBatch, UnreadableRecord, Wanted
 from bridge.store.store import Store
 from bridge.store.vault import VaultError
@@ -145,12 +146,14 @@ class Attempts:
         if ready.subscription.origin == INBOX:
             await services.store.inbox.add(ready.event.project, request.as_inbox_entry(now_ms))
             return _inbox_answer()
+        await let_others_run()
         answer = await services.sender.post(
             request.url,
             headers=request.headers,
             body=request.body,
             timeout_s=services.settings.attempt_timeout,
         )
+        await let_others_run()
         return replace(answer, body=hash_body(request.body))
 
 

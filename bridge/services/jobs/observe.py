@@ -1,6 +1,5 @@
 """Apply the result of a poll to a job: load its records, decide in the domain, save the changes in one step."""
 
-import asyncio
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -24,6 +23,7 @@ from bridge.services.jobs.last_seen import recall
 from bridge.services.jobs.new_events import write_advance
 from bridge.services.jobs.unchanged import UnchangedAnswers
 from bridge.services.queries import NO_LOG, load_jobs, load_log
+from bridge.services.yielding import let_others_run
 from bridge.store.commit import Lease
 from bridge.store.errors import LeaseLost, WriteConflict
 from bridge.store.queue.lanes import Settled
@@ -83,9 +83,7 @@ async def observe(
             return None, (_settle(current, moved.log, moved.delay_ms), None)
         if (progress := _progress_object(current, moved)) is not None:
             return None, (_settle(current, moved.log, moved.delay_ms, progress), None)
-        # Tasks whose answers came together meet here: each part of the work, done for all of them in a row, is still in the
-        # processor's cache, which takes 6 % less time an ending.
-        await asyncio.sleep(0)
+        await let_others_run()
         table = await choose_table(services, job.record.project, held.key[0], again=again)
         moved = _take_portion(services, current, result, at, table=table, moved=moved)
         unit = await stage_save(services, current, moved, at, table)

@@ -22,6 +22,7 @@ from bridge.services.jobs.unchanged import UnchangedAnswers
 from bridge.services.polling.account_reader import AccountReader, with_tokens
 from bridge.services.polling.piggyback import Piggyback
 from bridge.services.polling.poll_requests import GrantedRequest
+from bridge.services.yielding import let_others_run
 from bridge.store.queue.lanes import Settled
 from bridge.store.tables.account_health import AccountHealth
 
@@ -91,6 +92,7 @@ class SinglePolls:
                     task.held.key, task.held.job, task.held.log, now_ms=begun_ms
                 )
             task, answer = await self._read(task, unchanged)
+            await let_others_run()
         result = answer.result
         if task.granted is None or isinstance(result, Throttled):
             await self._record_alarm(task, answer)

@@ -23,13 +23,11 @@ _DAY_TTL_S: Final = 8 * 86_400
 _HOURS_TTL_S: Final = 2 * 86_400
 _PULSE_TTL_S: Final = 25 * 3600
 MOST_COUNTS: Final = 20_000  # of days, hours and endpoints, that one process keeps between two flushes
-COUNTED_AT_ONCE: Final = 500  # attempts: one after the other they take half of the processor time
+COUNTED_AT_ONCE: Final = 500  # notes: one after the other they take half of the processor time
 FLUSHED: Final = 200  # keys that are written in one round trip
 
 # Where a number is kept: a key, the key's time to live in seconds (0: for ever), a field.
 _Place = tuple[str, int, str]
-# Of an attempt: project, verdict, endpoint or "", whether it was answered well, the lag in ms or None, Unix ms.
-_Attempt = tuple[str, str, str, bool, int | None, int]
 
 
 class Hour(Struct, frozen=True, kw_only=True):
@@ -61,7 +59,8 @@ class Tallies:
         # By what was counted: the function that lists its places, and what that takes.
         self._counts: dict[tuple[Any, ...], int] = {}
         self._totals: Counter[str] = Counter()
-        self._attempts: list[_Attempt] = []  # that are not counted yet
+        # What is not counted yet: the function that counts it, and what that takes.
+        self._notes: list[tuple[Any, ...]] = []
 
     def _count(self, what: tuple[Any, ...]) -> None:
         """Count something; its places are spelled out when it is flushed, once for all that were alike."""
@@ -75,32 +74,39 @@ class Tallies:
         self._totals[letter + ":ms"] += max(lag_ms, 0)
         self._count((_list_hour, project, now_ms // HOUR_MS, letter, bucket_of(lag_ms), also))
 
+    def _note(self, *note: Any) -> None:
+        self._notes.append(note)
+        if len(self._notes) >= COUNTED_AT_ONCE:
+            self._count_notes()
+
+    def _count_notes(self) -> None:
+        for count, *what in self._notes:
+            count(*what)
+        self._notes.clear()
+
     def note_event(self, project: str, type_: str, *, now_ms: int) -> None:
         """Count an event by its day."""
-        self._count((_list_day, project, now_ms // DAY_MS, type_))
+        self._note(self._count, (_list_day, project, now_ms // DAY_MS, type_))
 
     def note_ending(self, project: str, *, failed: bool, lag_ms: int, now_ms: int) -> None:
         """Count a job that ended at its provider at most `lag_ms` before that was seen."""
-        self._count_lag(project, "d", lag_ms, now_ms, ("ended", "failed") if failed else ("ended",))
+        self._note(
+            self._count_lag, project, "d", lag_ms, now_ms, ("ended", "failed") if failed else ("ended",)
+        )
 
     def note_attempt(
         self, project: str, *, verdict: str, endpoint: str, ok: bool, lag_ms: int | None, now_ms: int
     ) -> None:
         """Count an attempt, of an endpoint ("": none) too; `lag_ms` after its event, None for all but the first."""
-        self._attempts.append((project, verdict, endpoint, ok, lag_ms, now_ms))
-        if len(self._attempts) >= COUNTED_AT_ONCE:
-            self._count_attempts()
+        self._note(self._count_total, "attempts:", verdict)
+        if endpoint:
+            pulse = (_list_pulse, project, endpoint, now_ms // HALF_HOUR_MS, "ok" if ok else "failed")
+            self._note(self._count, pulse)
+        if lag_ms is not None:
+            self._note(self._count_lag, project, "s", lag_ms, now_ms)
 
-    def _count_attempts(self) -> None:
-        for project, verdict, endpoint, ok, lag_ms, now_ms in self._attempts:
-            self._totals["attempts:" + verdict] += 1
-            if endpoint:
-                self._count(
-                    (_list_pulse, project, endpoint, now_ms // HALF_HOUR_MS, "ok" if ok else "failed")
-                )
-            if lag_ms is not None:
-                self._count_lag(project, "s", lag_ms, now_ms)
-        self._attempts.clear()
+    def _count_total(self, what: str, name: str) -> None:
+        self._totals[what + name] += 1
 
     def note_parked(self, project: str, *, now_ms: int) -> None:
         """Count a delivery that was given up."""
@@ -114,7 +120,7 @@ class Tallies:
 
     def _take(self) -> list[tuple[tuple[str, int], Counter[str]]]:
         """Return what was counted, by key and time to live, and begin anew."""
-        self._count_attempts()
+        self._count_notes()
         counts, totals = self._counts, self._totals
         self._counts, self._totals = {}, Counter()
         taken: defaultdict[tuple[str, int], Counter[str]] = defaultdict(Counter)
