@@ -129,6 +129,7 @@ scale: $(DEV_STAMP)
 
 freshness: $(DEV_STAMP)
 	@$(BIN)/python -m tests.bench.freshness --full
+	REELBRIDGE_FRESHNESS=1 $(BIN)/pytest tests/bench/test_freshness.py
 
 # An upgrade is a decision: this shows what it would change and what it would break, and changes nothing.
 ARGS ?= $(PYTEST_ARGS)

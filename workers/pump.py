@@ -67,6 +67,7 @@ class Pump(Generic[Task]):
 
     async def run(self) -> None:
         """Run until cancelled; wait for a store that does not answer."""
+        self._idle.clear()  # slots of a run before
         async with asyncio.TaskGroup() as group:
             for _ in range(self._handler.loads_at_once):
                 group.create_task(self._forever("feeder", self._feeder.feed))
@@ -129,7 +130,7 @@ class Pump(Generic[Task]):
             asyncio.get_running_loop().call_soon(self._hand_over)
 
     def _ask(self) -> asyncio.Future[tuple[float, Task]]:
-        """Return the next task of an idle slot, and when it was loaded."""
+        """Return a future of an idle slot's next task, with the time when that was loaded."""
         loop = asyncio.get_running_loop()
         slot: asyncio.Future[tuple[float, Task]] = loop.create_future()
         self._idle.append(slot)
@@ -141,9 +142,18 @@ class Pump(Generic[Task]):
     async def _slot(self) -> None:
         me = asyncio.current_task()
         while not (me and me.cancelling()):  # as `is_cancelled`, without looking up the task each time
-            # No variable here holds the item: each idle slot would keep its last one, a job's record of some megabytes
-            # perhaps, until the next.
-            await self._work_on(*(await self._ask()))
+            # No variable holds an item while the slot is idle: each one would keep its last, a job's record of some
+            # megabytes perhaps, until the next.
+            next_task = self._ask()
+            try:
+                await next_task
+            except asyncio.CancelledError:
+                if (
+                    next_task.done() and not next_task.cancelled()
+                ):  # cancelled between the hand-over and its beginning
+                    self._next.appendleft(next_task.result())
+                raise
+            await self._work_on(*next_task.result())
 
     async def _work_on(self, loaded_at: float, task: Task) -> None:
         self._feeder.begin()

@@ -35,11 +35,11 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> No
         [_render_json] if as_json else [_escape_values, structlog.dev.ConsoleRenderer(colors=stream.isatty())]
     )
 
-    def render(level: str, name: str, fields: EventDict, at_ns: int) -> str:
-        line: Any = mask_secrets(None, level, fields)
-        _note_origin(line, name, level, at_ns)
+    def render(method: str, name: str, fields: EventDict, at_ns: int) -> str:
+        line: Any = mask_secrets(None, method, fields)
+        _note_origin(line, name, method, at_ns)
         for each in renderers:
-            line = each(None, level, line)
+            line = each(None, method, line)
         return str(line)
 
     handler = LineHandler(stream, render)

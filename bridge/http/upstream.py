@@ -23,6 +23,7 @@ from bridge.http.client.client_errors import BodyError, ClosedError, NotConnecte
 from bridge.http.client.http_client import HttpClient
 from bridge.http.client.http_response import HttpResponse
 from bridge.http.client.opening import open_client
+from bridge.http.yielding import let_others_run
 from bridge.providers.download import DownloadResult, read_download
 from bridge.providers.lists import Rows, read_list, read_rows
 from bridge.providers.provider_spec import Standing
@@ -154,6 +155,7 @@ class UpstreamClient:
         digest = hashlib.blake2b(raw.body, digest_size=8).digest()
         if known is not None and digest == known.digest and 200 <= raw.status < 300:
             return PollAnswer(result=known.result, rate=rate, took_ms=took_ms, digest=digest)
+        await let_others_run()
         result = read_answer(
             kind,
             job_id=job_id,

@@ -235,6 +235,7 @@ async def running_store(ground: Ground, name: str) -> AsyncIterator[str]:
         yield store.url
     finally:
         lowering.cancel()
+        await asyncio.gather(lowering, return_exceptions=True)
         await store.stop()
 
 

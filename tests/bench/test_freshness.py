@@ -1,5 +1,6 @@
 """What the bridge promises about freshness, on fewer seeds than the printed table."""
 
+import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,6 +12,7 @@ from tests.bench.race import Result, Set, Style
 pytestmark = pytest.mark.timeout(300)  # seconds of arithmetic
 
 HAIR_S = 0.02  # of rounding
+IS_WHOLE = "REELBRIDGE_FRESHNESS" in os.environ  # `make freshness` sets it
 
 
 @pytest.fixture
@@ -105,7 +107,7 @@ async def test_the_documented_loops_fare_as_they_did_in_the_model_that_the_bound
         assert result.share(0.95) == pytest.approx(110, rel=0.15)
 
 
-@pytest.mark.slow
+@pytest.mark.skipif(not IS_WHOLE, reason="make freshness")
 @pytest.mark.parametrize("size", [100, 500])
 async def test_the_whole_table_holds(redis: Redis, size: int) -> None:
     """The bounds of the printed table on all of its seeds."""
@@ -118,6 +120,6 @@ async def test_the_whole_table_holds(redis: Redis, size: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("which", "who"), [("M", "c"), ("P", "c")])
-async def test_two_thousand_jobs_pass_no_limit_and_starve_nobody(redis: Redis, which: Set, who: str) -> None:
-    """Half an hour of reading everything once: no 429, no wrong timeout, and nobody waits past the bound."""
-    obeys(await run_one(redis, who, which, 2000, seeds=1))
+async def test_many_jobs_pass_no_limit_and_starve_nobody(redis: Redis, which: Set, who: str) -> None:
+    """Minutes of reading everything once: no 429, no wrong timeout, and nobody waits past the bound."""
+    obeys(await run_one(redis, who, which, 2000 if IS_WHOLE else 700, seeds=1))

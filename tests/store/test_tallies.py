@@ -1,5 +1,6 @@
 """What processes count adds up in the store, by day, hour, endpoint and in all."""
 
+import pytest
 from redis.asyncio import Redis
 
 from bridge.domain.lags import bucket_of
@@ -87,3 +88,16 @@ async def test_a_process_keeps_so_many_counts_and_no_more(redis: Redis) -> None:
         tallies.note_event(f"prj_{number}", "x", now_ms=NOW_MS)
     await tallies.flush()
     assert await redis.dbsize() == MOST_COUNTS
+
+
+async def test_a_count_that_fails_costs_no_later_one(redis: Redis) -> None:
+    """It fails once, and nothing is counted twice."""
+    tallies = Tallies(redis)
+    tallies.note_event("prj_1", "sync_job.failed", now_ms=NOW_MS)
+    tallies.note_ending("prj_1", failed=False, lag_ms=None, now_ms=NOW_MS)  # type: ignore[arg-type]  # a mistake
+    with pytest.raises(TypeError):
+        await tallies.flush()
+    tallies.note_event("prj_1", "sync_job.failed", now_ms=NOW_MS)
+    await tallies.flush()
+    today, _ = await tallies.read_days("prj_1", now_ms=NOW_MS)
+    assert today == {"sync_job.failed": 2}

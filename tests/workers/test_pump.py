@@ -12,10 +12,11 @@ from redis.exceptions import ConnectionError as LostError
 from structlog.testing import capture_logs
 
 from bridge.store.errors import StoreFull
+from bridge.store.queue.clock import StoreClock
 from bridge.store.queue.lanes import Claim, Lanes, Settled
 from tests.workers.pumping import LEASE_MS, Work, add, held, is_empty, listening, running, until
 from workers.feeder import CLAIMED, PAGE
-from workers.pump import MOST_SETTLED
+from workers.pump import MOST_SETTLED, Pump
 
 
 async def test_a_stop_leaves_no_lease_behind(lanes: Lanes) -> None:
@@ -73,6 +74,40 @@ async def test_a_page_is_begun_bit_by_bit(lanes: Lanes) -> None:
         await until(lambda: len(work.begun) == 10)
         work.timer.cancel()
     assert list(work.begun_in.values()) == [3, 3, 3, 1]
+
+
+class CancelledWork(Work):
+    """A handler whose pump is cancelled in the turn in which its tasks are handed over."""
+
+    def __init__(self, *, handed_at_once: int) -> None:
+        super().__init__(handed_at_once=handed_at_once)
+        self.run: asyncio.Task[None] | None = None
+        self.is_cancelled_next = True
+
+    async def load(self, shard: str, claim: Claim) -> tuple[list[Settled], list[Settled]]:
+        if self.run is not None and self.is_cancelled_next:
+            self.is_cancelled_next = False
+            self.run.cancel()
+        return await super().load(shard, claim)
+
+
+@pytest.mark.parametrize("handed", [2, 1_000])
+async def test_a_pump_that_runs_again_has_lost_no_task(lanes: Lanes, handed: int) -> None:
+    """A slot that is cancelled before it begins leaves its task to the next one, and in its place."""
+    work = CancelledWork(handed_at_once=handed)
+    await add(lanes, 10)
+    pump = Pump[Any](lanes, work, slots=4, clock=StoreClock(), shard_of=lambda _: "a")
+    work.run = asyncio.create_task(pump.run())
+    await asyncio.wait([work.run], timeout=10)
+    assert work.begun == []
+    work.run = asyncio.create_task(pump.run())
+    work.may_end.set()
+    await until(lambda: is_empty(lanes))
+    assert sorted(work.begun, key=int) == [str(number) for number in range(10)]
+    await pump.stop(grace_s=1)
+    assert len(work.left) == 10
+    work.run.cancel()
+    await asyncio.gather(work.run, return_exceptions=True)
 
 
 async def test_what_has_ended_meanwhile_is_settled_together(

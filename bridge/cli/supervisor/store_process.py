@@ -45,16 +45,13 @@ async def running_store(
         f"{store.engine} in {settings.data_dir / 'store'}, which takes nothing new above {store.memory_bytes >> 20:,} MB"
         + (" (was still running)" if store.adopted else ""),
     )
-    keepers = [
-        asyncio.create_task(each) for each in (_keep_running(store, write_line), lower_rewrites(store.socket))
-    ]
+    keepers = [asyncio.create_task(each(store, write_line)) for each in (_keep_running, _lower_rewrites)]
     try:
         yield store.url
     finally:
         for keeper in keepers:
             keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeper
+        await asyncio.gather(*keepers, return_exceptions=True)
         await store.stop()
 
 
@@ -107,6 +104,13 @@ async def _keep_running(store: EmbeddedStore, write_line: WriteLine) -> None:
         else:
             _report_repairs(store, write_line)
             write_line("store", "had died and runs again")
+
+
+async def _lower_rewrites(store: EmbeddedStore, write_line: WriteLine) -> None:
+    try:
+        await lower_rewrites(store.socket)
+    except Exception as error:  # noqa: BLE001 -- a store that is slow at times is better than none
+        write_line("store", f"what is due may be delayed while it rewrites its file ({type(error).__name__})")
 
 
 def _report_repairs(store: EmbeddedStore, write_line: WriteLine) -> None:

@@ -12,6 +12,7 @@ from bridge.domain.deliveries.retry import ReceiverAnswer, Verdict
 from bridge.domain.deliveries.schedule import plan_next
 from bridge.domain.ids import is_endpoint, read_request_id
 from bridge.domain.subscriptions.endpoint import DISABLED
+from bridge.http.yielding import let_others_run
 from bridge.services.context import Services
 from bridge.services.deliveries.endpoint_watch import watch_endpoint
 from bridge.services.deliveries.gone import REASON, stop_gone
@@ -41,6 +42,7 @@ async def after_attempt(
     so that the attempt no longer counts as in flight at its origin. Without its lease a 410 stops nothing: the
     subscription may have another URL by now. An endpoint with another URL is not disabled; one that is keeps its events.
     """
+    await let_others_run()
     delivery = record_attempt(loaded.record, answer, verdict, at_ms=at_ms)
     outcome = _judge_outcome(services, delivery.lane, outcome_of(answer, verdict), at_ms=at_ms)
     if verdict is Verdict.GONE and is_endpoint(delivery.subscription):

@@ -14,10 +14,10 @@ from bridge.domain.events.records import EventRecord
 from bridge.domain.ids import is_endpoint
 from bridge.domain.subscriptions.endpoint import Endpoint
 from bridge.domain.subscriptions.subscription import Subscription
+from bridge.http.yielding import let_others_run
 from bridge.services.context import Services
 from bridge.services.deliveries.request import RequestBuilder
 from bridge.services.subscriptions.lookup import Tables, find_subscription, list_companions, load_tables
-from bridge.services.yielding import let_others_run
 from bridge.store.records import Loaded, RecordBatch, UnreadableRecord, Wanted
 from bridge.store.store import Store
 from bridge.store.vault import VaultError
@@ -153,7 +153,6 @@ class Attempts:
             body=request.body,
             timeout_s=services.settings.attempt_timeout,
         )
-        await let_others_run()
         return replace(answer, body=hash_body(request.body))
 
 

@@ -13,6 +13,7 @@ from bridge.domain.jobs.records import Job, PollLog
 from bridge.domain.jobs.transition import advance, quiet_until_ms, replace_item
 from bridge.domain.observation import Observed, PollResult
 from bridge.domain.subscriptions.endpoint_table import EndpointTable
+from bridge.http.yielding import let_others_run
 from bridge.services.context import Services, kind_traits
 from bridge.services.jobs.endpoint_fanout import (
     choose_table,
@@ -23,7 +24,6 @@ from bridge.services.jobs.last_seen import recall
 from bridge.services.jobs.new_events import write_advance
 from bridge.services.jobs.unchanged import UnchangedAnswers
 from bridge.services.queries import NO_LOG, load_jobs, load_log
-from bridge.services.yielding import let_others_run
 from bridge.store.commit import Lease
 from bridge.store.errors import LeaseLost, WriteConflict
 from bridge.store.queue.lanes import Settled

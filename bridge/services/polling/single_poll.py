@@ -13,6 +13,7 @@ from bridge.domain.jobs.records import Job
 from bridge.domain.observation import KeyRefused, KindForbidden, Observed, PollResult, Throttled
 from bridge.domain.polling.rate_limit import Bucket
 from bridge.http.upstream import KnownAnswer, PollAnswer
+from bridge.http.yielding import let_others_run
 from bridge.services.accounts.account_health import AccountHealthRecorder, auth_refusal_for
 from bridge.services.accounts.rate_budget import RateBudget
 from bridge.services.context import Services
@@ -22,7 +23,6 @@ from bridge.services.jobs.unchanged import UnchangedAnswers
 from bridge.services.polling.account_reader import AccountReader, with_tokens
 from bridge.services.polling.piggyback import Piggyback
 from bridge.services.polling.poll_requests import GrantedRequest
-from bridge.services.yielding import let_others_run
 from bridge.store.queue.lanes import Settled
 from bridge.store.tables.account_health import AccountHealth
 

@@ -23,7 +23,7 @@ _DAY_TTL_S: Final = 8 * 86_400
 _HOURS_TTL_S: Final = 2 * 86_400
 _PULSE_TTL_S: Final = 25 * 3600
 MOST_COUNTS: Final = 20_000  # of days, hours and endpoints, that one process keeps between two flushes
-COUNTED_AT_ONCE: Final = 500  # notes: one after the other they take half of the processor time
+COUNTED_AT_ONCE: Final = 500  # what is counted in a row takes half of the processor time
 FLUSHED: Final = 200  # keys that are written in one round trip
 
 # Where a number is kept: a key, the key's time to live in seconds (0: for ever), a field.
@@ -80,9 +80,9 @@ class Tallies:
             self._count_notes()
 
     def _count_notes(self) -> None:
-        for count, *what in self._notes:
+        notes, self._notes = self._notes, []
+        for count, *what in notes:
             count(*what)
-        self._notes.clear()
 
     def note_event(self, project: str, type_: str, *, now_ms: int) -> None:
         """Count an event by its day."""

@@ -14,7 +14,7 @@
 --          borders are not known exactly, is not exceeded. The client's use is what `Remaining` fell by beyond the
 --          bridge's requests. An unused limit begins with a larger burst, so that first jobs are read at once.
 local MARGIN, FLOOR, ROOM, FADE, BURST, FIRST, FASTEST, CROWDED = 0.015, 0.25, 1.1, 0.7, 0.1, 2, 0.6, 100
-local RENEWED = 900000  -- ms, after which keys are given their time to live again
+local RENEWED = 900000  -- ms between two renewals of the keys' times to live
 local SENT, OPEN = KEYS[2], KEYS[3]
 local now = tonumber(ARGV[1])
 if not now then
@@ -193,9 +193,9 @@ if granted > 0 then
 end
 s.seq, s.pace = s.seq + granted, pace
 if ARGV[7] ~= '' then s.turn = tonumber(ARGV[7]) end
--- A new key has no time to live; an old one has most of it left for a while.
-local is_old = now >= (s.renewed or 0) + RENEWED
-if is_old then s.renewed = now end
+-- Times to live are renewed now and then; a key that is new, or was empty, has none yet.
+local renews = now >= (s.renewed or 0) + RENEWED or s.window ~= was.window
+if renews then s.renewed = now end
 local flat = {}
 for name, value in pairs(s) do
   if value ~= was[name] then
@@ -205,10 +205,10 @@ for name, value in pairs(s) do
 end
 if flat[1] then redis.call('HSET', KEYS[1], unpack(flat)) end
 if was.remaining and not s.remaining then redis.call('HDEL', KEYS[1], 'remaining', 'heard') end
-local life = string.format('%.0f', math.max(2 * s.window + lost, 4 * RENEWED))
-if is_old then redis.call('PEXPIRE', KEYS[1], 30 * 86400000) end
-if is_old or (granted > 0 and trailing == 0) then redis.call('PEXPIRE', SENT, life) end
-if is_old or (granted > 0 and open == 0) then redis.call('PEXPIRE', OPEN, life) end
+local life = string.format('%.0f', math.max(2 * s.window + lost, 3600000) + RENEWED)
+if renews then redis.call('PEXPIRE', KEYS[1], 30 * 86400000) end
+if renews or (granted > 0 and trailing == 0) then redis.call('PEXPIRE', SENT, life) end
+if renews or (granted > 0 and open == 0) then redis.call('PEXPIRE', OPEN, life) end
 local out = {now, granted, first, math.ceil(wait), pace, s.limit, s.remaining or -1, s.reset, used + granted, s.client}
 for i = 1, #out do out[i] = string.format('%.0f', out[i]) end
 return out

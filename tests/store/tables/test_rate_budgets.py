@@ -389,10 +389,11 @@ async def client_of(upstream: Upstream) -> int:
 
 
 async def test_a_budgets_keys_end_by_themselves(redis: Redis) -> None:
-    """Those that had become empty and come again do too."""
+    """Those that had become empty and come again do too, and none before its window has passed twice."""
     upstream = Upstream(redis)
-    for _ in range(3):
-        await upstream.budgets.spend("acc", API, SINGLE)
+    for window in (MINUTE, MINUTE, 24 * 60 * MINUTE):
+        limit = Limit(name="api", requests=60, window_s=window / 1000)
+        await upstream.budgets.spend("acc", limit, SINGLE)
         for name in (keys.budget, keys.budget_sent, keys.budget_open):
-            assert await redis.pttl(name("a", "acc", "api")) > MINUTE
+            assert await redis.pttl(name("a", "acc", "api")) > 2 * MINUTE
         upstream.now += 10 * MINUTE
