@@ -18,6 +18,7 @@ from bridge.dashboard import pictures, words
 from bridge.dashboard.page import View, Visit
 from bridge.dashboard.sessions import SignedIn
 from bridge.dashboard.static_files import StaticFiles
+from bridge.domain.counts import say_count
 from bridge.domain.times import iso_ms
 
 _LIVE: Final = re.compile(r"<!--live:([\w-]+)-->(.*?)<!--/live-->", re.DOTALL)
@@ -47,6 +48,7 @@ def set_up(app: web.Application, files: StaticFiles) -> None:
         "asset": files.url,
         "bar": pictures.draw_bar,
         "gauge": pictures.draw_gauge,
+        "say_count": say_count,
         "form_token": TOKEN_MARK,
         "action_id": ACTION_MARK,
     }

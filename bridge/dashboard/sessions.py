@@ -13,6 +13,7 @@ from aiohttp import web
 from bridge.api.rate_limiter import RateLimiter
 from bridge.api.requests.forwarded import Forwarding
 from bridge.api.requests.key_text import read_key_text
+from bridge.domain.counts import say_count
 from bridge.errors import Forbidden, RateLimited, Unauthorized
 from bridge.store.store import Store
 from bridge.store.tables.apikeys import ApiKey, digest_key
@@ -62,7 +63,7 @@ class Sessions:
         """
         address = self._forwarding.client(request)
         if wait_s := self._tries.wait_s(address):
-            raise RateLimited(wait_s, f"Too many wrong keys: wait {wait_s:.0f} seconds.")
+            raise RateLimited(wait_s, f"Too many wrong keys: wait {say_count(round(wait_s), 'second')}.")
         plain = read_key_text(text[:400])
         key = await self._store.apikeys.find_valid(plain) if plain else None
         if key is None:

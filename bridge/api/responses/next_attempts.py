@@ -1,5 +1,6 @@
 """When the next attempt of a delivery comes and what it waits for, in words. No I/O."""
 
+from bridge.domain.counts import say_count
 from bridge.domain.deliveries.breaker import Breaker
 from bridge.domain.deliveries.lanes import INBOX, read_origin
 from bridge.domain.deliveries.records import Delivery
@@ -78,5 +79,4 @@ def _explain_turn(standing: LaneStanding, before: int) -> str:
         why += ", and they begin a few at a time"
     if before == 0:
         return f" is due and waits for its turn, which comes next: {why}"
-    urls = "URL is" if before == 1 else "URLs are"
-    return f" is due and waits for its turn: {why}; {before:,} other {urls} before it"
+    return f" is due and waits for its turn: {why}; {say_count(before, 'other URL is', 'other URLs are')} before it"

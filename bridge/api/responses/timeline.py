@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from bridge.api.responses.models import TimelineEntry, TimelineShape
 from bridge.api.responses.next_attempts import describe_next_attempt, name_place
+from bridge.domain.counts import say_count
 from bridge.domain.deliveries.lanes import INBOX
 from bridge.domain.deliveries.records import Attempt, Delivery, DeliveryState
 from bridge.domain.events.records import EventRecord
@@ -73,7 +74,7 @@ def _registered(job: Job, callback: Callback, url: str) -> TimelineEntry:
         goes = f"events go to {url}"
     of = f"{job.kind} {job.id}"
     if job.kind == GROUP:
-        of = f"{len(job.members)} jobs together"
+        of = say_count(len(job.members), "job", "jobs together")
     elif job.kind == CHAIN:
         of = f"{job.members[0].kind} {job.members[0].id} and what comes of it"
     text = f"Registered for {of}; {goes}."
@@ -162,11 +163,9 @@ def _describe_next_poll(history: CallbackHistory, due_ms: int) -> str:
     if budget.quiet_ms:
         why = f"the provider's rate limit was reached; nothing is asked before {iso_ms(budget.quiet_ms)}"
     else:
-        every = f"{budget.limit} requests in {budget.window_ms / 1000:g} s"
-        jobs = "job" if history.watched == 1 else "jobs"
-        why = (
-            f"it waits for its turn in the account's rate limit ({every}, {history.watched:,} {jobs} watched)"
-        )
+        every = f"{say_count(budget.limit, 'request')} in {budget.window_ms / 1000:g} s"
+        watched = f"{say_count(history.watched, 'job')} watched"
+        why = f"it waits for its turn in the account's rate limit ({every}, {watched})"
     return f"The job is read again at the latest then: it was due at {iso_ms(was_due_ms)}, but {why}."
 
 

@@ -1,6 +1,6 @@
 """Routes of projects, API keys and signing secrets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
 from aiohttp import web
@@ -23,29 +23,45 @@ from bridge.api.routing import ANY_SCOPE, ApiCall, Routes
 from bridge.domain.subscriptions.endpoint_trouble import disabled_from_ms
 from bridge.domain.times import iso_ms
 from bridge.errors import Conflict, Forbidden, NotFound
+from bridge.services.queries import parse_cursor
 from bridge.services.subscriptions.endpoints import SWITCHED_OFF
 from bridge.store.tables.apikeys import ALL_SCOPES
+from bridge.store.tables.indexes import Cursor
 from bridge.store.tables.projects import DEFAULT
 
 ROUTES = Routes("Administration")
 
 
-class Identified(Protocol):
-    """An object with an id."""
+class Dated(Protocol):
+    """An object with an id and the time at which it was made."""
 
     @property
     def id(self) -> str:
         """The object's id, which is unique in its list."""
 
+    @property
+    def created_ms(self) -> int:
+        """When it was made, in Unix milliseconds."""
 
-Row = TypeVar("Row", bound=Identified)
+
+Row = TypeVar("Row", bound=Dated)
 
 
-def paginate(rows: Sequence[Row], page: PageQuery) -> tuple[list[Row], str | None]:
-    """Return one page of a list in memory, and the cursor of the next page, which is the id of the last row."""
-    start = next((place + 1 for place, row in enumerate(rows) if row.id == page.cursor), 0)
-    shown = list(rows[start : start + page.limit])
-    return shown, shown[-1].id if start + page.limit < len(rows) else None
+def paginate(rows: Iterable[Row], page: PageQuery) -> tuple[list[Row], str | None]:
+    """Return one page of a list in memory, newest first, and the cursor of the next page.
+
+    A cursor is a place, so that the list goes on behind a row that is gone meanwhile. Raise ValidationFailed for text
+    that no list returned as one.
+    """
+    start = parse_cursor(page.cursor)
+    newest_first = sorted(rows, key=_place, reverse=True)
+    behind = [row for row in newest_first if start is None or _place(row) < start]
+    shown = behind[: page.limit]
+    return shown, _place(shown[-1]).text() if len(behind) > page.limit else None
+
+
+def _place(row: Dated) -> Cursor:
+    return Cursor(row.created_ms, row.id)
 
 
 @ROUTES.add("GET", "/v1/me", scope=ANY_SCOPE, by_query=True, answers={200: MeShape})

@@ -4,13 +4,21 @@ from collections.abc import Iterator
 from typing import Any
 
 from bridge.cli.commands.findings import Finding
+from bridge.domain.counts import say_count
 
+# What a key holds: the words for one, and those for more.
 NAMES = {
-    "callbacks": "callbacks",
-    "signing_secrets": "signing secrets",
-    "credentials": "upstream credentials",
-    "idempotent_responses": "answers kept for an Idempotency-Key (a day at most)",
-    "starts": "calls that start work and their answers (7 days at most)",
+    "callbacks": ("callback", "callbacks"),
+    "signing_secrets": ("signing secret", "signing secrets"),
+    "credentials": ("upstream credential", "upstream credentials"),
+    "idempotent_responses": (
+        "answer kept for an Idempotency-Key (a day at most)",
+        "answers kept for an Idempotency-Key (a day at most)",
+    ),
+    "starts": (
+        "call that starts work and its answer (7 days at most)",
+        "calls that start work and their answers (7 days at most)",
+    ),
 }
 
 
@@ -39,7 +47,8 @@ def check_records(ready: Any) -> Iterator[Finding]:
 def _judge(key: dict[str, Any], number: int, counted_at: str) -> Finding:
     name = f"master key {key.get('id')}"
     holds = ", ".join(
-        f"{count} {NAMES.get(noun, noun)}" for noun, count in dict(key.get("holds") or {}).items()
+        say_count(count, *NAMES.get(noun, (noun, noun)))
+        for noun, count in dict(key.get("holds") or {}).items()
     )
     if not key.get("configured"):
         return Finding(

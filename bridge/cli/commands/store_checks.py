@@ -13,6 +13,7 @@ from bridge.cli.local.errors import CommandError
 from bridge.cli.local.preflight import lock_directory
 from bridge.cli.local.private_files import list_open
 from bridge.config.settings import Settings
+from bridge.domain.counts import say_count
 from bridge.store.errors import STORE_ERRORS
 from bridge.store.server.aof import find_damage
 from bridge.store.server.aof_repair import explain_damage, list_copies
@@ -123,6 +124,6 @@ def _check_files(directory: Path) -> Iterator[Finding]:
         return
     yield Finding(
         level="warning",
-        text=f"{damage.file} ends in {damage.lost_bytes:,} bytes that are no whole command, as after a power cut:"
-        " the next `reelbridge up` keeps a copy and cuts them off",
+        text=f"{damage.file} ends in {say_count(damage.lost_bytes, 'byte that is', 'bytes that are')} no whole command, as after"
+        " a power cut: the next `reelbridge up` keeps a copy and cuts this tail off",
     )

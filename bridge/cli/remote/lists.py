@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 
 from bridge.cli.local.api_client import ApiClient
 from bridge.cli.remote.output import show_json, show_line, show_table
+from bridge.domain.counts import choose_form
 
 PAGE = 100
 Query = Mapping[str, str | int | None]
@@ -28,7 +29,8 @@ class Listing:
             return 0
         show_table(rows, self.columns, empty=self.empty)
         if cursor:
-            show_line(f"(there are more than these {len(rows)}: --limit)")
+            shown = choose_form(len(rows), "this one", f"these {len(rows)}")
+            show_line(f"(there are more than {shown}: --limit)")
         return 0
 
 

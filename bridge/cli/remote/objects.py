@@ -10,6 +10,7 @@ from bridge.cli.local.errors import CommandError
 from bridge.cli.remote.lists import Listing, join, read_data
 from bridge.cli.remote.output import show_json, show_line, show_object
 from bridge.config.value_types import SECONDS_PER_UNIT
+from bridge.domain.counts import say_count
 from bridge.domain.times import iso_ms
 
 EVENTS: Final = Listing(
@@ -153,7 +154,7 @@ def _tell_recovery(answer: Mapping[str, Any]) -> str:
 
 
 def _count(deliveries: int) -> str:
-    return f"{deliveries} {'delivery' if deliveries == 1 else 'deliveries'}"
+    return say_count(deliveries, "delivery", "deliveries")
 
 
 async def test_endpoint(api: ApiClient, endpoint: str, type_: str, *, as_json: bool) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from bridge.cli.local.api_client import ApiClient
 from bridge.cli.local.errors import CommandError
+from bridge.domain.counts import say_count
 
 POLL_INTERVAL_S = 0.5
 MAX_BODY_LINES = 40
@@ -51,5 +52,6 @@ def describe_entry(entry: Mapping[str, Any]) -> list[str]:
     first = f"{mark} {facts.get('type', 'callback')}  job {facts.get('job_id', '?')}  {outcome}".rstrip()
     signed = [f"    {name}: {headers[name]}" for name in SHOWN_HEADERS if name in headers]
     text = json.dumps(body, indent=2, ensure_ascii=False).splitlines()
-    more = [f"    … {len(text) - MAX_BODY_LINES} more lines"] if len(text) > MAX_BODY_LINES else []
+    left_out = len(text) - MAX_BODY_LINES
+    more = [f"    … {say_count(left_out, 'more line')}"] if left_out > 0 else []
     return [first, *signed, *(f"    {line}" for line in text[:MAX_BODY_LINES]), *more]

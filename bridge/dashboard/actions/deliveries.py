@@ -7,6 +7,7 @@ from msgspec import to_builtins
 from bridge.dashboard.actions.tasks import begin_task
 from bridge.dashboard.filters import NAMES, VIEWS, link, read_filter
 from bridge.dashboard.page import Action, Done, Visit
+from bridge.domain.counts import say_count
 from bridge.domain.deliveries.records import DeliveryState
 from bridge.errors import ValidationFailed
 from bridge.services import events
@@ -30,8 +31,7 @@ async def resend(visit: Visit) -> Done:
     """Send an event again to everybody that it was sent to."""
     event = visit.path["id"]
     again = await events.resend(visit.services, visit.project, event)
-    places = "receiver" if len(again) == 1 else "receivers"
-    notice = f"The event goes again to {len(again)} {places}, marked webhook-resend."
+    notice = f"The event goes again to {say_count(len(again), 'receiver')}, marked webhook-resend."
     return Done(to=visit.form.get("back") or f"/events/{event}", notice=notice)
 
 

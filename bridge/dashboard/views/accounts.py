@@ -5,6 +5,7 @@ from typing import Any
 
 from bridge.dashboard.page import DashboardPage, View, Visit
 from bridge.dashboard.pictures import draw_bars
+from bridge.domain.counts import say_count
 from bridge.domain.polling.rate_limit import BudgetView
 from bridge.providers.registry import PROVIDERS
 from bridge.services.accounts.budget_view import count_watched, view_budgets
@@ -39,7 +40,8 @@ def _show_hour(minutes: Sequence[Minute | None]) -> dict[str, Any] | None:
         "saved": sum(each.saved for each in known),
         "limited": sum(each.limited for each in known),
     }
-    words = "{ours} requests by us, {client} by the client, {saved} saved in the last hour".format(**sums)
+    ours = say_count(sums["ours"], "request")
+    words = f"{ours} by us, {sums['client']} by the client, {sums['saved']} saved in the last hour"
     columns = [[("used", each.ours), ("client", each.client)] if each else [] for each in minutes]
     return {**sums, "picture": draw_bars(columns, words)}
 

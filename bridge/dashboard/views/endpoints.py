@@ -6,6 +6,7 @@ from typing import Any, Final
 from bridge.dashboard.page import DashboardPage, View, Visit
 from bridge.dashboard.pictures import draw_bars, draw_gauge
 from bridge.dashboard.views.rows import show_deliveries
+from bridge.domain.counts import say_count
 from bridge.domain.deliveries.breaker import Breaker, BreakerState
 from bridge.domain.deliveries.lanes import INBOX
 from bridge.domain.deliveries.records import DeliveryState
@@ -118,7 +119,7 @@ async def _show_pulse(visit: Visit, endpoint: str) -> dict[str, Any] | None:
         return None
     picture = draw_bars(
         [[("good", each.ok), ("bad", each.failed)] for each in pulse],
-        f"{ok} attempts answered with 2xx in the last 24 hours, {failed} not",
+        f"{say_count(ok, 'attempt')} answered with 2xx in the last 24 hours, {failed} not",
     )
     return {"ok": ok, "failed": failed, "picture": picture}
 

@@ -9,6 +9,7 @@ from bridge.dashboard.pictures import draw_bars
 from bridge.dashboard.views.accounts import show_accounts
 from bridge.dashboard.views.rows import list_receivers, show_events, show_watched
 from bridge.dashboard.words import say_bound
+from bridge.domain.counts import say_count
 from bridge.domain.lags import quantile_s
 from bridge.domain.observation import Outcome
 from bridge.providers.registry import CATALOGUE
@@ -74,7 +75,7 @@ async def _show_day(visit: Visit, now_ms: int) -> dict[str, Any]:
         "has_lags": bool(seen or sent),
         "by_hour": draw_bars(
             [[("good", hour.ended - hour.failed), ("bad", hour.failed)] for hour in hours],
-            f"{ended} jobs ended in the last 24 hours, {sum(hour.failed for hour in hours)} of them failed",
+            f"{say_count(ended, 'job')} ended in the last 24 hours, {sum(hour.failed for hour in hours)} of them failed",
         ),
         "has_ended": ended > 0,
     }

@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from bridge.domain.counts import say_count
 from bridge.domain.deliveries.outcome import SUCCESSES
 from bridge.domain.deliveries.records import Delivery, DeliveryState
 from bridge.domain.deliveries.retry import (
@@ -60,8 +61,7 @@ def plan_next(
         others=others,
     )
     if delay_s is None or now_ms >= gives_up_ms(delivery, schedule_s):
-        attempts = "1 attempt" if delivery.tries == 1 else f"{delivery.tries} attempts"
-        reason = f"gave up after {attempts}: {answer.reason}"
+        reason = f"gave up after {say_count(delivery.tries, 'attempt')}: {answer.reason}"
         return replace(delivery, state=DeliveryState.PARKED, reason=reason, done_ms=now_ms), None
     return replace(delivery, state=DeliveryState.PENDING), max(waits_ms, round(delay_s * 1000))
 

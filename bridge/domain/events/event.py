@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from bridge.domain.counts import choose_form
 from bridge.domain.events.catalogue import Catalogue, event_type
 from bridge.domain.events.payloads import PAYLOADS, build_body, read_event_job
 from bridge.domain.js_json import plain_to_js_json, to_js_json
@@ -131,7 +132,7 @@ def build_error(
             ending_message or "the provider reports a failure, without a reason",
             retryable=True,
         )
-    counted = f"{len(failed)} of {len(parts)} {'item' if len(parts) == 1 else 'items'} failed"
+    counted = f"{len(failed)} of {len(parts)} {choose_form(len(parts), 'item')} failed"
     return _error("items_failed", ending_message or counted, retryable=True, items=failed[:MAX_LISTED])
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from bridge.domain.counts import choose_form
 from bridge.domain.events.event import MAX_LISTED
 from bridge.domain.observation import Outcome
 
@@ -28,7 +29,7 @@ def join_outcomes(outcomes: Iterable[Outcome]) -> Outcome:
 def explain_outcome(outcome: Outcome, ended: Sequence[tuple[str, Outcome]]) -> dict[str, Any] | None:
     """Return the error of several jobs, given as pairs of id and outcome; None where nothing went wrong."""
     total = len(ended)
-    jobs = "job" if total == 1 else "jobs"
+    jobs = choose_form(total, "job")
     if outcome is Outcome.UNKNOWN:
         open_ids = [each for each, found in ended if found is Outcome.UNKNOWN]
         message = f"no ending was seen in time of {len(open_ids)} of {total} {jobs}, which may still come"

@@ -9,6 +9,7 @@ from aiohttp import web
 from bridge.simulator.behaviour.faults import Fault
 from bridge.simulator.behaviour.rate_windows import RateDecision
 from bridge.simulator.requests import fault_responses
+from bridge.simulator.requests.bodies import CLOSES, UNREADABLE, read_body
 from bridge.simulator.requests.errors import Problem
 from bridge.simulator.requests.upstream_call import Upstream, UpstreamCall, UpstreamResponse, UpstreamRoute
 from bridge.simulator.state.api_keys import mask_key
@@ -21,14 +22,17 @@ AiohttpHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedRequest:
-    """What rate limit, faults, key check and handler need of a request; `now` is in Unix seconds."""
+    """What rate limit, faults, key check and handler need of a request; `now` is in Unix seconds.
+
+    `body` is None where it cannot be read.
+    """
 
     path: str
     method: str
     key: str
     ids: Mapping[str, str]
     query: Mapping[str, str]
-    body: bytes
+    body: bytes | None
     now: float
 
 
@@ -47,7 +51,7 @@ class RequestPipeline:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             mono, now = self._monotonic(), self._state.clock()
-            body = b"" if request.method == "GET" else await request.read()
+            body = b"" if request.method == "GET" else await read_body(request)
             received = ReceivedRequest(
                 path=request.path,
                 method=request.method,
@@ -71,7 +75,7 @@ class RequestPipeline:
         self, received: ReceivedRequest, route: UpstreamRoute
     ) -> tuple[UpstreamResponse, dict[str, str], Fault | None]:
         state, upstream = self._state, self._upstream
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json"} | (CLOSES if received.body is None else {})
         fault = None
         try:
             decision = self._limit(received, route)
@@ -118,6 +122,8 @@ class RequestPipeline:
             documented = state.switches.default_scopes == "documented"
             if not state.keys.has_scope(received.key, scope, documented_default=documented):
                 raise Problem(403, f"This key lacks the scope {scope}")
+        if received.body is None:
+            raise Problem(400, UNREADABLE)
         if len(received.body) > MAX_BODY:
             raise Problem(400, "The body is too large")
         call = UpstreamCall(

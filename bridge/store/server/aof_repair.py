@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bridge.domain.counts import say_count
 from bridge.store.server.aof import MANIFEST, Damage, find_damage
 from bridge.store.server.errors import EmbeddedStoreError
 
@@ -27,8 +28,9 @@ class Repair:
     def __str__(self) -> str:
         """Describe it to the operator."""
         return (
-            f"{self.file.name} ended in {self.cut_bytes:,} bytes that were no whole command, as after a power cut:"
-            f" they were cut off. The files as they were are in {self.copy}: remove them when you do not need them (after"
+            f"{self.file.name} ended in {say_count(self.cut_bytes, 'byte that was', 'bytes that were')} no whole command, as"
+            f" after a power cut: this tail was cut off. The files as they were are in {self.copy}: remove them when you do"
+            " not need them (after"
             f" {COPIES_KEPT_S // 86_400} days all but the newest {COPIES_KEPT} copies are removed)"
         )
 
@@ -59,7 +61,7 @@ def explain_damage(damage: Damage) -> str:
     return (
         f"{damage.file} is damaged at byte {damage.offset:,}, and whole commands follow, so that to cut it there would"
         f" lose what was accepted: restore {damage.file.parent} from a backup. To go on without the"
-        f" {damage.lost_bytes:,} bytes from there on, make a copy of the data directory, then run:"
+        f" {say_count(damage.lost_bytes, 'byte')} from there on, make a copy of the data directory, then run:"
         f" {'; '.join(commands)}"
     )
 

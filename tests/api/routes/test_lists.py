@@ -133,3 +133,28 @@ async def test_a_url_with_few_callbacks_is_paged_by_the_same_cursors(api: Client
     _, page = await api.call("GET", f"/v1/callbacks?callback_url={URL}&limit=2")
     _, whole = await api.call("GET", f"/v1/callbacks?limit=2&cursor={page['next_cursor']}")
     assert whole["data"] == pages[1]
+
+
+PAGED = ("accounts", "callbacks", "deliveries", "endpoints", "events", "keys", "projects", "tasks")
+
+
+@pytest.mark.parametrize("name", PAGED)
+async def test_a_cursor_that_no_list_gave_is_a_400(api: Client, name: str) -> None:
+    """It names the field; the first page would be shown again to whoever has cut a cursor off."""
+    status, body = await api.call("GET", f"/v1/{name}?cursor=odd")
+    assert (status, body["error"]["details"]["field"]) == (400, "cursor")
+    assert "next_cursor" in body["error"]["message"]
+    assert (await api.call("GET", f"/v1/{name}?cursor="))[0] == 200
+
+
+async def test_a_short_list_goes_on_behind_a_row_that_is_gone(api: Client) -> None:
+    """The page before would come again if the list began anew."""
+    for name in ("a", "b", "c"):
+        assert (await api.call("POST", "/v1/keys", json={"name": name}))[0] == 201
+    _, whole = await api.call("GET", "/v1/keys")
+    _, first = await api.call("GET", "/v1/keys?limit=2")
+    last = first["data"][-1]["id"]
+    assert (await api.call("DELETE", f"/v1/keys/{last}"))[0] == 200
+    _, rest = await api.call("GET", f"/v1/keys?cursor={first['next_cursor']}")
+    assert first["data"] + rest["data"] == whole["data"]
+    assert rest["next_cursor"] is None

@@ -212,6 +212,12 @@ def test_any_callback_can_be_shown(body: Any) -> None:
     assert 1 < len(lines) <= 42
 
 
+@pytest.mark.parametrize(("entries", "last"), [(39, "    … 1 more line"), (40, "    … 2 more lines")])
+def test_what_is_left_out_of_a_body_is_counted(entries: int, last: str) -> None:
+    """An array has two lines more than entries, of which 40 are shown."""
+    assert describe_entry({"id": "x", "body": [0] * entries, "headers": None})[-1] == last
+
+
 def test_the_help_lists_every_setting_with_its_default() -> None:
     """`reelbridge up --help` lists every setting."""
     text = describe_settings()

@@ -91,6 +91,7 @@ async def test_a_damaged_tail_is_cut_and_a_copy_kept(
     assert repair.cut_bytes == len(tail) - (len(SET) if "last" in kept else 0)
     assert list_copies(tmp_path / "data/store/valkey") == [repair.copy]
     assert "power cut" in str(repair)
+    assert (" 1 byte that was " in str(repair)) == (repair.cut_bytes == 1)
     assert str(repair.copy) in str(repair)
     await store.stop()
     await store.start()
