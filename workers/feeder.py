@@ -136,15 +136,18 @@ class Feeder(Generic[Task]):
             await self._sleep((seen[0][2] - now_ms) / 1000 if seen else MAX_SLEEP_S)
 
     async def _sleep(self, due_in_s: float) -> None:
-        """Sleep until the queue's next visit, or until the store says that it has become earlier."""
-        await self._nap()
+        """Sleep until the queue's next visit, or until the store says that it has become earlier; a nap at least."""
+        began_s = time.monotonic()
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(due_in_s, MAX_SLEEP_S) - NAP_S):
+            async with asyncio.timeout(max(min(due_in_s, MAX_SLEEP_S), NAP_S)):
                 await self._lanes.woken.wait()
+        slept_s = time.monotonic() - began_s
+        if slept_s < NAP_S:
+            await self._nap(NAP_S - slept_s)
 
-    async def _nap(self) -> None:
+    async def _nap(self, seconds: float = NAP_S) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(NAP_S):
+            async with asyncio.timeout(seconds):
                 await self._freed.wait()
 
     async def _claim(self, shard: str, names: Sequence[str]) -> Claim | None:
