@@ -57,7 +57,7 @@ async def test_the_old_key_can_be_removed_when_doctor_says_so(
         }  # fmt: skip
         said = await asyncio.to_thread(doctor, bridge, tmp_path)
         assert f"✔ master key {OLD_ID} (number 2 of REELBRIDGE_MASTER_KEYS) holds nothing" in said
-        assert f"✔ master key {NEW_ID} encrypts and holds 1 callbacks" in said
+        assert f"✔ master key {NEW_ID} encrypts and holds 1 callback, " in said
     with running_bridge(simulator, tmp_path, REELBRIDGE_MASTER_KEYS=NEW) as bridge:
         assert (await bridge.call("GET", "/v1/secrets/default"))[1] == secret
         status, again = await bridge.call("POST", "/v1/callbacks", body, headers=headers)
