@@ -386,14 +386,3 @@ async def test_what_clients_send_through_leaves_so_much_less(redis: Redis) -> No
 
 async def client_of(upstream: Upstream) -> int:
     return (await upstream.budgets.spend("acc", API)).client
-
-
-async def test_a_budgets_keys_end_by_themselves(redis: Redis) -> None:
-    """Those that had become empty and come again do too, and none before its window has passed twice."""
-    upstream = Upstream(redis)
-    for window in (MINUTE, MINUTE, 24 * 60 * MINUTE):
-        limit = Limit(name="api", requests=60, window_s=window / 1000)
-        await upstream.budgets.spend("acc", limit, SINGLE)
-        for name in (keys.budget, keys.budget_sent, keys.budget_open):
-            assert await redis.pttl(name("a", "acc", "api")) > 2 * MINUTE
-        upstream.now += 10 * MINUTE
