@@ -148,9 +148,8 @@ class Pump(Generic[Task]):
             try:
                 await next_task
             except asyncio.CancelledError:
-                if (
-                    next_task.done() and not next_task.cancelled()
-                ):  # cancelled between the hand-over and its beginning
+                # The slot may have been cancelled between the hand-over and its beginning.
+                if next_task.done() and not next_task.cancelled():
                     self._next.appendleft(next_task.result())
                 raise
             await self._work_on(*next_task.result())

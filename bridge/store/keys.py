@@ -37,8 +37,8 @@ Key                     Type    Content                                         
 {s}:acct:<acc>          hash    an account's health, see tables/account_health      account_health       never
 {s}:gone:<acc>          zset    job key -> ms at which it was found missing         account_health       TTL: the window it counts
 {s}:rate:<acc>:<limit>  hash    an account's rate budget, see lua/spend_v2          rate_budgets         TTL: 30 days unused
-{s}:sent:<acc>:<limit>  zset    own request -> ms at which it was spent             rate_budgets         TTL: two windows, 1 h or more
-{s}:open:<acc>:<limit>  zset    own request without an answer -> ms                 rate_budgets         TTL: two windows, 1 h or more
+{s}:sent:<acc>:<limit>  zset    own request -> ms at which it was spent             rate_budgets         TTL: two windows, at least 1 h
+{s}:open:<acc>:<limit>  zset    own request without an answer -> ms                 rate_budgets         TTL: two windows, at least 1 h
 {s}:learnt:<acc>        hash    statistics: `lives`, `list:<name>`                  account_stats        TTL: 30 days unused
 {s}:proven              hash    origin -> ms of its last 2xx                        queue/fair_lanes     never
 {s}:dlv:good            zset    lane -> ms of a 2xx since which no attempt failed   queue/fair_lanes     after 1 h, by the sweep

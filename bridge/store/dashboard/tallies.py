@@ -98,15 +98,15 @@ class Tallies:
         self, project: str, *, verdict: str, endpoint: str, ok: bool, lag_ms: int | None, now_ms: int
     ) -> None:
         """Count an attempt, of an endpoint ("": none) too; `lag_ms` after its event, None for all but the first."""
-        self._note(self._count_total, "attempts:", verdict)
+        self._note(self._count_total, "attempts:" + verdict)
         if endpoint:
             pulse = (_list_pulse, project, endpoint, now_ms // HALF_HOUR_MS, "ok" if ok else "failed")
             self._note(self._count, pulse)
         if lag_ms is not None:
             self._note(self._count_lag, project, "s", lag_ms, now_ms)
 
-    def _count_total(self, what: str, name: str) -> None:
-        self._totals[what + name] += 1
+    def _count_total(self, name: str) -> None:
+        self._totals[name] += 1
 
     def note_parked(self, project: str, *, now_ms: int) -> None:
         """Count a delivery that was given up."""
