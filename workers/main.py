@@ -30,6 +30,7 @@ from bridge.store.server.connect import arq_settings
 from workers.arq_queue import follow_primary, open_queue, read_job, write_job
 from workers.handlers.deliver import DeliverHandler
 from workers.handlers.poll import PollHandler
+from workers.memory import run_trimming
 from workers.pump import Pump
 from workers.sweep import prove, tidy
 from workers.tasks import RUN_TASK, run_ticks, take_up_requests
@@ -114,6 +115,7 @@ def _list_loops(
         "tasks": lambda: run_ticks(services, context["redis"]),
         "following": lambda: run_following(services),
         "queue": lambda: follow_primary(context["redis"]),
+        "memory": run_trimming,
     }
 
 
