@@ -1,16 +1,21 @@
 """Run scripts and return once what they wrote is on disk: the server's, and a replica's where a failover may happen."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import structlog
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import OutOfMemoryError, ResponseError
 
+from bridge.store import keys
 from bridge.store.cluster_commands import Command, Keyed, NodeWait, is_confirmed, send_durably
 from bridge.store.disk_wait import DiskWait
-from bridge.store.errors import StoreFull, StoreNotDurable
+from bridge.store.errors import STORE_ERRORS, StoreFull, StoreNotDurable
 from bridge.store.scripts import SCRIPTS, ScriptCall, run_by_hash, run_each, send_together
+
+log = structlog.get_logger()
 
 # Long enough for slow disks (1.5 s for an fsync was seen), short enough for clients that wait.
 WAITAOF_MS = 8000
@@ -94,6 +99,41 @@ class DurableScripts:
         if wait is None:
             wait = self._waits[touched] = DiskWait(self._redis, touched)
         return wait.waiting()
+
+
+class DiskConfirmations:
+    """Asks the disk once for all that wait for it, in the background."""
+
+    def __init__(self, durable: DurableScripts, *, aof: bool, clock_ms: Callable[[], int]) -> None:
+        """Take what waits for the disk; without an append-only file (`aof`) nothing is waited for."""
+        self._durable = durable
+        self._aof = aof
+        self._clock_ms = clock_ms
+        self._until_ms: dict[str, int] = {}
+        self._asking: dict[str, asyncio.Task[None]] = {}
+
+    def covers(self, shard: str, at_ms: int) -> bool:
+        """Whether all that a shard held at a time is known to be on disk; if not, the disk is asked: come again soon."""
+        if not self._aof or self._until_ms.get(shard, 0) >= at_ms:
+            return True
+        if shard not in self._asking:
+            self._asking[shard] = asyncio.create_task(self._ask(shard))
+        return False
+
+    async def _ask(self, shard: str) -> None:
+        began_ms = self._clock_ms()
+        try:
+            await self._durable.confirm(keys.touched(shard))
+        except (*STORE_ERRORS, StoreNotDurable) as error:
+            log.warning("store.not_confirmed", shard=shard, error=type(error).__name__)
+        else:
+            self._until_ms[shard] = began_ms
+        finally:
+            del self._asking[shard]
+
+    async def finish(self) -> None:
+        """Wait until the disk has answered, before the store is closed."""
+        await asyncio.gather(*self._asking.values())
 
 
 def _plan_wait(replicas: int) -> Sequence[Command]:

@@ -82,7 +82,7 @@ async def test_deliveries_beside_unreadable_ones_are_sent(api: Client) -> None:
     assert {each["key"] for each in logs if each["event"] == "store.record_unreadable"} == {lost, event, job}
     assert "content" not in str(logs)
     with capture_logs() as again:
-        await load_ready(api.services.store, [lost])
+        await load_ready(api.services.store, [lost], now_ms=api.services.clock_ms())
     assert again == []
 
 

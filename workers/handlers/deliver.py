@@ -22,7 +22,13 @@ from bridge.services.deliveries.after_attempt import (
     park_disabled,
     put_off_blocked,
 )
-from bridge.services.deliveries.attempt import Attempts, LoadedDeliveries, ReadyDelivery, load_ready
+from bridge.services.deliveries.attempt import (
+    HOLD_STEP_MS,
+    Attempts,
+    LoadedDeliveries,
+    ReadyDelivery,
+    load_ready,
+)
 from bridge.services.deliveries.late_results import finish_late
 from bridge.services.deliveries.pacing import pace
 from bridge.services.requeue import move_to_url_lanes
@@ -44,7 +50,6 @@ ROOM_SHARE = 0.25
 MAX_PUT_OFF = 2_000  # any others are due again soon by themselves
 MOST_VISITED = 2 * PAGE  # lanes at a time, however many attempts that may hang there is room for
 MOST_OF_URL = DEFAULT_LIMITS.healthy.per_url // 2  # items of a page
-HOLD_STEP_MS = 200  # how often a held first delivery is looked at again
 
 
 class SendTask(Struct, frozen=True, kw_only=True, gc=False):
@@ -94,7 +99,8 @@ class DeliverHandler:
 
     async def load(self, shard: str, claim: Claim) -> tuple[list[SendTask], list[Settled]]:
         """Load the claimed deliveries; those that need no attempt, or must wait for one, are settled."""
-        page = await load_ready(self._services.store, [item.member for item in claim.items])
+        members = [item.member for item in claim.items]
+        page = await load_ready(self._services.store, members, now_ms=claim.now_ms)
         tasks: list[SendTask] = []
         settled: list[Settled] = []
         moves: list[ReadyDelivery] = []
@@ -111,17 +117,7 @@ class DeliverHandler:
                 delay_ms = min(ready.hold_ms, HOLD_STEP_MS)
                 settled.append(Settled(item.lane, item.member, claim.token, delay_ms))
             else:
-                is_suspect = item.lane in claim.risky or ready.delivery.record.tries > 0
-                tasks.append(
-                    SendTask(
-                        ready=ready,
-                        token=claim.token,
-                        taken_s=taken_s,
-                        is_suspect=is_suspect,
-                        is_probe=item.lane in claim.probes,
-                        others=claim.waiting.get(item.lane, 1) - 1,
-                    )
-                )
+                tasks.append(_make_task(ready, claim, taken_s))
         if moves:
             settled += await self._move(shard, claim.token, moves)
         waits = await pace(self._services, [task.ready for task in tasks])
@@ -281,3 +277,15 @@ class DeliverHandler:
                 await asyncio.sleep(STORE_BACKOFF_S)
             else:
                 return (replace(settled, probe=True) if task.is_probe else settled,)
+
+
+def _make_task(ready: ReadyDelivery, claim: Claim, taken_s: float) -> SendTask:
+    delivery = ready.delivery.record
+    return SendTask(
+        ready=ready,
+        token=claim.token,
+        taken_s=taken_s,
+        is_suspect=delivery.lane in claim.risky or delivery.tries > 0,
+        is_probe=delivery.lane in claim.probes,
+        others=claim.waiting.get(delivery.lane, 1) - 1,
+    )

@@ -17,11 +17,13 @@ from bridge.domain.subscriptions.subscription import Subscription
 from bridge.http.yielding import let_others_run
 from bridge.services.context import Services
 from bridge.services.deliveries.request import RequestBuilder
+from bridge.services.jobs.registration import HOLD_MS
 from bridge.services.subscriptions.lookup import Tables, find_subscription, list_companions, load_tables
 from bridge.store.records import Loaded, RecordBatch, UnreadableRecord, Wanted
 from bridge.store.store import Store
 from bridge.store.vault import VaultError
 
+HOLD_STEP_MS = 200  # how often a held first delivery is looked at again
 log = structlog.get_logger()
 
 
@@ -71,7 +73,7 @@ class LoadedDeliveries:
     unreadable: Collection[str]
 
 
-async def load_ready(store: Store, ids: Sequence[str]) -> LoadedDeliveries:
+async def load_ready(store: Store, ids: Sequence[str], *, now_ms: int) -> LoadedDeliveries:
     """Load deliveries by id, in two round trips."""
     first = await store.load_many(Wanted(deliveries=ids))
     deliveries = {
@@ -93,7 +95,8 @@ async def load_ready(store: Store, ids: Sequence[str]) -> LoadedDeliveries:
     tables = await load_tables(store, page)
     kept = LoadedDeliveries(ready={}, disabled={}, blocked={}, stranded={}, unreadable=first.unreadable)
     for identifier, loaded in deliveries.items():
-        prepared = _prepare(loaded, page, tables)
+        hold_ms = _hold_ms(store, loaded.record, page, now_ms)
+        prepared = _prepare(loaded, page, tables, hold_ms)
         if prepared is None:
             needs = (loaded.record.event, loaded.record.job)
             (kept.stranded if page.unreadable.isdisjoint(needs) else kept.blocked)[identifier] = loaded
@@ -104,11 +107,26 @@ async def load_ready(store: Store, ids: Sequence[str]) -> LoadedDeliveries:
     return kept
 
 
+def _hold_ms(store: Store, delivery: Delivery, page: RecordBatch, now_ms: int) -> int:
+    """Return how long a first attempt must wait: for the answer to a callback's registration, or until an endpoint's job is on disk.
+
+    A job that a killed store loses, before a client was told that it is registered, is registered anew, and the events
+    of the new one have other ids. So no endpoint may have heard of the first.
+    """
+    if delivery.tries or not is_endpoint(delivery.subscription):
+        return page.holds.get(delivery.subscription, 0)
+    job = page.jobs.get(delivery.job)
+    is_new = job is not None and now_ms - job.record.born_ms < HOLD_MS
+    return 0 if not is_new or store.on_disk.covers(delivery.id[4], delivery.created_ms) else HOLD_STEP_MS
+
+
 def _is_over(delivery: Delivery) -> bool:
     return delivery.state in (DeliveryState.SUCCEEDED, DeliveryState.CANCELLED)
 
 
-def _prepare(loaded: Loaded[Delivery], page: RecordBatch, tables: Tables) -> ReadyDelivery | None:
+def _prepare(
+    loaded: Loaded[Delivery], page: RecordBatch, tables: Tables, hold_ms: int
+) -> ReadyDelivery | None:
     delivery = loaded.record
     event, subscription = page.events.get(delivery.event), find_subscription(delivery, page, tables)
     if event is None or subscription is None or (subscription.is_stopped and not delivery.resend):
@@ -118,7 +136,7 @@ def _prepare(loaded: Loaded[Delivery], page: RecordBatch, tables: Tables) -> Rea
         event=event.record,
         subscription=subscription,
         companions=list_companions(delivery, subscription, page, tables),
-        hold_ms=page.holds.get(subscription.id, 0),
+        hold_ms=hold_ms,
     )
 
 

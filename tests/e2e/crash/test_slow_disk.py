@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
@@ -150,3 +150,72 @@ async def test_a_lost_answer_doubles_nothing(service: Service, disk: Disk, recei
         await asyncio.sleep(2.0)  # longer than a first delivery waits for its answer
         assert len(received.by_hook()[plan.id]) == 1
         assert len((await other.call("GET", path))[1]["data"]) == 1
+
+
+async def is_syncing(redis: Redis) -> bool:
+    """Whether a slow fsync runs, so that the store keeps in memory what is written now."""
+    await redis.set("{a}:slow", "x", px=60_000)
+    await asyncio.sleep(0.05)  # a quick one is over by then
+    return bool((await redis.info("persistence"))["aof_pending_bio_fsync"])
+
+
+async def lose_registration(
+    service: Service, disk: Disk, body: dict[str, Any], heard: Callable[[], bool]
+) -> bool:
+    """Kill all processes at the end of a job that was registered a moment ago; False: all of it was on disk."""
+    path = f"/v1/callbacks?job_id={body['job_id']}"
+
+    async def is_over() -> bool:
+        _, found = await service.bridge.call("GET", path)
+        return [each["state"] for each in found["data"]] == ["ended"]
+
+    async def has_heard() -> bool:
+        return heard()
+
+    async with Redis.from_url(service.store_environment()["REELBRIDGE_REDIS_URL"]) as redis:
+        with disk.slow():
+            await until(lambda: is_syncing(redis), every_s=0.05)
+            asked = asyncio.create_task(service.bridge.call("POST", "/v1/callbacks", body))
+            await until(is_over, every_s=0.01)
+            with contextlib.suppress(AssertionError):
+                await until(has_heard, within_s=0.4, every_s=0.01)
+            service.kill("all")
+    service.launch()
+    await service.wait_ready()
+    try:
+        await asked
+    except aiohttp.ClientError:
+        _, found = await service.bridge.call("GET", path)
+        return not found["data"]
+    return False
+
+
+async def test_an_endpoint_hears_once_of_a_job_whose_registration_was_lost(
+    service: Service, disk: Disk, received: ReceivedPosts
+) -> None:
+    """All dies before a registration is on disk, when the job has ended; the repeat is a new job to the bridge."""
+    url = received.url(0, "endpoint")
+    status, endpoint = await service.bridge.call("POST", "/v1/endpoints", {"url": url})
+    assert status == 201, endpoint
+
+    def events(job: str) -> list[str]:
+        return [post.event for post in received.posts if (post.hook, post.job) == ("endpoint", job)]
+
+    try:
+        for plan in plan_ended("gone", 8):
+            await service.simulator.control("POST", "/jobs", plan.body)
+            body = {**plan.fields, "callback_url": received.url(1, plan.id)}
+            if await lose_registration(service, disk, body, heard=lambda plan=plan: bool(events(plan.id))):  # type: ignore[misc]  # bound now
+                break
+        else:
+            pytest.fail("the disk is not slow")
+        status, again = await service.bridge.call("POST", "/v1/callbacks", body)
+        assert (status, "updated" in again) == (201, False), again
+
+        async def is_delivered() -> bool:
+            return plan.id in received.first_at and bool(events(plan.id))
+
+        await until(is_delivered)
+        assert len(set(events(plan.id))) == 1
+    finally:
+        await service.bridge.call("DELETE", f"/v1/endpoints/{endpoint['id']}")
