@@ -16,11 +16,12 @@ from bridge.store.queue.clock import StoreClock
 from bridge.store.queue.lanes import Claim, Lanes, Settled
 from workers.handler import Handler, Place, Task
 from workers.prefetch import Throughput
+from workers.ticks import seconds_to_tick
 
 PAGE = 200  # items of a batch, and lanes of a look, at least: many share its round trips
 NAP_S = 0.02  # between two looks at a queue that had nothing due, so that a claim may take several items
 # A queue is looked at so often at least: an older API sends no wake-ups, and messages get lost with connections.
-MAX_SLEEP_S = 0.5
+MAX_SLEEP_S = 1.0
 CLAIMED = 1024  # the most items of a claim, unless more are begun while it is under way
 LOAD_RETRY_MS = 1000  # a page that cannot be loaded is claimed again after this
 
@@ -138,8 +139,9 @@ class Feeder(Generic[Task]):
     async def _sleep(self, due_in_s: float) -> None:
         """Sleep until the queue's next visit, or until the store says that it has become earlier; a nap at least."""
         began_s = time.monotonic()
+        most_s = seconds_to_tick(MAX_SLEEP_S, now_s=began_s)
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(min(due_in_s, MAX_SLEEP_S), NAP_S)):
+            async with asyncio.timeout(max(min(due_in_s, most_s), NAP_S)):
                 await self._lanes.woken.wait()
         slept_s = time.monotonic() - began_s
         if slept_s < NAP_S:

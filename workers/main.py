@@ -34,6 +34,7 @@ from workers.memory import run_trimming
 from workers.pump import Pump
 from workers.sweep import prove, tidy
 from workers.tasks import RUN_TASK, run_ticks, take_up_requests
+from workers.ticks import sleep_to_tick
 
 POLL_SLOTS = 256  # one account gets at most 32, fewer if its provider hangs, so that there is room for others
 SEND_SLOTS = 1024
@@ -136,14 +137,14 @@ async def send_heartbeat(services: Services, clock: StoreClock) -> None:
 async def run_heartbeats(services: Services, clock: StoreClock) -> None:
     """Send heartbeats until cancelled."""
     while not is_cancelled():
-        await asyncio.sleep(HEARTBEAT_INTERVAL_S)
+        await sleep_to_tick(HEARTBEAT_INTERVAL_S)
         await send_heartbeat(services, clock)
 
 
 async def run_tallies(services: Services) -> None:
     """Write what this process counts to the store until cancelled; one worker at a time keeps what accounts spend."""
     while not is_cancelled():
-        await asyncio.sleep(TALLY_INTERVAL_S)
+        await sleep_to_tick(TALLY_INTERVAL_S)
         await services.store.tallies.flush()
         if await services.store.take_tick("sampling", services.clock_ms(), every_ms=SAMPLE_INTERVAL_MS):
             await sample_budgets(services)
@@ -157,7 +158,7 @@ async def run_tidying(services: Services) -> None:
     while not is_cancelled():
         if await services.store.take_tick("tidy", services.clock_ms(), every_ms=TIDY_INTERVAL_MS):
             await tidy(services)
-        await asyncio.sleep(TIDY_INTERVAL_MS / 1000)
+        await sleep_to_tick(TIDY_INTERVAL_MS / 1000)
 
 
 async def run_resealing(services: Services) -> None:
@@ -168,7 +169,7 @@ async def run_resealing(services: Services) -> None:
     while not is_cancelled():
         if await services.store.take_tick("resealing", services.clock_ms(), every_ms=RESEAL_INTERVAL_MS):
             await take_up_requests(services)
-        await asyncio.sleep(RESEAL_INTERVAL_MS / 1000)
+        await sleep_to_tick(RESEAL_INTERVAL_MS / 1000)
 
 
 async def run_recovery(services: Services) -> None:
@@ -176,7 +177,7 @@ async def run_recovery(services: Services) -> None:
     while not is_cancelled():
         for shard in services.store.shards:
             await recovery.sweep(services, shard)
-        await asyncio.sleep(RECOVERY_INTERVAL_S)
+        await sleep_to_tick(RECOVERY_INTERVAL_S)
 
 
 async def run_following(services: Services) -> None:
@@ -184,7 +185,7 @@ async def run_following(services: Services) -> None:
     while not is_cancelled():
         if await services.store.take_tick("following", services.clock_ms(), every_ms=FOLLOWING_INTERVAL_MS):
             await reconcile_followed(services)
-        await asyncio.sleep(FOLLOWING_INTERVAL_MS / 1000)
+        await sleep_to_tick(FOLLOWING_INTERVAL_MS / 1000)
 
 
 async def supervise(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -1,6 +1,5 @@
 """Give memory that was freed back to the system: the C library keeps what lies between pieces that are still in use."""
 
-import asyncio
 import ctypes
 import resource
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Final
 import structlog
 
 from bridge.store.cancellation import is_cancelled
+from workers.ticks import sleep_to_tick
 
 log = structlog.get_logger()
 
@@ -58,6 +58,6 @@ async def run_trimming() -> None:
     """Look at intervals whether memory can be given back, until cancelled."""
     trimmer = make_trimmer()
     while not is_cancelled():
-        await asyncio.sleep(TRIM_INTERVAL_S)
+        await sleep_to_tick(TRIM_INTERVAL_S)
         if trimmer is not None:
             trimmer.look()

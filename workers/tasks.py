@@ -4,7 +4,6 @@ arq only starts attempts. What has been done, and who does it now, is in the sto
 again by the next tick.
 """
 
-import asyncio
 from typing import Any, Final, cast
 
 import structlog
@@ -20,6 +19,7 @@ from bridge.store.cancellation import is_cancelled
 from bridge.store.errors import STORE_ERRORS
 from bridge.store.tables.table import draw_id
 from bridge.store.tables.tasks import INSTALLATION
+from workers.ticks import sleep_to_tick
 
 log = structlog.get_logger()
 
@@ -47,7 +47,7 @@ async def run_ticks(services: Services, queue: ArqRedis) -> None:
     while not is_cancelled():
         if await services.store.take_tick("tasks", services.clock_ms(), every_ms=TICK_MS):
             await begin_attempts(services, queue)
-        await asyncio.sleep(TICK_MS / 1000)
+        await sleep_to_tick(TICK_MS / 1000)
 
 
 async def begin_attempts(services: Services, queue: ArqRedis) -> None:

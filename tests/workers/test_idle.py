@@ -22,7 +22,7 @@ WATCHED_S = 5
 # Of a worker that naps all the time there would be a hundred and more. Its share of a core says less: where the machine takes
 # memory back from idle processes, the same wake-ups cost 0.6 to 2.9 % of one within the same hour.
 MOST_COMMANDS = 40  # that the store gets in a second, also from the API; 13 to 26 were measured
-MOST_WAKE_UPS = 40  # of a second; 6 to 24 were measured
+MOST_WAKE_UPS = 20  # of a second; 3 to 5 were measured
 MOST_AT_ONCE = 0.5  # of a second's processor time
 QUIET_S = 0.01
 
