@@ -21,6 +21,7 @@ log = structlog.get_logger()
 WAITAOF_MS = 8000
 ASK_REPLICA_MS = 10
 ASKS = 20
+CONFIRMED_SOON_MS = 25  # a disk that does not keep others waiting confirms within 20 ms
 # The script for work in progress, and for new work.
 TOUCH = (SCRIPTS["touch_v1"], SCRIPTS["touch_v1"].refusing_when_full())
 # How many replicas must have a write on disk too, by the name of a Cluster's node ("" without Cluster): 0 or 1.
@@ -102,7 +103,7 @@ class DurableScripts:
 
 
 class DiskConfirmations:
-    """Asks the disk once for all that wait for it, in the background."""
+    """Until when what was written to each shard is known to be on disk; the disk is asked once for all who wait for it."""
 
     def __init__(self, durable: DurableScripts, *, aof: bool, clock_ms: Callable[[], int]) -> None:
         """Take what waits for the disk; without an append-only file (`aof`) nothing is waited for."""
@@ -110,18 +111,21 @@ class DiskConfirmations:
         self._aof = aof
         self._clock_ms = clock_ms
         self._until_ms: dict[str, int] = {}
-        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._asking: dict[str, tuple[int, asyncio.Task[None]]] = {}  # since when, in ms
 
-    def covers(self, shard: str, at_ms: int) -> bool:
-        """Whether all that a shard held at a time is known to be on disk; if not, the disk is asked: come again soon."""
+    def wait_ms(self, shard: str, at_ms: int) -> int:
+        """Return 0 if all that a shard held at a time is known to be on disk; else after how many ms to ask again.
+
+        The disk is asked meanwhile, in the background. The longer it takes, the longer are the waits.
+        """
         if not self._aof or self._until_ms.get(shard, 0) >= at_ms:
-            return True
+            return 0
+        now_ms = self._clock_ms()
         if shard not in self._asking:
-            self._asking[shard] = asyncio.create_task(self._ask(shard))
-        return False
+            self._asking[shard] = now_ms, asyncio.create_task(self._ask(shard, now_ms))
+        return max(now_ms - self._asking[shard][0], CONFIRMED_SOON_MS)
 
-    async def _ask(self, shard: str) -> None:
-        began_ms = self._clock_ms()
+    async def _ask(self, shard: str, began_ms: int) -> None:
         try:
             await self._durable.confirm(keys.touched(shard))
         except (*STORE_ERRORS, StoreNotDurable) as error:
@@ -133,7 +137,7 @@ class DiskConfirmations:
 
     async def finish(self) -> None:
         """Wait until the disk has answered, before the store is closed."""
-        await asyncio.gather(*self._asking.values())
+        await asyncio.gather(*(task for _, task in self._asking.values()))
 
 
 def _plan_wait(replicas: int) -> Sequence[Command]:

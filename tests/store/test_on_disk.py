@@ -6,7 +6,7 @@ import structlog
 from redis.asyncio import Redis
 
 from bridge.store import keys
-from bridge.store.durable import DiskConfirmations, DurableScripts
+from bridge.store.durable import CONFIRMED_SOON_MS, DiskConfirmations, DurableScripts
 from bridge.store.errors import StoreNotDurable
 
 
@@ -35,18 +35,17 @@ async def test_the_disk_is_asked_once_for_all_who_wait(redis: Redis) -> None:
     """Its answer counts for what was written before it was asked, in that shard alone."""
     disk, clock = Disk(redis), Clock()
     on_disk = DiskConfirmations(disk, aof=True, clock_ms=clock.now_ms)
-    assert not on_disk.covers("a", 900)
+    assert on_disk.wait_ms("a", 900) == CONFIRMED_SOON_MS
     await asyncio.sleep(0)
     clock.ms = 2_000
-    assert not on_disk.covers("a", 1_500)
+    assert on_disk.wait_ms("a", 1_500) == 1_000, "as long as it has taken so far"
     disk.answer.set_result(None)
     await on_disk.finish()
     assert disk.asked == [keys.touched("a")]
-    assert on_disk.covers("a", 1_000)
-    assert not on_disk.covers("a", 1_500)
-    assert not on_disk.covers("b", 1_000)
+    assert on_disk.wait_ms("a", 1_000) == 0
+    assert on_disk.wait_ms("a", 1_500) == on_disk.wait_ms("b", 1_000) == CONFIRMED_SOON_MS
     await on_disk.finish()
-    assert on_disk.covers("a", 2_000)
+    assert on_disk.wait_ms("a", 2_000) == 0
     assert sorted(disk.asked) == [keys.touched("a"), keys.touched("a"), keys.touched("b")]
 
 
@@ -56,10 +55,10 @@ async def test_a_disk_that_does_not_confirm_is_asked_again(redis: Redis) -> None
     on_disk = DiskConfirmations(disk, aof=True, clock_ms=clock.now_ms)
     disk.answer.set_exception(StoreNotDurable())
     with structlog.testing.capture_logs() as lines:
-        assert not on_disk.covers("a", 900)
+        assert on_disk.wait_ms("a", 900)
         await on_disk.finish()
     assert [(each["event"], each["error"]) for each in lines] == [("store.not_confirmed", "StoreNotDurable")]
-    assert not on_disk.covers("a", 900)
+    assert on_disk.wait_ms("a", 900)
     await on_disk.finish()
     assert len(disk.asked) == 2
 
@@ -67,13 +66,13 @@ async def test_a_disk_that_does_not_confirm_is_asked_again(redis: Redis) -> None
 async def test_a_real_server_confirms(real: Redis) -> None:
     """It does so within the time that the wait for the disk may take."""
     on_disk = DiskConfirmations(DurableScripts(real), aof=True, clock_ms=Clock().now_ms)
-    assert not on_disk.covers("a", 1_000)
+    assert on_disk.wait_ms("a", 1_000)
     await on_disk.finish()
-    assert on_disk.covers("a", 1_000)
+    assert on_disk.wait_ms("a", 1_000) == 0
 
 
 async def test_without_an_append_only_file_nothing_is_waited_for(redis: Redis) -> None:
     disk = Disk(redis)
     on_disk = DiskConfirmations(disk, aof=False, clock_ms=Clock().now_ms)
-    assert on_disk.covers("a", 1_000)
+    assert on_disk.wait_ms("a", 1_000) == 0
     assert not disk.asked

@@ -57,7 +57,7 @@ async def held_receiver() -> AsyncIterator[HeldReceiver]:
 async def wait_on_disk(api: Client, shard: str) -> None:
     """Wait until a shard is on disk as it is now, as an endpoint's first delivery of a new job does."""
     store, now_ms = api.services.store, api.services.clock_ms()
-    while not store.on_disk.covers(shard, now_ms):
+    while store.on_disk.wait_ms(shard, now_ms):
         await store.on_disk.finish()
 
 

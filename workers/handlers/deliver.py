@@ -22,13 +22,7 @@ from bridge.services.deliveries.after_attempt import (
     park_disabled,
     put_off_blocked,
 )
-from bridge.services.deliveries.attempt import (
-    HOLD_STEP_MS,
-    Attempts,
-    LoadedDeliveries,
-    ReadyDelivery,
-    load_ready,
-)
+from bridge.services.deliveries.attempt import Attempts, LoadedDeliveries, ReadyDelivery, load_ready
 from bridge.services.deliveries.late_results import finish_late
 from bridge.services.deliveries.pacing import pace
 from bridge.services.requeue import move_to_url_lanes
@@ -50,6 +44,7 @@ ROOM_SHARE = 0.25
 MAX_PUT_OFF = 2_000  # any others are due again soon by themselves
 MOST_VISITED = 2 * PAGE  # lanes at a time, however many attempts that may hang there is room for
 MOST_OF_URL = DEFAULT_LIMITS.healthy.per_url // 2  # items of a page
+HOLD_STEP_MS = 200  # how often a held first delivery is looked at again, at least
 
 
 class SendTask(Struct, frozen=True, kw_only=True, gc=False):

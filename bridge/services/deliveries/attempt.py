@@ -23,7 +23,6 @@ from bridge.store.records import Loaded, RecordBatch, UnreadableRecord, Wanted
 from bridge.store.store import Store
 from bridge.store.vault import VaultError
 
-HOLD_STEP_MS = 200  # how often a held first delivery is looked at again
 log = structlog.get_logger()
 
 
@@ -117,7 +116,7 @@ def _hold_ms(store: Store, delivery: Delivery, page: RecordBatch, now_ms: int) -
         return page.holds.get(delivery.subscription, 0)
     job = page.jobs.get(delivery.job)
     is_new = job is not None and now_ms - job.record.born_ms < HOLD_MS
-    return 0 if not is_new or store.on_disk.covers(delivery.id[4], delivery.created_ms) else HOLD_STEP_MS
+    return store.on_disk.wait_ms(delivery.id[4], delivery.created_ms) if is_new else 0
 
 
 def _is_over(delivery: Delivery) -> bool:

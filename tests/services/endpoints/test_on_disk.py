@@ -19,9 +19,9 @@ class Disk:
         self.has_all = False
         self.asked: list[tuple[str, int]] = []
 
-    def covers(self, shard: str, at_ms: int) -> bool:
+    def wait_ms(self, shard: str, at_ms: int) -> int:
         self.asked.append((shard, at_ms))
-        return self.has_all
+        return 0 if self.has_all else 25
 
 
 async def claim_and_load(
@@ -48,7 +48,7 @@ async def test_a_first_delivery_waits_for_the_disk(bench: Bench, disk: Disk) -> 
     key = await end_job(bench, "s1", callback_url="http://127.0.0.1:9/x")
     delivery = (await records(bench, key))[endpoint]
     tasks, (settled,) = await claim_and_load(bench, key, endpoint)
-    assert (tasks, settled.delay_ms) == ([], 200)
+    assert (tasks, settled.delay_ms) == ([], 25)
     assert disk.asked == [(key[0], delivery.created_ms)]
     (listed,) = await deliveries(bench, endpoint)
     assert (listed["state"], listed["attempt_count"]) == ("pending", 0)
