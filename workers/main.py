@@ -14,6 +14,7 @@ import structlog
 from arq import cron
 from arq.typing import WorkerCoroutine
 
+from bridge.config.descriptors import raise_descriptor_limit
 from bridge.config.gc_tuning import tune_gc
 from bridge.config.log import configure_logging
 from bridge.config.settings import Settings, load_settings
@@ -32,13 +33,11 @@ from workers.handlers.deliver import DeliverHandler
 from workers.handlers.poll import PollHandler
 from workers.memory import run_trimming
 from workers.pump import Pump
+from workers.slots import POLL_SLOTS, count_send_slots
 from workers.sweep import prove, tidy
 from workers.tasks import RUN_TASK, run_ticks, take_up_requests
 from workers.ticks import sleep_to_tick
 
-POLL_SLOTS = 256  # one account gets at most 32, fewer if its provider hangs, so that there is room for others
-SEND_SLOTS = 1024
-SUSPECT_SLOTS = 768
 RESTART_DELAY_S = 1.0
 HEARTBEAT_INTERVAL_S = 5.0
 TALLY_INTERVAL_S = 2.0
@@ -63,12 +62,13 @@ async def start(context: dict[str, Any]) -> None:
     clock = StoreClock()
     services = await when_there("start", lambda: _open(stack, settings, clock))
     context["services"] = services
+    send_slots, suspects = count_send_slots(raise_descriptor_limit())
     pumps = context["pumps"] = [
         Pump(services.store.poll, PollHandler(services), slots=POLL_SLOTS, clock=clock, shard_of=_poll_shard),
         Pump(
             services.store.dlv,
-            DeliverHandler(services, suspects_at_most=SUSPECT_SLOTS),
-            slots=SEND_SLOTS,
+            DeliverHandler(services, suspects_at_most=suspects),
+            slots=send_slots,
             clock=clock,
             shard_of=_send_shard,
         ),

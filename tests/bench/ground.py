@@ -26,6 +26,7 @@ from bridge.store.queue.clock import StoreClock
 from bridge.store.records import Wanted
 from bridge.store.server.embedded import EmbeddedStore
 from bridge.store.server.rewrites import lower_rewrites
+from workers.slots import POLL_SLOTS, SEND_SLOTS
 
 API_KEY = "brk_bench_0123456789abcdef0123456789abcdef"
 URL_BYTES = 60
@@ -41,10 +42,8 @@ class Size:
 
     rounds: int = 5
     slots: int = 64  # of the bare loops, the clients of an API and the job queues
-    poll_slots: int = (
-        256  # of the worker, as the next one: `POLL_SLOTS` and `SEND_SLOTS` in `workers/main.py`
-    )
-    send_slots: int = 1024
+    poll_slots: int = POLL_SLOTS
+    send_slots: int = SEND_SLOTS
     projects: int = 1
     accounts: int = 100  # shared out among the projects
     destinations: int = 100
