@@ -5,6 +5,7 @@ that the slots keep busy, and slots that wait for it would stand idle.
 """
 
 import asyncio
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -134,7 +135,7 @@ class Feeder(Generic[Task]):
         self._due = dict(by_shard)
         self._was_in_vain = bool(chosen)
         if not chosen:
-            await self._sleep((seen[0][2] - now_ms) / 1000 if seen else MAX_SLEEP_S)
+            await self._sleep((seen[0][2] - now_ms) / 1000 if seen else math.inf)
 
     async def _sleep(self, due_in_s: float) -> None:
         """Sleep until the queue's next visit, or until the store says that it has become earlier; a nap at least."""

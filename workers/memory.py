@@ -32,13 +32,13 @@ class MemoryTrimmer:
 
     def look(self) -> None:
         """Trim if the process is larger by `TRIM_BYTES` than it was at its least since the last time."""
-        grown = self._read_bytes()
-        if grown - self._least < TRIM_BYTES:
-            self._least = min(self._least, grown)
+        size = self._read_bytes()
+        if size - self._least < TRIM_BYTES:
+            self._least = min(self._least, size)
             return
         self._trim(0)
         self._least = self._read_bytes()
-        log.debug("worker.memory_trimmed", before=grown, after=self._least)
+        log.debug("worker.memory_trimmed", before=size, after=self._least)
 
 
 def make_trimmer() -> MemoryTrimmer | None:
@@ -46,6 +46,7 @@ def make_trimmer() -> MemoryTrimmer | None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is None or not STATM.exists():
         return None
+    trim.argtypes = [ctypes.c_size_t]
     return MemoryTrimmer(read_bytes=_read_bytes, trim=trim)
 
 

@@ -1,6 +1,8 @@
 """Run scripts and return once what they wrote is on disk: the server's, and a replica's where a failover may happen."""
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -21,7 +23,8 @@ log = structlog.get_logger()
 WAITAOF_MS = 8000
 ASK_REPLICA_MS = 10
 ASKS = 20
-CONFIRMED_SOON_MS = 25  # a disk that does not keep others waiting confirms within 20 ms
+CONFIRMED_WITHIN_S = 0.2  # a disk that nothing keeps busy takes 20 ms at most
+ASK_AGAIN_S = 1.0  # after an error
 # The script for work in progress, and for new work.
 TOUCH = (SCRIPTS["touch_v1"], SCRIPTS["touch_v1"].refusing_when_full())
 # How many replicas must have a write on disk too, by the name of a Cluster's node ("" without Cluster): 0 or 1.
@@ -103,41 +106,55 @@ class DurableScripts:
 
 
 class DiskConfirmations:
-    """Until when what was written to each shard is known to be on disk; the disk is asked once for all who wait for it."""
+    """Asks the disk whether it has what a shard holds: one question at a time, for all who wait for the next one."""
 
-    def __init__(self, durable: DurableScripts, *, aof: bool, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, durable: DurableScripts, *, aof: bool) -> None:
         """Take what waits for the disk; without an append-only file (`aof`) nothing is waited for."""
         self._durable = durable
         self._aof = aof
-        self._clock_ms = clock_ms
-        self._until_ms: dict[str, int] = {}
-        self._asking: dict[str, tuple[int, asyncio.Task[None]]] = {}  # since when, in ms
+        self._next: dict[str, asyncio.Future[bool]] = {}  # the answers to questions that were not asked yet
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._slow_from_s: dict[str, float] = {}  # by the monotonic clock
 
-    def wait_ms(self, shard: str, at_ms: int) -> int:
-        """Return 0 if all that a shard held at a time is known to be on disk; else after how many ms to ask again.
+    async def has_all(self, shard: str) -> bool:
+        """Return whether all that a shard holds now is on disk; False if the disk does not say so soon: come again later."""
+        if not self._aof:
+            return True
+        if time.monotonic() > self._slow_from_s.get(shard, math.inf):
+            return False
+        answer = self._next.get(shard)
+        if answer is None:
+            answer = self._next[shard] = asyncio.get_running_loop().create_future()
+            if shard not in self._asking:
+                self._asking[shard] = asyncio.create_task(self._ask(shard))
+        await asyncio.wait((answer,), timeout=CONFIRMED_WITHIN_S)
+        return answer.done() and answer.result()
 
-        The disk is asked meanwhile, in the background. The longer it takes, the longer are the waits.
-        """
-        if not self._aof or self._until_ms.get(shard, 0) >= at_ms:
-            return 0
-        now_ms = self._clock_ms()
-        if shard not in self._asking:
-            self._asking[shard] = now_ms, asyncio.create_task(self._ask(shard, now_ms))
-        return max(now_ms - self._asking[shard][0], CONFIRMED_SOON_MS)
+    async def _ask(self, shard: str) -> None:
+        try:
+            while answer := self._next.pop(shard, None):
+                self._slow_from_s[shard] = time.monotonic() + CONFIRMED_WITHIN_S
+                answer.set_result(is_there := await self._confirm(shard))
+                if not is_there:
+                    self._slow_from_s[shard] = 0.0
+                    await asyncio.sleep(ASK_AGAIN_S)
+        finally:
+            del self._asking[shard], self._slow_from_s[shard]
 
-    async def _ask(self, shard: str, began_ms: int) -> None:
+    async def _confirm(self, shard: str) -> bool:
         try:
             await self._durable.confirm(keys.touched(shard))
-        except (*STORE_ERRORS, StoreNotDurable) as error:
+        except (*STORE_ERRORS, StoreFull, StoreNotDurable) as error:
             log.warning("store.not_confirmed", shard=shard, error=type(error).__name__)
-        else:
-            self._until_ms[shard] = began_ms
-        finally:
-            del self._asking[shard]
+            return False
+        return True
 
     async def finish(self) -> None:
-        """Wait until the disk has answered, before the store is closed."""
-        await asyncio.gather(*(task for _, task in self._asking.values()))
+        """Ask nothing more; nobody needs the answers of a store that is closed."""
+        asking = list(self._asking.values())
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
 
 
 def _plan_wait(replicas: int) -> Sequence[Command]:

@@ -61,6 +61,7 @@ from bridge.store.vault import Vault
 R = TypeVar("R", bound=Struct)
 PEPPER_BYTES = 32
 PEPPER_RECORD = "pepper"
+TICK_LATE_MS = 1_000  # how late a caller of `take_tick` may be and still be let in the next time
 
 
 def wall_clock_ms() -> int:
@@ -95,7 +96,7 @@ class Store:
         self.breakers = Breakers(redis, shards)
         durable = DurableScripts(redis, aof=aof, replicas=replicas)
         self.committer = Committer(redis, aof=aof, durable=durable)
-        self.on_disk = DiskConfirmations(durable, aof=aof, clock_ms=clock_ms)
+        self.on_disk = DiskConfirmations(durable, aof=aof)
         self.upcoming = Upcoming(redis, self.committer)
         self.projects = Projects(redis, vault, clock_ms=clock_ms, dice=dice, durable=durable)
         self.health = Health(redis, self.shard_of)
@@ -184,8 +185,9 @@ class Store:
 
     async def take_tick(self, name: str, now_ms: int, *, every_ms: int) -> bool:
         """Return whether the caller may do what only one of all workers does in each interval."""
-        # A little less than the interval, or a caller that comes exactly in time would be refused every other time.
-        call = ScriptCall(SCRIPTS["probe_v1"], (keys.tick(name),), (now_ms, every_ms * 9 // 10))
+        # Less than the interval, or a caller that comes in time would be refused after one that came late.
+        least_ms = every_ms - min(every_ms // 2, TICK_LATE_MS)
+        call = ScriptCall(SCRIPTS["probe_v1"], (keys.tick(name),), (now_ms, least_ms))
         return bool(await run(self.redis, call) == b"1")
 
     async def load_job(self, key: str) -> Loaded[Job] | None:

@@ -1,13 +1,15 @@
-"""What is known to be on disk, and that the disk is asked once for all who wait for it."""
+"""Whether the disk has what a shard holds, and that it is asked once for all who wait."""
 
 import asyncio
 
+import pytest
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as LostError
 
-from bridge.store import keys
-from bridge.store.durable import CONFIRMED_SOON_MS, DiskConfirmations, DurableScripts
-from bridge.store.errors import StoreNotDurable
+from bridge.store import durable, keys
+from bridge.store.durable import DiskConfirmations, DurableScripts
+from bridge.store.errors import StoreFull, StoreNotDurable
 
 
 class Disk(DurableScripts):
@@ -16,63 +18,106 @@ class Disk(DurableScripts):
     def __init__(self, redis: Redis) -> None:
         super().__init__(redis)
         self.asked: list[str] = []
-        self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.answers: asyncio.Queue[Exception | None] = asyncio.Queue()
 
     async def confirm(self, touched: str) -> None:
         self.asked.append(touched)
-        await self.answer
+        if error := await self.answers.get():
+            raise error
 
-
-class Clock:
-    def __init__(self) -> None:
-        self.ms = 1_000
-
-    def now_ms(self) -> int:
-        return self.ms
+    async def is_asked(self, times: int) -> None:
+        async with asyncio.timeout(10):
+            while len(self.asked) < times:  # noqa: ASYNC110 -- a fake of a few lines
+                await asyncio.sleep(0)
 
 
 async def test_the_disk_is_asked_once_for_all_who_wait(redis: Redis) -> None:
-    """Its answer counts for what was written before it was asked, in that shard alone."""
-    disk, clock = Disk(redis), Clock()
-    on_disk = DiskConfirmations(disk, aof=True, clock_ms=clock.now_ms)
-    assert on_disk.wait_ms("a", 900) == CONFIRMED_SOON_MS
-    await asyncio.sleep(0)
-    clock.ms = 2_000
-    assert on_disk.wait_ms("a", 1_500) == 1_000, "as long as it has taken so far"
-    disk.answer.set_result(None)
+    """Who comes while it is asked waits for the next answer: what was written meanwhile may not be there yet."""
+    disk = Disk(redis)
+    on_disk = DiskConfirmations(disk, aof=True)
+    first = [asyncio.create_task(on_disk.has_all("a")) for _ in range(3)]
+    await disk.is_asked(1)
+    later = asyncio.create_task(on_disk.has_all("a"))
+    disk.answers.put_nowait(None)
+    assert await asyncio.gather(*first) == [True] * 3
+    await disk.is_asked(2)
+    assert not later.done()
+    disk.answers.put_nowait(None)
+    assert await later
+    assert disk.asked == [keys.touched("a")] * 2
     await on_disk.finish()
-    assert disk.asked == [keys.touched("a")]
-    assert on_disk.wait_ms("a", 1_000) == 0
-    assert on_disk.wait_ms("a", 1_500) == on_disk.wait_ms("b", 1_000) == CONFIRMED_SOON_MS
-    await on_disk.finish()
-    assert on_disk.wait_ms("a", 2_000) == 0
-    assert sorted(disk.asked) == [keys.touched("a"), keys.touched("a"), keys.touched("b")]
 
 
-async def test_a_disk_that_does_not_confirm_is_asked_again(redis: Redis) -> None:
-    """Nothing is taken for granted meanwhile, and the log says so."""
-    disk, clock = Disk(redis), Clock()
-    on_disk = DiskConfirmations(disk, aof=True, clock_ms=clock.now_ms)
-    disk.answer.set_exception(StoreNotDurable())
-    with structlog.testing.capture_logs() as lines:
-        assert on_disk.wait_ms("a", 900)
-        await on_disk.finish()
-    assert [(each["event"], each["error"]) for each in lines] == [("store.not_confirmed", "StoreNotDurable")]
-    assert on_disk.wait_ms("a", 900)
+async def test_shards_are_asked_by_themselves(redis: Redis) -> None:
+    """A disk that keeps one of them waiting does not keep the others."""
+    disk = Disk(redis)
+    on_disk = DiskConfirmations(disk, aof=True)
+    both = [asyncio.create_task(on_disk.has_all(shard)) for shard in "ab"]
+    await disk.is_asked(2)
+    assert sorted(disk.asked) == [keys.touched("a"), keys.touched("b")]
+    disk.answers.put_nowait(None)
+    disk.answers.put_nowait(None)
+    assert await asyncio.gather(*both) == [True, True]
     await on_disk.finish()
+
+
+async def test_nobody_waits_long_for_a_slow_disk(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is asked the next ones are told at once to come again later; once it has answered it is asked anew."""
+    monkeypatch.setattr(durable, "CONFIRMED_WITHIN_S", 0.01)
+    disk = Disk(redis)
+    on_disk = DiskConfirmations(disk, aof=True)
+    assert not await on_disk.has_all("a")
+    assert not await on_disk.has_all("a")
+    disk.answers.put_nowait(None)
+    disk.answers.put_nowait(None)
+    async with asyncio.timeout(10):
+        while not await on_disk.has_all("a"):  # noqa: ASYNC110 -- it tells nobody
+            await asyncio.sleep(0)
     assert len(disk.asked) == 2
+    await on_disk.finish()
+
+
+@pytest.mark.parametrize("error", [StoreNotDurable(), StoreFull(), LostError("gone")])
+async def test_after_an_error_it_is_asked_again_a_while_later(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Meanwhile nobody waits, and the log says it once."""
+    monkeypatch.setattr(durable, "ASK_AGAIN_S", 0.05)
+    disk = Disk(redis)
+    on_disk = DiskConfirmations(disk, aof=True)
+    disk.answers.put_nowait(error)
+    disk.answers.put_nowait(None)
+    with structlog.testing.capture_logs() as lines:
+        assert not await on_disk.has_all("a")
+        assert not await on_disk.has_all("a")
+    assert [(each["event"], each["error"]) for each in lines] == [
+        ("store.not_confirmed", type(error).__name__)
+    ]
+    assert len(disk.asked) == 1
+    async with asyncio.timeout(10):
+        while not await on_disk.has_all("a"):  # noqa: ASYNC110 -- it tells nobody
+            await asyncio.sleep(0)
+    await on_disk.finish()
+
+
+async def test_nothing_is_left_when_the_store_is_closed(redis: Redis) -> None:
+    """A question that is under way is given up; nobody needs its answer."""
+    tasks = asyncio.all_tasks()
+    on_disk = DiskConfirmations(Disk(redis), aof=True)
+    waiting = asyncio.create_task(on_disk.has_all("a"))
+    await asyncio.sleep(0)
+    await on_disk.finish()
+    assert not await waiting
+    assert asyncio.all_tasks() == tasks
 
 
 async def test_a_real_server_confirms(real: Redis) -> None:
-    """It does so within the time that the wait for the disk may take."""
-    on_disk = DiskConfirmations(DurableScripts(real), aof=True, clock_ms=Clock().now_ms)
-    assert on_disk.wait_ms("a", 1_000)
+    on_disk = DiskConfirmations(DurableScripts(real), aof=True)
+    assert await on_disk.has_all("a")
     await on_disk.finish()
-    assert on_disk.wait_ms("a", 1_000) == 0
 
 
 async def test_without_an_append_only_file_nothing_is_waited_for(redis: Redis) -> None:
     disk = Disk(redis)
-    on_disk = DiskConfirmations(disk, aof=False, clock_ms=Clock().now_ms)
-    assert on_disk.wait_ms("a", 1_000) == 0
+    assert await DiskConfirmations(disk, aof=False).has_all("a")
     assert not disk.asked

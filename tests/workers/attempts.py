@@ -54,25 +54,17 @@ async def held_receiver() -> AsyncIterator[HeldReceiver]:
         await runner.cleanup()
 
 
-async def wait_on_disk(api: Client, shard: str) -> None:
-    """Wait until a shard is on disk as it is now, as an endpoint's first delivery of a new job does."""
-    store, now_ms = api.services.store, api.services.clock_ms()
-    while store.on_disk.wait_ms(shard, now_ms):
-        await store.on_disk.finish()
-
-
 class Worker:
     """Makes the attempts of deliveries as the pump would, one at a time."""
 
     def __init__(self, api: Client) -> None:
-        self.api, self.store = api, api.services.store
+        self.store = api.services.store
         self.handler = DeliverHandler(api.services, suspects_at_most=9)
 
     async def take(self, delivery: str, *, lease_ms: int = 0) -> SendTask | None:
         """Claim a delivery where it waits; None if it is not due."""
         lane = (await self.read(delivery)).lane
         shard = delivery[4]
-        await wait_on_disk(self.api, shard)
         lease_ms = lease_ms or self.handler.lease_ms
         held = await self.store.dlv.claim(shard, [(lane, 9)], most=9, page=9, lease_ms=lease_ms)
         tasks, settled = await self.handler.load(shard, held)

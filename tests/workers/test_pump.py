@@ -355,3 +355,20 @@ async def test_a_pump_that_sleeps_is_woken_by_an_item(lanes: Lanes) -> None:
             woken_s = await time_one_by_one(lanes, work, 5)
     assert len(work.begun) == 10
     assert woken_s < alone_s / 3
+
+
+async def test_an_empty_queue_is_looked_at_once_a_second(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wake-ups tell of what is due before; these looks are for those that got lost."""
+    looks: list[float] = []
+    peek = lanes.peek
+
+    async def noted(**options: int) -> list[tuple[str, str, int]]:
+        looks.append(time.monotonic())
+        return await peek(**options)
+
+    monkeypatch.setattr(lanes, "peek", noted)
+    async with running(lanes, Work(), slots=1):
+        await asyncio.sleep(2.2)
+    assert 2 <= len(looks) <= 4, "one at the start, then two or three"

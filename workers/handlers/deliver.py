@@ -44,7 +44,8 @@ ROOM_SHARE = 0.25
 MAX_PUT_OFF = 2_000  # any others are due again soon by themselves
 MOST_VISITED = 2 * PAGE  # lanes at a time, however many attempts that may hang there is room for
 MOST_OF_URL = DEFAULT_LIMITS.healthy.per_url // 2  # items of a page
-HOLD_STEP_MS = 200  # how often a held first delivery is looked at again, at least
+HOLD_STEP_MS = 200  # how often a held first delivery is looked at again
+NOT_ON_DISK_MS = 1_000  # after this one that waits for a slow disk is
 
 
 class SendTask(Struct, frozen=True, kw_only=True, gc=False):
@@ -159,7 +160,7 @@ class DeliverHandler:
 
     def give_back(self, task: SendTask) -> Sequence[Settled]:
         """Let another worker send it now."""
-        return (Settled(task.delivery.record.lane, task.delivery.record.id, task.token, 0),)
+        return _return_in(task, 0)
 
     async def _is_held(self, task: SendTask) -> bool:
         delivery = task.delivery.record
@@ -236,6 +237,8 @@ class DeliverHandler:
 
     async def work(self, task: SendTask) -> Sequence[Settled]:
         """Make one attempt and settle it; give back one that waited here while its delivery was changed."""
+        if task.ready.is_new and not await self._services.store.on_disk.has_all(task.delivery.record.id[4]):
+            return _return_in(task, NOT_ON_DISK_MS)
         if time.monotonic() - task.taken_s > CHECKED_AFTER_S and not await self._is_held(task):
             return self.give_back(task)
         began_ms = self._services.clock_ms()
@@ -272,6 +275,10 @@ class DeliverHandler:
                 await asyncio.sleep(STORE_BACKOFF_S)
             else:
                 return (replace(settled, probe=True) if task.is_probe else settled,)
+
+
+def _return_in(task: SendTask, delay_ms: int) -> Sequence[Settled]:
+    return (Settled(task.delivery.record.lane, task.delivery.record.id, task.token, delay_ms),)
 
 
 def _make_task(ready: ReadyDelivery, claim: Claim, taken_s: float) -> SendTask:

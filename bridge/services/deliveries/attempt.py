@@ -17,19 +17,21 @@ from bridge.domain.subscriptions.subscription import Subscription
 from bridge.http.yielding import let_others_run
 from bridge.services.context import Services
 from bridge.services.deliveries.request import RequestBuilder
-from bridge.services.jobs.registration import HOLD_MS
 from bridge.services.subscriptions.lookup import Tables, find_subscription, list_companions, load_tables
 from bridge.store.records import Loaded, RecordBatch, UnreadableRecord, Wanted
 from bridge.store.store import Store
 from bridge.store.vault import VaultError
 
+NEW_MS = 15_000  # longer than a slow disk keeps anything waiting; after that an endpoint hears all the same
 log = structlog.get_logger()
 
 
 class ReadyDelivery(Struct, frozen=True, kw_only=True, gc=False):
     """A delivery with its event and subscription; its attempt must wait for another `hold_ms` milliseconds.
 
-    `companions` have the same URL and sign it too, see `list_companions`.
+    `is_new`: it is the first attempt to tell an endpoint of a job that was registered a moment ago. It must wait until the
+    job is on disk: one that a killed store loses, before the client was told that it is registered, is registered anew,
+    and the events of the new one have other ids. `companions` have the same URL and sign it too, see `list_companions`.
     """
 
     delivery: Loaded[Delivery]
@@ -37,6 +39,7 @@ class ReadyDelivery(Struct, frozen=True, kw_only=True, gc=False):
     subscription: Subscription
     companions: Sequence[Subscription] = ()
     hold_ms: int = 0
+    is_new: bool = False
 
     @property
     def may_be_over(self) -> bool:
@@ -94,8 +97,7 @@ async def load_ready(store: Store, ids: Sequence[str], *, now_ms: int) -> Loaded
     tables = await load_tables(store, page)
     kept = LoadedDeliveries(ready={}, disabled={}, blocked={}, stranded={}, unreadable=first.unreadable)
     for identifier, loaded in deliveries.items():
-        hold_ms = _hold_ms(store, loaded.record, page, now_ms)
-        prepared = _prepare(loaded, page, tables, hold_ms)
+        prepared = _prepare(loaded, page, tables, is_new=_is_new(loaded.record, page, now_ms))
         if prepared is None:
             needs = (loaded.record.event, loaded.record.job)
             (kept.stranded if page.unreadable.isdisjoint(needs) else kept.blocked)[identifier] = loaded
@@ -106,17 +108,10 @@ async def load_ready(store: Store, ids: Sequence[str], *, now_ms: int) -> Loaded
     return kept
 
 
-def _hold_ms(store: Store, delivery: Delivery, page: RecordBatch, now_ms: int) -> int:
-    """Return how long a first attempt must wait: for the answer to a callback's registration, or until an endpoint's job is on disk.
-
-    A job that a killed store loses, before a client was told that it is registered, is registered anew, and the events
-    of the new one have other ids. So no endpoint may have heard of the first.
-    """
-    if delivery.tries or not is_endpoint(delivery.subscription):
-        return page.holds.get(delivery.subscription, 0)
+def _is_new(delivery: Delivery, page: RecordBatch, now_ms: int) -> bool:
     job = page.jobs.get(delivery.job)
-    is_new = job is not None and now_ms - job.record.born_ms < HOLD_MS
-    return store.on_disk.wait_ms(delivery.id[4], delivery.created_ms) if is_new else 0
+    is_first = not delivery.tries and is_endpoint(delivery.subscription)
+    return is_first and job is not None and now_ms - job.record.born_ms < NEW_MS
 
 
 def _is_over(delivery: Delivery) -> bool:
@@ -124,7 +119,7 @@ def _is_over(delivery: Delivery) -> bool:
 
 
 def _prepare(
-    loaded: Loaded[Delivery], page: RecordBatch, tables: Tables, hold_ms: int
+    loaded: Loaded[Delivery], page: RecordBatch, tables: Tables, *, is_new: bool
 ) -> ReadyDelivery | None:
     delivery = loaded.record
     event, subscription = page.events.get(delivery.event), find_subscription(delivery, page, tables)
@@ -135,7 +130,8 @@ def _prepare(
         event=event.record,
         subscription=subscription,
         companions=list_companions(delivery, subscription, page, tables),
-        hold_ms=hold_ms,
+        hold_ms=page.holds.get(subscription.id, 0),
+        is_new=is_new,
     )
 
 

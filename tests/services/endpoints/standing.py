@@ -4,7 +4,7 @@ from typing import Any
 
 from bridge.domain.deliveries.records import Delivery
 from tests.services.polling.upstreams import Bench
-from tests.workers.attempts import Worker, wait_on_disk
+from tests.workers.attempts import Worker
 
 JOB = "/v1/sync-jobs/{id}"
 
@@ -45,7 +45,6 @@ async def send(bench: Bench, key: str) -> list[str]:
     worker, store = Worker(bench.api), bench.api.services.store
     sent = []
     for lane in sorted({each.lane for each in (await records(bench, key)).values()}):
-        await wait_on_disk(bench.api, key[0])
         claim = await store.dlv.claim(
             key[0], [(lane, 50)], most=50, page=50, lease_ms=worker.handler.lease_ms
         )

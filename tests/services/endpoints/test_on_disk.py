@@ -1,38 +1,30 @@
 """An endpoint hears of a job that was registered a moment ago only when that is on disk."""
 
-import asyncio
-from dataclasses import replace
-from typing import Any
-
 import pytest
+from msgspec.structs import replace
 
-from bridge.services.jobs.registration import HOLD_MS
+from bridge.services.deliveries.attempt import NEW_MS, load_ready
+from bridge.store.unit_of_work import UnitOfWork
 from tests.services.endpoints.standing import create, deliveries, end_job, inbox, records
 from tests.services.polling.upstreams import Bench
 from tests.workers.attempts import Worker
+
+ELSEWHERE = "http://127.0.0.1:9/x"  # of the callback, whose delivery is none of these tests' business
 
 
 class Disk:
     """What is on disk, instead of the store's."""
 
     def __init__(self) -> None:
-        self.has_all = False
-        self.asked: list[tuple[str, int]] = []
+        self.is_there = False
+        self.asked: list[str] = []
 
-    def wait_ms(self, shard: str, at_ms: int) -> int:
-        self.asked.append((shard, at_ms))
-        return 0 if self.has_all else 25
+    async def has_all(self, shard: str) -> bool:
+        self.asked.append(shard)
+        return self.is_there
 
-
-async def claim_and_load(
-    bench: Bench, key: str, endpoint: str, *, later_ms: int = 0
-) -> tuple[list[Any], list[Any]]:
-    """Return what a worker would send to an endpoint now, or some time later, and what it settles."""
-    worker, delivery = Worker(bench.api), (await records(bench, key))[endpoint]
-    claim = await worker.store.dlv.claim(key[0], [(delivery.lane, 9)], most=9, page=9, lease_ms=60_000)
-    tasks, settled = await worker.handler.load(key[0], replace(claim, now_ms=claim.now_ms + later_ms))
-    await worker.settle(settled)
-    return tasks, settled
+    async def finish(self) -> None:
+        pass
 
 
 @pytest.fixture
@@ -43,26 +35,42 @@ def disk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 
 async def test_a_first_delivery_waits_for_the_disk(bench: Bench, disk: Disk) -> None:
-    """It is looked at again a moment later, without an attempt; then it is sent."""
+    """It is put off without an attempt, and sent once the job is there."""
     endpoint = await create(bench)
-    key = await end_job(bench, "s1", callback_url="http://127.0.0.1:9/x")
-    delivery = (await records(bench, key))[endpoint]
-    tasks, (settled,) = await claim_and_load(bench, key, endpoint)
-    assert (tasks, settled.delay_ms) == ([], 25)
-    assert disk.asked == [(key[0], delivery.created_ms)]
-    (listed,) = await deliveries(bench, endpoint)
-    assert (listed["state"], listed["attempt_count"]) == ("pending", 0)
-    disk.has_all = True
+    key = await end_job(bench, "s1", callback_url=ELSEWHERE)
+    delivery = (await records(bench, key))[endpoint].id
     worker = Worker(bench.api)
-    while (task := await worker.take(delivery.id)) is None:  # noqa: ASYNC110 -- the queue has no event to wait on
-        await asyncio.sleep(0.01)
+    task = await worker.take(delivery)
+    assert task is not None
+    (put_off,) = await worker.handler.work(task)
+    assert (put_off.delay_ms, put_off.records, put_off.outcome) == (1_000, (), "")
+    assert disk.asked == [key[0]]
+    (listed,) = await deliveries(bench, endpoint)
+    assert listed["attempt_count"] == 0
+    assert not await inbox(bench)
+    disk.is_there = True
     await worker.finish(task)
     assert len(await inbox(bench)) == 1
 
 
-async def test_a_job_that_was_registered_long_ago_is_not_waited_for(bench: Bench, disk: Disk) -> None:
-    """The disk is not even asked."""
+async def test_only_a_first_attempt_for_an_endpoint_of_a_new_job_waits(bench: Bench) -> None:
+    """Not a callback's, which waits for the answer to its registration, not a retry, not one of an older job."""
     endpoint = await create(bench)
-    key = await end_job(bench, "s1", callback_url="http://127.0.0.1:9/x")
-    tasks, settled = await claim_and_load(bench, key, endpoint, later_ms=HOLD_MS)
-    assert (len(tasks), settled, disk.asked) == (1, [], [])
+    key = await end_job(bench, "s1", callback_url=ELSEWHERE)
+    found, store = await records(bench, key), bench.api.services.store
+    (callback,) = [each.id for subscription, each in found.items() if subscription != endpoint]
+    mine = found[endpoint].id
+    born_ms = (await bench.job(key)).born_ms
+
+    async def list_new(now_ms: int) -> list[str]:
+        loaded = await load_ready(store, [mine, callback], now_ms=now_ms)
+        return [each.delivery.record.id for each in loaded.ready.values() if each.is_new]
+
+    assert await list_new(born_ms + NEW_MS - 1) == [mine]
+    assert await list_new(born_ms + NEW_MS) == []
+    before = await store.load_delivery(mine)
+    assert before is not None
+    unit = UnitOfWork(key[0], now_ms=bench.api.services.clock_ms(), retention_s=3600)
+    unit.put_delivery(replace(before.record, tries=1), before)
+    assert await store.committer.commit(unit.change()) == "done"
+    assert await list_new(born_ms) == []
