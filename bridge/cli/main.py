@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 
@@ -93,6 +94,7 @@ def build_parser(command: str = "") -> argparse.ArgumentParser:
         return parser
     from bridge.cli.arguments.remote import add_remote_commands  # noqa: PLC0415 -- a command loads what it needs
 
+    parser.add_argument("--version", action="version", version=f"reelbridge {version('reelbridge')}")
     add_remote_commands(commands)
     add_tools(commands)
     completion = add_command(

@@ -9,6 +9,7 @@ from bridge.domain.counts import say_count
 # What a key holds: the words for one, and those for more.
 NAMES = {
     "callbacks": ("callback", "callbacks"),
+    "endpoints": ("endpoint", "endpoints"),
     "signing_secrets": ("signing secret", "signing secrets"),
     "credentials": ("upstream credential", "upstream credentials"),
     "idempotent_responses": (
@@ -57,7 +58,9 @@ def _judge(key: dict[str, Any], number: int, counted_at: str) -> Finding:
             " at the end of the list",
         )
     if key.get("encrypts"):
-        return Finding(level="ok", text=f"{name} encrypts and holds {holds or 'nothing yet'}")
+        return Finding(
+            level="ok", text=f"{name} encrypts and holds {holds or 'nothing yet'} (counted {counted_at})"
+        )
     if holds:
         return Finding(
             level="warning",

@@ -80,7 +80,8 @@ class SupervisedProcess:
         await asyncio.wait({ending, forced}, timeout=STOP_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
         forced.cancel()
         if not ending.done():
-            self._write_line(self.name, "does not end by itself: killed")
+            is_asked = force is not None and force.is_set()
+            self._write_line(self.name, "killed" if is_asked else "does not end by itself: killed")
             _send(process, signal.SIGKILL)
         await ending
 

@@ -98,7 +98,7 @@ def _find_wrong_status(step: CaseRequest, answer: ReceiverAnswer) -> str:
         return f"answered {answer.status} to what it should refuse"
     if answer.status is not None and 400 <= answer.status < 500:
         return ""
-    said = f"answered {answer.status}" if answer.status is not None else answer.reason
+    said = f"answered {answer.status}" if answer.status is not None else answer.reason.rstrip(".")
     return f"{said} instead of a refusal such as 401"
 
 

@@ -117,7 +117,8 @@ def _bridge() -> dict[str, Any]:
         "observed_at": _say("When the read was made that showed it.", **_MOMENT),
         "polls": _say("How often the job had been read.", **_COUNT),
         "detection_lag_max_ms": _say(
-            "The most that can lie between the fact and `observed_at`, null where it is not known.",
+            "The most that can lie between the fact and `observed_at`, counted from the registration at the"
+            " earliest; null where it is not known.",
             type=["integer", "null"],
             minimum=0,
         ),

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.cli.commands.key_checks import check_master_keys
 
-NOUNS = ("callbacks", "signing_secrets", "credentials", "idempotent_responses", "starts")
+NOUNS = ("callbacks", "endpoints", "signing_secrets", "credentials", "idempotent_responses", "starts")
 
 
 def describe(holds: Mapping[str, int]) -> str:
@@ -17,8 +17,10 @@ def describe(holds: Mapping[str, int]) -> str:
     return finding.text
 
 
+COUNTED = "(counted 2026-11-21T10:00:00.000Z)"
 ONE = (
     "1 callback",
+    "1 endpoint",
     "1 signing secret",
     "1 upstream credential",
     "1 answer kept for an Idempotency-Key (a day at most)",
@@ -26,6 +28,7 @@ ONE = (
 )
 TWO = (
     "2 callbacks",
+    "2 endpoints",
     "2 signing secrets",
     "2 upstream credentials",
     "2 answers kept for an Idempotency-Key (a day at most)",
@@ -37,9 +40,9 @@ TWO = (
 def test_what_a_key_holds_is_counted_in_words(count: int, words: tuple[str, ...]) -> None:
     """One secret is no secrets."""
     said = describe(dict.fromkeys(NOUNS, count))
-    assert said == f"master key k1 encrypts and holds {', '.join(words)}"
+    assert said == f"master key k1 encrypts and holds {', '.join(words)} {COUNTED}"
 
 
 def test_what_a_newer_bridge_counts_keeps_its_name() -> None:
     """Words for it are not known here."""
-    assert describe({"wonders": 1}) == "master key k1 encrypts and holds 1 wonders"
+    assert describe({"wonders": 1}) == f"master key k1 encrypts and holds 1 wonders {COUNTED}"
