@@ -13,7 +13,8 @@ from tests.e2e.crash.killable_service import Kill
 ACCEPTED = Accepted(job="j1", ending="sync_job.completed", places={"cb_1": "hook", "ep_1": "endpoint"})
 EVENT = {"id": "evt_1", "type": "sync_job.completed", "job_id": "j1"}
 OTHER = EVENT | {"id": "evt_2"}
-OK = {"status": 200, "reason": ""}
+OK = {"status": 200, "reason": "", "duration_ms": 200}
+OK_AFTER_A_STANDSTILL = OK | {"duration_ms": 3500}
 UNANSWERED = {"status": None, "reason": "no answer"}
 POST = Arrival(
     place="hook",
@@ -73,6 +74,7 @@ def test_a_run_that_is_right_has_no_problems() -> None:
         ({"deliveries": [delivery("cb_1", state="pending"), ENDPOINT]}, "pending after ['ok']"),
         ({"deliveries": [delivery("cb_1", state="parked"), ENDPOINT]}, "parked after ['ok']"),
         ({"arrivals": [AT_ENDPOINT]}, "succeeded after []"),
+        ({"arrivals": [replace(POST, fate="late"), AT_ENDPOINT]}, "succeeded after ['late']"),
         ({"arrivals": [POST, AT_ENDPOINT, replace(POST, event="evt_9")]}, "invented POST"),
         ({"arrivals": [POST, AT_ENDPOINT, replace(POST, place="elsewhere")]}, "invented POST"),
         ({"arrivals": [replace(POST, stamp_s=4600), AT_ENDPOINT]}, "stamped by a wrong clock"),
@@ -108,6 +110,15 @@ def test_what_is_wrong_is_found(changed: dict[str, Any], problem: str) -> None:
 def test_a_repetition_has_its_reason(changed: dict[str, Any], reason: str) -> None:
     found = close(**({"arrivals": [POST, LATER, AT_ENDPOINT]} | changed))
     assert (found.problems, dict(found.repeated)) == ([], {reason: 1})
+
+
+def test_a_late_answer_counts_where_the_worker_stood_still() -> None:
+    """It lies there when the worker goes on, which shows in how long the attempt took."""
+    found = close(
+        deliveries=[delivery("cb_1", attempts=[OK_AFTER_A_STANDSTILL]), ENDPOINT],
+        arrivals=[replace(POST, fate="late"), AT_ENDPOINT],
+    )
+    assert (found.delivered, found.problems) == (2, [])
 
 
 def test_what_nobody_takes_is_parked() -> None:
