@@ -12,9 +12,10 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from bridge.store import keys
+from bridge.store.cancellation import is_cancelled
 from bridge.store.cluster_commands import Command, Keyed, NodeWait, is_confirmed, send_durably
 from bridge.store.disk_wait import DiskWait
-from bridge.store.errors import STORE_ERRORS, StoreFull, StoreNotDurable
+from bridge.store.errors import StoreFull, StoreNotDurable
 from bridge.store.scripts import SCRIPTS, ScriptCall, run_by_hash, run_each, send_together
 
 log = structlog.get_logger()
@@ -25,6 +26,7 @@ ASK_REPLICA_MS = 10
 ASKS = 20
 CONFIRMED_WITHIN_S = 0.2  # a disk that nothing keeps busy takes 20 ms at most
 ASK_AGAIN_S = 1.0  # after an error
+MOST_NEEDS = 20_000
 # The script for work in progress, and for new work.
 TOUCH = (SCRIPTS["touch_v1"], SCRIPTS["touch_v1"].refusing_when_full())
 # How many replicas must have a write on disk too, by the name of a Cluster's node ("" without Cluster): 0 or 1.
@@ -105,53 +107,100 @@ class DurableScripts:
         return wait.waiting()
 
 
+class _Questions:
+    """The questions to the disk about one shard, by number."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.wanted = 0
+        self.confirmed = 0
+        self.slow_from_s = math.inf  # by the monotonic clock: from then on the one that is asked takes long
+        self.answer = asyncio.get_running_loop().create_future()  # to the one that is asked
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def are_slow(self) -> bool:
+        return time.monotonic() > self.slow_from_s
+
+    def note_answer(self) -> None:
+        """Let those who wait look again."""
+        answer, self.answer = self.answer, asyncio.get_running_loop().create_future()
+        answer.set_result(None)
+
+
 class DiskConfirmations:
-    """Asks the disk whether it has what a shard holds: one question at a time, for all who wait for the next one."""
+    """Asks the disk whether it has what a shard held: one question at a time, for all who wait for the next one."""
 
     def __init__(self, durable: DurableScripts, *, aof: bool) -> None:
         """Take what waits for the disk; without an append-only file (`aof`) nothing is waited for."""
         self._durable = durable
         self._aof = aof
-        self._next: dict[str, asyncio.Future[bool]] = {}  # the answers to questions that were not asked yet
-        self._asking: dict[str, asyncio.Task[None]] = {}
-        self._slow_from_s: dict[str, float] = {}  # by the monotonic clock
+        self._shards: dict[str, _Questions] = {}
+        self._needs: dict[
+            str, int
+        ] = {}  # by what is waited for: the question whose answer counts, or a later one's
 
-    async def has_all(self, shard: str) -> bool:
-        """Return whether all that a shard holds now is on disk; False if the disk does not say so soon: come again later."""
+    async def has_all(self, shard: str, what: str) -> bool:
+        """Return whether all that a shard held when this was first called for `what` is on disk; wait for it a moment.
+
+        An answer that comes later counts for the next call.
+        """
+        questions, need = self._want(shard, what)
+        ends_s = time.monotonic() + CONFIRMED_WITHIN_S
+        while questions.confirmed < need:
+            left_s = ends_s - time.monotonic()
+            if questions.are_slow or left_s <= 0:
+                return False
+            await asyncio.wait((questions.answer,), timeout=left_s)
+        self._needs.pop(what, None)
+        return True
+
+    def is_slow(self, shard: str, what: str) -> bool:
+        """Return whether `has_all` would say no without waiting."""
+        questions, need = self._want(shard, what)
+        return questions.confirmed < need and questions.are_slow
+
+    def _want(self, shard: str, what: str) -> tuple[_Questions, int]:
+        """Have the disk asked for `what`; return the number of the question that counts."""
+        questions = self._shards.get(shard) or self._shards.setdefault(shard, _Questions())
         if not self._aof:
-            return True
-        if time.monotonic() > self._slow_from_s.get(shard, math.inf):
-            return False
-        answer = self._next.get(shard)
-        if answer is None:
-            answer = self._next[shard] = asyncio.get_running_loop().create_future()
-            if shard not in self._asking:
-                self._asking[shard] = asyncio.create_task(self._ask(shard))
-        await asyncio.wait((answer,), timeout=CONFIRMED_WITHIN_S)
-        return answer.done() and answer.result()
+            return questions, 0
+        need = self._needs.setdefault(what, questions.asked + 1)
+        if len(self._needs) > MOST_NEEDS:  # others have sent them
+            del self._needs[next(iter(self._needs))]
+        if questions.confirmed < need:
+            questions.wanted = max(questions.wanted, need)
+            if questions.task is None:
+                questions.task = asyncio.create_task(self._ask(shard, questions))
+        return questions, need
 
-    async def _ask(self, shard: str) -> None:
+    async def _ask(self, shard: str, questions: _Questions) -> None:
         try:
-            while answer := self._next.pop(shard, None):
-                self._slow_from_s[shard] = time.monotonic() + CONFIRMED_WITHIN_S
-                answer.set_result(is_there := await self._confirm(shard))
+            while questions.confirmed < questions.wanted and not is_cancelled():
+                questions.asked = number = questions.asked + 1
+                questions.slow_from_s = time.monotonic() + CONFIRMED_WITHIN_S
+                if is_there := await self._confirm(shard):
+                    questions.confirmed = number
+                else:
+                    questions.slow_from_s = 0.0
+                questions.note_answer()
                 if not is_there:
-                    self._slow_from_s[shard] = 0.0
                     await asyncio.sleep(ASK_AGAIN_S)
+                    break  # whoever still waits has it asked again
         finally:
-            del self._asking[shard], self._slow_from_s[shard]
+            questions.task, questions.slow_from_s = None, math.inf
 
     async def _confirm(self, shard: str) -> bool:
         try:
             await self._durable.confirm(keys.touched(shard))
-        except (*STORE_ERRORS, StoreFull, StoreNotDurable) as error:
+        except Exception as error:  # noqa: BLE001 -- whatever it is, nothing is known to be on disk, and the next one asks again
             log.warning("store.not_confirmed", shard=shard, error=type(error).__name__)
             return False
         return True
 
     async def finish(self) -> None:
         """Ask nothing more; nobody needs the answers of a store that is closed."""
-        asking = list(self._asking.values())
+        asking = [each.task for each in self._shards.values() if each.task is not None]
         for task in asking:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)

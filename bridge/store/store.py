@@ -184,9 +184,9 @@ class Store:
         return int(seconds) * 1000 + int(micros) // 1000
 
     async def take_tick(self, name: str, now_ms: int, *, every_ms: int) -> bool:
-        """Return whether the caller may do what only one of all workers does in each interval."""
+        """Return whether the caller may do what only one of all workers does once in about an interval."""
         # Less than the interval, or a caller that comes in time would be refused after one that came late.
-        least_ms = every_ms - min(every_ms // 2, TICK_LATE_MS)
+        least_ms = every_ms - min(every_ms // 4, TICK_LATE_MS)
         call = ScriptCall(SCRIPTS["probe_v1"], (keys.tick(name),), (now_ms, least_ms))
         return bool(await run(self.redis, call) == b"1")
 

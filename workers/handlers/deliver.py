@@ -63,6 +63,10 @@ class SendTask(Struct, frozen=True, kw_only=True, gc=False):
         """The delivery as it was loaded."""
         return self.ready.delivery
 
+    def back_in(self, delay_ms: int) -> Settled:
+        """Return what puts it back into its lane, without an attempt."""
+        return Settled(self.delivery.record.lane, self.delivery.record.id, self.token, delay_ms)
+
 
 class DeliverHandler:
     """The pump's handler for the delivery queue: a lane is a URL of a project, a member a delivery's id."""
@@ -109,20 +113,15 @@ class DeliverHandler:
                 settled.append(Settled(item.lane, item.member, claim.token, None))
             elif is_origin_wide(item.lane) or ready.has_moved:
                 moves.append(ready)
-            elif ready.hold_ms:
-                delay_ms = min(ready.hold_ms, HOLD_STEP_MS)
-                settled.append(Settled(item.lane, item.member, claim.token, delay_ms))
+            elif hold_ms := self._hold_ms(ready):
+                settled.append(Settled(item.lane, item.member, claim.token, hold_ms))
             else:
                 tasks.append(_make_task(ready, claim, taken_s))
         if moves:
             settled += await self._move(shard, claim.token, moves)
         waits = await pace(self._services, [task.ready for task in tasks])
         settled += [
-            Settled(
-                task.delivery.record.lane, task.delivery.record.id, task.token, waits[task.delivery.record.id]
-            )
-            for task in tasks
-            if task.delivery.record.id in waits
+            task.back_in(waits[task.delivery.record.id]) for task in tasks if task.delivery.record.id in waits
         ]
         tasks = [task for task in tasks if task.delivery.record.id not in waits]
         self._note_visits(shard, claim)
@@ -130,6 +129,13 @@ class DeliverHandler:
         # Counted when nothing can fail any more: what is not returned never leaves.
         self._suspects += sum(task.is_suspect for task in tasks)
         return tasks, settled
+
+    def _hold_ms(self, ready: ReadyDelivery) -> int:
+        """Return after how long a first delivery that must wait is looked at again; 0: it is sent, once the disk has its job."""
+        member = ready.delivery.record.id
+        if ready.is_new and self._services.store.on_disk.is_slow(member[4], member):
+            return NOT_ON_DISK_MS
+        return min(ready.hold_ms, HOLD_STEP_MS)
 
     def _leave_out(self, item: Item, page: LoadedDeliveries, claim: Claim) -> Settled:
         """Return what to settle for a delivery that is over, or cannot be sent: its endpoint is off, a record is unreadable."""
@@ -160,7 +166,7 @@ class DeliverHandler:
 
     def give_back(self, task: SendTask) -> Sequence[Settled]:
         """Let another worker send it now."""
-        return _return_in(task, 0)
+        return (task.back_in(0),)
 
     async def _is_held(self, task: SendTask) -> bool:
         delivery = task.delivery.record
@@ -237,9 +243,12 @@ class DeliverHandler:
 
     async def work(self, task: SendTask) -> Sequence[Settled]:
         """Make one attempt and settle it; give back one that waited here while its delivery was changed."""
-        if task.ready.is_new and not await self._services.store.on_disk.has_all(task.delivery.record.id[4]):
-            return _return_in(task, NOT_ON_DISK_MS)
-        if time.monotonic() - task.taken_s > CHECKED_AFTER_S and not await self._is_held(task):
+        is_new, member = task.ready.is_new, task.delivery.record.id
+        if is_new and not await self._services.store.on_disk.has_all(member[4], member):
+            return (task.back_in(NOT_ON_DISK_MS),)
+        # A store that was killed while this waited for its disk may lack the job now, and the lease with it.
+        is_doubtful = is_new or time.monotonic() - task.taken_s > CHECKED_AFTER_S
+        if is_doubtful and not await self._is_held(task):
             return self.give_back(task)
         began_ms = self._services.clock_ms()
         delivery = task.delivery.record
@@ -275,10 +284,6 @@ class DeliverHandler:
                 await asyncio.sleep(STORE_BACKOFF_S)
             else:
                 return (replace(settled, probe=True) if task.is_probe else settled,)
-
-
-def _return_in(task: SendTask, delay_ms: int) -> Sequence[Settled]:
-    return (Settled(task.delivery.record.lane, task.delivery.record.id, task.token, delay_ms),)
 
 
 def _make_task(ready: ReadyDelivery, claim: Claim, taken_s: float) -> SendTask:

@@ -16,12 +16,15 @@ class Disk:
     """What is on disk, instead of the store's."""
 
     def __init__(self) -> None:
-        self.is_there = False
-        self.asked: list[str] = []
+        self.is_there = self.is_known_slow = False
+        self.asked: list[tuple[str, str]] = []
 
-    async def has_all(self, shard: str) -> bool:
-        self.asked.append(shard)
+    async def has_all(self, shard: str, what: str) -> bool:
+        self.asked.append((shard, what))
         return self.is_there
+
+    def is_slow(self, shard: str, what: str) -> bool:
+        return self.is_known_slow
 
     async def finish(self) -> None:
         pass
@@ -44,7 +47,7 @@ async def test_a_first_delivery_waits_for_the_disk(bench: Bench, disk: Disk) -> 
     assert task is not None
     (put_off,) = await worker.handler.work(task)
     assert (put_off.delay_ms, put_off.records, put_off.outcome) == (1_000, (), "")
-    assert disk.asked == [key[0]]
+    assert disk.asked == [(key[0], delivery)]
     (listed,) = await deliveries(bench, endpoint)
     assert listed["attempt_count"] == 0
     assert not await inbox(bench)
@@ -74,3 +77,31 @@ async def test_only_a_first_attempt_for_an_endpoint_of_a_new_job_waits(bench: Be
     unit.put_delivery(replace(before.record, tries=1), before)
     assert await store.committer.commit(unit.change()) == "done"
     assert await list_new(born_ms) == []
+
+
+async def test_a_disk_that_is_known_to_be_slow_takes_no_slot_and_no_turn(bench: Bench, disk: Disk) -> None:
+    """The delivery goes back before the endpoint's rate limit is asked, which would count it as sent."""
+    endpoint = await create(bench, rate_limit_per_second=0.01)
+    key = await end_job(bench, "s1", callback_url=ELSEWHERE)
+    delivery = (await records(bench, key))[endpoint].id
+    worker = Worker(bench.api)
+    disk.is_known_slow = True
+    assert await worker.take(delivery) is None
+    due_ms = await worker.store.dlv.due_of(key[0], (await worker.read(delivery)).lane, delivery)
+    assert due_ms is not None
+    assert due_ms - await worker.store.time_ms() <= 1_000
+    assert not disk.asked
+
+
+async def test_what_a_killed_store_has_lost_meanwhile_is_not_sent(bench: Bench, disk: Disk) -> None:
+    """The store that confirms is another one then, which has neither the job nor the lease."""
+    endpoint = await create(bench)
+    key = await end_job(bench, "s1", callback_url=ELSEWHERE)
+    delivery = (await records(bench, key))[endpoint]
+    worker = Worker(bench.api)
+    task = await worker.take(delivery.id)
+    assert task is not None
+    await worker.store.redis.flushall()
+    disk.is_there = True
+    await worker.finish(task)
+    assert not await worker.store.redis.keys("*inbox*")
