@@ -136,9 +136,8 @@ class DiskConfirmations:
         self._durable = durable
         self._aof = aof
         self._shards: dict[str, _Questions] = {}
-        self._needs: dict[
-            str, int
-        ] = {}  # by what is waited for: the question whose answer counts, or a later one's
+        # By what is waited for: the number of the question whose answer counts, or that of any later one.
+        self._needs: dict[str, int] = {}
 
     async def has_all(self, shard: str, what: str) -> bool:
         """Return whether all that a shard held when this was first called for `what` is on disk; wait for it a moment.
