@@ -19,9 +19,9 @@ STATM: Final = Path("/proc/self/statm")
 
 
 class MemoryTrimmer:
-    """Has the C library give back what is free, whenever the process has grown since the last time.
+    """Makes the C library return free memory whenever the process has grown since the last time.
 
-    Large callbacks leave a worker's heap full of holes: half of the 60 MB that nine hundred of 20 KB took were kept for good.
+    Large callbacks leave a worker's heap full of holes: after nine hundred of 20 KB it kept 20 to 60 MB for good.
     """
 
     def __init__(self, *, read_bytes: Callable[[], int], trim: Callable[[int], int]) -> None:

@@ -2,9 +2,8 @@
 
 from typing import Final
 
-POLL_SLOTS: Final = (
-    256  # one account gets at most 32, fewer if its provider hangs, so that there is room for others
-)
+# One account gets at most 32 of them, fewer if its provider hangs, so that there is room for others.
+POLL_SLOTS: Final = 256
 SEND_SLOTS: Final = 1024
 
 

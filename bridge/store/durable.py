@@ -3,8 +3,9 @@
 import asyncio
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 import structlog
@@ -24,9 +25,9 @@ log = structlog.get_logger()
 WAITAOF_MS = 8000
 ASK_REPLICA_MS = 10
 ASKS = 20
-CONFIRMED_WITHIN_S = 0.2  # a disk that nothing keeps busy takes 20 ms at most
-ASK_AGAIN_S = 1.0  # after an error
-MOST_NEEDS = 20_000
+CHECKED_WITHIN_S = 0.2  # a disk that nothing keeps busy takes 20 ms at most
+CHECK_AGAIN_S = 1.0  # after an error
+MOST_NEEDED = 20_000
 # The script for work in progress, and for new work.
 TOUCH = (SCRIPTS["touch_v1"], SCRIPTS["touch_v1"].refusing_when_full())
 # How many replicas must have a write on disk too, by the name of a Cluster's node ("" without Cluster): 0 or 1.
@@ -107,102 +108,107 @@ class DurableScripts:
         return wait.waiting()
 
 
-class _Questions:
-    """The questions to the disk about one shard, by number."""
+class _ShardChecks:
+    """The checks of one shard, by number, of which one runs at a time."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.begun = 0
         self.wanted = 0
         self.confirmed = 0
-        self.slow_from_s = math.inf  # by the monotonic clock: from then on the one that is asked takes long
-        self.answer = asyncio.get_running_loop().create_future()  # to the one that is asked
+        self.slow_from_s = math.inf  # by the monotonic clock: from then on the one that runs takes long
         self.task: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()  # the one that runs
 
     @property
     def are_slow(self) -> bool:
         return time.monotonic() > self.slow_from_s
 
-    def note_answer(self) -> None:
+    async def wait_for_end(self, within_s: float) -> None:
+        """Wait until the check that runs has ended, or for so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._ended.wait()
+
+    def note_end(self) -> None:
         """Let those who wait look again."""
-        answer, self.answer = self.answer, asyncio.get_running_loop().create_future()
-        answer.set_result(None)
+        self._ended.set()
+        self._ended = asyncio.Event()
 
 
-class DiskConfirmations:
-    """Asks the disk whether it has what a shard held: one question at a time, for all who wait for the next one."""
+class DurabilityChecks:
+    """Checks whether what a shard held is on disk: one check at a time, for all who wait for the next one."""
 
     def __init__(self, durable: DurableScripts, *, aof: bool) -> None:
         """Take what waits for the disk; without an append-only file (`aof`) nothing is waited for."""
         self._durable = durable
         self._aof = aof
-        self._shards: dict[str, _Questions] = {}
-        # By what is waited for: the number of the question whose answer counts, or that of any later one.
-        self._needs: dict[str, int] = {}
+        self._shards: defaultdict[str, _ShardChecks] = defaultdict(_ShardChecks)
+        self._needed: dict[str, int] = {}  # by id: the number of the check that counts, as any later one does
 
-    async def has_all(self, shard: str, what: str) -> bool:
-        """Return whether all that a shard held when this was first called for `what` is on disk; wait for it a moment.
+    async def is_durable(self, identifier: str) -> bool:
+        """Return whether all that an id's shard held when this was first called for it is on disk; wait a moment for that.
 
-        An answer that comes later counts for the next call.
+        A check that ends later counts for the next call.
         """
-        questions, need = self._want(shard, what)
-        ends_s = time.monotonic() + CONFIRMED_WITHIN_S
-        while questions.confirmed < need:
+        checks, needed = self._want(identifier)
+        ends_s = time.monotonic() + CHECKED_WITHIN_S
+        while checks.confirmed < needed:
             left_s = ends_s - time.monotonic()
-            if questions.are_slow or left_s <= 0:
+            if checks.are_slow or left_s <= 0:
                 return False
-            await asyncio.wait((questions.answer,), timeout=left_s)
-        self._needs.pop(what, None)
+            await checks.wait_for_end(left_s)
+        self._needed.pop(identifier, None)
         return True
 
-    def is_slow(self, shard: str, what: str) -> bool:
-        """Return whether `has_all` would say no without waiting."""
-        questions, need = self._want(shard, what)
-        return questions.confirmed < need and questions.are_slow
+    def is_slow(self, identifier: str) -> bool:
+        """Return whether `is_durable` would return False without waiting."""
+        checks, needed = self._want(identifier)
+        return checks.confirmed < needed and checks.are_slow
 
-    def _want(self, shard: str, what: str) -> tuple[_Questions, int]:
-        """Have the disk asked for `what`; return the number of the question that counts."""
-        questions = self._shards.get(shard) or self._shards.setdefault(shard, _Questions())
+    def _want(self, identifier: str) -> tuple[_ShardChecks, int]:
+        """Have an id's shard checked; return its checks, and the number of the one that counts."""
+        shard = keys.shard(identifier)
+        checks = self._shards[shard]
         if not self._aof:
-            return questions, 0
-        need = self._needs.setdefault(what, questions.asked + 1)
-        if len(self._needs) > MOST_NEEDS:  # others have sent them
-            del self._needs[next(iter(self._needs))]
-        if questions.confirmed < need:
-            questions.wanted = max(questions.wanted, need)
-            if questions.task is None:
-                questions.task = asyncio.create_task(self._ask(shard, questions))
-        return questions, need
+            return checks, 0
+        needed = self._needed.setdefault(identifier, checks.begun + 1)
+        if len(self._needed) > MOST_NEEDED:  # other workers have sent them
+            del self._needed[next(iter(self._needed))]
+        if checks.confirmed < needed:
+            checks.wanted = max(checks.wanted, needed)
+            if checks.task is None:
+                checks.task = asyncio.create_task(self._run(shard, checks))
+        return checks, needed
 
-    async def _ask(self, shard: str, questions: _Questions) -> None:
+    async def _run(self, shard: str, checks: _ShardChecks) -> None:
         try:
-            while questions.confirmed < questions.wanted and not is_cancelled():
-                questions.asked = number = questions.asked + 1
-                questions.slow_from_s = time.monotonic() + CONFIRMED_WITHIN_S
-                if is_there := await self._confirm(shard):
-                    questions.confirmed = number
-                else:
-                    questions.slow_from_s = 0.0
-                questions.note_answer()
-                if not is_there:
-                    await asyncio.sleep(ASK_AGAIN_S)
-                    break  # whoever still waits has it asked again
+            while checks.confirmed < checks.wanted and not is_cancelled():
+                checks.begun += 1
+                checks.slow_from_s = time.monotonic() + CHECKED_WITHIN_S
+                if not await self._confirm(shard):
+                    checks.slow_from_s = 0.0
+                    checks.note_end()
+                    await asyncio.sleep(CHECK_AGAIN_S)
+                    return  # whoever still waits has it checked again
+                checks.confirmed = checks.begun
+                checks.note_end()
         finally:
-            questions.task, questions.slow_from_s = None, math.inf
+            checks.task, checks.slow_from_s = None, math.inf
 
     async def _confirm(self, shard: str) -> bool:
         try:
             await self._durable.confirm(keys.touched(shard))
-        except Exception as error:  # noqa: BLE001 -- whatever it is, nothing is known to be on disk, and the next one asks again
+        except Exception as error:  # noqa: BLE001 -- whatever it is, nothing is known to be on disk, and the next check tries again
             log.warning("store.not_confirmed", shard=shard, error=type(error).__name__)
             return False
         return True
 
     async def finish(self) -> None:
-        """Ask nothing more; nobody needs the answers of a store that is closed."""
-        asking = [each.task for each in self._shards.values() if each.task is not None]
-        for task in asking:
+        """End the checks that run; nobody needs the result for a store that is closed."""
+        running = [each.task for each in self._shards.values() if each.task is not None]
+        for task in running:
             task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 def _plan_wait(replicas: int) -> Sequence[Command]:

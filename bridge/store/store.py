@@ -22,7 +22,7 @@ from bridge.store.commit import Change, Committer, Guard, Put
 from bridge.store.dashboard.dashboard_table import DashboardTable
 from bridge.store.dashboard.spending import Spending
 from bridge.store.dashboard.tallies import Tallies
-from bridge.store.durable import CountReplicas, DiskConfirmations, DurableScripts, no_replicas
+from bridge.store.durable import CountReplicas, DurabilityChecks, DurableScripts, no_replicas
 from bridge.store.endpoints.endpoint_pace import EndpointPace
 from bridge.store.endpoints.endpoint_troubles import EndpointTroubles
 from bridge.store.endpoints.endpoints import Endpoints
@@ -96,7 +96,7 @@ class Store:
         self.breakers = Breakers(redis, shards)
         durable = DurableScripts(redis, aof=aof, replicas=replicas)
         self.committer = Committer(redis, aof=aof, durable=durable)
-        self.on_disk = DiskConfirmations(durable, aof=aof)
+        self.durability = DurabilityChecks(durable, aof=aof)
         self.upcoming = Upcoming(redis, self.committer)
         self.projects = Projects(redis, vault, clock_ms=clock_ms, dice=dice, durable=durable)
         self.health = Health(redis, self.shard_of)
@@ -171,7 +171,7 @@ class Store:
 
     async def finish(self) -> None:
         """Wait until all that was handed to the store has been answered, before its connections are closed."""
-        users = (self.holds, self.committer, self.on_disk, self.feed, self.registrations)
+        users = (self.holds, self.committer, self.durability, self.feed, self.registrations)
         await asyncio.gather(*(each.finish() for each in users))
 
     def shard_of(self, account: str) -> str:

@@ -45,7 +45,7 @@ MAX_PUT_OFF = 2_000  # any others are due again soon by themselves
 MOST_VISITED = 2 * PAGE  # lanes at a time, however many attempts that may hang there is room for
 MOST_OF_URL = DEFAULT_LIMITS.healthy.per_url // 2  # items of a page
 HOLD_STEP_MS = 200  # how often a held first delivery is looked at again
-NOT_ON_DISK_MS = 1_000  # after this one that waits for a slow disk is
+NOT_ON_DISK_MS = 1_000  # the same for one whose job a slow disk does not have yet
 
 
 class SendTask(Struct, frozen=True, kw_only=True, gc=False):
@@ -131,9 +131,8 @@ class DeliverHandler:
         return tasks, settled
 
     def _hold_ms(self, ready: ReadyDelivery) -> int:
-        """Return after how long a first delivery that must wait is looked at again; 0: it is sent, once the disk has its job."""
-        member = ready.delivery.record.id
-        if ready.is_new and self._services.store.on_disk.is_slow(member[4], member):
+        """Return after how long a first delivery that must wait is looked at again; 0: it is sent once its job is on disk."""
+        if ready.is_new and self._services.store.durability.is_slow(ready.delivery.record.id):
             return NOT_ON_DISK_MS
         return min(ready.hold_ms, HOLD_STEP_MS)
 
@@ -243,8 +242,8 @@ class DeliverHandler:
 
     async def work(self, task: SendTask) -> Sequence[Settled]:
         """Make one attempt and settle it; give back one that waited here while its delivery was changed."""
-        is_new, member = task.ready.is_new, task.delivery.record.id
-        if is_new and not await self._services.store.on_disk.has_all(member[4], member):
+        is_new = task.ready.is_new
+        if is_new and not await self._services.store.durability.is_durable(task.delivery.record.id):
             return (task.back_in(NOT_ON_DISK_MS),)
         # A store that was killed while this waited for its disk may lack the job now, and the lease with it.
         is_doubtful = is_new or time.monotonic() - task.taken_s > CHECKED_AFTER_S

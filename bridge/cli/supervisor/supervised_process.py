@@ -77,11 +77,12 @@ class SupervisedProcess:
         _send(process, signal.SIGTERM)
         ending = asyncio.ensure_future(process.wait())
         forced = asyncio.ensure_future(force.wait() if force else asyncio.Event().wait())
-        await asyncio.wait({ending, forced}, timeout=STOP_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(
+            {ending, forced}, timeout=STOP_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+        )
         forced.cancel()
         if not ending.done():
-            is_asked = force is not None and force.is_set()
-            self._write_line(self.name, "killed" if is_asked else "does not end by itself: killed")
+            self._write_line(self.name, "killed" if forced in done else "does not end by itself: killed")
             _send(process, signal.SIGKILL)
         await ending
 

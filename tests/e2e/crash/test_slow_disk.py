@@ -17,7 +17,7 @@ from bridge.store.commit import Change, Committer, Guard, Put
 from tests.e2e.crash.checks import check_all_ended, wait_all_delivered
 from tests.e2e.crash.job_plans import PlannedJob, plan_ended, plan_jobs
 from tests.e2e.crash.killable_service import Service, Victim
-from tests.e2e.crash.received_posts import ReceivedPosts
+from tests.e2e.crash.received_posts import Post, ReceivedPosts
 from tests.e2e.crash.registrar import Registrar
 from tests.e2e.crash.slow_disk import Disk
 from tests.e2e.crash.soak_options import SEED
@@ -165,7 +165,7 @@ async def lose_registration(
     service: Service,
     disk: Disk,
     body: dict[str, Any],
-    heard: Callable[[], bool],
+    posts_of: Callable[[str], list[Post]],
     victims: Sequence[Victim],
 ) -> bool:
     """Kill some processes at the end of a job that was registered a moment ago; False: all of it was on disk."""
@@ -176,7 +176,7 @@ async def lose_registration(
         return [each["state"] for each in found["data"]] == ["ended"]
 
     async def has_heard() -> bool:
-        return heard()
+        return bool(posts_of(body["job_id"]))
 
     async with Redis.from_url(service.store_environment()["REELBRIDGE_REDIS_URL"]) as redis:
         with disk.slow():
@@ -198,6 +198,19 @@ async def lose_registration(
     return False
 
 
+@contextlib.asynccontextmanager
+async def hearing_endpoint(
+    service: Service, received: ReceivedPosts, name: str
+) -> AsyncIterator[Callable[[str], list[Post]]]:
+    """Make an endpoint for a while; give what returns the POSTs that it got of a job."""
+    status, endpoint = await service.bridge.call("POST", "/v1/endpoints", {"url": received.url(0, name)})
+    assert status == 201, endpoint
+    try:
+        yield lambda job: [post for post in received.posts if (post.hook, post.job) == (name, job)]
+    finally:
+        await service.bridge.call("DELETE", f"/v1/endpoints/{endpoint['id']}")
+
+
 @pytest.mark.parametrize("victims", [("all",), ("api", "store")])
 async def test_an_endpoint_hears_once_of_a_job_whose_registration_was_lost(
     service: Service, disk: Disk, received: ReceivedPosts, victims: Sequence[Victim]
@@ -206,22 +219,11 @@ async def test_an_endpoint_hears_once_of_a_job_whose_registration_was_lost(
 
     The worker may live on, with the first delivery in its hands.
     """
-    url = received.url(0, "endpoint")
-    status, endpoint = await service.bridge.call("POST", "/v1/endpoints", {"url": url})
-    assert status == 201, endpoint
-
-    def events(job: str) -> list[str]:
-        return [post.event for post in received.posts if (post.hook, post.job) == ("endpoint", job)]
-
-    try:
+    async with hearing_endpoint(service, received, "endpoint") as posts_of:
         for plan in plan_ended("-".join(("gone", *victims)), 8):
             await service.simulator.control("POST", "/jobs", plan.body)
             body = {**plan.fields, "callback_url": received.url(1, plan.id)}
-
-            def heard(job: str = plan.id) -> bool:
-                return bool(events(job))
-
-            if await lose_registration(service, disk, body, heard, victims):
+            if await lose_registration(service, disk, body, posts_of, victims):
                 break
         else:
             pytest.fail("the disk is not slow")
@@ -229,22 +231,16 @@ async def test_an_endpoint_hears_once_of_a_job_whose_registration_was_lost(
         assert (status, "updated" in again) == (201, False), again
 
         async def is_delivered() -> bool:
-            return plan.id in received.first_at and bool(events(plan.id))
+            return plan.id in received.first_at and bool(posts_of(plan.id))
 
         await until(is_delivered)
-        assert len(set(events(plan.id))) == 1, received.by_hook()["endpoint"]
-    finally:
-        await service.bridge.call("DELETE", f"/v1/endpoints/{endpoint['id']}")
+        assert len({post.event for post in posts_of(plan.id)}) == 1, posts_of(plan.id)
 
 
 async def test_an_endpoint_hears_of_new_jobs_on_a_slow_disk(
     service: Service, disk: Disk, received: ReceivedPosts
 ) -> None:
     """1.5 s an fsync: some seconds after the registration, and not only when it is told regardless."""
-    status, endpoint = await service.bridge.call(
-        "POST", "/v1/endpoints", {"url": received.url(0, "slow-endpoint")}
-    )
-    assert status == 201, endpoint
 
     async def register(plan: PlannedJob) -> float:
         await service.simulator.control("POST", "/jobs", plan.body)
@@ -253,21 +249,19 @@ async def test_an_endpoint_hears_of_new_jobs_on_a_slow_disk(
         assert status == 201, made
         return time.time()
 
-    def heard(job: str) -> list[float]:
-        return [post.arrived_at for post in received.posts if (post.hook, post.job) == ("slow-endpoint", job)]
-
     plans = plan_ended("slow-endpoint", 8)
-    try:
+    async with hearing_endpoint(service, received, "slow-endpoint") as posts_of:
         with disk.slow():
             await asyncio.sleep(1.0)  # the fsync that runs is still a quick one
             answered_at = await asyncio.gather(*map(register, plans))
 
             async def are_heard() -> bool:
-                return all(heard(plan.id) for plan in plans)
+                return all(posts_of(plan.id) for plan in plans)
 
             await until(are_heard, within_s=12.0)
-        took_s = [min(heard(plan.id)) - at for plan, at in zip(plans, answered_at, strict=True)]
+        took_s = [
+            min(post.arrived_at for post in posts_of(plan.id)) - at
+            for plan, at in zip(plans, answered_at, strict=True)
+        ]
         LOG.info("an endpoint heard %s s after the answers", [round(each, 1) for each in took_s])
         assert max(took_s) < 10.0, took_s
-    finally:
-        await service.bridge.call("DELETE", f"/v1/endpoints/{endpoint['id']}")

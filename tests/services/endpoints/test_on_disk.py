@@ -17,13 +17,13 @@ class Disk:
 
     def __init__(self) -> None:
         self.is_there = self.is_known_slow = False
-        self.asked: list[tuple[str, str]] = []
+        self.asked: list[str] = []
 
-    async def has_all(self, shard: str, what: str) -> bool:
-        self.asked.append((shard, what))
+    async def is_durable(self, identifier: str) -> bool:
+        self.asked.append(identifier)
         return self.is_there
 
-    def is_slow(self, shard: str, what: str) -> bool:
+    def is_slow(self, identifier: str) -> bool:
         return self.is_known_slow
 
     async def finish(self) -> None:
@@ -33,7 +33,7 @@ class Disk:
 @pytest.fixture
 def disk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Disk:
     disk = Disk()
-    monkeypatch.setattr(bench.api.services.store, "on_disk", disk)
+    monkeypatch.setattr(bench.api.services.store, "durability", disk)
     return disk
 
 
@@ -47,7 +47,7 @@ async def test_a_first_delivery_waits_for_the_disk(bench: Bench, disk: Disk) -> 
     assert task is not None
     (put_off,) = await worker.handler.work(task)
     assert (put_off.delay_ms, put_off.records, put_off.outcome) == (1_000, (), "")
-    assert disk.asked == [(key[0], delivery)]
+    assert disk.asked == [delivery]
     (listed,) = await deliveries(bench, endpoint)
     assert listed["attempt_count"] == 0
     assert not await inbox(bench)
