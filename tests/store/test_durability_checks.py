@@ -1,6 +1,7 @@
 """Whether the disk has what a shard holds, and that it is asked once for all who wait."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 import structlog
@@ -34,10 +35,20 @@ class Disk(DurableScripts):
                 await asyncio.sleep(0)
 
 
-async def test_the_disk_is_asked_once_for_all_who_wait(redis: Redis) -> None:
-    """Who comes while it is asked waits for the next answer: what was written meanwhile may not be there yet."""
-    disk = Disk(redis)
+@pytest.fixture
+async def disk(redis: Redis) -> Disk:
+    return Disk(redis)
+
+
+@pytest.fixture
+async def checks(disk: Disk) -> AsyncIterator[DurabilityChecks]:
     checks = DurabilityChecks(disk, aof=True)
+    yield checks
+    await checks.finish()
+
+
+async def test_the_disk_is_asked_once_for_all_who_wait(disk: Disk, checks: DurabilityChecks) -> None:
+    """Who comes while it is asked waits for the next answer: what was written meanwhile may not be there yet."""
     first = [asyncio.create_task(checks.is_durable(f"dlv_a{number}")) for number in range(3)]
     await disk.is_asked(1)
     later = asyncio.create_task(checks.is_durable("dlv_a-later"))
@@ -48,34 +59,28 @@ async def test_the_disk_is_asked_once_for_all_who_wait(redis: Redis) -> None:
     disk.answers.put_nowait(None)
     assert await later
     assert disk.asked == [keys.touched("a")] * 2
-    await checks.finish()
 
 
-async def test_shards_are_asked_by_themselves(redis: Redis) -> None:
+async def test_shards_are_asked_by_themselves(disk: Disk, checks: DurabilityChecks) -> None:
     """A disk that keeps one of them waiting does not keep the others."""
-    disk = Disk(redis)
-    checks = DurabilityChecks(disk, aof=True)
     both = [asyncio.create_task(checks.is_durable(f"dlv_{shard}")) for shard in "ab"]
     await disk.is_asked(2)
     assert sorted(disk.asked) == [keys.touched("a"), keys.touched("b")]
     disk.answers.put_nowait(None)
     disk.answers.put_nowait(None)
     assert await asyncio.gather(*both) == [True, True]
-    await checks.finish()
 
 
 async def test_a_slow_disks_answer_counts_for_who_comes_again(
-    redis: Redis, monkeypatch: pytest.MonkeyPatch
+    disk: Disk, checks: DurabilityChecks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody waits long: while it is asked all are told to come again, and each answer is for those who came before it was asked."""
     monkeypatch.setattr(durable, "CHECKED_WITHIN_S", 0.01)
-    disk = Disk(redis)
-    checks = DurabilityChecks(disk, aof=True)
     assert not await checks.is_durable("dlv_a-first")
     assert checks.is_slow("dlv_a-first")
     assert not await checks.is_durable("dlv_a-second")
     disk.answers.put_nowait(None)
-    await disk.is_asked(2)  # the second one's question follows at once, whoever waits
+    await disk.is_asked(2)  # the second one's check follows at once, whoever waits
     assert await checks.is_durable("dlv_a-first")
     assert not await checks.is_durable("dlv_a-second")
     disk.answers.put_nowait(None)
@@ -89,12 +94,10 @@ async def test_a_slow_disks_answer_counts_for_who_comes_again(
     "error", [StoreNotDurable(), StoreFull(), LostError("gone"), RuntimeError("closing")]
 )
 async def test_after_an_error_it_is_asked_again_a_while_later(
-    redis: Redis, monkeypatch: pytest.MonkeyPatch, error: Exception
+    disk: Disk, checks: DurabilityChecks, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """Meanwhile nobody waits, also who came while it was asked, and the log says it once."""
     monkeypatch.setattr(durable, "CHECK_AGAIN_S", 0.05)
-    disk = Disk(redis)
-    checks = DurabilityChecks(disk, aof=True)
     waiting = asyncio.create_task(checks.is_durable("dlv_a-first"))
     await disk.is_asked(1)
     with structlog.testing.capture_logs() as lines:
@@ -110,37 +113,33 @@ async def test_after_an_error_it_is_asked_again_a_while_later(
     async with asyncio.timeout(10):
         while not await checks.is_durable("dlv_a-second"):  # noqa: ASYNC110 -- it tells nobody
             await asyncio.sleep(0)
-    await checks.finish()
 
 
-async def test_a_question_that_nobody_waits_for_is_given_up_after_an_error(
-    redis: Redis, monkeypatch: pytest.MonkeyPatch
+async def test_a_check_that_nobody_waits_for_is_given_up_after_an_error(
+    disk: Disk, checks: DurabilityChecks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An idle worker does not go on asking a store that cannot confirm."""
     monkeypatch.setattr(durable, "CHECK_AGAIN_S", 0.0)
-    disk = Disk(redis)
-    checks = DurabilityChecks(disk, aof=True)
     disk.answers.put_nowait(StoreNotDurable())
     assert not await checks.is_durable("dlv_a-first")
     await asyncio.gather(*disk.tasks(checks))
     assert len(disk.asked) == 1
 
 
-async def test_what_others_have_sent_is_forgotten(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_others_have_sent_is_forgotten(
+    disk: Disk, checks: DurabilityChecks, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of what is asked for and never comes again only the newest are kept."""
     monkeypatch.setattr(durable, "MOST_NEEDED", 2)
     monkeypatch.setattr(durable, "CHECKED_WITHIN_S", 0.0)
-    checks = DurabilityChecks(Disk(redis), aof=True)
-    for what in ("dlv_a1", "dlv_a2", "dlv_a3"):
-        assert not await checks.is_durable(what)
+    for identifier in ("dlv_a1", "dlv_a2", "dlv_a3"):
+        assert not await checks.is_durable(identifier)
     assert list(checks._needed) == ["dlv_a2", "dlv_a3"]
-    await checks.finish()
 
 
-async def test_nothing_is_left_when_the_store_is_closed(redis: Redis) -> None:
-    """A question that is under way is given up; nobody needs its answer."""
+async def test_nothing_is_left_when_the_store_is_closed(disk: Disk, checks: DurabilityChecks) -> None:
+    """A check that runs is given up; nobody needs its result."""
     tasks = asyncio.all_tasks()
-    checks = DurabilityChecks(Disk(redis), aof=True)
     waiting = asyncio.create_task(checks.is_durable("dlv_a-first"))
     await asyncio.sleep(0)
     await checks.finish()
@@ -155,8 +154,7 @@ async def test_a_real_server_confirms(real: Redis) -> None:
     await checks.finish()
 
 
-async def test_without_an_append_only_file_nothing_is_waited_for(redis: Redis) -> None:
-    disk = Disk(redis)
+async def test_without_an_append_only_file_nothing_is_waited_for(disk: Disk) -> None:
     checks = DurabilityChecks(disk, aof=False)
     assert await checks.is_durable("dlv_a-first")
     assert not checks.is_slow("dlv_a-first")
